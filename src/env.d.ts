@@ -1,0 +1,15 @@
+// What `wrangler types` cannot know about the Worker's environment. The rest is in worker-configuration.d.ts.
+
+/** True only in builds for the crash tests (`wrangler.toml`, `[define]`); false removes every crash point from the bundle. */
+declare const CRASH_POINTS: boolean;
+
+interface Env {
+  /** Makes tenants and admin keys; may be unset once these exist. */
+  readonly ROOT_API_KEY?: string;
+}
+
+declare namespace Cloudflare {
+  interface Env {
+    readonly ROOT_API_KEY?: string;
+  }
+}

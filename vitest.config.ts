@@ -1,0 +1,39 @@
+import { cloudflareTest, readD1Migrations } from "@cloudflare/vitest-plugin";
+import { defineConfig } from "vitest/config";
+
+/** Test-only values: the real ones are Worker secrets. */
+const TEST_SECRETS = {
+  SERVER_KEY: "dGVzdC1zZXJ2ZXIta2V5LW9mLTMyLWJ5dGVzLWxvbmc",
+  ROOT_API_KEY: "test-root-key",
+};
+
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        define: { CRASH_POINTS: "false" },
+        test: {
+          name: "node",
+          include: ["test/{kernel,driver,define,lint,replay,cli,contract,sim}/**/*.test.ts"],
+          environment: "node",
+        },
+      },
+      {
+        define: { CRASH_POINTS: "false" },
+        plugins: [
+          cloudflareTest(async () => ({
+            wrangler: { configPath: "./wrangler.toml" },
+            miniflare: {
+              bindings: { ...TEST_SECRETS, TEST_MIGRATIONS: await readD1Migrations("./migrations") },
+            },
+          })),
+        ],
+        test: {
+          name: "workers",
+          include: ["test/workers/**/*.test.ts"],
+          setupFiles: ["./test/workers/setup.ts"],
+        },
+      },
+    ],
+  },
+});
