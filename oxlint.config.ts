@@ -41,14 +41,15 @@ const HOST_GLOBALS = [
 
 type Rules = NonNullable<OxlintConfig["rules"]>;
 
-/** `ups` is the way from a file to src/: "../" from a room's own folder, "../../" from a folder inside the room. */
+/**
+ * `ups` is the way from a file to src/: "../" from a room's own folder, "../../" from a folder inside the room.
+ * Doors are exempted by a negated group, because oxlint takes a regex with a lookahead and then never matches it.
+ */
 function importRule(room: string, doors: readonly string[], ups: string): Rules {
-  const door = doors.length === 0 ? "" : `(?!${ups}(?:${doors.join("|")})/index\\.ts$)`;
-  const patterns = [
-    {
-      regex: `^${door}${ups}`,
-      message: `${room} may import ${doors.join(", ") || "no other room"}, and only by the door, index.ts.`,
-    },
+  const message = `${room} may import ${doors.join(", ") || "no other room"}, and only by the door, index.ts.`;
+  const patterns: ({ message: string } & ({ group: string[] } | { regex: string }))[] = [
+    { group: [`${ups}*/**`, ...doors.map((door) => `!${ups}${door}/index.ts`)], message },
+    { regex: `^${ups.replaceAll(".", "\\.")}[^/]+$`, message },
     { regex: "[^.]/\\.\\./|^\\./\\.\\./|^/", message: "Write the shortest relative path." },
   ];
   if (HOSTLESS.includes(room)) patterns.push({ regex: "^[^.]", message: `${room} imports no package.` });
@@ -60,8 +61,8 @@ function importRule(room: string, doors: readonly string[], ups: string): Rules 
 }
 
 const roomOverrides = [...ROOMS].flatMap(([room, doors]) => [
-  { files: [`src/${room}/*.ts`], rules: importRule(room, doors, "\\.\\./") },
-  { files: [`src/${room}/*/**/*.ts`], rules: importRule(room, doors, "\\.\\./\\.\\./") },
+  { files: [`src/${room}/*.ts`], rules: importRule(room, doors, "../") },
+  { files: [`src/${room}/*/**/*.ts`], rules: importRule(room, doors, "../../") },
 ]);
 
 const hostlessRules: Rules = {
@@ -140,7 +141,7 @@ export default defineConfig({
           {
             patterns: [
               {
-                regex: "^(?!\\./[^/]+/index\\.ts$)\\.",
+                group: ["./*/**", "../**", "!./*/index.ts"],
                 message: "The composition root imports rooms by their door, index.ts.",
               },
               { regex: "^node:", message: "The Worker is built on web standards, not on Node." },
