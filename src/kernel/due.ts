@@ -1,0 +1,187 @@
+/** Two readings of a state: what should be in flight now, and when to look again. */
+
+import { joinOf } from "./evolve.ts";
+import type { Performance, StepDef } from "./graph.ts";
+import { STRIKES_BEFORE_ALONE } from "./limits.ts";
+import { unitOf, type RunState } from "./state.ts";
+import { isTerminal, refOf, type Unit, type UnitRef } from "./units.ts";
+
+export type Job =
+  /** Fill in the templates of the unit and say what came of it (input `prepared`). */
+  | { readonly kind: "prepare"; readonly unit: UnitRef }
+  /** Once a slot is at hand: input `begin`, then perform. */
+  | { readonly kind: "attempt"; readonly unit: UnitRef; readonly attempt: number }
+  /** Every step is settled: fill in the run's output (input `output`). */
+  | { readonly kind: "output" };
+
+/** What a unit performs, by its role. */
+export function performanceOf(def: StepDef, ref: UnitRef): Performance | null {
+  if (ref.role === "undo") return def.compensate ?? null;
+  if (ref.role === "verify") return def.verify ?? null;
+  return def;
+}
+
+/** Whether compensation must still take care of the unit (K10). */
+export function needsUndo(def: StepDef, unit: Unit): boolean {
+  if (def.compensate === undefined || unit.undone || !isTerminal(unit.status)) return false;
+  if (unit.outcome !== "done" && unit.outcome !== "unknown") return false;
+  return unit.undo === null || !isTerminal(unit.undo.status);
+}
+
+/** The units of a step that have attempts: its items, or itself. */
+export function partsOf(def: StepDef, unit: Unit): { ref: UnitRef; unit: Unit }[] {
+  if (unit.items === null) return [{ ref: refOf(def.name), unit }];
+  return unit.items.map((item, i) => ({ ref: refOf(def.name, i), unit: item }));
+}
+
+/** Every unit of a step that can hold an attempt, a timer or a limit. */
+export function* activeUnits(def: StepDef, unit: Unit): Generator<{ ref: UnitRef; unit: Unit }> {
+  for (const part of partsOf(def, unit)) {
+    yield part;
+    const { step, item } = part.ref;
+    if (part.unit.verify !== null) yield { ref: refOf(step, item, "verify"), unit: part.unit.verify };
+    if (part.unit.undo !== null) yield { ref: refOf(step, item, "undo"), unit: part.unit.undo };
+  }
+}
+
+/** Steps whose units may be at work: the live ones; all of them while the run undoes. */
+export function workingSteps(state: RunState): Iterable<number> {
+  return state.phase === "forward" || state.phase === "handling" ? state.live : state.graph.steps.keys();
+}
+
+/** What should be in flight now and is not. Nothing while paused, nothing at the end. */
+export function due(state: RunState, now: number): Job[] {
+  if (state.pausedSince !== null || state.phase === "ended") return [];
+  const jobs: Job[] = [];
+  for (const index of workingSteps(state)) {
+    const def = state.graph.steps[index];
+    const unit = state.units[index];
+    if (def !== undefined && unit !== undefined) stepJobs(state, def, unit, now, jobs);
+  }
+  if (state.phase === "undoing") jobs.push(...undoJobs(state, now));
+  if (state.phase === "forward" && state.unsettled === 0 && state.closed) jobs.push({ kind: "output" });
+  return aloneRule(state, jobs);
+}
+
+function stepJobs(state: RunState, def: StepDef, unit: Unit, now: number, jobs: Job[]): void {
+  const starting =
+    state.phase === "forward" ? def.part === "main" : state.phase === "handling" && def.part === "on_failure";
+  if (unit.items !== null && !isTerminal(unit.status) && unit.status !== "pending")
+    itemJobs(def, unit, starting, now, jobs);
+  else if (starting) unitJobs(refOf(def.name), unit, joinOf(state, def) === "run", now, jobs);
+  for (const part of partsOf(def, unit)) {
+    if (part.unit.status !== "unknown" || part.unit.verify === null) continue;
+    unitJobs(refOf(def.name, part.ref.item, "verify"), part.unit.verify, true, now, jobs);
+  }
+}
+
+/** The items of a `forEach`, up to its concurrency; when it gives up, the undoing of those that succeeded. */
+function itemJobs(def: StepDef, unit: Unit, starting: boolean, now: number, jobs: Job[]): void {
+  const items = unit.items ?? [];
+  if (unit.givingUp !== null) {
+    if (starting && items.every((item) => isTerminal(item.status))) {
+      items.forEach((item, i) => undoJob(def, refOf(def.name, i, "undo"), item, now, jobs));
+    }
+    return;
+  }
+  if (!starting) return;
+  let free =
+    (def.forEach?.concurrency ?? 1) -
+    items.filter((item) => item.status === "running" || item.status === "backing_off").length;
+  items.forEach((item, i) => {
+    const ref = refOf(def.name, i);
+    if (item.status === "backing_off") unitJobs(ref, item, true, now, jobs);
+    else if (item.status === "pending" && free > 0) {
+      free--;
+      unitJobs(ref, item, true, now, jobs);
+    }
+  });
+}
+
+function unitJobs(ref: UnitRef, unit: Unit, mayStart: boolean, now: number, jobs: Job[]): void {
+  const asleep = unit.wakeAt !== null && unit.wakeAt > now;
+  if (asleep || !mayStart) return;
+  const resting = unit.status === "pending" || (unit.status === "waiting" && unit.readyAt === null);
+  if (resting && unit.readyAt === null) jobs.push({ kind: "prepare", unit: ref });
+  else if (
+    unit.status === "backing_off" ||
+    unit.status === "pending" ||
+    (unit.status === "waiting" && unit.digest !== null)
+  ) {
+    jobs.push({ kind: "attempt", unit: ref, attempt: unit.attempt + 1 });
+  }
+}
+
+function undoJob(def: StepDef, ref: UnitRef, unit: Unit, now: number, jobs: Job[]): void {
+  if (!needsUndo(def, unit)) return;
+  if (unit.undo === null) jobs.push({ kind: "prepare", unit: ref });
+  else unitJobs(ref, unit.undo, true, now, jobs);
+}
+
+/**
+ * Reverse dependency order (K10): a unit is undone when everything downstream is settled and undone, or could not be.
+ * Steps stand in an order in which needs come first, so one pass from the end sees dependents before what they need.
+ */
+function undoJobs(state: RunState, now: number): Job[] {
+  const jobs: Job[] = [];
+  const holds = new Array<boolean>(state.units.length).fill(false);
+  for (let index = state.units.length - 1; index >= 0; index--) {
+    const def = state.graph.steps[index];
+    const unit = state.units[index];
+    if (def === undefined || unit === undefined || def.part !== "main") continue;
+    const held = (state.dependents[index] ?? []).some((dependent) => holds[dependent]);
+    const parts = partsOf(def, unit);
+    if (!held) {
+      for (const { ref, unit: part } of parts)
+        undoJob(def, refOf(ref.step, ref.item, "undo"), part, now, jobs);
+    }
+    holds[index] = held || parts.some((part) => !isTerminal(part.unit.status) || needsUndo(def, part.unit));
+  }
+  return jobs;
+}
+
+/** A unit under which the object died twice runs alone, so that a third death is surely its own. */
+function aloneRule(state: RunState, jobs: Job[]): Job[] {
+  const busy: Unit[] = [];
+  for (const index of workingSteps(state)) {
+    const def = state.graph.steps[index];
+    const unit = state.units[index];
+    if (def === undefined || unit === undefined) continue;
+    for (const active of activeUnits(def, unit)) if (active.unit.status === "running") busy.push(active.unit);
+  }
+  const suspects = jobs.filter(
+    (job) => job.kind === "attempt" && (unitOf(state, job.unit)?.strikes ?? 0) >= STRIKES_BEFORE_ALONE,
+  );
+  const [suspect] = suspects;
+  const isolated = busy.some((unit) => unit.strikes >= STRIKES_BEFORE_ALONE);
+  if (suspect === undefined && !isolated) return jobs;
+  const others = jobs.filter((job) => job.kind !== "attempt");
+  return busy.length === 0 && suspect !== undefined ? [...others, suspect] : others;
+}
+
+/**
+ * When to look again at the latest (K3). Null only for a run that has ended.
+ * While paused, what may not start does not wake anybody.
+ */
+export function nextWake(state: RunState): number | null {
+  if (state.phase === "ended") return null;
+  let at = state.phase === "forward" ? state.deadlineAt : (state.budgetAt ?? state.deadlineAt);
+  if (state.phase === "forward" && !state.closed && state.unsettled === 0)
+    at = Math.min(at, state.activeAt + state.graph.idleLimitMs);
+  for (const index of workingSteps(state)) {
+    const def = state.graph.steps[index];
+    const unit = state.units[index];
+    if (def === undefined || unit === undefined) continue;
+    for (const active of activeUnits(def, unit))
+      at = Math.min(at, wakeOf(active.unit, state.pausedSince !== null));
+  }
+  return at;
+}
+
+function wakeOf(unit: Unit, paused: boolean): number {
+  if (isTerminal(unit.status)) return Infinity;
+  const limit = unit.deadline ?? Infinity;
+  // A sleep that is over settles also while paused; a retry or a new round may not start.
+  const sleeping = unit.status === "waiting" && unit.readyAt !== null;
+  return paused && !sleeping ? limit : Math.min(limit, unit.wakeAt ?? Infinity);
+}

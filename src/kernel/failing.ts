@@ -1,0 +1,101 @@
+/** What the failure of a unit leads to, and how a run is lost. */
+
+import type { CancelMode, SettledBy } from "./facts.ts";
+import type { Failure, FailureCode } from "./failures.ts";
+import type { FailureSeed } from "./inputs.ts";
+import { stepOf, unitOf } from "./state.ts";
+import { emit, type Turn } from "./turn.ts";
+import { isTerminal, refOf, type Outcome, type Unit, type UnitRef } from "./units.ts";
+import { performanceOf } from "./due.ts";
+
+/** Adds to a failure where it happened. */
+export function located(seed: FailureSeed, ref: UnitRef, unit: Unit | null): Failure {
+  return {
+    ...seed,
+    step: ref.step,
+    ...(ref.item === undefined ? {} : { item: ref.item }),
+    ...(unit === null || unit.attempt === 0 ? {} : { attempt: unit.attempt, attempts: unit.tries }),
+  };
+}
+
+export function seed(code: FailureCode, message: string, hint: string, retryable = false): FailureSeed {
+  return { code, message, hint, retryable };
+}
+
+interface Cause {
+  readonly attempt?: number;
+  readonly by?: SettledBy;
+}
+
+/** Settles a unit as failed, and does what its step says of failures. */
+export function fail(turn: Turn, ref: UnitRef, failure: Failure, outcome: Outcome, cause: Cause = {}): void {
+  const at = turn.now;
+  const step = stepOf(turn.state, ref.step);
+  if (step === null) return;
+  const { def } = step;
+  const whole = ref.item === undefined && ref.role === undefined;
+  if (!whole || def.part === "on_failure" || turn.state.phase !== "forward") {
+    emit(turn, { t: "failed", at, ...ref, failure, outcome, ...cause });
+    return;
+  }
+  const then = def.onFailure ?? (turn.state.run.open ? "continue" : "fail");
+  if (typeof then === "object") {
+    emit(turn, {
+      t: "succeeded",
+      at,
+      ...ref,
+      output: { v: then.fallback },
+      ...cause,
+      by: "fallback",
+      fallback: { failure, outcome },
+    });
+    return;
+  }
+  emit(turn, { t: "failed", at, ...ref, failure, outcome, ...cause });
+  if (then === "fail") lose(turn, "failure", failure, "graceful");
+}
+
+/** The outcome of a unit that stops where it is. */
+export function outcomeNow(turn: Turn, ref: UnitRef, unit: Unit): Outcome {
+  const def = stepOf(turn.state, ref.step)?.def;
+  const effect = def === undefined ? "safe" : (performanceOf(def, ref)?.effect ?? "safe");
+  if (effect === "safe") return "not_done";
+  if (unit.maybe || unit.status === "running" || unit.status === "unknown") return "unknown";
+  // Earlier rounds of a `repeat` that answered did happen.
+  return unit.iteration > 0 ? "done" : "not_done";
+}
+
+/** The run is lost: the forward part ends; `immediate` aborts the attempts in flight, else they drain. */
+export function lose(
+  turn: Turn,
+  why: "failure" | "cancel" | "deadline",
+  failure: Failure,
+  mode: CancelMode,
+  by?: string,
+): void {
+  emit(turn, {
+    t: "lost",
+    at: turn.now,
+    why,
+    failure,
+    budgetAt: turn.now + turn.state.graph.undoBudgetMs,
+    ...(by === undefined ? {} : { by }),
+  });
+  for (const def of turn.state.graph.steps) if (def.part === "main") stop(turn, refOf(def.name), mode);
+}
+
+/** Ends what has not started, waits or backs off; with `immediate` also what is in flight. Unknown outcomes stay open. */
+export function stop(turn: Turn, ref: UnitRef, mode: CancelMode | "budget"): void {
+  const unit = unitOf(turn.state, ref);
+  if (unit === null || isTerminal(unit.status)) return;
+  if (unit.items !== null && ref.item === undefined && ref.role === undefined) {
+    unit.items.forEach((_, i) => {
+      stop(turn, refOf(ref.step, i), mode);
+    });
+    // A redriven `forEach` that has not begun again has items, but is itself still pending.
+    if (unit.status !== "pending") return;
+  }
+  if (unit.status === "running" && mode === "graceful") return;
+  if (unit.status === "unknown" && mode !== "budget") return;
+  emit(turn, { t: "cancelled", at: turn.now, ...ref, outcome: outcomeNow(turn, ref, unit) });
+}

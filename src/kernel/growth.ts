@@ -1,0 +1,45 @@
+/** Growth: a run gains steps, and never anything else changes (K11). */
+
+import type { StepDef } from "./graph.ts";
+import type { Refusal } from "./inputs.ts";
+import { checkSteps } from "./lints.ts";
+import type { RunState } from "./state.ts";
+import { emit, type Turn } from "./turn.ts";
+import { sameJson } from "./values.ts";
+
+/**
+ * Adds the steps that are new. Idempotent by name: a step that is there with the same content is passed over.
+ * @returns null, or why nothing was added
+ */
+export function grow(turn: Turn, steps: readonly StepDef[], by: string, at: number): Refusal | null {
+  const { state } = turn;
+  const fresh: StepDef[] = [];
+  for (const step of steps) {
+    const index = state.indexOf.get(step.name);
+    if (index === undefined) fresh.push(step);
+    else if (!sameJson(state.graph.steps[index], step))
+      return {
+        code: "step_exists",
+        message: `A step named ${step.name} is there already, with other content.`,
+      };
+  }
+  const refusal = checkGrowth(state, fresh);
+  if (refusal !== null) return refusal;
+  if (fresh.length > 0) emit(turn, { t: "grew", at, steps: fresh, revision: state.revision + 1, by });
+  return null;
+}
+
+/** The lints of a definition, on what is added to what is there. */
+function checkGrowth(state: RunState, fresh: readonly StepDef[]): Refusal | null {
+  const lints = checkSteps(fresh, { existing: state.graph.steps, deadlineMs: state.graph.deadlineMs });
+  const foreign = fresh.filter((step) => step.part !== "main");
+  const details = [
+    ...lints.map((lint) => ({ pointer: lint.pointer, detail: lint.detail })),
+    ...foreign.map((step) => ({
+      pointer: `/steps/${step.name}/part`,
+      detail: "Only main steps can be added to a run.",
+    })),
+  ];
+  if (details.length === 0) return null;
+  return { code: "bad_graph", message: details[0]?.detail ?? "The steps do not fit the graph.", details };
+}

@@ -1,0 +1,81 @@
+/** The kernel: the state machine of a run, pure. It imports nothing; `now`, random numbers and ids are arguments. */
+
+export { decide } from "./decide.ts";
+export { due, nextWake, performanceOf, type Job } from "./due.ts";
+export { evolve, evolveAll, illegal } from "./evolve.ts";
+export {
+  FACT_TYPES,
+  type CancelMode,
+  type Fact,
+  type FactOf,
+  type Resolution,
+  type RunInfo,
+} from "./facts.ts";
+export {
+  FAILURE_CODES,
+  type Failure,
+  type FailureCode,
+  type LeftBehind,
+  type RunFailure,
+} from "./failures.ts";
+export {
+  EFFECTS,
+  JOINS,
+  type Effect,
+  type Graph,
+  type Join,
+  type OnStepFailure,
+  type Performance,
+  type StepDef,
+  type StepKind,
+  type Verify,
+} from "./graph.ts";
+export {
+  INPUT_TYPES,
+  REFUSAL_CODES,
+  type AttemptEnd,
+  type Decision,
+  type FailureSeed,
+  type Input,
+  type Prepared,
+  type Refusal,
+  type RefusalCode,
+  type ResolveAs,
+} from "./inputs.ts";
+export * as limits from "./limits.ts";
+export {
+  checkGraph,
+  checkSteps,
+  escapePointer,
+  LINT_CODES,
+  NAME_PATTERN,
+  orderSteps,
+  type Lint,
+  type LintCode,
+} from "./lints.ts";
+export { DEFAULT_RETRY, delayMs, JITTERS, resolveRetry, type RetryPolicy } from "./policy.ts";
+export { fromSnapshot, toSnapshot, type Snapshot } from "./snapshot.ts";
+export {
+  countsAsSucceeded,
+  RUN_MOVES,
+  RUN_STATUSES,
+  statusOf,
+  stepOf,
+  unitOf,
+  type Phase,
+  type RunState,
+  type RunStatus,
+} from "./state.ts";
+export {
+  isTerminal,
+  keyOf,
+  refOf,
+  UNIT_MOVES,
+  UNIT_STATUSES,
+  unitName,
+  type Outcome,
+  type Unit,
+  type UnitRef,
+  type UnitStatus,
+} from "./units.ts";
+export { NULL_VALUE, sameJson, type Json, type Value } from "./values.ts";

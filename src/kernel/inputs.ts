@@ -1,0 +1,129 @@
+/** What can reach a run, and what it answers when it refuses. */
+
+import type { CancelMode, Fact, RunInfo } from "./facts.ts";
+import type { Failure } from "./failures.ts";
+import type { Graph, StepDef } from "./graph.ts";
+import type { UnitRef } from "./units.ts";
+import type { Value } from "./values.ts";
+
+/** A failure before the kernel adds where it happened. */
+export type FailureSeed = Omit<Failure, "step" | "item" | "attempt" | "attempts">;
+
+/**
+ * How an attempt ended, sorted by what is known about the world (design: the effects table).
+ * - `success`: it answered. `more`: steps that the run grows by. `again`: a `repeat` goes on.
+ *   `happened` is the answer of a `verify` (null: it cannot tell).
+ * - `refused`: nothing happened, surely.
+ * - `unclear`: it may or may not have happened.
+ * - `cannot`: it did not happen now and would not if asked again.
+ * - `unusable`: it happened, but the result cannot be used.
+ */
+export type AttemptEnd =
+  | {
+      readonly kind: "success";
+      readonly output: Value;
+      readonly more?: readonly StepDef[];
+      readonly again?: boolean;
+      readonly happened?: boolean | null;
+    }
+  | { readonly kind: "refused"; readonly failure: FailureSeed; readonly retryAfterMs?: number }
+  | { readonly kind: "unclear"; readonly failure: FailureSeed; readonly retryAfterMs?: number }
+  | { readonly kind: "cannot"; readonly failure: FailureSeed }
+  | { readonly kind: "unusable"; readonly failure: FailureSeed };
+
+/** What filling in the templates of a due unit gave. */
+export type Prepared =
+  | { readonly kind: "skip" }
+  | { readonly kind: "call"; readonly digest: string }
+  | { readonly kind: "list"; readonly list: Value; readonly count: number }
+  | { readonly kind: "timer"; readonly ms: number }
+  | { readonly kind: "signal"; readonly limitMs: number }
+  | { readonly kind: "done"; readonly output: Value }
+  | { readonly kind: "error"; readonly failure: FailureSeed };
+
+export type ResolveAs =
+  | { readonly as: "succeeded"; readonly output: Value }
+  | { readonly as: "failed"; readonly note?: string }
+  | { readonly as: "retry" };
+
+export type Input =
+  | { readonly t: "start"; readonly run: RunInfo; readonly graph: Graph; readonly input: Value }
+  | { readonly t: "prepared"; readonly unit: UnitRef; readonly prepared: Prepared }
+  | { readonly t: "begin"; readonly unit: UnitRef; readonly attempt: number; readonly version: string }
+  | {
+      readonly t: "ended";
+      readonly generation: number;
+      readonly unit: UnitRef;
+      readonly attempt: number;
+      readonly end: AttemptEnd;
+    }
+  | { readonly t: "attempt_lost"; readonly unit: UnitRef; readonly attempt: number; readonly strike: boolean }
+  | { readonly t: "output"; readonly result: { readonly output: Value } | { readonly failure: FailureSeed } }
+  | { readonly t: "tick" }
+  | { readonly t: "signal"; readonly id: string; readonly name: string; readonly payload: Value }
+  | { readonly t: "pause"; readonly by: string }
+  | { readonly t: "resume"; readonly by: string }
+  | { readonly t: "cancel"; readonly mode: CancelMode; readonly by: string; readonly reason?: string }
+  | {
+      readonly t: "redrive";
+      readonly by: string;
+      readonly resolve: readonly { readonly unit: UnitRef; readonly as: ResolveAs }[];
+    }
+  | { readonly t: "resolve"; readonly unit: UnitRef; readonly as: ResolveAs; readonly by: string }
+  | {
+      readonly t: "append";
+      readonly steps: readonly StepDef[];
+      readonly ifRevision?: number;
+      readonly by: string;
+    }
+  | { readonly t: "close" };
+
+export const INPUT_TYPES = Object.keys({
+  start: 0,
+  prepared: 0,
+  begin: 0,
+  ended: 0,
+  attempt_lost: 0,
+  output: 0,
+  tick: 0,
+  signal: 0,
+  pause: 0,
+  resume: 0,
+  cancel: 0,
+  redrive: 0,
+  resolve: 0,
+  append: 0,
+  close: 0,
+} satisfies Record<Input["t"], 0>) as readonly Input["t"][];
+
+/** Why an input was refused. One documented union; the API maps each to a status. */
+export const REFUSAL_CODES = [
+  "not_started",
+  "already_started",
+  "run_ended",
+  "not_due",
+  "already_ending",
+  "nothing_to_redrive",
+  "resolve_first",
+  "no_such_step",
+  "not_unknown",
+  "not_open",
+  "step_exists",
+  "revision_mismatch",
+  "bad_graph",
+  "signal_not_expected",
+  "signal_buffer_full",
+] as const;
+export type RefusalCode = (typeof REFUSAL_CODES)[number];
+
+export interface Refusal {
+  readonly code: RefusalCode;
+  readonly message: string;
+  /** What the refusal is about: steps that must be resolved first, lints of a graph. */
+  readonly details?: readonly { readonly pointer: string; readonly detail: string }[];
+}
+
+/** Facts to append (none: the input was known already, or came too late to matter), or a refusal. */
+export type Decision =
+  | { readonly ok: true; readonly facts: readonly Fact[] }
+  | { readonly ok: false; readonly refusal: Refusal };

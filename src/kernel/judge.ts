@@ -1,0 +1,306 @@
+/**
+ * The effects table: what the end of an attempt means for a unit, by what repeating it means (K5, K6).
+ * Nothing here guesses: an end that is unclear is retried only where repeating is harmless.
+ */
+
+import { performanceOf } from "./due.ts";
+import { fail, located, lose, outcomeNow, seed } from "./failing.ts";
+import { pausedMs } from "./evolve.ts";
+import type { SettledBy } from "./facts.ts";
+import type { Effect, Performance, StepDef } from "./graph.ts";
+import { grow } from "./growth.ts";
+import type { AttemptEnd, FailureSeed } from "./inputs.ts";
+import { STRIKES_BEFORE_ALONE } from "./limits.ts";
+import { delayMs, retries } from "./policy.ts";
+import { stepOf, unitOf, type RunState } from "./state.ts";
+import { emit, type Turn } from "./turn.ts";
+import { refOf, type Outcome, type Unit, type UnitRef } from "./units.ts";
+
+interface Judged {
+  readonly turn: Turn;
+  readonly ref: UnitRef;
+  readonly def: StepDef;
+  readonly performance: Performance;
+  readonly unit: Unit;
+  readonly attempt: number;
+}
+
+/** An attempt ended, or its time is up (`listening`: a late answer of it would still count). */
+export function judge(
+  turn: Turn,
+  ref: UnitRef,
+  end: AttemptEnd,
+  how: { listening?: boolean; strike?: boolean; by?: SettledBy } = {},
+): void {
+  const step = stepOf(turn.state, ref.step);
+  const unit = unitOf(turn.state, ref);
+  const performance = step === null ? null : performanceOf(step.def, ref);
+  if (step === null || unit === null || performance === null) return;
+  const j: Judged = { turn, ref, def: step.def, performance, unit, attempt: unit.attempt };
+  const cause = { attempt: j.attempt, ...(how.by === undefined ? {} : { by: how.by }) };
+  switch (end.kind) {
+    case "success":
+      return succeeded(j, end, cause);
+    case "cannot":
+      return fail(turn, ref, located(end.failure, ref, unit), notNow(j), cause);
+    case "unusable":
+      if (performance.effect === "safe") return again(j, end.failure, 0, false, how.strike);
+      return fail(turn, ref, located(end.failure, ref, unit), "done", cause);
+    case "refused":
+      // The late refusal of the one attempt that was unclear clears it: nothing happened.
+      return again(j, end.failure, end.retryAfterMs ?? 0, how.by === "late" ? false : unit.maybe, how.strike);
+    case "unclear":
+      return unclear(j, end.failure, end.retryAfterMs ?? 0, how);
+  }
+}
+
+function succeeded(
+  j: Judged,
+  end: Extract<AttemptEnd, { kind: "success" }>,
+  cause: { attempt: number; by?: SettledBy },
+): void {
+  const { turn, ref, def, unit } = j;
+  const at = turn.now;
+  if (ref.role === "verify") return verified(j, end);
+  if (
+    end.again === true &&
+    ref.role === undefined &&
+    def.repeat !== undefined &&
+    turn.state.phase === "forward"
+  )
+    return nextRound(j, end);
+  if (end.more !== undefined && end.more.length > 0 && turn.state.phase === "forward") {
+    const refusal = grow(turn, end.more, ref.step, at);
+    if (refusal !== null) {
+      const failure = seed(
+        "growth_refused",
+        `The step returned more steps, and they were refused: ${refusal.message}`,
+        "Return steps with new names whose needs exist.",
+      );
+      return fail(
+        turn,
+        ref,
+        located(failure, ref, unit),
+        j.performance.effect === "safe" ? "not_done" : "done",
+        cause,
+      );
+    }
+  }
+  emit(turn, { t: "succeeded", at, ...ref, output: end.output, ...cause });
+}
+
+/** A `repeat` that goes on, within its bounds of count and time. */
+function nextRound(j: Judged, end: Extract<AttemptEnd, { kind: "success" }>): void {
+  const { turn, ref, def, unit, attempt } = j;
+  const repeat = def.repeat;
+  if (repeat === undefined) return;
+  const wakeAt = turn.now + repeat.everyMs;
+  if (unit.iteration + 1 < repeat.max && wakeAt - (unit.repeatedSince ?? turn.now) <= repeat.withinMs) {
+    emit(turn, { t: "iterated", at: turn.now, ...ref, output: end.output, wakeAt, attempt });
+    return;
+  }
+  const failure = seed(
+    "repeat_exhausted",
+    `The condition did not hold after ${unit.iteration + 1} rounds.`,
+    "Raise `repeat.max` or `repeat.within`, or look at why what is polled does not get there.",
+    true,
+  );
+  fail(turn, ref, located(failure, ref, unit), j.performance.effect === "safe" ? "not_done" : "done", {
+    attempt,
+  });
+}
+
+/** What did not happen now may have happened in an earlier attempt. */
+function notNow(j: Judged): Outcome {
+  if (j.performance.effect === "safe") return "not_done";
+  if (j.unit.maybe && j.performance.effect !== "once") return "unknown";
+  return j.unit.iteration > 0 ? "done" : "not_done";
+}
+
+function unclear(
+  j: Judged,
+  failure: FailureSeed,
+  retryAfterMs: number,
+  how: { listening?: boolean; strike?: boolean },
+): void {
+  const { turn, ref, performance } = j;
+  if (performance.effect === "once") return becomeUnknown(j, failure, how.listening === true);
+  const strikes = j.unit.strikes + (how.strike === true ? 1 : 0);
+  if (how.strike === true && strikes > STRIKES_BEFORE_ALONE) {
+    const poison = seed(
+      "attempt_lost",
+      "The object died three times under this step, the last time with nothing else at work.",
+      "The step needs more memory or CPU than an object has: make its input or output smaller.",
+    );
+    return fail(
+      turn,
+      ref,
+      located(poison, ref, j.unit),
+      performance.effect === "safe" ? "not_done" : "unknown",
+      { attempt: j.attempt },
+    );
+  }
+  again(j, failure, retryAfterMs, performance.effect !== "safe", how.strike);
+}
+
+/** The step waits for a late answer, for its `verify`, for a person, or for its limit. */
+export function becomeUnknown(
+  j: Pick<Judged, "turn" | "ref" | "def" | "unit" | "attempt">,
+  failure: FailureSeed,
+  listening: boolean,
+): void {
+  const { turn, ref, def } = j;
+  const verify = ref.role === undefined ? def.verify : undefined;
+  emit(turn, {
+    t: "unknown",
+    at: turn.now,
+    ...ref,
+    attempt: j.attempt,
+    limitAt: turn.now + def.unknownLimitMs,
+    failure: located(failure, ref, j.unit),
+    ...(verify === undefined ? {} : { verifyAt: turn.now + verify.afterMs }),
+    ...(listening ? { listening } : {}),
+  });
+}
+
+/** Retry where the policy still allows it and the run goes forward; else the unit ends here. */
+function again(
+  j: Judged,
+  failure: FailureSeed,
+  retryAfterMs: number,
+  maybe: boolean,
+  strike?: boolean,
+): void {
+  const { turn, ref, performance, unit, attempt } = j;
+  const policy = performance.retry;
+  const wait = delayMs(policy, Math.max(1, unit.tries), turn.random(), retryAfterMs);
+  const wakeAt = turn.now + wait;
+  const located_ = located(failure, ref, unit);
+  if (!mayRetry(turn.state, j.def, ref)) return standStill(j, maybe);
+  const allowed =
+    unit.tries < policy.attempts &&
+    retries(policy, failure.code) &&
+    elapsedMs(turn.state, unit, turn.now) + wait <= policy.maxElapsedMs;
+  if (!allowed)
+    return fail(
+      turn,
+      ref,
+      located_,
+      performance.effect === "safe" ? "not_done" : maybe ? "unknown" : outcomeOfRounds(unit),
+      { attempt },
+    );
+  if (keyForgotten(performance, maybe, unit, wakeAt)) return becomeUnknown(j, failure, false);
+  emit(turn, {
+    t: "retrying",
+    at: turn.now,
+    ...ref,
+    wakeAt,
+    failure: located_,
+    maybe,
+    attempt,
+    ...(strike === true ? { strike } : {}),
+  });
+}
+
+function outcomeOfRounds(unit: Unit): Outcome {
+  return unit.iteration > 0 ? "done" : "not_done";
+}
+
+/** Time that counts against `maxElapsed`: paused time does not. */
+function elapsedMs(state: RunState, unit: Unit, now: number): number {
+  if (unit.firstAt === null) return 0;
+  return now - unit.firstAt - (pausedMs(state, now) - unit.firstPausedMs);
+}
+
+/** Past the life of a key the provider may take the same request for a new one (K6). */
+export function keyForgotten(
+  performance: { readonly effect: Effect; readonly keyTtlMs: number },
+  maybe: boolean,
+  unit: Unit,
+  startAt: number,
+): boolean {
+  return (
+    performance.effect === "keyed" &&
+    maybe &&
+    unit.firstAt !== null &&
+    startAt > unit.firstAt + performance.keyTtlMs
+  );
+}
+
+/** Nothing new starts in a run that drains; undoing, checking and the voicemail go on. */
+function mayRetry(state: RunState, def: StepDef, ref: UnitRef): boolean {
+  if (ref.role !== undefined) return state.phase !== "ended";
+  if (def.part === "on_failure") return state.phase === "handling";
+  const giving = ref.item !== undefined && stepOf(state, ref.step)?.unit.givingUp != null;
+  return state.phase === "forward" && !giving;
+}
+
+/** A unit that would have been tried again, in a run that is lost. */
+function standStill(j: Judged, maybe: boolean): void {
+  const { turn, ref, performance, unit } = j;
+  const outcome: Outcome =
+    performance.effect === "safe" ? "not_done" : maybe ? "unknown" : outcomeOfRounds(unit);
+  emit(turn, { t: "cancelled", at: turn.now, ...ref, outcome });
+}
+
+/** The answer of a `verify`: it settles the unit that it was asked about, unless that was settled first (K7). */
+function verified(j: Judged, end: Extract<AttemptEnd, { kind: "success" }>): void {
+  const { turn, ref } = j;
+  const main = refOf(ref.step, ref.item);
+  if (end.happened === true) {
+    emit(turn, { t: "succeeded", at: turn.now, ...main, output: end.output, by: "verify" });
+  } else if (end.happened === false) {
+    notHappened(turn, main, "verify");
+  } else {
+    const failure = seed(
+      "verify_inconclusive",
+      "The check could not tell whether the step happened.",
+      "Resolve the step: say whether it happened.",
+    );
+    emit(turn, {
+      t: "failed",
+      at: turn.now,
+      ...ref,
+      failure: located(failure, ref, j.unit),
+      outcome: "not_done",
+      attempt: j.attempt,
+    });
+  }
+}
+
+/** Somebody who knows said that an unknown unit did not happen: try again if the policy allows, else it failed. */
+export function notHappened(turn: Turn, ref: UnitRef, by: "verify" | "resolve"): void {
+  const step = stepOf(turn.state, ref.step);
+  const unit = unitOf(turn.state, ref);
+  const performance = step === null ? null : performanceOf(step.def, ref);
+  if (step === null || unit === null || performance === null) return;
+  if (!mayRetry(turn.state, step.def, ref)) {
+    emit(turn, { t: "cancelled", at: turn.now, ...ref, outcome: outcomeOfRounds(unit) });
+    return;
+  }
+  const failure =
+    unit.failure ??
+    located(seed("outcome_unknown", "The attempt was lost.", "Look at the service."), ref, unit);
+  // A person who says "try again" gets a try, whatever the policy counted.
+  if (by === "verify" && unit.tries >= performance.retry.attempts)
+    return fail(turn, ref, failure, outcomeOfRounds(unit), { by });
+  const wait = by === "resolve" ? 0 : delayMs(performance.retry, Math.max(1, unit.tries), turn.random());
+  emit(turn, { t: "retrying", at: turn.now, ...ref, wakeAt: turn.now + wait, failure, maybe: false, by });
+}
+
+/** The limit of an unknown outcome: nobody could tell, so the run fails. */
+export function giveUpUnknown(turn: Turn, ref: UnitRef): void {
+  const unit = unitOf(turn.state, ref);
+  if (unit === null) return;
+  const failure = located(
+    seed(
+      "outcome_unknown",
+      "Whether the step happened could not be found out within its limit.",
+      "Look at the service, then redrive the run and resolve the step in the same call.",
+    ),
+    ref,
+    unit,
+  );
+  emit(turn, { t: "failed", at: turn.now, ...ref, failure, outcome: outcomeNow(turn, ref, unit) });
+  if (turn.state.phase === "forward") lose(turn, "failure", failure, "graceful");
+}

@@ -1,0 +1,49 @@
+/** Limits of the engine. Each is a named constant with its unit and the reason for its size. */
+
+const SECOND_MS = 1_000;
+const MINUTE_MS = 60 * SECOND_MS;
+const HOUR_MS = 60 * MINUTE_MS;
+const DAY_MS = 24 * HOUR_MS;
+
+/** The forward part of a run ends here unless the graph says otherwise. */
+export const RUN_DEADLINE_MS = 30 * DAY_MS;
+/** Undoing, parks and unknown outcomes included, has one budget; then the run ends and lists what it left. */
+export const UNDO_BUDGET_MS = 24 * HOUR_MS;
+/** An open run to which nobody appends closes itself. */
+export const IDLE_LIMIT_MS = 24 * HOUR_MS;
+
+/** One attempt, unless the step says otherwise. */
+export const STEP_TIMEOUT_MS = 60 * SECOND_MS;
+/** The platform keeps an object alive for 15 min of pending work: an attempt must end well before. */
+export const MAX_STEP_TIMEOUT_MS = 10 * MINUTE_MS;
+/** A wait for a signal, unless the step says otherwise. */
+export const WAIT_LIMIT_MS = 7 * DAY_MS;
+/** Longest sleep or wait: as long as the longest that peers offer. */
+export const MAX_WAIT_MS = 365 * DAY_MS;
+/** A step whose outcome nobody could tell fails its run after this. */
+export const UNKNOWN_LIMIT_MS = 72 * HOUR_MS;
+/** Providers forget idempotency keys; past this an unclear keyed step is treated as `once`. */
+export const KEY_TTL_MS = 24 * HOUR_MS;
+/** How long `verify` waits before it asks, so that what was sent had time to land. */
+export const VERIFY_AFTER_MS = 5 * SECOND_MS;
+
+/** Steps of one graph, growth included: keeps a fold and a snapshot within one object's memory. */
+export const MAX_STEPS = 10_000;
+/** Needs of one step. */
+export const MAX_NEEDS = 1_000;
+/** Items of one `forEach`. */
+export const MAX_ITEMS = 1_000;
+/** Rounds of one `repeat`. */
+export const MAX_ITERATIONS = 10_000;
+/** Attempts that a retry policy may ask for. */
+export const MAX_ATTEMPTS = 100;
+/** Signals that are kept per name before a step takes them. */
+export const MAX_SIGNALS_PER_NAME = 64;
+/** Ids of signals already taken, remembered to recognise a second delivery. */
+export const MAX_SIGNALS_PER_RUN = 10_000;
+/** Deaths of the object under one step before it runs alone; one more and it fails with `attempt_lost`. */
+export const STRIKES_BEFORE_ALONE = 2;
+/** Items of one `forEach` that are in work side by side, unless the step says otherwise. */
+export const ITEM_CONCURRENCY = 6;
+/** Characters of a failure's message: a record for people, not a log. */
+export const MAX_MESSAGE_CHARS = 2_000;

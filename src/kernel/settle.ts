@@ -1,0 +1,154 @@
+/** What follows from the facts so far without anything new from outside: skips, ends of `forEach`, phases, the end. */
+
+import { needsUndo, workingSteps } from "./due.ts";
+import { itemsOutcome, joinOf } from "./evolve.ts";
+import type { LeftBehind, LeftBehindReason, RunFailure } from "./failures.ts";
+import { fail, located, seed, stop } from "./failing.ts";
+import type { StepDef } from "./graph.ts";
+import type { RunState } from "./state.ts";
+import { emit, type Turn } from "./turn.ts";
+import { isTerminal, refOf, type Unit } from "./units.ts";
+
+/** Goes on until nothing follows any more. Every round adds a fact, and the moves are finite, so it ends. */
+export function settle(turn: Turn): void {
+  let before = -1;
+  while (turn.facts.length !== before) {
+    before = turn.facts.length;
+    if (turn.state.phase === "ended") return;
+    skipUnreachable(turn);
+    settleItems(turn);
+    advancePhase(turn);
+  }
+}
+
+/** Steps whose join can no longer be met. */
+function skipUnreachable(turn: Turn): void {
+  const { phase } = turn.state;
+  if (phase !== "forward" && phase !== "handling") return;
+  for (const index of turn.state.live) {
+    const def = turn.state.graph.steps[index];
+    const unit = turn.state.units[index];
+    if (def === undefined || unit === undefined || unit.status !== "pending" || unit.readyAt !== null)
+      continue;
+    if ((def.part === "main") === (phase === "forward") && joinOf(turn.state, def) === "skip")
+      emit(turn, { t: "skipped", at: turn.now, step: def.name, why: "needs" });
+  }
+}
+
+/** A `forEach` ends when its items have: succeeded, or given up on and undone. */
+function settleItems(turn: Turn): void {
+  for (const index of [...workingSteps(turn.state)]) {
+    const def = turn.state.graph.steps[index];
+    const unit = turn.state.units[index];
+    if (def !== undefined && unit?.status === "running" && unit.items !== null)
+      settleForEach(turn, def, unit, unit.items);
+  }
+}
+
+function settleForEach(turn: Turn, def: StepDef, unit: Unit, items: readonly Unit[]): void {
+  const ref = refOf(def.name);
+  const going = def.part === "main" ? turn.state.phase === "forward" : turn.state.phase === "handling";
+  const failed = items.filter((item) => item.status === "failed" || item.status === "cancelled");
+  if (unit.givingUp === null && going && failed.length > (def.forEach?.tolerate ?? 0)) {
+    const last = failed.at(-1)?.failure;
+    const many = seed(
+      "too_many_failures",
+      `${failed.length} of ${items.length} items failed: ${last?.message ?? "no reason given"}`,
+      last?.hint ?? "Look at the items.",
+    );
+    emit(turn, { t: "giving_up", at: turn.now, ...ref, failure: located(many, ref, null) });
+    stop(turn, ref, "graceful");
+    return;
+  }
+  if (!items.every((item) => isTerminal(item.status))) return;
+  if (unit.givingUp !== null) {
+    if (going && items.some((item) => needsUndo(def, item))) return;
+    fail(turn, ref, unit.givingUp, def.effect === "safe" ? "not_done" : itemsOutcome(items));
+  } else if (going || failed.length === 0) {
+    emit(turn, {
+      t: "succeeded",
+      at: turn.now,
+      ...ref,
+      output: { list: items.map((item) => item.output) },
+      by: "items",
+    });
+  } else {
+    emit(turn, {
+      t: "cancelled",
+      at: turn.now,
+      ...ref,
+      outcome: def.effect === "safe" ? "not_done" : itemsOutcome(items),
+    });
+  }
+}
+
+function advancePhase(turn: Turn): void {
+  const { state } = turn;
+  const { phase } = state;
+  if (phase === "draining" && !mainUnits(state).some(({ unit }) => unit.status === "running"))
+    emit(turn, { t: "undoing", at: turn.now });
+  else if (
+    phase === "undoing" &&
+    !mainUnits(state).some(({ def, unit }) => !isTerminal(unit.status) || needsUndo(def, unit))
+  ) {
+    if (state.graph.steps.some((step) => step.part === "on_failure"))
+      emit(turn, { t: "handling", at: turn.now });
+    else endLost(turn);
+  } else if (
+    phase === "handling" &&
+    state.graph.steps.every(
+      (step, i) => step.part === "main" || isTerminal(state.units[i]?.status ?? "skipped"),
+    )
+  )
+    endLost(turn);
+}
+
+/** Main steps, or their items where there are some. */
+function mainUnits(state: RunState): { def: StepDef; unit: Unit; item?: number }[] {
+  return state.graph.steps.flatMap((def, index) => {
+    const unit = state.units[index];
+    if (unit === undefined || def.part !== "main") return [];
+    return unit.items === null
+      ? [{ def, unit }]
+      : unit.items.map((item, i) => ({ def, unit: item, item: i }));
+  });
+}
+
+/** Ends a run that is lost, with a record of why and of what stands in the world. */
+export function endLost(turn: Turn): void {
+  const { lost } = turn.state;
+  if (lost === null) return;
+  const failure: RunFailure = {
+    ...lost.failure,
+    left_behind: leftBehind(turn.state),
+    undone: undone(turn.state),
+  };
+  emit(turn, { t: "ended", at: turn.now, status: lost.why === "cancel" ? "cancelled" : "failed", failure });
+}
+
+function undone(state: RunState): RunFailure["undone"] {
+  return mainUnits(state).flatMap(({ def, unit, item }) => (unit.undone ? [refOf(def.name, item)] : []));
+}
+
+function leftBehind(state: RunState): LeftBehind[] {
+  return mainUnits(state).flatMap(({ def, unit, item }) => {
+    if (def.effect === "safe" || unit.undone) return [];
+    const outcome = isTerminal(unit.status) ? unit.outcome : "unknown";
+    if (outcome !== "done" && outcome !== "unknown") return [];
+    const code = unit.undo?.failure?.code ?? unit.failure?.code;
+    return [
+      {
+        ...refOf(def.name, item),
+        outcome,
+        reason: reasonOf(def, unit, outcome),
+        ...(code === undefined ? {} : { code }),
+      },
+    ];
+  });
+}
+
+function reasonOf(def: StepDef, unit: Unit, outcome: "done" | "unknown"): LeftBehindReason {
+  if (unit.undo?.status === "failed") return "compensation_failed";
+  if (def.compensate === undefined) return outcome === "unknown" ? "outcome_unknown" : "no_compensation";
+  return "budget_exceeded";
+}

@@ -1,0 +1,55 @@
+/** PERSISTED CONTRACT. A state as JSON, and back; what can be derived is left out. Version 1. */
+
+import type { RunState } from "./state.ts";
+import { newUnit, type Unit } from "./units.ts";
+
+/** A unit without the fields that hold what a new unit holds: most of a long run's units are sparse. */
+type SparseUnit = Partial<Omit<Unit, "items" | "undo" | "verify">> & {
+  readonly items?: readonly SparseUnit[];
+  readonly undo?: SparseUnit;
+  readonly verify?: SparseUnit;
+};
+
+export type Snapshot = { readonly v: 1; readonly units: readonly SparseUnit[] } & Omit<
+  RunState,
+  "units" | "dependents" | "indexOf"
+>;
+
+const EMPTY = Object.entries(newUnit()) as [keyof Unit, Unit[keyof Unit]][];
+
+export function toSnapshot(state: RunState): Snapshot {
+  const { dependents: _dependents, indexOf: _indexOf, units, ...rest } = state;
+  return { v: 1, ...rest, units: units.map(sparse) };
+}
+
+export function fromSnapshot(snapshot: Snapshot): RunState {
+  const { v: _v, units, ...rest } = snapshot;
+  const indexOf = new Map(rest.graph.steps.map((step, i) => [step.name, i]));
+  const dependents: number[][] = rest.graph.steps.map(() => []);
+  rest.graph.steps.forEach((step, i) => {
+    for (const need of step.needs) dependents[indexOf.get(need) ?? -1]?.push(i);
+  });
+  return { ...rest, units: units.map(full), indexOf, dependents };
+}
+
+function sparse(unit: Unit): SparseUnit {
+  const changed = EMPTY.filter(([key, value]) => unit[key] !== value).map(([key]) => [key, unit[key]]);
+  const { items, undo, verify, ...rest } = Object.fromEntries(changed) as Partial<Unit>;
+  return {
+    ...rest,
+    ...(items == null ? {} : { items: items.map(sparse) }),
+    ...(undo == null ? {} : { undo: sparse(undo) }),
+    ...(verify == null ? {} : { verify: sparse(verify) }),
+  };
+}
+
+function full(unit: SparseUnit): Unit {
+  const { items, undo, verify, ...rest } = unit;
+  return {
+    ...newUnit(),
+    ...rest,
+    items: items === undefined ? null : items.map(full),
+    undo: undo === undefined ? null : full(undo),
+    verify: verify === undefined ? null : full(verify),
+  };
+}

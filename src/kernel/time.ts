@@ -1,0 +1,96 @@
+/** Time: timeouts, limits, sleeps, the deadline of the run, the budget of undoing. */
+
+import { activeUnits, workingSteps } from "./due.ts";
+import { fail, located, lose, seed, stop } from "./failing.ts";
+import { giveUpUnknown, judge } from "./judge.ts";
+import { endLost } from "./settle.ts";
+import { stepOf, unitOf } from "./state.ts";
+import { emit, type Turn } from "./turn.ts";
+import { NULL_VALUE } from "./values.ts";
+import { isTerminal, refOf, type UnitRef } from "./units.ts";
+
+/** Everything that is due at `turn.now`. Asking again at the same moment changes nothing. */
+export function tick(turn: Turn): void {
+  if (turn.state.phase === "ended") return;
+  for (const index of [...workingSteps(turn.state)]) {
+    const def = turn.state.graph.steps[index];
+    const unit = turn.state.units[index];
+    if (def === undefined || unit === undefined) continue;
+    for (const { ref } of [...activeUnits(def, unit)]) tickUnit(turn, ref);
+  }
+  if (turn.state.phase === "forward" && turn.now >= turn.state.deadlineAt) passDeadline(turn);
+  if (turn.state.budgetAt !== null && turn.now >= turn.state.budgetAt) passBudget(turn);
+  const idleAt = turn.state.activeAt + turn.state.graph.idleLimitMs;
+  if (
+    turn.state.phase === "forward" &&
+    !turn.state.closed &&
+    turn.state.unsettled === 0 &&
+    turn.now >= idleAt
+  )
+    emit(turn, { t: "closed", at: turn.now, by: "idle" });
+}
+
+function tickUnit(turn: Turn, ref: UnitRef): void {
+  const unit = unitOf(turn.state, ref);
+  if (unit === null || isTerminal(unit.status)) return;
+  const over = unit.deadline !== null && turn.now >= unit.deadline;
+  if (unit.status === "running" && over) {
+    const failure = seed(
+      "timeout",
+      "The attempt did not end within its timeout.",
+      "Raise the step's timeout, or look at why the service is slow.",
+      true,
+    );
+    judge(turn, ref, { kind: "unclear", failure }, { listening: true });
+  } else if (unit.status === "unknown" && over) {
+    giveUpUnknown(turn, ref);
+  } else if (unit.status === "waiting" && unit.readyAt !== null) {
+    if (over) {
+      const failure = seed(
+        "wait_expired",
+        "What the step waited for did not come within its limit.",
+        "Raise the limit, or give the step an onFailure.",
+      );
+      fail(turn, ref, located(failure, ref, unit), "not_done");
+    } else if (unit.wakeAt !== null && unit.digest === null && turn.now >= unit.wakeAt) {
+      emit(turn, { t: "succeeded", at: turn.now, ...ref, output: NULL_VALUE, by: "timer" });
+    }
+  }
+}
+
+/** The deadline ends the forward part, and a pause with it. Attempts in flight are aborted, not drained. */
+function passDeadline(turn: Turn): void {
+  if (turn.state.pausedSince !== null) emit(turn, { t: "resumed", at: turn.now, by: "deadline" });
+  const failure = seed(
+    "deadline_exceeded",
+    "The run did not end before its deadline.",
+    "Redrive it with a fresh deadline, or raise the workflow's deadline.",
+    true,
+  );
+  lose(turn, "deadline", failure, "immediate");
+}
+
+/** Undoing had its time: the run ends here, and says what it leaves behind. */
+function passBudget(turn: Turn): void {
+  if (turn.state.pausedSince !== null) emit(turn, { t: "resumed", at: turn.now, by: "budget" });
+  for (const def of turn.state.graph.steps) {
+    const unit = stepOf(turn.state, def.name)?.unit;
+    if (unit === undefined) continue;
+    for (const { ref } of [...activeUnits(def, unit)].reverse()) stop(turn, ref, "budget");
+    stop(turn, refOf(def.name), "budget");
+    settleWhole(turn, def.name);
+  }
+  endLost(turn);
+}
+
+/** A `forEach` whose items were stopped stops with them. */
+function settleWhole(turn: Turn, name: string): void {
+  const unit = stepOf(turn.state, name)?.unit;
+  if (unit === undefined || isTerminal(unit.status)) return;
+  emit(turn, {
+    t: "cancelled",
+    at: turn.now,
+    step: name,
+    outcome: unit.items?.some((item) => item.outcome !== "not_done") === true ? "unknown" : "not_done",
+  });
+}

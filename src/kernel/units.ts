@@ -1,0 +1,183 @@
+/**
+ * A unit is one thing that has attempts: a step, an item of a `forEach`, the undoing of either, or the check whether
+ * an unknown one happened. All four move by the one table below.
+ */
+
+import type { Failure } from "./failures.ts";
+import type { Value } from "./values.ts";
+
+/** What a unit did to the world. */
+export type Outcome = "done" | "not_done" | "unknown";
+
+/**
+ * Every legal move: status, fact, next status (K1, K9). The types, the terminal set and the exhaustive tests derive
+ * from this table. A fact that keeps the status is listed too, so that every fact is legal or it is not.
+ */
+export const UNIT_MOVES = {
+  pending: {
+    ready: "pending",
+    expanded: "running",
+    started: "running",
+    waiting: "waiting",
+    succeeded: "succeeded",
+    failed: "failed",
+    skipped: "skipped",
+    late: "pending",
+    cancelled: "cancelled",
+  },
+  running: {
+    succeeded: "succeeded",
+    failed: "failed",
+    retrying: "backing_off",
+    unknown: "unknown",
+    iterated: "waiting",
+    giving_up: "running",
+    late: "running",
+    cancelled: "cancelled",
+  },
+  backing_off: {
+    started: "running",
+    unknown: "unknown",
+    late: "backing_off",
+    cancelled: "cancelled",
+  },
+  waiting: {
+    ready: "waiting",
+    started: "running",
+    succeeded: "succeeded",
+    failed: "failed",
+    late: "waiting",
+    cancelled: "cancelled",
+  },
+  unknown: {
+    succeeded: "succeeded",
+    failed: "failed",
+    retrying: "backing_off",
+    late: "unknown",
+    cancelled: "cancelled",
+  },
+  succeeded: { late: "succeeded", reset: "pending" },
+  failed: { late: "failed", reset: "pending" },
+  skipped: { late: "skipped", reset: "pending" },
+  cancelled: { late: "cancelled", reset: "pending" },
+} as const;
+
+export type UnitStatus = keyof typeof UNIT_MOVES;
+export type UnitFact = { [S in UnitStatus]: keyof (typeof UNIT_MOVES)[S] }[UnitStatus];
+
+export const UNIT_STATUSES = Object.keys(UNIT_MOVES) as readonly UnitStatus[];
+
+/** The next status, or null where the move is not legal. */
+export function moveUnit(status: UnitStatus, fact: UnitFact): UnitStatus | null {
+  const moves: Partial<Record<UnitFact, UnitStatus>> = UNIT_MOVES[status];
+  return moves[fact] ?? null;
+}
+
+/** Terminal: nothing but a redrive leads on (K1). */
+export function isTerminal(status: UnitStatus): boolean {
+  return status === "succeeded" || status === "failed" || status === "skipped" || status === "cancelled";
+}
+
+/** PERSISTED CONTRACT (in snapshots). */
+export interface Unit {
+  readonly status: UnitStatus;
+  /** Null until the unit is terminal. */
+  readonly outcome: Outcome | null;
+  /** Everything it did was taken back. */
+  readonly undone: boolean;
+  /** Step generation: a new one means a new idempotency key (K6). */
+  readonly gen: number;
+  /** Number of the last attempt started; counts on over iterations and generations, so it names one attempt (K7). */
+  readonly attempt: number;
+  /** Attempts that count against the policy in this generation and iteration. */
+  readonly tries: number;
+  /** Round of a `repeat`, from 0. */
+  readonly iteration: number;
+  /** Some attempt under the current key may have happened. */
+  readonly maybe: boolean;
+  /** The attempt that timed out is still listened to: its late answer may settle an unknown outcome (K7). */
+  readonly listening: boolean;
+  /** Deaths of the object under this unit, deploys aside. */
+  readonly strikes: number;
+  /** Digest of the filled-in parameters: one key means one payload (K6). */
+  readonly digest: string | null;
+  /** When the unit became due: `run.now` of its templates. */
+  readonly readyAt: number | null;
+  /** When the first attempt under the current key started, and how long the run had been paused by then. */
+  readonly firstAt: number | null;
+  readonly firstPausedMs: number;
+  /** When the first round of a `repeat` started. */
+  readonly repeatedSince: number | null;
+  readonly startedAt: number | null;
+  readonly endedAt: number | null;
+  /** By when the attempt in flight must end (K4), or the wait or unknown outcome settle. */
+  readonly deadline: number | null;
+  /** When to go on: the end of a backoff, of a sleep, the start of the next round. */
+  readonly wakeAt: number | null;
+  readonly output: Value | null;
+  readonly failure: Failure | null;
+  /** Set on a `forEach` that has more failures than it tolerates: its items drain and are undone, then it fails. */
+  readonly givingUp: Failure | null;
+  readonly items: readonly Unit[] | null;
+  readonly list: Value | null;
+  readonly undo: Unit | null;
+  readonly verify: Unit | null;
+}
+
+export function newUnit(gen = 0, attempt = 0): Unit {
+  return {
+    status: "pending",
+    outcome: null,
+    undone: false,
+    gen,
+    attempt,
+    tries: 0,
+    iteration: 0,
+    maybe: false,
+    listening: false,
+    strikes: 0,
+    digest: null,
+    readyAt: null,
+    firstAt: null,
+    firstPausedMs: 0,
+    repeatedSince: null,
+    startedAt: null,
+    endedAt: null,
+    deadline: null,
+    wakeAt: null,
+    output: null,
+    failure: null,
+    givingUp: null,
+    items: null,
+    list: null,
+    undo: null,
+    verify: null,
+  };
+}
+
+/** Names a unit: a step, perhaps one of its items, perhaps the undoing or the checking of it. */
+export interface UnitRef {
+  readonly step: string;
+  readonly item?: number;
+  readonly role?: "undo" | "verify";
+}
+
+export function refOf(step: string, item?: number, role?: "undo" | "verify"): UnitRef {
+  return { step, ...(item === undefined ? {} : { item }), ...(role === undefined ? {} : { role }) };
+}
+
+/** A short text form, for logs and as a map key: `flight`, `mails[3]`, `flight/undo`. */
+export function unitName(ref: UnitRef): string {
+  return `${ref.step}${ref.item === undefined ? "" : `[${ref.item}]`}${ref.role === undefined ? "" : `/${ref.role}`}`;
+}
+
+/**
+ * The idempotency key of a unit (K6): one per run, step, item, iteration and step generation, and nothing else
+ * ever has it. At most 200 characters of `[A-Za-z0-9_.-]`.
+ */
+export function keyOf(runId: string, ref: UnitRef, unit: Pick<Unit, "gen" | "iteration">): string {
+  const item = ref.item === undefined ? "" : `.i${ref.item}`;
+  const iteration = unit.iteration === 0 ? "" : `.r${unit.iteration}`;
+  const role = ref.role === undefined ? "" : `.${ref.role}`;
+  return `${runId}.${ref.step}${item}${iteration}${role}.g${unit.gen}`;
+}
