@@ -110,7 +110,7 @@ export default defineConfig({
     "typescript/no-deprecated": "error",
 
     // Habits
-    eqeqeq: "error",
+    eqeqeq: ["error", "always", { null: "ignore" }],
     "no-console": "error",
     "no-eval": "error",
     "no-implied-eval": "error",
@@ -129,6 +129,7 @@ export default defineConfig({
     "no-underscore-dangle": "off",
     "unicorn/consistent-function-scoping": "off",
     "unicorn/no-array-sort": "off",
+    "unicorn/no-useless-spread": "off",
     "unicorn/no-array-reverse": "off",
   },
   overrides: [
@@ -156,6 +157,9 @@ export default defineConfig({
       files: ["test/**/*.ts"],
       rules: {
         "no-new": "off",
+        "typescript/unbound-method": "off",
+        "vitest/no-conditional-expect": "off",
+        "vitest/expect-expect": ["error", { assertFunctionNames: ["expect*", "assert*", "fc.assert"] }],
         "typescript/no-non-null-assertion": "off",
         "typescript/no-unsafe-argument": "off",
         "typescript/no-unsafe-assignment": "off",
