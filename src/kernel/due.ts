@@ -124,7 +124,7 @@ function undoJob(def: StepDef, ref: UnitRef, unit: Unit, now: number, jobs: Job[
  */
 function undoJobs(state: RunState, now: number): Job[] {
   const jobs: Job[] = [];
-  const holds = new Array<boolean>(state.units.length).fill(false);
+  const holds = state.units.map(() => false);
   for (let index = state.units.length - 1; index >= 0; index--) {
     const def = state.graph.steps[index];
     const unit = state.units[index];

@@ -284,6 +284,7 @@ function applied(state: RunState, unit: Unit, fact: UnitFactRecord): Unit {
         ...unit,
         status,
         attempt: fact.attempt,
+        version: fact.version,
         tries: unit.tries + 1,
         startedAt: unit.startedAt ?? fact.at,
         firstAt: unit.firstAt ?? fact.at,

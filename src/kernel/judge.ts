@@ -231,7 +231,7 @@ export function keyForgotten(
 function mayRetry(state: RunState, def: StepDef, ref: UnitRef): boolean {
   if (ref.role !== undefined) return state.phase !== "ended";
   if (def.part === "on_failure") return state.phase === "handling";
-  const giving = ref.item !== undefined && stepOf(state, ref.step)?.unit.givingUp != null;
+  const giving = ref.item !== undefined && (stepOf(state, ref.step)?.unit.givingUp ?? null) !== null;
   return state.phase === "forward" && !giving;
 }
 

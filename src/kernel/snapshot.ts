@@ -37,9 +37,9 @@ function sparse(unit: Unit): SparseUnit {
   const { items, undo, verify, ...rest } = Object.fromEntries(changed) as Partial<Unit>;
   return {
     ...rest,
-    ...(items == null ? {} : { items: items.map(sparse) }),
-    ...(undo == null ? {} : { undo: sparse(undo) }),
-    ...(verify == null ? {} : { verify: sparse(verify) }),
+    ...(items === null || items === undefined ? {} : { items: items.map(sparse) }),
+    ...(undo === null || undo === undefined ? {} : { undo: sparse(undo) }),
+    ...(verify === null || verify === undefined ? {} : { verify: sparse(verify) }),
   };
 }
 

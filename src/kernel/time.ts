@@ -12,11 +12,11 @@ import { isTerminal, refOf, type UnitRef } from "./units.ts";
 /** Everything that is due at `turn.now`. Asking again at the same moment changes nothing. */
 export function tick(turn: Turn): void {
   if (turn.state.phase === "ended") return;
-  for (const index of [...workingSteps(turn.state)]) {
+  for (const index of workingSteps(turn.state)) {
     const def = turn.state.graph.steps[index];
     const unit = turn.state.units[index];
     if (def === undefined || unit === undefined) continue;
-    for (const { ref } of [...activeUnits(def, unit)]) tickUnit(turn, ref);
+    for (const { ref } of activeUnits(def, unit)) tickUnit(turn, ref);
   }
   if (turn.state.phase === "forward" && turn.now >= turn.state.deadlineAt) passDeadline(turn);
   if (turn.state.budgetAt !== null && turn.now >= turn.state.budgetAt) passBudget(turn);

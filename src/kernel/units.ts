@@ -97,6 +97,8 @@ export interface Unit {
   readonly maybe: boolean;
   /** The attempt that timed out is still listened to: its late answer may settle an unknown outcome (K7). */
   readonly listening: boolean;
+  /** Version of the Worker that started the last attempt. */
+  readonly version: string | null;
   /** Deaths of the object under this unit, deploys aside. */
   readonly strikes: number;
   /** Digest of the filled-in parameters: one key means one payload (K6). */
@@ -135,6 +137,7 @@ export function newUnit(gen = 0, attempt = 0): Unit {
     iteration: 0,
     maybe: false,
     listening: false,
+    version: null,
     strikes: 0,
     digest: null,
     readyAt: null,

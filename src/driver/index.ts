@@ -1,0 +1,16 @@
+/** The driver: turns (decide, append, perform) over ports. It knows no platform. */
+
+export type {
+  AlarmPort,
+  Call,
+  ClockPort,
+  Evaluated,
+  EvaluatePort,
+  Filled,
+  JournalPort,
+  Loaded,
+  Performed,
+  Ports,
+  Row,
+} from "./ports.ts";
+export type { Scope, StepView } from "./scope.ts";

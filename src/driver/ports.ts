@@ -1,0 +1,131 @@
+/** What a driver needs from its host. The Durable Object and the simulator each provide it; the driver is the same. */
+
+import type {
+  AttemptEnd,
+  Fact,
+  FailureSeed,
+  Json,
+  Prepared,
+  RunInfo,
+  Snapshot,
+  StepDef,
+  UnitRef,
+  Effect,
+  RunState,
+} from "../kernel/index.ts";
+import type { Scope } from "./scope.ts";
+
+/** PERSISTED CONTRACT. One turn. `seq` is the number of its first fact; `values` are JSON texts that facts refer to. */
+export interface Row {
+  readonly seq: number;
+  readonly at: number;
+  readonly facts: readonly Fact[];
+  readonly values: readonly string[];
+}
+
+export interface Loaded {
+  /** The newest snapshot: the state before the row `seq`. */
+  readonly snapshot: { readonly seq: number; readonly state: Snapshot } | null;
+  /** Every row from the snapshot on, in order. */
+  readonly rows: Iterable<Row>;
+}
+
+/** All calls are synchronous: a turn is never interleaved with another. */
+export interface JournalPort {
+  load(): Loaded;
+  /** Appends the row, and the snapshot of the state after it if one is given, in one transaction. Throws if it cannot. */
+  append(row: Row, after: RunState, snapshot: Snapshot | null): void;
+  /** The JSON text of a value that an earlier row holds. */
+  value(seq: number, slot: number): string;
+}
+
+export interface AlarmPort {
+  /** When the one alarm is set, or null. Read once, when a life begins. */
+  armedAt(): number | null;
+  set(at: number): void;
+  /** When something beside the run needs the alarm (its outbox, its retention), or null. */
+  others(state: RunState): number | null;
+}
+
+export interface ClockPort {
+  now(): number;
+  /** Calls `wake` after `ms`, unless the returned function was called before. Lost when the life ends. */
+  after(ms: number, wake: () => void): () => void;
+}
+
+/** One attempt, ready to be performed: parameters filled in, key at hand. */
+export interface Call {
+  readonly run: RunInfo;
+  readonly generation: number;
+  readonly unit: UnitRef;
+  readonly attempt: number;
+  readonly def: StepDef;
+  readonly action: string;
+  readonly effect: Effect;
+  /** Filled in; null for TypeScript functions. */
+  readonly with: Json;
+  /** Idempotency key of a `keyed` unit, else null. Every attempt of the unit has the same. */
+  readonly key: string | null;
+  /** Milliseconds since the epoch. */
+  readonly deadline: number;
+  readonly timeoutMs: number;
+  /** An earlier attempt may have happened: a DELETE that answers 404 now is a success. */
+  readonly maybe: boolean;
+  readonly scope: Scope;
+  readonly signal: AbortSignal;
+  /** To be called just before something leaves for the outside: from here on the attempt may have happened. */
+  readonly sent: () => void;
+}
+
+/** How an attempt ended; outputs are still plain JSON here. */
+export type Performed =
+  | { readonly kind: "success"; readonly output: Json; readonly more?: readonly StepDef[] }
+  | Exclude<AttemptEnd, { readonly kind: "success" }>
+  /** A per-event limit of the platform was met before anything was sent: go on in a fresh event, no attempt is lost. */
+  | { readonly kind: "hop" };
+
+/** What filling in the templates of a unit gave; values are still plain JSON here. `call.with` is what is performed. */
+export type Filled =
+  | Exclude<Prepared, { readonly kind: "call" | "list" | "done" }>
+  | { readonly kind: "call"; readonly digest: string; readonly with: Json }
+  | { readonly kind: "list"; readonly list: readonly Json[] }
+  | { readonly kind: "done"; readonly output: Json };
+
+export type Evaluated<T> =
+  | { readonly ok: true; readonly value: T }
+  | { readonly ok: false; readonly failure: FailureSeed };
+
+/** Pure and synchronous: the same scope gives the same answer, in this life and the next. Never throws. */
+export interface EvaluatePort {
+  /** Condition, list and parameters of a unit that is due. */
+  fill(run: RunInfo, def: StepDef, unit: UnitRef, scope: Scope): Filled;
+  /** Whether a `repeat` goes on after this output. */
+  again(run: RunInfo, def: StepDef, output: Json, scope: Scope): Evaluated<boolean>;
+  /** What the output of a `verify` says: happened (with the step's output), not happened, or cannot tell (null). */
+  happened(
+    run: RunInfo,
+    def: StepDef,
+    output: Json,
+    scope: Scope,
+  ): Evaluated<{ readonly happened: boolean | null; readonly output: Json }>;
+  /** The run's output; `template` is `graph.output`. */
+  output(run: RunInfo, template: Json | undefined, scope: Scope): Evaluated<Json>;
+}
+
+export interface Ports {
+  readonly journal: JournalPort;
+  readonly alarm: AlarmPort;
+  readonly clock: ClockPort;
+  readonly evaluate: EvaluatePort;
+  random(): number;
+  /** Performs one attempt. What it throws is taken as unclear if something was sent, else as refused. */
+  perform(call: Call): Promise<Performed>;
+  /** Keeps the host alive until the work has ended. */
+  background(work: Promise<void>): void;
+  /** Ends this life at once; the next one folds the journal. */
+  giveUp(reason: string, cause: unknown): void;
+  /** A turn was appended: what the host shows and wakes. */
+  turned(state: RunState, row: Row): void;
+  /** The Worker's version: a death between two versions is a deploy, not a strike. */
+  readonly version: string;
+}
