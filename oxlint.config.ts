@@ -84,6 +84,8 @@ export default defineConfig({
   rules: {
     // Imports
     "import/no-cycle": "error",
+    "import/no-named-as-default": "off",
+    "import/no-named-as-default-member": "off",
     "import/no-unassigned-import": "off",
     "typescript/consistent-type-imports": ["error", { disallowTypeAnnotations: true }],
 

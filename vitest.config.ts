@@ -14,12 +14,12 @@ export default defineConfig({
         define: { CRASH_POINTS: "false" },
         test: {
           name: "node",
-          include: ["test/{kernel,driver,define,lint,replay,cli,contract,sim}/**/*.test.ts"],
+          include: ["test/{kernel,driver,platform,define,lint,replay,cli,contract,sim}/**/*.test.ts"],
           environment: "node",
         },
       },
       {
-        define: { CRASH_POINTS: "false" },
+        define: { CRASH_POINTS: "false", DEVELOPMENT: "true" },
         plugins: [
           cloudflareTest(async () => ({
             wrangler: { configPath: "./wrangler.toml" },
@@ -31,6 +31,7 @@ export default defineConfig({
         test: {
           name: "workers",
           include: ["test/workers/**/*.test.ts"],
+          globalSetup: ["./test/platform/loopback-server.ts"],
           setupFiles: ["./test/workers/setup.ts"],
         },
       },
