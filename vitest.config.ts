@@ -14,7 +14,8 @@ export default defineConfig({
         define: { CRASH_POINTS: "false" },
         test: {
           name: "node",
-          include: ["test/{kernel,driver,platform,define,lint,replay,cli,contract,sim}/**/*.test.ts"],
+          include: ["test/**/*.test.ts"],
+          exclude: ["test/workers/**", "test/browser/**"],
           environment: "node",
         },
       },
