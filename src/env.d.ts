@@ -6,10 +6,13 @@ declare const CRASH_POINTS: boolean;
 interface Env {
   /** Makes tenants and admin keys; may be unset once these exist. */
   readonly ROOT_API_KEY?: string;
+  /** Development builds only: JSON object from DNS name to loopback port (src/platform/development.ts). */
+  readonly DEV_HOSTS?: string;
 }
 
 declare namespace Cloudflare {
   interface Env {
     readonly ROOT_API_KEY?: string;
+    readonly DEV_HOSTS?: string;
   }
 }

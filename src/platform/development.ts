@@ -1,0 +1,56 @@
+/**
+ * Names that a development build maps to ports on loopback, so that tests and the demo can use https names without a
+ * port, as in production. The only reader of DEV_HOSTS. See build.ts for why a deployed bundle cannot have it.
+ */
+import { DEVELOPMENT_BUILD } from "./build.ts";
+import { checkUrl } from "./hosts.ts";
+
+const MAX_PORT = 65_535;
+
+/** DNS name to port on 127.0.0.1. */
+export type DevelopmentHosts = ReadonlyMap<string, number>;
+
+/**
+ * Reads the variable DEV_HOSTS: a JSON object from DNS name to port. Undefined and "" mean none.
+ * Throws a TypeError if the variable is set in a build that is not for development, or is not such an object: both are
+ * mistakes in the configuration, and going on would hide them.
+ */
+export function parseDevelopmentHosts(
+  variable: string | undefined,
+  development = DEVELOPMENT_BUILD,
+): DevelopmentHosts {
+  if (variable === undefined || variable === "") return new Map();
+  if (!development) {
+    throw new TypeError("DEV_HOSTS is set, but this is not a development build. Remove the variable.");
+  }
+  return new Map(
+    Object.entries(readObject(variable)).map(([host, port]) => [checkName(host), checkPort(host, port)]),
+  );
+}
+
+function readObject(text: string): object {
+  let value: unknown = null;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    // Handled below: the text is not an object either way.
+  }
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    throw new TypeError('DEV_HOSTS must be a JSON object like {"api.skyline.example": 41001}.');
+  }
+  return value;
+}
+
+function checkName(host: string): string {
+  const checked = checkUrl(`https://${host}/`, { ownHosts: [] });
+  if (!checked.ok || checked.value.hostname !== host)
+    throw new TypeError(`DEV_HOSTS: "${host}" is not a DNS name in small letters.`);
+  return host;
+}
+
+function checkPort(host: string, port: unknown): number {
+  if (typeof port !== "number" || !Number.isInteger(port) || port < 1 || port > MAX_PORT) {
+    throw new TypeError(`DEV_HOSTS: the port of "${host}" must be a whole number from 1 to ${MAX_PORT}.`);
+  }
+  return port;
+}

@@ -1,0 +1,70 @@
+/** The door of the platform room: what every other room may use of it. */
+export { type AuditEntry, type AuditSink } from "./audit.ts";
+export { type BoundedBody, readBounded } from "./body.ts";
+export { DEVELOPMENT_BUILD } from "./build.ts";
+export { canonicalJson, digestJson } from "./canonical.ts";
+export { type DevelopmentHosts, parseDevelopmentHosts } from "./development.ts";
+export { crc32, hmac, importHmacKey, sameSecret, sha256, sha256Hex } from "./digest.ts";
+export {
+  type BlockCode,
+  createEgress,
+  DEFAULT_MAX_RESPONSE_BYTES,
+  DEFAULT_TIMEOUT_MS,
+  type Egress,
+  type EgressAnswer,
+  type EgressConfig,
+  type EgressFailureCode,
+  type EgressRequest,
+  type EgressResult,
+  MAX_REDIRECTS,
+  MAX_TIMEOUT_MS,
+} from "./egress.ts";
+export { base32, base64, base64url, fromBase64, hex } from "./encoding.ts";
+export { describeError, type ErrorText, messageOf } from "./errors.ts";
+export { classifyFault, type Fault, type FaultKind } from "./faults.ts";
+export {
+  checkUrl,
+  type HostRules,
+  isHostPattern,
+  matchesHost,
+  type UrlRefusal,
+  type UrlRefusalCode,
+} from "./hosts.ts";
+export {
+  isName,
+  isRunId,
+  isTenantId,
+  OBJECT_KINDS,
+  type ObjectKind,
+  objectName,
+  randomId,
+  runIdOf,
+  type RunSource,
+} from "./ids.ts";
+export { createLogger, type LogFields, type Logger, type LogLevel, type LogWriter } from "./log.ts";
+export { createRedactor, MIN_SECRET_CHARS, type Redacted, type Redactor } from "./redact.ts";
+export { err, ok, type Result } from "./result.ts";
+export { REDACTED, redactShapes } from "./secret-shapes.ts";
+export {
+  defineSchema,
+  describeSchema,
+  hasSchema,
+  integer,
+  integerOrNull,
+  migrate,
+  type Migration,
+  type Row,
+  type Schema,
+  SchemaError,
+  type SqlStore,
+  text,
+  textOrNull,
+} from "./sql.ts";
+export {
+  createStepFetch,
+  EgressError,
+  MAX_REQUEST_BYTES,
+  type StepFetch,
+  type StepFetchOptions,
+} from "./step-fetch.ts";
+export { formatTraceparent, parseTraceparent, spanIdOf, type TraceContext, traceIdOf } from "./trace.ts";

@@ -1,0 +1,114 @@
+/**
+ * Takes the secrets that an attempt was lent out of everything that comes back, before it becomes a fact.
+ *
+ * A secret is found in these forms: itself, URL-encoded (also as a form field, also with lower-case digits), escaped in
+ * JSON, in hex, in base64 and base64url at each of the three alignments that a longer text can give it.
+ * Not found: a secret in pieces, compressed, encrypted or spelled in another way.
+ */
+import { base64, hex } from "./encoding.ts";
+import { REDACTED } from "./secret-shapes.ts";
+
+/** Shorter values would be found everywhere by chance. Nothing that is worth being lent is that short. */
+export const MIN_SECRET_CHARS = 6;
+/** The same for the part of a base64 form that does not depend on its neighbours. */
+const MIN_FORM_CHARS = 8;
+/** What is nested deeper is replaced unseen: it would end the stack, and no honest answer looks like that. */
+const MAX_DEPTH = 256;
+
+export interface Redacted<T> {
+  readonly value: T;
+  /** How many places were replaced. */
+  readonly found: number;
+}
+
+export interface Redactor {
+  text(text: string): Redacted<string>;
+  /** A JSON value: texts, keys and numbers, all the way down. Equal to the input, and the same object, if nothing is found. */
+  json<T>(value: T): Redacted<T>;
+}
+
+/** A redactor for the values issued to one attempt. Values below MIN_SECRET_CHARS are ignored. */
+export function createRedactor(secrets: readonly string[]): Redactor {
+  const forms = new Set(secrets.filter((secret) => secret.length >= MIN_SECRET_CHARS).flatMap(formsOf));
+  if (forms.size === 0)
+    return { text: (value) => ({ value, found: 0 }), json: (value) => ({ value, found: 0 }) };
+  // The longest first: a form may hold another, and what is left of a half-replaced one would still say something.
+  const pattern = new RegExp(
+    [...forms]
+      .toSorted((a, b) => b.length - a.length)
+      .map(literal)
+      .join("|"),
+    "g",
+  );
+  const text = (value: string): Redacted<string> => {
+    let found = 0;
+    const replaced = value.replace(pattern, () => {
+      found += 1;
+      return REDACTED;
+    });
+    return { value: replaced, found };
+  };
+  return { text, json: <T>(value: T) => walk(value, text) };
+}
+
+function walk<T>(value: T, text: (value: string) => Redacted<string>): Redacted<T> {
+  let found = 0;
+  const visit = (node: unknown, depth: number): unknown => {
+    if (typeof node === "string" || typeof node === "number") {
+      const result = text(String(node));
+      found += result.found;
+      return result.found > 0 ? result.value : node;
+    }
+    if (typeof node !== "object" || node === null) return node;
+    if (depth === MAX_DEPTH) {
+      found += 1;
+      return REDACTED;
+    }
+    if (Array.isArray(node)) return node.map((item) => visit(item, depth + 1));
+    const members = Object.entries(node).map(
+      ([key, member]) => [visit(key, depth), visit(member, depth + 1)] as const,
+    );
+    return Object.fromEntries(members);
+  };
+  const copy = visit(value, 0);
+  // The copy is JSON of the same shape; only where something was replaced does a text stand.
+  return found === 0 ? { value, found } : { value: copy as T, found };
+}
+
+function formsOf(secret: string): string[] {
+  const bytes = new TextEncoder().encode(secret);
+  const encoded = encodeURIComponent(secret.toWellFormed());
+  const form = new URLSearchParams({ "": secret }).toString().slice(1);
+  const escaped = JSON.stringify(secret).slice(1, -1);
+  const forms = [
+    secret,
+    escaped,
+    encoded,
+    form,
+    ...[encoded, form].map(lowerCaseDigits),
+    hex(bytes),
+    hex(bytes).toUpperCase(),
+  ];
+  for (const lead of [0, 1, 2]) {
+    const stable = base64At(bytes, lead);
+    forms.push(stable, stable.replaceAll("+", "-").replaceAll("/", "_"));
+  }
+  return [secret, ...forms.filter((one) => one.length >= MIN_FORM_CHARS)];
+}
+
+function literal(text: string): string {
+  return text.replace(/[\\^$.*+?()[\]{}|/-]/g, "\\$&");
+}
+
+function lowerCaseDigits(encoded: string): string {
+  return encoded.replace(/%[0-9A-F]{2}/g, (digits) => digits.toLowerCase());
+}
+
+/** What base64 makes of the bytes behind `lead` unknown bytes and before unknown ones: the characters that are theirs alone. */
+function base64At(bytes: Uint8Array, lead: number): string {
+  const padded = new Uint8Array(lead + bytes.length);
+  padded.set(bytes, lead);
+  const from = Math.ceil((lead * 8) / 6);
+  const to = Math.floor((padded.length * 8) / 6);
+  return base64(padded).slice(from, to);
+}

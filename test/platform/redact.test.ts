@@ -1,0 +1,91 @@
+import * as fc from "fast-check";
+import { expect, test } from "vitest";
+import { createRedactor, REDACTED } from "../../src/platform/index.ts";
+
+const SECRET = 's3cr3t/+= töken"~!*';
+const redactor = createRedactor([SECRET]);
+const bytes = Buffer.from(SECRET);
+
+test.each([
+  ["itself", SECRET],
+  ["URL-encoded", encodeURIComponent(SECRET)],
+  [
+    "URL-encoded with small digits",
+    encodeURIComponent(SECRET).replace(/%../g, (digits) => digits.toLowerCase()),
+  ],
+  ["a form field", new URLSearchParams({ a: SECRET }).toString()],
+  ["JSON in a text", JSON.stringify({ token: SECRET })],
+  ["hex", bytes.toString("hex")],
+  ["capital hex", bytes.toString("hex").toUpperCase()],
+  ["base64", bytes.toString("base64")],
+  ["base64url", bytes.toString("base64url")],
+  ["basic credentials", Buffer.from(`user:${SECRET}`).toString("base64")],
+  ["base64 behind two bytes", Buffer.from(`ab${SECRET}cd`).toString("base64")],
+  ["a longer text", `before ${SECRET} after`],
+])("a secret is found in %s", (_, text) => {
+  const { value, found } = redactor.text(text);
+  expect(found).toBe(1);
+  expect(value).toContain(REDACTED);
+});
+
+test("in base64 at every alignment, only what the neighbours share is left", () => {
+  const secret = "AKIDEXAMPLE/abcdefghijklmnop";
+  const one = createRedactor([secret]);
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 9 }), fc.uint8Array({ maxLength: 9 }), (before, after) => {
+      const text = Buffer.concat([before, Buffer.from(secret), after]).toString("base64");
+      const { value, found } = one.text(text);
+      expect(found).toBe(1);
+      // Four characters hold three bytes: at each end at most one byte and a part of another of the secret may stay.
+      const rest = Buffer.concat(value.split(REDACTED).map((part) => Buffer.from(part, "base64")));
+      expect(rest.length).toBeLessThanOrEqual(before.length + after.length + 3);
+    }),
+  );
+});
+
+test("JSON is searched in texts, keys and numbers, and its shape is kept", () => {
+  const numeric = createRedactor([SECRET, "4111111111111111"]);
+  const { value, found } = numeric.json({
+    list: [1, true, null, `Bearer ${SECRET}`],
+    [`key ${SECRET}`]: { card: 4111111111111111 },
+    plain: "nothing",
+  });
+  expect(found).toBe(3);
+  expect(value).toEqual({
+    list: [1, true, null, `Bearer ${REDACTED}`],
+    [`key ${REDACTED}`]: { card: REDACTED },
+    plain: "nothing",
+  });
+});
+
+test("a value without a secret comes back itself", () => {
+  const clean = { a: ["b", { c: 1 }] };
+  expect(redactor.json(clean)).toEqual({ value: clean, found: 0 });
+  expect(redactor.json(clean).value).toBe(clean);
+  expect(createRedactor([]).json(clean).value).toBe(clean);
+});
+
+test("of two secrets, one within the other, nothing is left", () => {
+  const both = createRedactor(["abcdef", "abcdefghij"]);
+  expect(both.text("x abcdefghij x abcdef x").value).toBe(`x ${REDACTED} x ${REDACTED} x`);
+});
+
+test("values too short to be secrets are not looked for", () => {
+  expect(createRedactor(["", "a", "abcde"]).text("a abcde").found).toBe(0);
+});
+
+test("no secret is read as a pattern", () => {
+  const odd = createRedactor([".*.*.*", "(a+)+$", "[^a]{9}", "\\d\\d\\d"]);
+  expect(odd.text("anything 123456 aaaaaaaaaaaa").found).toBe(0);
+  expect(odd.text("x .*.*.* y (a+)+$ z \\d\\d\\d").value).toBe(`x ${REDACTED} y ${REDACTED} z ${REDACTED}`);
+});
+
+test("JSON nested without end is cut, not followed", () => {
+  const deep: unknown = JSON.parse(`${"[".repeat(100_000)}"x"${"]".repeat(100_000)}`);
+  expect(redactor.json(deep).found).toBe(1);
+});
+
+test("a key named __proto__ stays a key", () => {
+  const value = redactor.json(JSON.parse(`{"__proto__":{"a":${JSON.stringify(SECRET)}}}`)).value as object;
+  expect(JSON.stringify(value)).toBe(`{"__proto__":{"a":"${REDACTED}"}}`);
+});
