@@ -1,5 +1,13 @@
 /** The driver: turns (decide, append, perform) over ports. It knows no platform. */
 
+export {
+  DEFAULT_LIMITS,
+  RunDriver,
+  UnreadableJournal,
+  type DriverLimits,
+  type Outcome,
+  type ResolveAsJson,
+} from "./driver.ts";
 export type {
   AlarmPort,
   Call,
@@ -13,4 +21,5 @@ export type {
   Ports,
   Row,
 } from "./ports.ts";
-export type { Scope, StepView } from "./scope.ts";
+export { scopeOf, type Scope, type StepView } from "./scope.ts";
+export { MAX_OUTPUT_BYTES, MAX_RUN_BYTES } from "./values.ts";

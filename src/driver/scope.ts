@@ -59,14 +59,20 @@ export function scopeOf(
   const owner = ref === null ? null : unitOf(state, refOf(ref.step, ref.item));
   const unit = ref === null ? null : unitOf(state, ref);
   const visible = (): string[] => visibleSteps(state, ref);
+  const needs = (ref === null ? undefined : stepOf(state, ref.step)?.def.needs) ?? [];
   let names: ReadonlySet<string> | null = null;
   return {
     input: () => load(state.input),
     visible,
     step: (name) => {
-      names ??= new Set(visible());
       const step = stepOf(state, name);
-      return step === null || !names.has(name) ? null : viewOf(step.unit, load);
+      if (step === null) return null;
+      // Mostly a direct need is asked for; only else is it worth to walk up the graph.
+      if (!needs.includes(name)) {
+        names ??= new Set(visible());
+        if (!names.has(name)) return null;
+      }
+      return viewOf(step.unit, load);
     },
     item: () => itemOf(state, ref, load),
     index: ref?.item ?? -1,

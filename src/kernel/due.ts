@@ -162,26 +162,45 @@ function aloneRule(state: RunState, jobs: Job[]): Job[] {
 /**
  * When to look again at the latest (K3). Null only for a run that has ended.
  * While paused, what may not start does not wake anybody.
+ * @param after ends of waits up to here are passed over: what they allow to start is due already, and waits for a slot
  */
-export function nextWake(state: RunState): number | null {
+export function nextWake(state: RunState, after = -Infinity): number | null {
   if (state.phase === "ended") return null;
-  let at = state.phase === "forward" ? state.deadlineAt : (state.budgetAt ?? state.deadlineAt);
-  if (state.phase === "forward" && !state.closed && state.unsettled === 0)
-    at = Math.min(at, state.activeAt + state.graph.idleLimitMs);
-  for (const index of workingSteps(state)) {
-    const def = state.graph.steps[index];
-    const unit = state.units[index];
-    if (def === undefined || unit === undefined) continue;
-    for (const active of activeUnits(def, unit))
-      at = Math.min(at, wakeOf(active.unit, state.pausedSince !== null));
+  let at = endOfPhase(state);
+  for (const unit of workingUnits(state)) {
+    const wakeAt = wakeOf(unit, state.pausedSince !== null);
+    at = Math.min(at, unit.deadline ?? Infinity, wakeAt > after ? wakeAt : Infinity);
   }
   return at;
 }
 
+/** The next moment at which a limit falls due: the alarm never stands later (K3, K4). Infinity for a run that has ended. */
+export function nextDeadline(state: RunState): number {
+  if (state.phase === "ended") return Infinity;
+  let at = endOfPhase(state);
+  for (const unit of workingUnits(state)) at = Math.min(at, unit.deadline ?? Infinity);
+  return at;
+}
+
+/** The deadline of the forward part, the budget of undoing, the idle limit of an open run. */
+function endOfPhase(state: RunState): number {
+  if (state.phase !== "forward") return state.budgetAt ?? state.deadlineAt;
+  const idle = !state.closed && state.unsettled === 0;
+  return idle ? Math.min(state.deadlineAt, state.activeAt + state.graph.idleLimitMs) : state.deadlineAt;
+}
+
+/** Every unit that can hold a deadline or a wait, and is not terminal. */
+function* workingUnits(state: RunState): Generator<Unit> {
+  for (const index of workingSteps(state)) {
+    const def = state.graph.steps[index];
+    const unit = state.units[index];
+    if (def === undefined || unit === undefined) continue;
+    for (const active of activeUnits(def, unit)) if (!isTerminal(active.unit.status)) yield active.unit;
+  }
+}
+
 function wakeOf(unit: Unit, paused: boolean): number {
-  if (isTerminal(unit.status)) return Infinity;
-  const limit = unit.deadline ?? Infinity;
   // A sleep that is over settles also while paused; a retry or a new round may not start.
   const sleeping = unit.status === "waiting" && unit.readyAt !== null;
-  return paused && !sleeping ? limit : Math.min(limit, unit.wakeAt ?? Infinity);
+  return paused && !sleeping ? Infinity : (unit.wakeAt ?? Infinity);
 }

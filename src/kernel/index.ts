@@ -1,7 +1,7 @@
 /** The kernel: the state machine of a run, pure. It imports nothing; `now`, random numbers and ids are arguments. */
 
 export { decide } from "./decide.ts";
-export { due, nextWake, performanceOf, type Job } from "./due.ts";
+export { due, nextDeadline, nextWake, performanceOf, type Job } from "./due.ts";
 export { evolve, evolveAll, illegal } from "./evolve.ts";
 export {
   FACT_TYPES,
