@@ -1,0 +1,21 @@
+/** The run room: the object that holds one run, and what others can ask of it. */
+
+export { WiredRunObject } from "./object.ts";
+export type { Listener, Message } from "./outbox.ts";
+export type { RunWiring } from "./ports.ts";
+export type {
+  Answer,
+  Command,
+  EventsPage,
+  EventView,
+  OutputView,
+  ResolveRequest,
+  RunErrorCode,
+  RunRpc,
+  RunView,
+  StartRequest,
+  StepView,
+  UnitAddress,
+  UnitView,
+  Viewer,
+} from "./rpc.ts";

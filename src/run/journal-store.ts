@@ -1,0 +1,116 @@
+/**
+ * The journal of one run in its object's SQLite. All SQL of the journal stands here.
+ *
+ * J1 a turn is one row in one transaction, together with its outbox rows and, now and then, a snapshot.
+ * J2 a text longer than `CHUNK_FROM` bytes never stands in a row: it is cut into parts of `chunks`.
+ */
+
+import type { JournalPort, Loaded, Row } from "../driver/index.ts";
+import type { Fact, RunState, Snapshot } from "../kernel/index.ts";
+import { integer, text, textOrNull } from "../platform/index.ts";
+
+/** UTF-16 units; a row of an object holds 2 MB, and short rows keep the fold fast. */
+const CHUNK_FROM = 65_536;
+/** At most 1 MiB in UTF-8, whatever the characters. */
+const CHUNK_CHARS = 349_525;
+/** Where the facts of a turn stand in `chunks`. */
+const FACTS_SLOT = -1;
+
+export interface JournalStore extends JournalPort {
+  /** Rows that begin at or before `after + 1` and later ones, so that every fact after `after` is among them. */
+  after(after: number, limit: number): Row[];
+}
+
+/**
+ * @param alongside is called in the transaction of every append: what else must be written with the facts
+ */
+export function createJournalStore(
+  storage: DurableObjectStorage,
+  alongside: (row: Row, after: RunState) => void,
+): JournalStore {
+  const { sql } = storage;
+
+  const putParts = (seq: number, slot: number, body: string): void => {
+    for (let part = 0; part * CHUNK_CHARS < body.length; part++) {
+      const piece = body.slice(part * CHUNK_CHARS, (part + 1) * CHUNK_CHARS);
+      sql.exec("INSERT INTO chunks (seq, slot, part, body) VALUES (?, ?, ?, ?)", seq, slot, part, piece);
+    }
+  };
+
+  const getParts = (seq: number, slot: number): string =>
+    sql
+      .exec("SELECT body FROM chunks WHERE seq = ? AND slot = ? ORDER BY part", seq, slot)
+      .toArray()
+      .map((row) => text(row, "body"))
+      .join("");
+
+  const factsOf = (seq: number, inline: string | null): Fact[] =>
+    JSON.parse(inline ?? getParts(seq, FACTS_SLOT)) as Fact[];
+
+  const readRow = (row: Record<string, SqlStorageValue>): Row => {
+    const seq = integer(row, "seq");
+    return { seq, at: integer(row, "at"), facts: factsOf(seq, textOrNull(row, "facts")), values: [] };
+  };
+
+  return {
+    load(): Loaded {
+      const parts = sql.exec("SELECT seq, body FROM snapshots ORDER BY part").toArray();
+      const [first] = parts;
+      const snapshot =
+        first === undefined
+          ? null
+          : {
+              seq: integer(first, "seq"),
+              state: JSON.parse(parts.map((part) => text(part, "body")).join("")) as Snapshot,
+            };
+      const rows = sql
+        .exec("SELECT seq, at, facts FROM turns WHERE seq >= ? ORDER BY seq", snapshot?.seq ?? 0)
+        .toArray();
+      return { snapshot, rows: rows.map(readRow) };
+    },
+
+    append(row: Row, after: RunState, snapshot: Snapshot | null): void {
+      const facts = JSON.stringify(row.facts);
+      const inline = row.values.map((value) => (value.length > CHUNK_FROM ? null : value));
+      storage.transactionSync(() => {
+        sql.exec(
+          "INSERT INTO turns (seq, at, facts, vals) VALUES (?, ?, ?, ?)",
+          row.seq,
+          row.at,
+          facts.length > CHUNK_FROM ? null : facts,
+          row.values.length === 0 ? null : JSON.stringify(inline),
+        );
+        if (facts.length > CHUNK_FROM) putParts(row.seq, FACTS_SLOT, facts);
+        row.values.forEach((value, slot) => {
+          if (value.length > CHUNK_FROM) putParts(row.seq, slot, value);
+        });
+        if (snapshot !== null) replaceSnapshot(sql, row.seq + row.facts.length, JSON.stringify(snapshot));
+        alongside(row, after);
+      });
+    },
+
+    value(seq: number, slot: number): string {
+      const [row] = sql.exec("SELECT vals FROM turns WHERE seq = ?", seq).toArray();
+      const vals = row === undefined ? null : textOrNull(row, "vals");
+      const inline = vals === null ? null : (JSON.parse(vals) as (string | null)[])[slot];
+      return inline ?? getParts(seq, slot);
+    },
+
+    after(after: number, limit: number): Row[] {
+      const [start] = sql.exec("SELECT max(seq) AS seq FROM turns WHERE seq <= ?", after + 1).toArray();
+      const from = start === undefined || start["seq"] === null ? 0 : integer(start, "seq");
+      return sql
+        .exec("SELECT seq, at, facts FROM turns WHERE seq >= ? ORDER BY seq LIMIT ?", from, limit)
+        .toArray()
+        .map(readRow);
+    },
+  };
+}
+
+function replaceSnapshot(sql: SqlStorage, seq: number, body: string): void {
+  sql.exec("DELETE FROM snapshots");
+  for (let part = 0; part * CHUNK_CHARS < body.length; part++) {
+    const piece = body.slice(part * CHUNK_CHARS, (part + 1) * CHUNK_CHARS);
+    sql.exec("INSERT INTO snapshots (part, seq, body) VALUES (?, ?, ?)", part, seq, piece);
+  }
+}

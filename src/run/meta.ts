@@ -1,0 +1,24 @@
+/** PERSISTED CONTRACT. What an object knows of itself beside the journal: one entry of its key-value part. */
+
+const META_KEY = "meta";
+
+export interface Meta {
+  readonly tenant: string;
+  readonly id: string;
+  /** Digest of the body that started the run: the same key with another body is another request. */
+  readonly bodyDigest: string;
+  /** Wakes that threw, one after the other; back to 0 with the first that does not. */
+  readonly failedWakes?: number;
+  /** Set on a run whose journal does not fold or whose turns keep failing: it is over, and says so. */
+  readonly sealed?: { readonly at: number; readonly reason: string };
+  /** Set when the run was deleted after its retention: its id stays taken until then. */
+  readonly deletedUntil?: number;
+}
+
+export function readMeta(storage: DurableObjectStorage): Meta | null {
+  return storage.kv.get<Meta>(META_KEY) ?? null;
+}
+
+export function writeMeta(storage: DurableObjectStorage, meta: Meta): void {
+  storage.kv.put(META_KEY, meta);
+}

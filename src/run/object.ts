@@ -1,0 +1,375 @@
+/**
+ * The run object: one SQLite Durable Object per run. It gives the driver its ports and answers callers.
+ *
+ * Owns: the object's storage, its one alarm, its life and death (retention, tombstone, sealing).
+ * Does not own: what happens in a run (kernel), the order of a turn (driver), what an attempt does (wiring).
+ *
+ * R1 an object without a run writes nothing and arms nothing.
+ * R2 every call carries the caller's tenant; a mismatch is answered as if nothing were here.
+ * R3 `alarm()` never throws for an application's error: the platform drops an alarm after six throws.
+ * R4 a run that cannot be folded, or whose turns keep failing, is sealed: it ends, and says why.
+ */
+
+import { DurableObject } from "cloudflare:workers";
+import { DEFAULT_LIMITS, RunDriver, UnreadableJournal } from "../driver/index.ts";
+import { stepOf, type RunInfo, type RunState } from "../kernel/index.ts";
+import { classifyFault, hasSchema, migrate } from "../platform/index.ts";
+import { commandDriver, isForStarter } from "./commands.ts";
+import { createJournalStore, type JournalStore } from "./journal-store.ts";
+import { readMeta, writeMeta, type Meta } from "./meta.ts";
+import { Outbox } from "./outbox.ts";
+import type { RunWiring } from "./ports.ts";
+import type {
+  Answer,
+  Command,
+  EventsPage,
+  EventView,
+  RunRpc,
+  RunView,
+  StartRequest,
+  StepView,
+  Viewer,
+} from "./rpc.ts";
+import { RUN_SCHEMA } from "./schema.ts";
+import { sealedView } from "./sealed.ts";
+import { viewRow, viewRun, viewStep, type Showing } from "./view.ts";
+import { Watchers } from "./watchers.ts";
+
+const DAY_MS = 24 * 60 * 60_000;
+/** A deleted run's id stays taken, so that a late retry of its start does not run it again. */
+const TOMBSTONE_MS = 90 * DAY_MS;
+/** Wakes that may throw one after the other before the run is sealed. */
+const MAX_FAILED_WAKES = 5;
+const FAILED_WAKE_RETRY_MS = 30_000;
+const MAX_EVENTS = 1_000;
+
+type Refused = Extract<Answer<never>, { ok: false }>;
+const NOT_FOUND: Refused = { ok: false, code: "not_found", message: "There is no such run." };
+const DELETED: Refused = {
+  ok: false,
+  code: "run_deleted",
+  message: "The run was deleted after its retention.",
+};
+
+/** One life of the object. */
+interface Life {
+  readonly driver: RunDriver;
+  readonly journal: JournalStore;
+  readonly outbox: Outbox;
+}
+
+export abstract class WiredRunObject extends DurableObject<Env> implements RunRpc {
+  readonly #wiring: RunWiring;
+  readonly #watchers = new Watchers();
+  #meta: Meta | null;
+  #life: Promise<Life | null> | null = null;
+
+  protected constructor(ctx: DurableObjectState, env: Env, wiring: RunWiring) {
+    super(ctx, env);
+    this.#wiring = wiring;
+    this.#meta = hasSchema(ctx.storage) ? readMeta(ctx.storage) : null;
+  }
+
+  async start(request: StartRequest): ReturnType<RunRpc["start"]> {
+    const meta = this.#meta;
+    if (meta !== null) {
+      if (meta.tenant !== request.tenant) return NOT_FOUND;
+      if (meta.deletedUntil !== undefined) return DELETED;
+      if (meta.bodyDigest !== request.bodyDigest) {
+        return {
+          ok: false,
+          code: "idempotency_mismatch",
+          message: "A run was started with this idempotency key and another body.",
+        };
+      }
+      const there = await this.view({ tenant: request.tenant });
+      return there.ok ? { ok: true, value: { created: false, view: there.value } } : there;
+    }
+    const { id, tenant, bodyDigest, graph, input } = request;
+    migrate(this.ctx.storage, RUN_SCHEMA);
+    this.#keepMeta({ tenant, id, bodyDigest });
+    const life = this.#newLife(null);
+    const outcome = life.driver.start(runInfoOf(request), graph, input);
+    if (!outcome.ok) {
+      // A refused start leaves no trace (R1).
+      this.#meta = null;
+      await this.ctx.storage.deleteAll();
+      return { ok: false, ...outcome.refusal };
+    }
+    this.#life = Promise.resolve(life);
+    return { ok: true, value: { created: true, view: this.#shown(life, { tenant }) } };
+  }
+
+  async view(viewer: Viewer, options: { waitMs?: number; afterSeq?: number } = {}): Promise<Answer<RunView>> {
+    const sealed = await this.#sealedView(viewer);
+    if (sealed !== null) return { ok: true, value: sealed };
+    return this.#visit(viewer, async (life) => {
+      const { driver } = life;
+      const { afterSeq } = options;
+      const moved = (): boolean =>
+        driver.state?.phase === "ended" || (afterSeq !== undefined && driver.seq > afterSeq);
+      await this.#watchers.until(moved, options.waitMs ?? 0);
+      return { ok: true, value: this.#shown(life, viewer) };
+    });
+  }
+
+  async step(viewer: Viewer, name: string, item?: number): Promise<Answer<StepView>> {
+    return this.#visit(viewer, (life, state) => {
+      const step = stepOf(state, name);
+      const unit = item === undefined ? step?.unit : step?.unit.items?.[item];
+      if (step === null || unit === undefined)
+        return { ok: false, code: "no_such_step", message: `There is no step named ${name} in this run.` };
+      return { ok: true, value: viewStep(step.def, unit, showing(life, viewer), true) };
+    });
+  }
+
+  async events(
+    viewer: Viewer,
+    options: { after: number; limit: number; waitMs?: number },
+  ): Promise<Answer<EventsPage>> {
+    return this.#visit(viewer, async ({ driver, journal }, state) => {
+      const { after } = options;
+      const limit = Math.min(Math.max(1, options.limit), MAX_EVENTS);
+      await this.#watchers.until(
+        () => driver.seq > after || driver.state?.phase === "ended",
+        options.waitMs ?? 0,
+      );
+      const how = {
+        read: (value: Parameters<RunDriver["read"]>[0]) => driver.read(value),
+        reveal: viewer.reveal === true,
+      };
+      const events: EventView[] = journal
+        .after(after, limit)
+        .flatMap((row) => viewRow(row, driver.state ?? state, how))
+        .filter((event) => event.seq > after)
+        .slice(0, limit);
+      const next = events.at(-1)?.seq ?? after;
+      return {
+        ok: true,
+        value: { events, next, ended: driver.state?.phase === "ended" && next >= driver.seq },
+      };
+    });
+  }
+
+  async command(viewer: Viewer, command: Command): Promise<Answer<RunView>> {
+    return this.#visit(viewer, (life, state) => {
+      if (
+        isForStarter(command) &&
+        viewer.onlyStartedBy !== undefined &&
+        state.run.startedBy !== viewer.onlyStartedBy
+      )
+        return NOT_FOUND;
+      const outcome = commandDriver(life.driver, command);
+      return outcome.ok ? { ok: true, value: this.#shown(life, viewer) } : { ok: false, ...outcome.refusal };
+    });
+  }
+
+  /** Somebody from outside thinks that the alarm was lost. Answers whether there is a run that goes on. */
+  async poke(tenant: string): Promise<boolean> {
+    if (this.#meta?.tenant !== tenant) return false;
+    const life = await this.#current();
+    life?.driver.wake();
+    return life !== null && life.driver.state?.phase !== "ended";
+  }
+
+  override async alarm(): Promise<void> {
+    const meta = this.#meta;
+    if (meta === null) return;
+    const now = Date.now();
+    if (meta.deletedUntil !== undefined) {
+      await (now >= meta.deletedUntil
+        ? this.ctx.storage.deleteAll()
+        : this.ctx.storage.setAlarm(meta.deletedUntil));
+      return;
+    }
+    try {
+      const life = await this.#current();
+      const endedAt = life === null ? meta.sealed?.at : life.driver.state?.endedAt;
+      if (endedAt !== undefined && endedAt !== null && now >= endedAt + this.#wiring.retentionMs)
+        return await this.#expire(meta, now);
+      life?.driver.alarmFired();
+      if (life !== null) this.#deliver(life);
+      if (meta.failedWakes !== undefined) this.#keepMeta(withoutFailures(meta));
+    } catch (error) {
+      await this.#wakeFailed(meta, error);
+    }
+  }
+
+  /** R3, R4: try again later; what keeps failing is sealed; a superseded life is left to the next one. */
+  async #wakeFailed(meta: Meta, error: unknown): Promise<void> {
+    this.#wiring.log.error("wake_failed", { run: meta.id, error });
+    if (classifyFault(error)?.kind === "later") throw error;
+    const failedWakes = (meta.failedWakes ?? 0) + 1;
+    if (failedWakes >= MAX_FAILED_WAKES) return this.#seal(meta, "its turns kept failing");
+    this.#keepMeta({ ...meta, failedWakes });
+    await this.ctx.storage.setAlarm(Date.now() + FAILED_WAKE_RETRY_MS);
+  }
+
+  #seal(meta: Meta, reason: string): void {
+    const at = Date.now();
+    this.#wiring.log.error("run_sealed", { run: meta.id, reason });
+    this.#keepMeta({ ...meta, sealed: { at, reason } });
+    this.#life = Promise.resolve(null);
+    this.#setAlarm(at + this.#wiring.retentionMs);
+    this.#watchers.notify();
+  }
+
+  /** After its retention a run deletes itself; its id stays taken for a while. */
+  async #expire(meta: Meta, now: number): Promise<void> {
+    const deletedUntil = now + TOMBSTONE_MS;
+    await this.ctx.storage.deleteAll();
+    migrate(this.ctx.storage, RUN_SCHEMA);
+    this.#keepMeta({ tenant: meta.tenant, id: meta.id, bodyDigest: meta.bodyDigest, deletedUntil });
+    this.#life = Promise.resolve(null);
+    await this.ctx.storage.setAlarm(deletedUntil);
+  }
+
+  /** A sealed run has no life, but it is shown, with what its first row still tells. */
+  async #sealedView(viewer: Viewer): Promise<RunView | null> {
+    await this.#current();
+    const meta = this.#meta;
+    if (meta?.sealed === undefined || meta.tenant !== viewer.tenant) return null;
+    const journal = createJournalStore(this.ctx.storage, () => {});
+    const [first] = journal.after(0, 1);
+    const view = sealedView(
+      meta,
+      first?.facts ?? [],
+      journal.after(Number.MAX_SAFE_INTEGER - 1, 1)[0]?.seq ?? 0,
+    );
+    return viewer.onlyUser === undefined || viewer.onlyUser === view.user ? view : null;
+  }
+
+  /** Answers a caller who may see the run (R2); a user's key sees only runs of its user. */
+  async #visit<T>(
+    viewer: Viewer,
+    answer: (life: Life, state: RunState) => Answer<T> | Promise<Answer<T>>,
+  ): Promise<Answer<T>> {
+    const meta = this.#meta;
+    if (meta === null || meta.tenant !== viewer.tenant) return NOT_FOUND;
+    if (meta.deletedUntil !== undefined) return DELETED;
+    const life = await this.#current();
+    const state = life?.driver.state ?? null;
+    if (life === null || state === null) return NOT_FOUND;
+    if (viewer.onlyUser !== undefined && state.run.user !== viewer.onlyUser) return NOT_FOUND;
+    return answer(life, state);
+  }
+
+  /** The life of this object; null where there is no run that can go on. */
+  #current(): Promise<Life | null> {
+    this.#life ??= this.#load();
+    return this.#life;
+  }
+
+  async #load(): Promise<Life | null> {
+    const meta = this.#meta;
+    if (meta === null || meta.sealed !== undefined || meta.deletedUntil !== undefined) return null;
+    migrate(this.ctx.storage, RUN_SCHEMA);
+    const life = this.#newLife(await this.ctx.storage.getAlarm());
+    try {
+      life.driver.load();
+    } catch (error) {
+      if (!(error instanceof UnreadableJournal)) throw error;
+      this.#seal(meta, error.message);
+      return null;
+    }
+    life.outbox.load();
+    // What the last life had in flight is lost; the alarm may be, too (K3).
+    life.driver.wake();
+    return life;
+  }
+
+  #newLife(armedAt: number | null): Life {
+    const { storage } = this.ctx;
+    const { listeners, log, retentionMs, callsPerEvent } = this.#wiring;
+    const outbox = new Outbox(storage.sql, listeners, () => Date.now(), log);
+    const journal = createJournalStore(storage, (row, after) => {
+      outbox.write(row, after);
+    });
+    const driver = new RunDriver(
+      {
+        journal,
+        alarm: {
+          armedAt: () => armedAt,
+          set: (at) => {
+            this.#setAlarm(at);
+          },
+          others: (state) =>
+            earliest(outbox.dueAt, state.endedAt === null ? null : state.endedAt + retentionMs),
+        },
+        clock: { now: () => Date.now(), after },
+        evaluate: this.#wiring.evaluate,
+        random: () => Math.random(),
+        perform: (call) => this.#wiring.perform(call),
+        background: (work) => {
+          this.ctx.waitUntil(work);
+        },
+        giveUp: (reason, cause) => {
+          log.error("life_given_up", { run: this.#meta?.id, reason, error: cause });
+          this.ctx.abort(reason);
+        },
+        turned: () => {
+          this.#watchers.notify();
+          this.#deliver(life);
+        },
+        version: this.#wiring.version,
+      },
+      { ...DEFAULT_LIMITS, callsPerEvent },
+    );
+    const life: Life = { driver, journal, outbox };
+    return life;
+  }
+
+  /** O2: beside the run. What fails waits for the alarm. */
+  #deliver({ outbox, driver }: Life): void {
+    const meta = this.#meta;
+    if (meta === null || outbox.dueAt === null) return;
+    const delivered = outbox.drain(meta.tenant, meta.id).then(() => {
+      driver.arm();
+    });
+    this.ctx.waitUntil(delivered);
+  }
+
+  /** The write joins those of the turn; that it could not be made is as bad as a turn that could not be appended. */
+  #setAlarm(at: number): void {
+    this.ctx.storage.setAlarm(at).catch((error: unknown) => {
+      this.#wiring.log.error("alarm_not_set", { run: this.#meta?.id, error });
+      this.ctx.abort("the alarm could not be set");
+    });
+  }
+
+  #keepMeta(meta: Meta): void {
+    this.#meta = meta;
+    writeMeta(this.ctx.storage, meta);
+  }
+
+  #shown(life: Life, viewer: Viewer): RunView {
+    const { driver } = life;
+    if (driver.state === null) throw new TypeError("a run that was not started cannot be shown");
+    return viewRun(driver.state, driver.seq, showing(life, viewer));
+  }
+}
+
+function showing({ driver }: Life, viewer: Viewer): Showing {
+  return { read: (value) => driver.read(value), reveal: viewer.reveal === true };
+}
+
+function runInfoOf(request: StartRequest): RunInfo {
+  const { id, tenant, workflow, version, user, startedBy, open, tags, traceparent } = request;
+  return { id, tenant, workflow, version, user, startedBy, open, tags, traceparent };
+}
+
+function withoutFailures(meta: Meta): Meta {
+  const { failedWakes: _failedWakes, ...rest } = meta;
+  return rest;
+}
+
+function earliest(a: number | null, b: number | null): number | null {
+  return a === null ? b : b === null ? a : Math.min(a, b);
+}
+
+function after(ms: number, wake: () => void): () => void {
+  const timer = setTimeout(wake, ms);
+  return () => {
+    clearTimeout(timer);
+  };
+}

@@ -1,0 +1,149 @@
+/**
+ * What others must learn of a run: written with the facts, delivered at least once, each message with the number of
+ * the fact that it speaks of as its version, so that a listener can pass over what is older than what it knows.
+ *
+ * O1 a message is written in the transaction of the turn that it speaks of.
+ * O2 a listener that does not answer never slows the run: deliveries run beside it, retries wait for the alarm.
+ * O3 messages of one listener are delivered in order; a failed one holds back only its own listener's later ones.
+ */
+
+import type { Row } from "../driver/index.ts";
+import type { Fact, RunState } from "../kernel/index.ts";
+import { integer, text, type Logger } from "../platform/index.ts";
+
+/** A message that nobody took for this long is dropped and logged: the listener is gone. */
+const GIVE_UP_MS = 3 * 24 * 60 * 60_000;
+const FIRST_RETRY_MS = 1_000;
+const LAST_RETRY_MS = 60 * 60_000;
+/** Deliveries per drain: what is left goes with the next one. */
+const BATCH = 16;
+
+export interface Message {
+  readonly tenant: string;
+  readonly run: string;
+  readonly version: number;
+  readonly at: number;
+  readonly body: unknown;
+}
+
+export interface Listener {
+  readonly name: string;
+  /** What the listener wants to know of a fact; null: nothing. Pure. */
+  message(fact: Fact, after: RunState): unknown;
+  /** Resolves once the listener has it. A rejection is tried again. */
+  deliver(message: Message): Promise<void>;
+}
+
+export class Outbox {
+  readonly #sql: SqlStorage;
+  readonly #listeners: readonly Listener[];
+  readonly #now: () => number;
+  readonly #log: Logger;
+  #dueAt: number | null = null;
+  #draining: Promise<void> | null = null;
+
+  constructor(sql: SqlStorage, listeners: readonly Listener[], now: () => number, log: Logger) {
+    this.#sql = sql;
+    this.#listeners = listeners;
+    this.#now = now;
+    this.#log = log;
+  }
+
+  /** When a life begins: what earlier ones left. */
+  load(): void {
+    if (this.#listeners.length === 0) return;
+    const [row] = this.#sql.exec("SELECT min(due) AS due FROM outbox").toArray();
+    this.#dueAt = row === undefined || row["due"] === null ? null : integer(row, "due");
+  }
+
+  /** When the next delivery is due, or null. */
+  get dueAt(): number | null {
+    return this.#dueAt;
+  }
+
+  /** O1: to be called in the transaction of the turn. */
+  write(row: Row, after: RunState): void {
+    for (const listener of this.#listeners) {
+      row.facts.forEach((fact, i) => {
+        const body = listener.message(fact, after);
+        if (body === null) return;
+        this.#sql.exec(
+          "INSERT INTO outbox (listener, version, body, tries, due, since) VALUES (?, ?, ?, 0, ?, ?)",
+          listener.name,
+          row.seq + i,
+          JSON.stringify(body),
+          row.at,
+          row.at,
+        );
+        this.#dueAt = this.#dueAt === null ? row.at : Math.min(this.#dueAt, row.at);
+      });
+    }
+  }
+
+  /** Delivers what is due. One drain at a time; a second call joins the first. */
+  drain(tenant: string, run: string): Promise<void> {
+    this.#draining ??= this.#drain(tenant, run).finally(() => {
+      this.#draining = null;
+    });
+    return this.#draining;
+  }
+
+  async #drain(tenant: string, run: string): Promise<void> {
+    const blocked = new Set<string>();
+    while (this.#dueAt !== null && this.#dueAt <= this.#now()) {
+      const rows = this.#sql
+        .exec(
+          "SELECT id, listener, version, body, tries, since FROM outbox WHERE due <= ? ORDER BY id LIMIT ?",
+          this.#now(),
+          BATCH,
+        )
+        .toArray();
+      for (const row of rows) {
+        const listener = text(row, "listener");
+        if (blocked.has(listener)) continue;
+        const message = {
+          tenant,
+          run,
+          version: integer(row, "version"),
+          at: integer(row, "since"),
+          body: JSON.parse(text(row, "body")) as unknown,
+        };
+        if (!(await this.#deliver(listener, message, integer(row, "id"), integer(row, "tries"))))
+          blocked.add(listener);
+      }
+      this.load();
+      if (rows.every((row) => blocked.has(text(row, "listener")))) return;
+    }
+  }
+
+  async #deliver(name: string, message: Message, id: number, tries: number): Promise<boolean> {
+    const listener = this.#listeners.find((known) => known.name === name);
+    try {
+      await listener?.deliver(message);
+      this.#sql.exec("DELETE FROM outbox WHERE id = ?", id);
+      return true;
+    } catch (error) {
+      const now = this.#now();
+      if (now - message.at > GIVE_UP_MS) {
+        this.#log.error("outbox_message_dropped", {
+          run: message.run,
+          listener: name,
+          version: message.version,
+          error,
+        });
+        this.#sql.exec("DELETE FROM outbox WHERE id = ?", id);
+        return true;
+      }
+      const due = now + Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** tries);
+      // O3: later ones of the same listener wait with it.
+      this.#sql.exec(
+        "UPDATE outbox SET due = ?, tries = tries + (id = ?) WHERE listener = ? AND due < ?",
+        due,
+        id,
+        name,
+        due,
+      );
+      return false;
+    }
+  }
+}

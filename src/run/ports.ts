@@ -1,0 +1,21 @@
+/** What a run needs from the rest of the house. The composition root wires it; a run never imports secrets code. */
+
+import type { Call, EvaluatePort, Performed } from "../driver/index.ts";
+import type { Logger } from "../platform/index.ts";
+import type { Listener } from "./outbox.ts";
+
+export interface RunWiring {
+  /** Conditions, lists, parameters, outputs: by the workflows of this build. */
+  readonly evaluate: EvaluatePort;
+  /** One attempt, through egress, with its credential. */
+  perform(call: Call): Promise<Performed>;
+  /** Who learns of a run by its outbox. */
+  readonly listeners: readonly Listener[];
+  readonly log: Logger;
+  /** The Worker's version: a death between two versions is a deploy, not a strike. */
+  readonly version: string;
+  /** How long a run is kept after its end. */
+  readonly retentionMs: number;
+  /** Outside calls per platform event; fewer on a free plan. */
+  readonly callsPerEvent: number;
+}

@@ -1,0 +1,135 @@
+/** How a run, its steps and its facts are shown. Values that are large are named by their size, sensitive ones not at all. */
+
+import type { Row } from "../driver/index.ts";
+import {
+  refOf,
+  statusOf,
+  stepOf,
+  unitName,
+  type Fact,
+  type Json,
+  type RunState,
+  type StepDef,
+  type Unit,
+  type Value,
+} from "../kernel/index.ts";
+import type { EventView, OutputView, RunView, StepView, UnitView } from "./rpc.ts";
+
+/** Outputs up to here are shown in lists of steps and in events; longer ones have an address of their own. */
+const SHOWN_BYTES = 4_096;
+
+export interface Showing {
+  readonly read: (value: Value) => Json;
+  /** Whether sensitive outputs are shown. */
+  readonly reveal: boolean;
+}
+
+export function viewRun(state: RunState, seq: number, showing: Showing): RunView {
+  const { run } = state;
+  return {
+    id: run.id,
+    tenant: run.tenant,
+    workflow: run.workflow,
+    version: run.version,
+    user: run.user,
+    started_by: run.startedBy,
+    tags: run.tags,
+    status: statusOf(state),
+    paused: state.pausedSince !== null,
+    open: run.open,
+    closed: state.closed,
+    generation: state.generation,
+    revision: state.revision,
+    seq,
+    started_at: state.startedAt,
+    ended_at: state.endedAt,
+    deadline_at: state.deadlineAt,
+    output: state.output === null ? null : { value: showing.read(state.output) },
+    failure: state.failure ?? state.lost?.failure ?? null,
+    steps: state.graph.steps.flatMap((def, i) => {
+      const unit = state.units[i];
+      return unit === undefined ? [] : [viewStep(def, unit, showing, false)];
+    }),
+  };
+}
+
+/** @param whole shows the output whatever its size */
+export function viewStep(def: StepDef, unit: Unit, showing: Showing, whole: boolean): StepView {
+  return {
+    name: def.name,
+    action: def.action,
+    effect: def.effect,
+    part: def.part,
+    needs: def.needs,
+    ...viewUnit(def, unit, showing, whole),
+    ...(unit.items === null ? {} : { items: unit.items.map((item) => viewUnit(def, item, showing, whole)) }),
+    ...(unit.undo === null ? {} : { compensation: { status: unit.undo.status, failure: unit.undo.failure } }),
+    ...(def.signal === undefined ? {} : { waits_for: def.signal }),
+  };
+}
+
+function viewUnit(def: StepDef, unit: Unit, showing: Showing, whole: boolean): UnitView {
+  return {
+    status: unit.status,
+    outcome: unit.outcome,
+    undone: unit.undone,
+    attempts: unit.attempt,
+    started_at: unit.startedAt,
+    ended_at: unit.endedAt,
+    next_at: unit.wakeAt,
+    deadline_at: unit.deadline,
+    output: unit.output === null ? null : viewValue(unit.output, def.sensitive === true, showing, whole),
+    failure: unit.failure,
+  };
+}
+
+function viewValue(value: Value, sensitive: boolean, showing: Showing, whole: boolean): OutputView {
+  if (sensitive && !showing.reveal) return { redacted: true };
+  const bytes = sizeOf(value);
+  return whole || bytes <= SHOWN_BYTES ? { value: showing.read(value) } : { bytes };
+}
+
+function sizeOf(value: Value): number {
+  if ("bytes" in value) return value.bytes;
+  if ("list" in value) return value.list.reduce((sum, item) => sum + (item === null ? 4 : sizeOf(item)), 0);
+  return 0;
+}
+
+/** The facts of a row as events. */
+export function viewRow(row: Row, state: RunState, showing: Showing): EventView[] {
+  return row.facts.map((fact, i) => ({
+    seq: row.seq + i,
+    at: fact.at,
+    type: fact.t,
+    data: dataOf(fact, state, showing),
+  }));
+}
+
+function dataOf(fact: Fact, state: RunState, showing: Showing): Json {
+  const { t: _t, at: _at, ...rest } = fact;
+  const data: Record<string, unknown> = { ...rest };
+  if ("step" in fact) data["unit"] = unitName(refOf(fact.step, fact.item, fact.role));
+  if (fact.t === "run_started") {
+    const { id: _id, tenant: _tenant, ...run } = fact.run;
+    return plain({ ...run, steps: fact.graph.steps.map((step) => step.name), deadlineAt: fact.deadlineAt });
+  }
+  if (fact.t === "grew") data["steps"] = fact.steps.map((step) => step.name);
+  for (const key of ["output", "list", "payload"]) {
+    const value = data[key];
+    if (value !== undefined) data[key] = viewValue(value as Value, isSensitive(fact, state), showing, false);
+  }
+  return plain(data);
+}
+
+function isSensitive(fact: Fact, state: RunState): boolean {
+  if ("step" in fact) return stepOf(state, fact.step)?.def.sensitive === true;
+  return (
+    fact.t === "signalled" &&
+    state.graph.steps.some((def) => def.signal === fact.name && def.sensitive === true)
+  );
+}
+
+/** What leaves the object is JSON: undefined fields go. */
+function plain(data: Record<string, unknown>): Json {
+  return Object.fromEntries(Object.entries(data).filter(([, value]) => value !== undefined)) as Json;
+}
