@@ -4,7 +4,7 @@ import { defineConfig } from "vitest/config";
 /** Test-only values: the real ones are Worker secrets. */
 const TEST_SECRETS = {
   SERVER_KEY: "dGVzdC1zZXJ2ZXIta2V5LW9mLTMyLWJ5dGVzLWxvbmc",
-  ROOT_API_KEY: "test-root-key",
+  ROOT_API_KEY: "test-root-key-of-32-visible-chars",
 };
 
 export default defineConfig({

@@ -1,0 +1,45 @@
+/** The door of the access room: tenants, API keys, scopes, and who may do what. */
+export { createAccessAudit } from "./audit-store.ts";
+export { authenticate, type Credentials } from "./authenticate.ts";
+export { type AccessDeps, checkRootKey } from "./deps.ts";
+export {
+  actorOf,
+  type Identity,
+  type KeyIdentity,
+  may,
+  type Policy,
+  requireScope,
+  type RootIdentity,
+} from "./identity.ts";
+export { createKeyCache, type KeyCache, REVOKED_EVERYWHERE_MS } from "./key-cache.ts";
+export { KEY_PREFIX } from "./key-text.ts";
+export {
+  createKey,
+  getKey,
+  type KeyPage,
+  listKeys,
+  MAX_KEYS_PER_PAGE,
+  type NewKey,
+  type Revocation,
+  revokeKey,
+} from "./keys.ts";
+export type { KeyRecord } from "./keys-store.ts";
+export {
+  isUser,
+  type KeyRequest,
+  MAX_KEY_NAME_CHARS,
+  MAX_POLICY_CHARS,
+  MAX_SCOPES,
+  MAX_USER_CHARS,
+  MAX_USER_KEY_LIFE_MS,
+} from "./narrowing.ts";
+export {
+  type AccessRefusal,
+  type AccessRefusalCode,
+  type AuthFailure,
+  type AuthFailureCode,
+} from "./refusals.ts";
+export { canSeeRun, canSteerRun, type RunOwner, userOfNewRun } from "./run-access.ts";
+export { ADMIN_GRANTS, isScopeGrant, type Scope, type ScopeGrant, SCOPES } from "./scopes.ts";
+export { createTenant, listTenants, MAX_TENANTS_PER_PAGE, type TenantPage } from "./tenants.ts";
+export type { Tenant } from "./tenants-store.ts";

@@ -1,0 +1,158 @@
+/** API keys in D1. The only SQL about them, and the mapping from rows. */
+import { type AuditEntry, integer, integerOrNull, type Row, text, textOrNull } from "../platform/index.ts";
+import { auditStatement, auditStatementIf } from "./audit-store.ts";
+import type { Policy } from "./identity.ts";
+import { isScopeGrant, type ScopeGrant } from "./scopes.ts";
+
+/** A key without its text, which is kept nowhere. Times are milliseconds since 1970. */
+export interface KeyRecord {
+  readonly id: string;
+  readonly tenant: string;
+  readonly name: string;
+  /** First characters of the text. */
+  readonly prefix: string;
+  readonly last4: string;
+  readonly scopes: readonly ScopeGrant[];
+  readonly user: string | null;
+  readonly policies: readonly Policy[];
+  readonly createdBy: string;
+  readonly createdAt: number;
+  readonly expiresAt: number | null;
+  readonly revokedAt: number | null;
+  /** Coarse: true to about an hour. */
+  readonly lastUsedAt: number | null;
+}
+
+const COLUMNS =
+  "id, tenant, name, prefix, last4, scopes, user, policies, created_by, created_at, expires_at, revoked_at, last_used_at";
+
+/**
+ * Writes audit and key in one transaction, if at that moment the maker may still make keys: a key that is neither revoked
+ * nor expired, or, for root (`makerId` null), a tenant that exists. False: it may not, and nothing was written.
+ */
+export async function insertKey(
+  db: D1Database,
+  key: KeyRecord,
+  hash: string,
+  makerId: string | null,
+  audit: AuditEntry,
+): Promise<boolean> {
+  const condition =
+    makerId === null
+      ? "EXISTS (SELECT 1 FROM tenants WHERE id = ?)"
+      : "EXISTS (SELECT 1 FROM api_keys WHERE id = ? AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?))";
+  const bindings = makerId === null ? [key.tenant] : [makerId, key.createdAt];
+  const [, inserted] = await db.batch([
+    auditStatementIf(db, audit, condition, bindings),
+    db
+      .prepare(
+        `INSERT INTO api_keys (${COLUMNS}, hash) SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? WHERE ${condition}`,
+      )
+      .bind(
+        key.id,
+        key.tenant,
+        key.name,
+        key.prefix,
+        key.last4,
+        JSON.stringify(key.scopes),
+        key.user,
+        JSON.stringify(key.policies),
+        key.createdBy,
+        key.createdAt,
+        key.expiresAt,
+        key.revokedAt,
+        key.lastUsedAt,
+        hash,
+        ...bindings,
+      ),
+  ]);
+  return inserted?.meta.changes === 1;
+}
+
+export async function selectKeyByHash(db: D1Database, hash: string): Promise<KeyRecord | null> {
+  const row = await db.prepare(`SELECT ${COLUMNS} FROM api_keys WHERE hash = ?`).bind(hash).first<Row>();
+  return row === null ? null : toKey(row);
+}
+
+export async function selectKey(db: D1Database, tenant: string, id: string): Promise<KeyRecord | null> {
+  const query = `SELECT ${COLUMNS} FROM api_keys WHERE tenant = ? AND id = ?`;
+  const row = await db.prepare(query).bind(tenant, id).first<Row>();
+  return row === null ? null : toKey(row);
+}
+
+/** A place in the list of keys, which is in order of creation. */
+export interface KeyCursor {
+  readonly createdAt: number;
+  readonly id: string;
+}
+
+export async function selectKeys(
+  db: D1Database,
+  tenant: string,
+  after: KeyCursor,
+  limit: number,
+): Promise<KeyRecord[]> {
+  const query = `SELECT ${COLUMNS} FROM api_keys WHERE tenant = ? AND (created_at, id) > (?, ?)
+                 ORDER BY created_at, id LIMIT ?`;
+  const { results } = await db.prepare(query).bind(tenant, after.createdAt, after.id, limit).all();
+  return results.map(toKey);
+}
+
+/** Writes audit and revocation in one transaction. A key that was revoked before keeps its time. */
+export async function updateRevoked(
+  db: D1Database,
+  id: string,
+  now: number,
+  audit: AuditEntry,
+): Promise<void> {
+  await db.batch([
+    auditStatement(db, audit),
+    db.prepare("UPDATE api_keys SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL").bind(now, id),
+  ]);
+}
+
+/** Notes a use, unless one was noted after `unlessAfter`: many isolates may want to at once. */
+export async function updateLastUsed(
+  db: D1Database,
+  id: string,
+  now: number,
+  unlessAfter: number,
+): Promise<void> {
+  await db
+    .prepare(
+      "UPDATE api_keys SET last_used_at = ? WHERE id = ? AND (last_used_at IS NULL OR last_used_at <= ?)",
+    )
+    .bind(now, id, unlessAfter)
+    .run();
+}
+
+function toKey(row: Row): KeyRecord {
+  return {
+    id: text(row, "id"),
+    tenant: text(row, "tenant"),
+    name: text(row, "name"),
+    prefix: text(row, "prefix"),
+    last4: text(row, "last4"),
+    // A scope that this build does not know, left by a newer one, gives nothing.
+    scopes: list(row, "scopes").filter((scope) => typeof scope === "string" && isScopeGrant(scope)),
+    user: textOrNull(row, "user"),
+    policies: list(row, "policies").map(toPolicy),
+    createdBy: text(row, "created_by"),
+    createdAt: integer(row, "created_at"),
+    expiresAt: integerOrNull(row, "expires_at"),
+    revokedAt: integerOrNull(row, "revoked_at"),
+    lastUsedAt: integerOrNull(row, "last_used_at"),
+  };
+}
+
+function list(row: Row, column: string): unknown[] {
+  const value: unknown = JSON.parse(text(row, column));
+  if (!Array.isArray(value)) throw new TypeError(`Column ${column} should hold a JSON array.`);
+  return value;
+}
+
+function toPolicy(value: unknown): Policy {
+  if (typeof value !== "object" || value === null || Array.isArray(value))
+    throw new TypeError("A policy should be a JSON object.");
+  return value as Policy;
+}

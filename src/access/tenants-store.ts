@@ -1,0 +1,33 @@
+/** Tenants in D1. The only SQL about them. */
+import { type AuditEntry, integer, type Row, text } from "../platform/index.ts";
+import { auditStatementIf } from "./audit-store.ts";
+
+export interface Tenant {
+  readonly id: string;
+  /** Milliseconds since 1970. */
+  readonly createdAt: number;
+  /** Who made it, as `actorOf` writes it; `system` for the tenant that exists from the start. */
+  readonly createdBy: string;
+}
+
+/** Writes audit and tenant in one transaction; false, and nothing written, if the id was ever used. */
+export async function insertTenant(db: D1Database, tenant: Tenant, audit: AuditEntry): Promise<boolean> {
+  const isNew = "NOT EXISTS (SELECT 1 FROM tenants WHERE id = ?)";
+  const [, inserted] = await db.batch([
+    auditStatementIf(db, audit, isNew, [tenant.id]),
+    db
+      .prepare("INSERT INTO tenants (id, created_at, created_by) VALUES (?, ?, ?) ON CONFLICT DO NOTHING")
+      .bind(tenant.id, tenant.createdAt, tenant.createdBy),
+  ]);
+  return inserted?.meta.changes === 1;
+}
+
+export async function selectTenants(db: D1Database, after: string, limit: number): Promise<Tenant[]> {
+  const query = "SELECT id, created_at, created_by FROM tenants WHERE id > ? ORDER BY id LIMIT ?";
+  const { results } = await db.prepare(query).bind(after, limit).all();
+  return results.map(toTenant);
+}
+
+function toTenant(row: Row): Tenant {
+  return { id: text(row, "id"), createdAt: integer(row, "created_at"), createdBy: text(row, "created_by") };
+}
