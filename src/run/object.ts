@@ -183,11 +183,13 @@ export abstract class WiredRunObject extends DurableObject<Env> implements RunRp
       return;
     }
     try {
+      // Loading a life wakes it, so a life that begins here has nothing more to do for the alarm.
+      const begins = this.#life === null;
       const life = await this.#current();
       const endedAt = life === null ? meta.sealed?.at : life.driver.state?.endedAt;
       if (endedAt !== undefined && endedAt !== null && now >= endedAt + this.#wiring.retentionMs)
         return await this.#expire(meta, now);
-      life?.driver.alarmFired();
+      if (!begins) life?.driver.alarmFired();
       if (life !== null) this.#deliver(life);
       if (meta.failedWakes !== undefined) this.#keepMeta(withoutFailures(meta));
     } catch (error) {
