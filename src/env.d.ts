@@ -3,6 +3,9 @@
 /** True only in builds for the crash tests (`wrangler.toml`, `[define]`); false removes every crash point from the bundle. */
 declare const CRASH_POINTS: boolean;
 
+/** True only in builds for local work and for tests; false removes the mapping of names to loopback (src/platform/development.ts). */
+declare const DEVELOPMENT: boolean;
+
 interface Env {
   /** Makes tenants and admin keys; may be unset once these exist. */
   readonly ROOT_API_KEY?: string;

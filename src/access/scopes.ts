@@ -66,17 +66,14 @@ export function isScopeGrant(text: string): text is ScopeGrant {
   return GRANTS.has(text);
 }
 
-/** Whether the grants of a key include a scope. */
-export function admits(granted: ReadonlySet<ScopeGrant>, needed: Scope): boolean {
-  return granted.has(needed) || granted.has(`${areaOf(needed)}:*` as ScopeGrant) || granted.has("*");
+/** Whether the grants of a key include a scope, or an area or the star as a whole. */
+export function admits(granted: ReadonlySet<string>, wanted: ScopeGrant): boolean {
+  return granted.has(wanted) || granted.has(`${areaOf(wanted)}:*`) || granted.has("*");
 }
 
-/** Those of `wanted` that `granted` does not include as a whole. A wildcard is only in the same or a wider one. */
+/** Those of `wanted` that go beyond `granted`. */
 export function widerThan(granted: ReadonlySet<ScopeGrant>, wanted: readonly ScopeGrant[]): ScopeGrant[] {
-  return wanted.filter((grant) => {
-    if (grant === "*") return !granted.has("*");
-    return !(granted.has(grant) || granted.has(`${areaOf(grant)}:*` as ScopeGrant) || granted.has("*"));
-  });
+  return wanted.filter((grant) => !admits(granted, grant));
 }
 
 /** The scopes among the grants that a key bound to a user cannot have. */

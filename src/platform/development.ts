@@ -1,9 +1,14 @@
 /**
  * Names that a development build maps to ports on loopback, so that tests and the demo can use https names without a
- * port, as in production. The only reader of DEV_HOSTS. See build.ts for why a deployed bundle cannot have it.
+ * port, as in production. The only reader of DEV_HOSTS, and the only place that writes a loopback address.
+ *
+ * What makes a build one for development is a constant that the bundler puts in (`[define]` of wrangler.toml). So no
+ * variable and no secret can turn a deployed bundle into one: it would have to be built again. Where the constant is
+ * false, the bundler leaves the mapping out.
  */
-import { DEVELOPMENT_BUILD } from "./build.ts";
 import { checkUrl } from "./hosts.ts";
+
+const DEVELOPMENT_BUILD = typeof DEVELOPMENT !== "undefined" && DEVELOPMENT;
 
 const MAX_PORT = 65_535;
 
@@ -26,6 +31,31 @@ export function parseDevelopmentHosts(
   return new Map(
     Object.entries(readObject(variable)).map(([host, port]) => [checkName(host), checkPort(host, port)]),
   );
+}
+
+/** Where a request really goes. */
+export interface WireAddress {
+  readonly url: string;
+  readonly headers: Headers;
+}
+
+/**
+ * The address on loopback behind a mapped name; null for any other name, and always in a build that is not for
+ * development. The platform sets Host from the address, so the name travels in X-Forwarded-Host.
+ */
+export function loopbackAddress(
+  hosts: DevelopmentHosts | undefined,
+  url: URL,
+  headers: Headers,
+): WireAddress | null {
+  // Written out, so that the bundler sees that the rest can never run.
+  if (typeof DEVELOPMENT === "undefined" || !DEVELOPMENT) return null;
+  const port = hosts?.get(url.hostname);
+  if (port === undefined) return null;
+  const forwarded = new Headers(headers);
+  forwarded.set("x-forwarded-host", url.hostname);
+  forwarded.set("x-forwarded-proto", "https");
+  return { url: `http://127.0.0.1:${port}${url.pathname}${url.search}`, headers: forwarded };
 }
 
 function readObject(text: string): object {

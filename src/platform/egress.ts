@@ -14,8 +14,7 @@
  */
 import { readBounded } from "./body.ts";
 import { startDeadline, type Deadline } from "./deadline.ts";
-import type { DevelopmentHosts } from "./development.ts";
-import { DEVELOPMENT_BUILD } from "./build.ts";
+import { type DevelopmentHosts, loopbackAddress } from "./development.ts";
 import { classifyFault } from "./faults.ts";
 import { checkHeaders, headersForOtherOrigin, keptHeaders, type HeaderRefusal } from "./headers.ts";
 import { checkUrl, isHostPattern, type HostRules, type UrlRefusalCode } from "./hosts.ts";
@@ -206,8 +205,8 @@ class Exchange {
 
   async #send(hop: Hop): Promise<Response | EgressResult> {
     const { method, body } = this.#request;
-    const { url, headers } = this.#onTheWire(hop);
-    const outgoing = new Request(url, {
+    const { url, headers } = loopbackAddress(this.#config.developmentHosts, hop.url, hop.headers) ?? hop;
+    const outgoing = new Request(url.toString(), {
       method,
       headers,
       body: body ?? null,
@@ -229,17 +228,6 @@ class Exchange {
       }
       return this.#failed("network", `No answer from ${hop.url.host}: ${shortReason(error)}`, null);
     }
-  }
-
-  /** The address and headers that the platform gets: those of the hop, but for names of a development build. */
-  #onTheWire(hop: Hop): { url: string; headers: Headers } {
-    const port = DEVELOPMENT_BUILD ? this.#config.developmentHosts?.get(hop.url.hostname) : undefined;
-    if (port === undefined) return { url: hop.url.href, headers: hop.headers };
-    const headers = new Headers(hop.headers);
-    headers.set("host", hop.url.hostname);
-    headers.set("x-forwarded-host", hop.url.hostname);
-    headers.set("x-forwarded-proto", "https");
-    return { url: `http://127.0.0.1:${port}${hop.url.pathname}${hop.url.search}`, headers };
   }
 
   #redirectTarget(response: Response): string | null {

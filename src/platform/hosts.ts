@@ -96,11 +96,10 @@ export function isHostPattern(text: string): boolean {
   return PUBLIC_NAME.test(text.startsWith("*.") || text.startsWith("*-") ? `x${text.slice(1)}` : text);
 }
 
-/** True if the name is one that a host pattern covers. `*.a.example` does not cover `a.example`. */
+/** True if a host pattern covers a name. `*.a.example` does not cover `a.example`. */
 export function matchesHost(pattern: string, host: string): boolean {
   if (!pattern.startsWith("*")) return pattern === host;
-  const end = pattern.slice(1);
-  return host.length > end.length && host.endsWith(end);
+  return host.endsWith(pattern.slice(1));
 }
 
 function matchesAny(patterns: readonly string[], host: string): boolean {

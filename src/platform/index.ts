@@ -1,7 +1,6 @@
 /** The door of the platform room: what every other room may use of it. */
 export { type AuditEntry, type AuditSink } from "./audit.ts";
 export { type BoundedBody, readBounded } from "./body.ts";
-export { DEVELOPMENT_BUILD } from "./build.ts";
 export { canonicalJson, digestJson } from "./canonical.ts";
 export { type DevelopmentHosts, parseDevelopmentHosts } from "./development.ts";
 export { crc32, hmac, importHmacKey, sameSecret, sha256, sha256Hex } from "./digest.ts";

@@ -19,6 +19,9 @@ const MICROSECONDS_PER_MS = 1000;
 /** Every crash point's name starts with this, and stands behind `if (CRASH_POINTS)`. */
 const CRASH_POINT_MARK = "crash-point:";
 
+/** Stands behind `if (DEVELOPMENT)`: what maps names to loopback ports (src/platform/development.ts). */
+const LOOPBACK_MARK = "http://127.0.0.1:";
+
 interface Budget {
   readonly gzipKiB: number;
   readonly startupMs: number;
@@ -65,12 +68,22 @@ try {
 
   if (deployed.includes(CRASH_POINT_MARK))
     problems.push(`The deployed bundle holds a crash point ("${CRASH_POINT_MARK}").`);
-  const crashable = await bundle(join(folder, "crashable"), "--define", "CRASH_POINTS:true");
+  const crashable = await bundle(
+    join(folder, "crashable"),
+    "--define",
+    "CRASH_POINTS:true",
+    "--define",
+    "DEVELOPMENT:true",
+  );
   const crashPoints = new Set(crashable.toString().match(new RegExp(`${CRASH_POINT_MARK}[a-z0-9-]+`, "g")))
     .size;
   // Without this, a renamed mark would let the check above pass for ever.
   if (crashPoints === 0)
     problems.push(`A build with CRASH_POINTS:true holds no "${CRASH_POINT_MARK}": the check checks nothing.`);
+
+  if (deployed.includes(LOOPBACK_MARK)) problems.push("The deployed bundle can reach loopback ports.");
+  if (!crashable.includes(LOOPBACK_MARK))
+    problems.push(`A build with DEVELOPMENT:true holds no "${LOOPBACK_MARK}": the check checks nothing.`);
 
   const startup = await startupMs(folder);
   if (startup > budget.startupMs)

@@ -1,11 +1,7 @@
 import { expect, test, vi } from "vitest";
-import { createEgress, DEVELOPMENT_BUILD, parseDevelopmentHosts } from "../../src/platform/index.ts";
+import { createEgress, parseDevelopmentHosts } from "../../src/platform/index.ts";
 
 const HOSTS = '{"api.skyline.example":41001}';
-
-test("without the bundler's constant this is no development build", () => {
-  expect(DEVELOPMENT_BUILD).toBe(false);
-});
 
 test("a build that is not for development refuses the variable", () => {
   expect(() => parseDevelopmentHosts(HOSTS)).toThrow(TypeError);
