@@ -12,7 +12,6 @@ export {
   type RootIdentity,
 } from "./identity.ts";
 export { createKeyCache, type KeyCache, REVOKED_EVERYWHERE_MS } from "./key-cache.ts";
-export { KEY_PREFIX } from "./key-text.ts";
 export {
   createKey,
   getKey,
@@ -40,6 +39,6 @@ export {
   type AuthFailureCode,
 } from "./refusals.ts";
 export { canSeeRun, canSteerRun, type RunOwner, userOfNewRun } from "./run-access.ts";
-export { ADMIN_GRANTS, isScopeGrant, type Scope, type ScopeGrant, SCOPES } from "./scopes.ts";
+export { isScopeGrant, type Scope, type ScopeGrant, SCOPES } from "./scopes.ts";
 export { createTenant, listTenants, MAX_TENANTS_PER_PAGE, type TenantPage } from "./tenants.ts";
 export type { Tenant } from "./tenants-store.ts";

@@ -3,7 +3,7 @@ export { type AuditEntry, type AuditSink } from "./audit.ts";
 export { type BoundedBody, readBounded } from "./body.ts";
 export { canonicalJson, digestJson } from "./canonical.ts";
 export { type DevelopmentHosts, parseDevelopmentHosts } from "./development.ts";
-export { crc32, hmac, importHmacKey, sameSecret, sha256, sha256Hex } from "./digest.ts";
+export { crc32, importHmacKey, sameSecret, sha256Hex } from "./digest.ts";
 export {
   type BlockCode,
   createEgress,
@@ -18,17 +18,10 @@ export {
   MAX_REDIRECTS,
   MAX_TIMEOUT_MS,
 } from "./egress.ts";
-export { base32, base64, base64url, fromBase64, hex } from "./encoding.ts";
+export { base32, fromBase64, hex } from "./encoding.ts";
 export { describeError, type ErrorText, messageOf } from "./errors.ts";
 export { classifyFault, type Fault, type FaultKind } from "./faults.ts";
-export {
-  checkUrl,
-  type HostRules,
-  isHostPattern,
-  matchesHost,
-  type UrlRefusal,
-  type UrlRefusalCode,
-} from "./hosts.ts";
+export { checkUrl, type HostRules, type UrlRefusal, type UrlRefusalCode } from "./hosts.ts";
 export {
   isName,
   isRunId,
@@ -41,7 +34,7 @@ export {
   type RunSource,
 } from "./ids.ts";
 export { createLogger, type LogFields, type Logger, type LogLevel, type LogWriter } from "./log.ts";
-export { createRedactor, MIN_SECRET_CHARS, type Redacted, type Redactor } from "./redact.ts";
+export { createRedactor, type Redacted, type Redactor } from "./redact.ts";
 export { err, ok, type Result } from "./result.ts";
 export { REDACTED, redactShapes } from "./secret-shapes.ts";
 export {

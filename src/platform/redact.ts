@@ -9,7 +9,7 @@ import { base64, hex } from "./encoding.ts";
 import { REDACTED } from "./secret-shapes.ts";
 
 /** Shorter values would be found everywhere by chance. Nothing that is worth being lent is that short. */
-export const MIN_SECRET_CHARS = 6;
+const MIN_SECRET_CHARS = 6;
 /** The same for the part of a base64 form that does not depend on its neighbours. */
 const MIN_FORM_CHARS = 8;
 /** What is nested deeper is replaced unseen: it would end the stack, and no honest answer looks like that. */
