@@ -1,0 +1,151 @@
+/** The parameters of an `http` step. Published as JSON Schema, so descriptions speak to those who write plans. */
+
+import * as z from "zod";
+import { checkUrl, redactShapes } from "../platform/index.ts";
+import { lazy } from "./lazy.ts";
+
+export const METHODS = ["GET", "HEAD", "OPTIONS", "PUT", "DELETE", "POST", "PATCH"] as const;
+export type Method = (typeof METHODS)[number];
+
+/** Which part of an answer's body is kept. `auto`: JSON where the content type says so, else text. */
+export const BODY_FORMS = ["auto", "json", "text", "none"] as const;
+export type BodyForm = (typeof BODY_FORMS)[number];
+
+/** RFC 9110, section 5.6.2. */
+const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}$/;
+/** Headers that carry credentials, under any of their usual names. */
+const CREDENTIAL_HEADER = /(?:authorization|cookie|token|secret|passw(?:or)?d|api-?key|credentials?)$/i;
+/** Set by us, from the body. */
+const FRAMING_HEADER = /^(?:host|content-length|transfer-encoding|connection|traceparent)$/i;
+const MAX_HEADERS = 64;
+const MAX_HEADER_CHARS = 8_192;
+const MAX_URL_CHARS = 8_192;
+
+/** The name of a service token of this deployment. */
+const REFERENCE = /^[A-Za-z][A-Za-z0-9_-]{0,63}$/;
+
+/** Marks an issue with one of our own codes, for the report of a definition. */
+function coded(code: string): { params: { code: string } } {
+  return { params: { code } };
+}
+
+export function isCredentialHeader(name: string): boolean {
+  return CREDENTIAL_HEADER.test(name.trim()) && !/^idempotency-key$/i.test(name.trim());
+}
+
+const headerName = () => z.string().regex(TOKEN, "This is not a name that an HTTP header can have.");
+
+const headers = () =>
+  z
+    .record(headerName(), z.string().max(MAX_HEADER_CHARS))
+    .superRefine((given, ctx) => {
+      const names = Object.keys(given);
+      if (names.length > MAX_HEADERS)
+        ctx.addIssue({ code: "custom", message: `At most ${MAX_HEADERS} headers can be given.` });
+      for (const [name, value] of Object.entries(given)) {
+        if (isCredentialHeader(name) || redactShapes(value) !== value)
+          ctx.addIssue({
+            code: "custom",
+            path: [name],
+            message: `The header ${name} holds a credential. Name one with \`auth\`; its value stays out of the step.`,
+            ...coded("secret_in_plan"),
+          });
+        else if (FRAMING_HEADER.test(name))
+          ctx.addIssue({ code: "custom", path: [name], message: `The header ${name} is set by the engine.` });
+      }
+    })
+    .meta({ description: "Headers to send. Credentials are named with `auth` instead." });
+
+const scalar = () => z.union([z.string(), z.number(), z.boolean(), z.null()]);
+const query = () =>
+  z.record(z.string(), z.union([scalar(), z.array(scalar())])).meta({
+    description: "Added to the URL's query, encoded. A list gives one pair each; null is left out.",
+  });
+
+const STATUS_RANGE = /^[1-5]\d\d-[1-5]\d\d$/;
+const success = () =>
+  z
+    .array(
+      z.union([
+        z.int().min(100).max(599),
+        z.string().regex(STATUS_RANGE, 'Write a range of statuses as "200-299".'),
+      ]),
+    )
+    .min(1)
+    .meta({ description: 'Statuses that count as success: numbers, or ranges as "200-299" (the default).' });
+
+const keep = () =>
+  z
+    .strictObject({
+      headers: z
+        .array(headerName())
+        .max(MAX_HEADERS)
+        .meta({ description: "Only these headers of the answer." })
+        .exactOptional(),
+      body: z
+        .enum(BODY_FORMS)
+        .meta({ description: "`auto`: JSON where the content type says so, else text." })
+        .exactOptional(),
+    })
+    .meta({ description: "What of the answer becomes the step's output. The status always does." });
+
+function build() {
+  return z
+    .strictObject({
+      method: z.enum(METHODS),
+      url: z
+        .string()
+        .max(MAX_URL_CHARS)
+        .superRefine((url, ctx) => {
+          const checked = checkUrl(url, { ownHosts: [] });
+          if (!checked.ok)
+            ctx.addIssue({
+              code: "custom",
+              message: checked.error.message,
+              ...coded(checked.error.code === "url_userinfo" ? "secret_in_plan" : "url_refused"),
+            });
+        })
+        .meta({ description: "Absolute https URL of a public host." }),
+      headers: headers().exactOptional(),
+      query: query().exactOptional(),
+      json: z.json().meta({ description: "Body, sent as application/json." }).exactOptional(),
+      form: z
+        .record(z.string(), scalar())
+        .meta({ description: "Body, sent as application/x-www-form-urlencoded." })
+        .exactOptional(),
+      text: z.string().meta({ description: "Body, sent as it is." }).exactOptional(),
+      auth: z
+        .strictObject({ bearer: z.string().regex(REFERENCE, "This is not the name of a service token.") })
+        .meta({ description: "Credential by reference: the name of a service token of this deployment." })
+        .exactOptional(),
+      success: success().exactOptional(),
+      refused: z
+        .array(z.literal(503))
+        .max(1)
+        .meta({ description: "[503]: this service answers 503 only where it did nothing." })
+        .exactOptional(),
+      keep: keep().exactOptional(),
+      idempotencyHeader: headerName()
+        .refine((name) => !CREDENTIAL_HEADER.test(name) || /^(?:x-)?idempotency-key$/i.test(name), {
+          message: "A credential header cannot carry the idempotency key.",
+        })
+        .meta({ description: "Header for the key of a `keyed` step. Default: Idempotency-Key." })
+        .exactOptional(),
+    })
+    .superRefine((given, ctx) => {
+      const bodies = (["json", "form", "text"] as const).filter((name) => given[name] !== undefined);
+      const [first, second] = bodies;
+      if (second !== undefined)
+        ctx.addIssue({ code: "custom", path: [second], message: "A request has one body." });
+      if (first !== undefined && (given.method === "GET" || given.method === "HEAD"))
+        ctx.addIssue({
+          code: "custom",
+          path: [first],
+          message: `A ${given.method} request cannot carry a body; use \`query\`.`,
+        });
+    });
+}
+
+/** Built on first use: zod at module scope is paid for at every start. */
+export const httpSchema = lazy(build);
+export type HttpParameters = z.output<ReturnType<typeof build>>;

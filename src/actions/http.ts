@@ -1,0 +1,275 @@
+/** The action `http`: one request to the outside, judged by the effects table. */
+
+import { limits, type Effect, type FailureSeed, type Json } from "../kernel/index.ts";
+import {
+  createRedactor,
+  MAX_TIMEOUT_MS,
+  type EgressAnswer,
+  type EgressRequest,
+  type EgressResult,
+  type Redactor,
+} from "../platform/index.ts";
+import { failure, httpFailure } from "./failures.ts";
+import { readBody, saidIn } from "./http-answer.ts";
+import { httpSchema, type HttpParameters, type Method } from "./http-schema.ts";
+import { meaningOf, SUCCESS, VERIFY_SUCCESS } from "./http-status.ts";
+import { explain } from "./issues.ts";
+import type { ActionCall, ActionResult, Surroundings } from "./ports.ts";
+import { retryAfterMs } from "./retry-after.ts";
+import { traceparentOf } from "./trace.ts";
+
+export const IDEMPOTENCY_HEADER = "idempotency-key";
+const NOTHING = new Uint8Array();
+
+/** RFC 9110, section 9.2: what a method promises. */
+export function effectOfMethod(method: Method): Effect {
+  switch (method) {
+    case "GET":
+    case "HEAD":
+    case "OPTIONS":
+      return "safe";
+    case "PUT":
+    case "DELETE":
+      return "idempotent";
+    case "POST":
+    case "PATCH":
+      return "once";
+  }
+}
+
+export async function performHttp(call: ActionCall, surroundings: Surroundings): Promise<ActionResult> {
+  const parsed = httpSchema().safeParse(call.with);
+  if (!parsed.success) {
+    const message = `The parameters of the request do not fit: ${explain(parsed.error)}`;
+    return cannot(failure("template_failed", message, "Correct the step's `http` and start another run."));
+  }
+  const parameters = parsed.data;
+  const target = targetOf(parameters);
+  const credential =
+    parameters.auth === undefined ? null : await surroundings.credential(parameters.auth, target.host, call);
+  if (credential?.ok === false) return cannot(credential.failure);
+  const headers = headersOf(parameters, call);
+  if (credential !== null) headers[credential.header] = credential.value;
+  const result = await surroundings.egress(requestOf(parameters, target.url, headers, call, surroundings));
+  const judged = judge(result, { parameters, host: target.host, call, now: surroundings.now() });
+  const kept = judged.kind === "success" ? checkAnswer(judged, call, surroundings) : judged;
+  return redacted(kept, createRedactor(credential?.secrets ?? []));
+}
+
+interface Exchange {
+  readonly parameters: HttpParameters;
+  readonly host: string;
+  readonly call: ActionCall;
+  readonly now: number;
+}
+
+function judge(result: EgressResult, exchange: Exchange): ActionResult {
+  switch (result.kind) {
+    case "blocked":
+      return cannot(
+        failure(
+          "egress_blocked",
+          `Nothing was sent: ${result.message}`,
+          "Call an https address of a public host that this deployment and its policy allow.",
+        ),
+      );
+    case "answered":
+      return judgeAnswer(result, result.body, null, exchange);
+    case "failed":
+      return judgeFailed(result, exchange);
+  }
+}
+
+function judgeFailed(result: Extract<EgressResult, { kind: "failed" }>, exchange: Exchange): ActionResult {
+  if (!result.sent) {
+    if (result.code === "subrequest_limit") return { kind: "hop" };
+    const hint = "Nothing happened; the engine tries again.";
+    return { kind: "refused", failure: failure("not_sent", result.message, hint, { retryable: true }) };
+  }
+  const { answer } = result;
+  switch (result.code) {
+    case "too_large":
+    case "truncated": {
+      const broken =
+        result.code === "too_large"
+          ? failure(
+              "output_too_large",
+              result.message,
+              'Ask for less (a page, fewer fields), or keep no body: `keep: { body: "none" }`.',
+            )
+          : failure("output_invalid", result.message, "Look at the service: its answer was cut off.");
+      return answer === null
+        ? { kind: "unclear", failure: broken }
+        : judgeAnswer(answer, NOTHING, broken, exchange);
+    }
+    case "too_many_redirects":
+    case "redirect_refused":
+      return cannot(
+        answer === null
+          ? failure("egress_blocked", result.message, "Call the address that the service points to.")
+          : httpFailure(answer.status, exchange.host, result.message, false),
+      );
+    case "timeout":
+    case "aborted":
+      // A refusal whose body hung has been told all the same; a success that never came whole has not.
+      if (answer !== null && meaningOf(answer.status, contextOf(exchange)) !== "success")
+        return judgeAnswer(answer, NOTHING, null, exchange);
+      return {
+        kind: "unclear",
+        failure: failure(
+          "timeout",
+          result.message,
+          "Raise the step's timeout, or look at why the service is slow.",
+          { retryable: true },
+        ),
+      };
+    case "network":
+    case "subrequest_limit":
+      return {
+        kind: "unclear",
+        failure: failure("network", result.message, "Look at the service and the way to it.", {
+          retryable: true,
+        }),
+      };
+  }
+}
+
+function contextOf({ parameters, call }: Exchange): Parameters<typeof meaningOf>[1] {
+  return {
+    method: parameters.method,
+    keyed: call.key !== null,
+    maybe: call.maybe,
+    success: parameters.success ?? (call.unit.role === "verify" ? VERIFY_SUCCESS : SUCCESS),
+    refused: parameters.refused ?? [],
+  };
+}
+
+/** @param broken why the body could not be taken, or null */
+function judgeAnswer(
+  answer: EgressAnswer,
+  bytes: Uint8Array,
+  broken: FailureSeed | null,
+  exchange: Exchange,
+): ActionResult {
+  const { status, headers } = answer;
+  const type = headers["content-type"];
+  const meaning = meaningOf(status, contextOf(exchange));
+  if (meaning === "success" || meaning === "gone") {
+    if (broken !== null) return { kind: "unusable", failure: broken };
+    const { keep } = exchange.parameters;
+    const absent = meaning === "gone" || (exchange.call.unit.role === "verify" && status >= 400);
+    const read = readBody(bytes, type, absent ? "none" : (keep?.body ?? "auto"));
+    if (read.ok)
+      return {
+        kind: "success",
+        output: { status, headers: selected(headers, keep?.headers), body: read.body },
+      };
+    const message = `${exchange.host} answered ${status} with ${read.message}.`;
+    const hint = "Look at the service, or say in `keep.body` which form its answers have.";
+    return { kind: "unusable", failure: failure("output_invalid", message, hint, { status }) };
+  }
+  const seed = httpFailure(status, exchange.host, saidIn(bytes, type), meaning !== "cannot");
+  if (meaning === "cannot") return cannot(seed);
+  const wait = retryAfterMs(headers, exchange.now);
+  return { kind: meaning, failure: seed, ...(wait === null ? {} : { retryAfterMs: wait }) };
+}
+
+/** A TypeScript step may declare what the body of its answers looks like. */
+function checkAnswer(
+  result: Extract<ActionResult, { kind: "success" }>,
+  call: ActionCall,
+  surroundings: Surroundings,
+): ActionResult {
+  const check = surroundings.code.answer(call);
+  const output = result.output as { readonly status: number; readonly body: Json };
+  if (check === null || (call.unit.role === "verify" && output.status >= 400)) return result;
+  const checked = check(output.body);
+  if (checked.ok) return { ...result, output: { ...output, body: checked.body } };
+  return {
+    kind: "unusable",
+    failure: failure(
+      "output_invalid",
+      `The answer is not what the step declares: ${checked.message}`,
+      "Correct the step's `answer`, or look at the service.",
+      { status: output.status },
+    ),
+  };
+}
+
+function targetOf(parameters: HttpParameters): { url: string; host: string } {
+  const url = URL.parse(parameters.url);
+  if (url === null) return { url: parameters.url, host: "the address" };
+  for (const [name, value] of Object.entries(parameters.query ?? {})) {
+    for (const one of Array.isArray(value) ? value : [value])
+      if (one !== null) url.searchParams.append(name, String(one));
+  }
+  return { url: url.href, host: url.hostname };
+}
+
+function headersOf(parameters: HttpParameters, call: ActionCall): Record<string, string> {
+  const headers: Record<string, string> = { accept: "application/json, */*;q=0.5" };
+  const { json, form, text } = parameters;
+  if (json !== undefined) headers["content-type"] = "application/json";
+  else if (form !== undefined) headers["content-type"] = "application/x-www-form-urlencoded";
+  else if (text !== undefined) headers["content-type"] = "text/plain;charset=UTF-8";
+  for (const [name, value] of Object.entries(parameters.headers ?? {})) headers[name.toLowerCase()] = value;
+  if (call.key !== null)
+    headers[(parameters.idempotencyHeader ?? IDEMPOTENCY_HEADER).toLowerCase()] = call.key;
+  return headers;
+}
+
+function bodyOf({ json, form, text }: HttpParameters): string | undefined {
+  if (json !== undefined) return JSON.stringify(json);
+  if (form === undefined) return text;
+  const pairs = Object.entries(form).flatMap(([name, value]) =>
+    value === null ? [] : [[name, String(value)]],
+  );
+  return new URLSearchParams(pairs).toString();
+}
+
+function requestOf(
+  parameters: HttpParameters,
+  url: string,
+  headers: Record<string, string>,
+  call: ActionCall,
+  surroundings: Surroundings,
+): EgressRequest {
+  return {
+    url,
+    method: parameters.method,
+    headers,
+    body: bodyOf(parameters),
+    effect: call.effect,
+    allowedHosts: surroundings.allowedHosts,
+    traceparent: traceparentOf(call),
+    signal: call.signal,
+    timeoutMs: egressTimeoutMs(call),
+    keepHeaders: parameters.keep?.headers,
+    onSend: call.sent,
+  };
+}
+
+/** A `once` attempt is listened to beyond its timeout: its late answer may still settle the step. */
+export function egressTimeoutMs(call: Pick<ActionCall, "effect" | "timeoutMs">): number {
+  return call.effect === "once" ? MAX_TIMEOUT_MS : Math.min(call.timeoutMs, limits.MAX_STEP_TIMEOUT_MS);
+}
+
+function selected(
+  headers: Readonly<Record<string, string>>,
+  names: readonly string[] | undefined,
+): Readonly<Record<string, string>> {
+  if (names === undefined) return headers;
+  const wanted = new Set(names.map((name) => name.toLowerCase()));
+  return Object.fromEntries(Object.entries(headers).filter(([name]) => wanted.has(name)));
+}
+
+function cannot(seed: FailureSeed): ActionResult {
+  return { kind: "cannot", failure: seed };
+}
+
+/** Takes what was lent to the attempt out of all that it brings back (K12). */
+export function redacted(result: ActionResult, redactor: Redactor): ActionResult {
+  if (result.kind === "hop") return result;
+  if (result.kind === "success") return { ...result, ...redactor.json({ output: result.output }).value };
+  return { ...result, failure: redactor.json(result.failure).value };
+}

@@ -1,0 +1,128 @@
+/** What an action needs from its surroundings, and what it answers. The driver's `Call` fits `ActionCall` as it is. */
+
+import type {
+  AttemptEnd,
+  Effect,
+  Failure,
+  FailureSeed,
+  Json,
+  RunInfo,
+  StepDef,
+  UnitRef,
+  UnitStatus,
+} from "../kernel/index.ts";
+import type { Egress, Logger } from "../platform/index.ts";
+
+/** A step as others see it. The output of one that did not succeed is null. */
+export interface StepOutcome {
+  readonly status: UnitStatus;
+  readonly output: Json;
+  readonly failure: Failure | null;
+  readonly attempts: number;
+  readonly startedAt: number | null;
+  readonly endedAt: number | null;
+}
+
+/** What a unit can see of its run. Values are loaded when they are asked for. */
+export interface ActionScope {
+  readonly input: () => Json;
+  readonly step: (name: string) => StepOutcome | null;
+  /** Names that `step` answers. */
+  readonly visible: () => readonly string[];
+  readonly item: () => Json;
+  /** -1 where there is no item. */
+  readonly index: number;
+  readonly own: () => Json;
+  readonly iteration: number;
+  /** The step's idempotency key; for a compensation or verify: that of the step that it belongs to. */
+  readonly key: string;
+  readonly failure: Failure | null;
+  readonly run: { readonly id: string; readonly user: string | null; readonly now: number };
+}
+
+/** One attempt, ready to be performed. */
+export interface ActionCall {
+  readonly run: RunInfo;
+  readonly generation: number;
+  readonly unit: UnitRef;
+  readonly attempt: number;
+  readonly def: StepDef;
+  /** Name of the action. */
+  readonly action: string;
+  readonly effect: Effect;
+  /** Filled in; null for TypeScript functions. */
+  readonly with: Json;
+  /** Idempotency key of a `keyed` unit, else null. */
+  readonly key: string | null;
+  readonly timeoutMs: number;
+  /** An earlier attempt may have happened. */
+  readonly maybe: boolean;
+  readonly scope: ActionScope;
+  readonly signal: AbortSignal;
+  /** Called just before something leaves for the outside. */
+  readonly sent: () => void;
+}
+
+/** How an attempt ended. */
+export type ActionResult =
+  | { readonly kind: "success"; readonly output: Json; readonly more?: readonly StepDef[] }
+  | Exclude<AttemptEnd, { readonly kind: "success" }>
+  /** A per-event limit of the platform was met before anything was sent: go on in a fresh event. */
+  | { readonly kind: "hop" };
+
+/** A credential by reference: the name of a service token of this deployment, sent as a bearer token. */
+export interface CredentialRef {
+  readonly bearer: string;
+}
+
+export type Credential =
+  | {
+      readonly ok: true;
+      readonly header: string;
+      readonly value: string;
+      /** What must not come back in an output or an error. */
+      readonly secrets: readonly string[];
+    }
+  | { readonly ok: false; readonly failure: FailureSeed };
+
+/** Resolves a reference for one request to one host, once per attempt. A credential is given to its own hosts only. */
+export type CredentialPort = (
+  reference: CredentialRef,
+  host: string,
+  call: ActionCall,
+) => Promise<Credential>;
+
+/** A step written as a function, with its types erased. */
+export type StepFunction = (context: never) => unknown;
+
+/** Whether the body of an answer is what the author declared, and what of it is kept. */
+export type AnswerCheck = (
+  body: Json,
+) => { readonly ok: true; readonly body: Json } | { readonly ok: false; readonly message: string };
+
+/** What this build's code holds for the steps of a run, by workflow, version, step and role. */
+export interface CodePort {
+  /** The function of a `code` step; null if this build has none. */
+  step(call: ActionCall): StepFunction | null;
+  /** The declared shape of an `http` answer; null if there is none. */
+  answer(call: ActionCall): AnswerCheck | null;
+  /** Turns the steps that a function returned with `grow` into definitions. */
+  growth(
+    steps: unknown,
+    call: ActionCall,
+  ):
+    | { readonly ok: true; readonly steps: readonly StepDef[] }
+    | { readonly ok: false; readonly message: string };
+}
+
+/** Everything that performing needs. The composition of a run wires it once. */
+export interface Surroundings {
+  readonly egress: Egress;
+  readonly credential: CredentialPort;
+  readonly code: CodePort;
+  readonly log: Logger;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+  /** Host patterns; if given, no step reaches another host. */
+  readonly allowedHosts?: readonly string[];
+}
