@@ -11,11 +11,14 @@ interface Env {
   readonly ROOT_API_KEY?: string;
   /** Development builds only: JSON object from DNS name to loopback port (src/platform/development.ts). */
   readonly DEV_HOSTS?: string;
+  /** Builds for the crash tests only: where to stop, like `turn-appended:3` (src/platform/crash-points.ts). */
+  readonly CRASH_AT?: string;
 }
 
 declare namespace Cloudflare {
   interface Env {
     readonly ROOT_API_KEY?: string;
     readonly DEV_HOSTS?: string;
+    readonly CRASH_AT?: string;
   }
 }

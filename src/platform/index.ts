@@ -3,6 +3,7 @@ export { type AuditEntry, type AuditSink } from "./audit.ts";
 export { type BoundedBody, readBounded } from "./body.ts";
 export { canonicalJson, digestJson } from "./canonical.ts";
 export { type DevelopmentHosts, parseDevelopmentHosts } from "./development.ts";
+export { armCrashPoint, crashPoint } from "./crash-points.ts";
 export { crc32, importHmacKey, sameSecret, sha256Hex } from "./digest.ts";
 export {
   type BlockCode,

@@ -7,7 +7,7 @@
 
 import type { JournalPort, Loaded, Row } from "../driver/index.ts";
 import type { Fact, RunState, Snapshot } from "../kernel/index.ts";
-import { integer, text, textOrNull } from "../platform/index.ts";
+import { crashPoint, integer, text, textOrNull } from "../platform/index.ts";
 
 /** UTF-16 units; a row of an object holds 2 MB, and short rows keep the fold fast. */
 const CHUNK_FROM = 65_536;
@@ -72,6 +72,7 @@ export function createJournalStore(
     append(row: Row, after: RunState, snapshot: Snapshot | null): void {
       const facts = JSON.stringify(row.facts);
       const inline = row.values.map((value) => (value.length > CHUNK_FROM ? null : value));
+      if (CRASH_POINTS) crashPoint("crash-point:turn-decided");
       storage.transactionSync(() => {
         sql.exec(
           "INSERT INTO turns (seq, at, facts, vals) VALUES (?, ?, ?, ?)",
@@ -87,6 +88,12 @@ export function createJournalStore(
         if (snapshot !== null) replaceSnapshot(sql, row.seq + row.facts.length, JSON.stringify(snapshot));
         alongside(row, after);
       });
+      if (CRASH_POINTS) {
+        crashPoint("crash-point:turn-appended");
+        void storage.sync().then(() => {
+          crashPoint("crash-point:turn-durable");
+        });
+      }
     },
 
     value(seq: number, slot: number): string {

@@ -11,9 +11,9 @@
  */
 
 import { DurableObject } from "cloudflare:workers";
-import { DEFAULT_LIMITS, RunDriver, UnreadableJournal } from "../driver/index.ts";
+import { DEFAULT_LIMITS, RunDriver, UnreadableJournal, type Call, type Performed } from "../driver/index.ts";
 import { stepOf, type RunInfo, type RunState } from "../kernel/index.ts";
-import { classifyFault, hasSchema, migrate } from "../platform/index.ts";
+import { armCrashPoint, classifyFault, crashPoint, hasSchema, migrate } from "../platform/index.ts";
 import { commandDriver, isForStarter } from "./commands.ts";
 import { createJournalStore, type JournalStore } from "./journal-store.ts";
 import { readMeta, writeMeta, type Meta } from "./meta.ts";
@@ -66,6 +66,7 @@ export abstract class WiredRunObject extends DurableObject<Env> implements RunRp
 
   protected constructor(ctx: DurableObjectState, env: Env, wiring: RunWiring) {
     super(ctx, env);
+    if (CRASH_POINTS) armCrashPoint(env.CRASH_AT);
     this.#wiring = wiring;
     this.#meta = hasSchema(ctx.storage) ? readMeta(ctx.storage) : null;
   }
@@ -97,6 +98,7 @@ export abstract class WiredRunObject extends DurableObject<Env> implements RunRp
       return { ok: false, ...outcome.refusal };
     }
     this.#life = Promise.resolve(life);
+    if (CRASH_POINTS) crashPoint("crash-point:start-written");
     return { ok: true, value: { created: true, view: this.#shown(life, { tenant }) } };
   }
 
@@ -173,6 +175,7 @@ export abstract class WiredRunObject extends DurableObject<Env> implements RunRp
   }
 
   override async alarm(): Promise<void> {
+    if (CRASH_POINTS) crashPoint("crash-point:alarm-fired");
     const meta = this.#meta;
     if (meta === null) return;
     const now = Date.now();
@@ -274,6 +277,7 @@ export abstract class WiredRunObject extends DurableObject<Env> implements RunRp
       this.#seal(meta, error.message);
       return null;
     }
+    if (CRASH_POINTS) crashPoint("crash-point:journal-folded");
     life.outbox.load();
     // What the last life had in flight is lost; the alarm may be, too (K3).
     life.driver.wake();
@@ -301,7 +305,7 @@ export abstract class WiredRunObject extends DurableObject<Env> implements RunRp
         clock: { now: () => Date.now(), after },
         evaluate: this.#wiring.evaluate,
         random: () => Math.random(),
-        perform: (call) => this.#wiring.perform(call),
+        perform: (call) => (CRASH_POINTS ? crashable(call, this.#wiring) : this.#wiring.perform(call)),
         background: (work) => {
           this.ctx.waitUntil(work);
         },
@@ -349,6 +353,19 @@ export abstract class WiredRunObject extends DurableObject<Env> implements RunRp
     if (driver.state === null) throw new TypeError("a run that was not started cannot be shown");
     return viewRun(driver.state, driver.seq, showing(life, viewer));
   }
+}
+
+/** One attempt with the points on its way: about to leave, and answered but not in the journal. */
+async function crashable(call: Call, wiring: RunWiring): Promise<Performed> {
+  const performed = await wiring.perform({
+    ...call,
+    sent: () => {
+      call.sent();
+      crashPoint("crash-point:attempt-sent");
+    },
+  });
+  crashPoint("crash-point:attempt-answered");
+  return performed;
 }
 
 function showing({ driver }: Life, viewer: Viewer): Showing {

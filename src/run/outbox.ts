@@ -9,7 +9,7 @@
 
 import type { Row } from "../driver/index.ts";
 import type { Fact, RunState } from "../kernel/index.ts";
-import { integer, text, type Logger } from "../platform/index.ts";
+import { crashPoint, integer, text, type Logger } from "../platform/index.ts";
 
 /** A message that nobody took for this long is dropped and logged: the listener is gone. */
 const GIVE_UP_MS = 3 * 24 * 60 * 60_000;
@@ -120,6 +120,7 @@ export class Outbox {
     const listener = this.#listeners.find((known) => known.name === name);
     try {
       await listener?.deliver(message);
+      if (CRASH_POINTS) crashPoint("crash-point:message-delivered");
       this.#sql.exec("DELETE FROM outbox WHERE id = ?", id);
       return true;
     } catch (error) {
