@@ -1,14 +1,15 @@
 /** What people and callers ask of a run: pause, resume, cancel, redrive, resolve, signal, append, close. */
 
+import type { StepDef } from "./graph.ts";
 import type { Input, Refusal, ResolveAs } from "./inputs.ts";
 import { fail, located, lose, seed, stop } from "./failing.ts";
 import { grow } from "./growth.ts";
-import { notHappened } from "./judge.ts";
+import { notHappened, outcomeOfRounds } from "./judge.ts";
 import { MAX_SIGNALS_PER_NAME, MAX_SIGNALS_PER_RUN } from "./limits.ts";
 import { partsOf } from "./due.ts";
 import { unitOf, type RunState } from "./state.ts";
 import { emit, type Turn } from "./turn.ts";
-import { isTerminal, refOf, unitName, type UnitRef } from "./units.ts";
+import { isTerminal, refOf, unitName, type Unit, type UnitRef } from "./units.ts";
 
 type InputOf<T extends Input["t"]> = Extract<Input, { readonly t: T }>;
 
@@ -48,15 +49,24 @@ export function cancel(turn: Turn, input: InputOf<"cancel">): Refusal | null {
   return { code: "already_ending", message: "The run has failed already and is undoing what it did." };
 }
 
-/** The units whose outcome nobody knows: a redrive must not run into them blindly. */
-function unresolved(state: RunState): UnitRef[] {
+/** A unit of the last generation that a redrive may be told about. */
+interface Open {
+  readonly ref: UnitRef;
+  /** Running it again would be a guess: the outcome is unknown, or a `once` step did happen and still failed. */
+  readonly required: boolean;
+}
+
+function openUnits(state: RunState): Open[] {
   return state.graph.steps.flatMap((def, index) => {
-    const unit = state.units[index];
-    if (unit === undefined || def.part !== "main") return [];
-    return partsOf(def, unit).flatMap((part) => {
-      if (part.unit.undone) return [];
-      const undo = part.unit.undo?.outcome === "unknown" ? [refOf(def.name, part.ref.item, "undo")] : [];
-      return part.unit.outcome === "unknown" ? [part.ref, ...undo] : undo;
+    const whole = state.units[index];
+    if (whole === undefined || def.part !== "main") return [];
+    return partsOf(def, whole).flatMap(({ ref, unit }): Open[] => {
+      if (unit.undone) return [];
+      const undo: Open[] =
+        unit.undo?.outcome === "unknown" ? [{ ref: refOf(ref.step, ref.item, "undo"), required: true }] : [];
+      if (unit.outcome === "unknown") return [{ ref, required: true }, ...undo];
+      const happened = unit.outcome === "done" && unit.status !== "succeeded" && whole.status !== "succeeded";
+      return happened ? [{ ref, required: def.effect === "once" }, ...undo] : undo;
     });
   });
 }
@@ -69,10 +79,10 @@ export function redrive(turn: Turn, input: InputOf<"redrive">): Refusal | null {
   if (state.status === "succeeded")
     return { code: "nothing_to_redrive", message: "The run succeeded; start another instead." };
   const answers = new Map(input.resolve.map((answer) => [unitName(answer.unit), answer]));
-  const open = unresolved(state);
-  const missing = open.filter((ref) => !answers.has(unitName(ref)));
+  const open = openUnits(state);
+  const missing = open.filter(({ ref, required }) => required && !answers.has(unitName(ref)));
   if (missing.length > 0) {
-    const details = missing.map((ref) => ({
+    const details = missing.map(({ ref }) => ({
       pointer: `/resolve/${unitName(ref).replaceAll("/", "~1")}`,
       detail: `Say whether ${unitName(ref)} happened.`,
     }));
@@ -82,7 +92,7 @@ export function redrive(turn: Turn, input: InputOf<"redrive">): Refusal | null {
       details,
     };
   }
-  const known = new Set(open.map(unitName));
+  const known = new Set(open.map(({ ref }) => unitName(ref)));
   const stray = input.resolve.find((answer) => !known.has(unitName(answer.unit)));
   if (stray !== undefined)
     return { code: "not_unknown", message: `The outcome of ${unitName(stray.unit)} is not unknown.` };
@@ -93,7 +103,7 @@ export function redrive(turn: Turn, input: InputOf<"redrive">): Refusal | null {
     deadlineAt: turn.now + state.graph.deadlineMs,
     by: input.by,
   });
-  for (const ref of open) {
+  for (const { ref } of open) {
     const answer = answers.get(unitName(ref));
     if (answer !== undefined) settleOpen(turn, ref, answer.as, input.by);
   }
@@ -120,34 +130,46 @@ function settleOpen(turn: Turn, ref: UnitRef, as: ResolveAs, by: string): void {
     ...(as.as === "failed" && as.note !== undefined ? { note: as.note } : {}),
   });
   if (as.as !== "succeeded") return;
-  emit(turn, { t: "reset", at: turn.now, ...ref, newKey: false });
+  reset(turn, ref, false);
   emit(turn, { t: "succeeded", at: turn.now, ...ref, output: as.output, by: "resolve" });
 }
 
-/** @param again units that did not happen, by somebody's word: a fallback does not keep those */
+/** @param again units that did not happen, by somebody's word: those are not kept, whatever their step made of it */
 function resetAll(turn: Turn, again: ReadonlySet<string>): void {
-  const at = turn.now;
   turn.state.graph.steps.forEach((def, index) => {
-    const unit = turn.state.units[index];
-    if (unit === undefined) return;
-    const parts = partsOf(def, unit);
-    for (const part of parts) {
-      const { undo } = part.unit;
-      if (undo !== null && isTerminal(undo.status))
-        emit(turn, { t: "reset", at, ...refOf(def.name, part.ref.item, "undo"), newKey: true });
-    }
+    const whole = turn.state.units[index];
+    if (whole === undefined) return;
+    const parts = partsOf(def, whole);
+    for (const { ref, unit } of parts)
+      if (unit.undo !== null && isTerminal(unit.undo.status))
+        reset(turn, refOf(ref.step, ref.item, "undo"), true);
+    // A `forEach` that succeeded keeps the failures that it tolerated.
+    const kept = whole.status === "succeeded";
     const stale = parts.filter(
-      (part) => part.unit.undone || part.unit.status !== "succeeded" || again.has(unitName(part.ref)),
+      ({ ref, unit }) => unit.undone || again.has(unitName(ref)) || (!kept && unit.status !== "succeeded"),
     );
-    if (unit.items !== null) {
-      for (const part of stale)
-        if (isTerminal(part.unit.status))
-          emit(turn, { t: "reset", at, ...part.ref, newKey: part.unit.undone });
-    }
-    const whole = stale.length > 0 || unit.status !== "succeeded";
-    if (!whole || !isTerminal(unit.status)) return;
-    emit(turn, { t: "reset", at, step: def.name, newKey: def.part === "on_failure" || unit.undone });
+    if (whole.items !== null)
+      for (const part of stale) resetPart(turn, def, part.ref, part.unit, again.has(unitName(part.ref)));
+    if (kept && stale.length === 0) return;
+    if (whole.items === null) resetPart(turn, def, refOf(def.name), whole, again.has(def.name));
+    else if (isTerminal(whole.status)) reset(turn, refOf(def.name), def.part === "on_failure");
   });
+}
+
+/**
+ * What was undone, and an `onFailure` step, gets a new key, and so does a `repeat` past its first round, as it starts
+ * again from there. What failed keeps its key; if it did happen, its provider may answer from memory (K6).
+ */
+function resetPart(turn: Turn, def: StepDef, ref: UnitRef, unit: Unit, again: boolean): void {
+  if (!isTerminal(unit.status)) return;
+  const happened = unit.outcome === "done" && !again;
+  const rounds = def.repeat !== undefined && (unit.iteration > 0 || happened);
+  const newKey = def.part === "on_failure" || unit.undone || rounds;
+  reset(turn, ref, newKey, happened && !newKey && def.effect !== "safe");
+}
+
+function reset(turn: Turn, ref: UnitRef, newKey: boolean, maybe = false): void {
+  emit(turn, { t: "reset", at: turn.now, ...ref, newKey, ...(maybe ? { maybe } : {}) });
 }
 
 export function resolve(turn: Turn, input: InputOf<"resolve">): Refusal | null {
@@ -178,7 +200,7 @@ export function resolve(turn: Turn, input: InputOf<"resolve">): Refusal | null {
       as.note ?? "A person said that the step did not happen and will not.",
       "Redrive the run to try again.",
     );
-    fail(turn, ref, located(failure, ref, unit), "not_done", { by: "resolve" });
+    fail(turn, ref, located(failure, ref, unit), outcomeOfRounds(unit), { by: "resolve" });
   }
   return null;
 }
@@ -187,21 +209,32 @@ export function resolve(turn: Turn, input: InputOf<"resolve">): Refusal | null {
 export function signal(turn: Turn, input: InputOf<"signal">): Refusal | null {
   const { state } = turn;
   if (state.signalIds.includes(input.id)) return null;
-  if (state.phase !== "forward")
-    return state.phase === "ended"
-      ? ENDED
-      : { code: "already_ending", message: "The run is ending and takes no signals." };
+  if (state.phase === "ended") return ENDED;
+  const forward = state.phase === "forward";
   const taken = state.graph.steps.some(
     (def, i) =>
-      def.kind === "signal" && def.signal === input.name && !isTerminal(state.units[i]?.status ?? "skipped"),
+      def.kind === "signal" &&
+      def.signal === input.name &&
+      (forward || def.part === "on_failure") &&
+      !isTerminal(state.units[i]?.status ?? "skipped"),
   );
+  if (!taken && !forward)
+    return {
+      code: "already_ending",
+      message: "The run is ending, and no step of it takes this signal any more.",
+    };
   if (!taken && state.closed)
     return {
       code: "signal_not_expected",
       message: `No step of this run can still take a signal named ${input.name}.`,
     };
+  if (state.signalIds.length >= MAX_SIGNALS_PER_RUN)
+    return {
+      code: "signal_buffer_full",
+      message: `A run takes at most ${MAX_SIGNALS_PER_RUN} signals; start another run.`,
+    };
   const waiting = state.buffered.filter((kept) => kept.name === input.name).length;
-  if (waiting >= MAX_SIGNALS_PER_NAME || state.signalIds.length >= MAX_SIGNALS_PER_RUN) {
+  if (waiting >= MAX_SIGNALS_PER_NAME) {
     return {
       code: "signal_buffer_full",
       message: `${MAX_SIGNALS_PER_NAME} signals of this name wait already; send it again when a step has taken some.`,

@@ -1,18 +1,20 @@
 /** `decide(state, input, now, random) -> facts`. Total: every state and input give facts or a typed refusal (K9). */
 
 import { append, cancel, close, pause, redrive, resolve, resume, signal, takeSignal } from "./control.ts";
-import { performanceOf } from "./due.ts";
-import { evolve, joinOf } from "./evolve.ts";
+import { isDue, performanceOf } from "./due.ts";
+import { evolve } from "./evolve.ts";
 import { fail, located, lose, seed } from "./failing.ts";
-import type { Decision, Input, Refusal } from "./inputs.ts";
-import { becomeUnknown, judge, keyForgotten } from "./judge.ts";
-import { MAX_ITEMS } from "./limits.ts";
+import type { StepDef } from "./graph.ts";
+import type { Decision, Input, Prepared, Refusal } from "./inputs.ts";
+import { becomeUnknown, judge, keyForgotten, outcomeOfRounds } from "./judge.ts";
+import { MAX_ITEMS, MAX_WAIT_MS } from "./limits.ts";
 import { checkGraph } from "./lints.ts";
 import { settle } from "./settle.ts";
 import { stepOf, unitOf, type RunState } from "./state.ts";
 import { tick } from "./time.ts";
 import { emit, newTurn, type Turn } from "./turn.ts";
-import { refOf, unitName, type UnitRef } from "./units.ts";
+import { unitName, type Outcome, type Unit, type UnitRef } from "./units.ts";
+import type { Value } from "./values.ts";
 
 type InputOf<T extends Input["t"]> = Extract<Input, { readonly t: T }>;
 
@@ -93,69 +95,37 @@ function take(turn: Turn, input: Exclude<Input, { t: "start" }>): Refusal | null
 
 const NOT_DUE: Refusal = { code: "not_due", message: "The unit is not due." };
 
-/** Whether the unit may take its next step now: its phase, its join, the pause (K2). */
-function mayGo(turn: Turn, ref: UnitRef): boolean {
-  const { state } = turn;
-  const step = stepOf(state, ref.step);
-  if (step === null || state.pausedSince !== null || state.phase === "ended") return false;
-  if (ref.role === "verify") return unitOf(state, refOf(ref.step, ref.item))?.status === "unknown";
-  if (ref.role === "undo")
-    return step.def.compensate !== undefined && (state.phase === "undoing" || step.unit.givingUp !== null);
-  if ((step.def.part === "main" ? "forward" : "handling") !== state.phase) return false;
-  return ref.item === undefined
-    ? joinOf(state, step.def) === "run"
-    : step.unit.status === "running" && step.unit.givingUp === null;
-}
-
 /** The templates of a due unit were filled in. */
 function prepared(turn: Turn, input: InputOf<"prepared">): Refusal | null {
   const { unit: ref, prepared: result } = input;
   const at = turn.now;
   const step = stepOf(turn.state, ref.step);
-  const owner = unitOf(turn.state, refOf(ref.step, ref.item));
-  const unit = unitOf(turn.state, ref);
-  const resting =
-    unit === null
-      ? ref.role === "undo"
-      : (unit.status === "pending" || unit.status === "waiting") && unit.readyAt === null;
-  if (step === null || owner === null || !resting || !mayGo(turn, ref)) return NOT_DUE;
+  if (step === null || !isDue(turn.state, "prepare", ref, at)) return NOT_DUE;
   const { def } = step;
+  const unit = unitOf(turn.state, ref);
+  if (!fits(def, ref, unit, result)) {
+    fail(turn, ref, located(MISFIT, ref, unit), outcomeBefore(def, ref, unit));
+    return null;
+  }
   switch (result.kind) {
     case "skip":
-      if (ref.item !== undefined || ref.role !== undefined) return NOT_DUE;
       emit(turn, { t: "skipped", at, step: ref.step, why: "when" });
       return null;
-    case "call": {
-      // One key, one payload: a payload that changed since an earlier generation gets a key of its own (K6).
-      const changed = unit !== null && unit.digest !== null && unit.digest !== result.digest;
-      emit(turn, { t: "ready", at, ...ref, digest: result.digest, ...(changed ? { newKey: true } : {}) });
+    case "call":
+      ready(turn, def, ref, unit, result.digest);
       return null;
-    }
-    case "list": {
-      if (def.forEach === undefined || ref.item !== undefined) return NOT_DUE;
-      if (result.count > MAX_ITEMS) {
-        const failure = seed(
-          "invalid_list",
-          `The list has ${result.count} elements; a forEach takes at most ${MAX_ITEMS}.`,
-          "Split the list over several steps.",
-        );
-        fail(turn, ref, located(failure, ref, unit), "not_done");
-        return null;
-      }
-      const kept = unit?.items ?? null;
-      emit(turn, {
-        t: "expanded",
-        at,
-        step: ref.step,
-        list: unit?.list ?? result.list,
-        count: kept?.length ?? result.count,
-      });
+    case "list":
+      expand(turn, ref, unit, result);
       return null;
-    }
     case "timer":
-      emit(turn, { t: "waiting", at, ...ref, wakeAt: at + result.ms });
+      if (isWait(result.ms)) emit(turn, { t: "waiting", at, ...ref, wakeAt: at + result.ms });
+      else fail(turn, ref, located(BAD_WAIT, ref, unit), "not_done");
       return null;
     case "signal":
+      if (!isWait(result.limitMs)) {
+        fail(turn, ref, located(BAD_WAIT, ref, unit), "not_done");
+        return null;
+      }
       emit(turn, { t: "waiting", at, ...ref, limitAt: at + result.limitMs });
       takeSignal(turn, ref.step);
       return null;
@@ -163,14 +133,92 @@ function prepared(turn: Turn, input: InputOf<"prepared">): Refusal | null {
       emit(turn, { t: "succeeded", at, ...ref, output: result.output });
       return null;
     case "error":
-      fail(
-        turn,
-        ref,
-        located(result.failure, ref, unit),
-        owner.iteration > 0 && def.effect !== "safe" ? "done" : "not_done",
-      );
+      fail(turn, ref, located(result.failure, ref, unit), outcomeBefore(def, ref, unit));
       return null;
   }
+}
+
+/**
+ * Whether a unit can be prepared in this way: a step by its kind, a condition only before the first attempt.
+ * What does not fit fails at once; refused, it would be due for ever.
+ */
+function fits(def: StepDef, ref: UnitRef, unit: Unit | null, { kind }: Prepared): boolean {
+  const whole = ref.item === undefined && ref.role === undefined;
+  const list = whole && def.forEach !== undefined;
+  switch (kind) {
+    case "error":
+      return true;
+    case "skip":
+      return whole && unit?.status === "pending";
+    case "list":
+      return list;
+    case "call":
+      return !list && (ref.role !== undefined || def.kind === "call");
+    case "done":
+      return !list && (ref.role === "undo" || (ref.role === undefined && def.kind === "instant"));
+    default:
+      return !list && ref.role === undefined && def.kind === kind;
+  }
+}
+
+function isWait(ms: number): boolean {
+  return Number.isFinite(ms) && ms >= 0 && ms <= MAX_WAIT_MS;
+}
+
+const BAD_WAIT = seed(
+  "template_failed",
+  "The time to wait is not a number of milliseconds between 0 and 365 days.",
+  "Correct the step's duration.",
+);
+
+const MISFIT = seed(
+  "template_failed",
+  "What the step is to do does not fit the kind of step that it was when the run started.",
+  "Look whether a deploy has changed the step's action; then redrive the run.",
+);
+
+/** The outcome of a unit that fails before its next attempt. */
+function outcomeBefore(def: StepDef, ref: UnitRef, unit: Unit | null): Outcome {
+  const effect = performanceOf(def, ref)?.effect ?? "safe";
+  if (unit === null || effect === "safe") return "not_done";
+  return unit.maybe ? "unknown" : outcomeOfRounds(unit);
+}
+
+/** One key, one payload (K6): a payload that changed since an earlier generation gets a key of its own. */
+function ready(turn: Turn, def: StepDef, ref: UnitRef, unit: Unit | null, digest: string): void {
+  const changed = unit !== null && unit.digest !== null && unit.digest !== digest;
+  if (changed && unit.maybe && performanceOf(def, ref)?.effect === "keyed") {
+    // With a new key, what happened under the old one would happen twice.
+    fail(turn, ref, located(CHANGED, ref, unit), "done");
+    return;
+  }
+  emit(turn, { t: "ready", at: turn.now, ...ref, digest, ...(changed ? { newKey: true } : {}) });
+}
+
+const CHANGED = seed(
+  "payload_changed",
+  "The step happened before, and what it is to send now is not what it sent then.",
+  "Look at the service; redrive the run and say in the same call what became of the step.",
+);
+
+/** The list is evaluated once: a redriven `forEach` keeps the one that it has, and its items. */
+function expand(turn: Turn, ref: UnitRef, unit: Unit | null, result: { list: Value; count: number }): void {
+  if (result.count > MAX_ITEMS) {
+    const failure = seed(
+      "invalid_list",
+      `The list has ${result.count} elements; a forEach takes at most ${MAX_ITEMS}.`,
+      "Split the list over several steps.",
+    );
+    fail(turn, ref, located(failure, ref, unit), "not_done");
+    return;
+  }
+  emit(turn, {
+    t: "expanded",
+    at: turn.now,
+    step: ref.step,
+    list: unit?.list ?? result.list,
+    count: unit?.items?.length ?? result.count,
+  });
 }
 
 /** A slot is at hand and the request is about to be sent (K4: the deadline is set here). */
@@ -179,21 +227,14 @@ function begin(turn: Turn, input: InputOf<"begin">): Refusal | null {
   const step = stepOf(turn.state, ref.step);
   const unit = unitOf(turn.state, ref);
   const performance = step === null ? null : performanceOf(step.def, ref);
-  if (step === null || unit === null || performance === null || !mayGo(turn, ref)) return NOT_DUE;
-  const rested =
-    unit.status === "backing_off" ||
-    ((unit.status === "pending" || unit.status === "waiting") &&
-      unit.digest !== null &&
-      unit.readyAt !== null);
-  if (!rested || attempt !== unit.attempt + 1 || (unit.wakeAt !== null && unit.wakeAt > turn.now))
-    return NOT_DUE;
-  if (unit.status === "backing_off" && keyForgotten(performance, unit.maybe, unit, turn.now)) {
-    const failure = seed(
-      "outcome_unknown",
-      "The provider may have forgotten the idempotency key since the last attempt.",
-      "Look at the service, then resolve the step.",
+  if (step === null || unit === null || performance === null) return NOT_DUE;
+  if (attempt !== unit.attempt + 1 || !isDue(turn.state, "attempt", ref, turn.now)) return NOT_DUE;
+  if (keyForgotten(performance, unit.maybe, unit, turn.now)) {
+    becomeUnknown(
+      { turn, ref, def: step.def, unit, attempt: unit.attempt },
+      unit.failure ?? FORGOTTEN,
+      false,
     );
-    becomeUnknown({ turn, ref, def: step.def, unit, attempt: unit.attempt }, unit.failure ?? failure, false);
     return null;
   }
   emit(turn, {
@@ -206,6 +247,12 @@ function begin(turn: Turn, input: InputOf<"begin">): Refusal | null {
   });
   return null;
 }
+
+const FORGOTTEN = seed(
+  "outcome_unknown",
+  "The provider may have forgotten the idempotency key since the last attempt.",
+  "Look at the service, then resolve the step.",
+);
 
 /** An attempt ended. It counts only while it is current; what comes later is recorded, never applied (K7). */
 function ended(turn: Turn, input: InputOf<"ended">): Refusal | null {
@@ -221,7 +268,6 @@ function ended(turn: Turn, input: InputOf<"ended">): Refusal | null {
     judge(turn, ref, end, { by: "late" });
     return null;
   }
-  // A verify that was overtaken leaves no unit behind; there is nothing to record it on.
   if (attempt <= unit.attempt && unit.items === null)
     emit(turn, { t: "late", at: turn.now, ...ref, attempt, kind: end.kind });
   return null;

@@ -1,6 +1,6 @@
 /** Two readings of a state: what should be in flight now, and when to look again. */
 
-import { joinOf } from "./evolve.ts";
+import { joinOf } from "./joins.ts";
 import type { Performance, StepDef } from "./graph.ts";
 import { STRIKES_BEFORE_ALONE } from "./limits.ts";
 import { unitOf, type RunState } from "./state.ts";
@@ -61,6 +61,17 @@ export function due(state: RunState, now: number): Job[] {
   if (state.phase === "undoing") jobs.push(...undoJobs(state, now));
   if (state.phase === "forward" && state.unsettled === 0 && state.closed) jobs.push({ kind: "output" });
   return aloneRule(state, jobs);
+}
+
+/** Whether `due` asks for this: nothing is prepared or begun that is not (K2, K10, the concurrency of a `forEach`). */
+export function isDue(state: RunState, kind: "prepare" | "attempt", ref: UnitRef, now: number): boolean {
+  return due(state, now).some(
+    (job) =>
+      job.kind === kind &&
+      job.unit.step === ref.step &&
+      job.unit.item === ref.item &&
+      job.unit.role === ref.role,
+  );
 }
 
 function stepJobs(state: RunState, def: StepDef, unit: Unit, now: number, jobs: Job[]): void {
@@ -162,14 +173,14 @@ function aloneRule(state: RunState, jobs: Job[]): Job[] {
 /**
  * When to look again at the latest (K3). Null only for a run that has ended.
  * While paused, what may not start does not wake anybody.
- * @param after ends of waits up to here are passed over: what they allow to start is due already, and waits for a slot
+ * @param after ends of waits up to here are passed over if something can start then: it is due already, and waits for
+ *   a slot. The end of a sleep is never passed over, as only a `tick` can settle it.
  */
 export function nextWake(state: RunState, after = -Infinity): number | null {
   if (state.phase === "ended") return null;
   let at = endOfPhase(state);
   for (const unit of workingUnits(state)) {
-    const wakeAt = wakeOf(unit, state.pausedSince !== null);
-    at = Math.min(at, unit.deadline ?? Infinity, wakeAt > after ? wakeAt : Infinity);
+    at = Math.min(at, unit.deadline ?? Infinity, wakeOf(unit, state.pausedSince !== null, after));
   }
   return at;
 }
@@ -199,8 +210,9 @@ function* workingUnits(state: RunState): Generator<Unit> {
   }
 }
 
-function wakeOf(unit: Unit, paused: boolean): number {
+function wakeOf(unit: Unit, paused: boolean, after: number): number {
+  if (unit.wakeAt === null) return Infinity;
   // A sleep that is over settles also while paused; a retry or a new round may not start.
   const sleeping = unit.status === "waiting" && unit.readyAt !== null;
-  return paused && !sleeping ? Infinity : (unit.wakeAt ?? Infinity);
+  return sleeping || (!paused && unit.wakeAt > after) ? unit.wakeAt : Infinity;
 }

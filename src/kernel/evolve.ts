@@ -2,27 +2,20 @@
 
 import type { Fact, FactOf } from "./facts.ts";
 import type { StepDef } from "./graph.ts";
+import { joined, withDependents } from "./joins.ts";
 import { movePhase, stepOf, unitOf, type RunFact, type RunState } from "./state.ts";
-import {
-  isTerminal,
-  moveUnit,
-  newUnit,
-  type Outcome,
-  type Unit,
-  type UnitFact,
-  type UnitRef,
-} from "./units.ts";
+import { isTerminal, moveUnit, newUnit, refOf, type Outcome, type Unit } from "./units.ts";
+import { applied, pausedMs, type UnitFactRecord } from "./unit-facts.ts";
 import type { Value } from "./values.ts";
-
-type UnitFactRecord = Extract<Fact, UnitRef>;
 
 /** Whether the fact may follow in this state; null if so, else why not. The fold and the tests ask, `evolve` does not. */
 export function illegal(state: RunState | null, fact: Fact): string | null {
   if (fact.t === "run_started") return state === null ? null : "a run starts once";
   if (state === null) return `${fact.t} before run_started`;
   if ("step" in fact && fact.t !== "resolved") {
-    const role = fact.role;
-    const unit = unitOf(state, fact) ?? (role === undefined ? null : newUnit());
+    const owner = unitOf(state, refOf(fact.step, fact.item));
+    // The first fact of an undoing makes its unit.
+    const unit = unitOf(state, fact) ?? (owner !== null && fact.role === "undo" ? newUnit() : null);
     if (unit === null) return `${fact.t} for a unit that does not exist`;
     return moveUnit(unit.status, fact.t) === null ? `${unit.status} -> ${fact.t} is not a legal move` : null;
   }
@@ -59,7 +52,7 @@ export function evolve(state: RunState | null, fact: Fact): RunState | null {
       return {
         ...state,
         pausedSince: null,
-        pausedMs: state.pausedMs + (fact.at - (state.pausedSince ?? fact.at)),
+        pausedMs: pausedMs(state, fact.at),
       };
     case "lost":
       return {
@@ -72,7 +65,14 @@ export function evolve(state: RunState | null, fact: Fact): RunState | null {
     case "handling":
       return joined(moved(state, "handling"), state.graph.steps.keys());
     case "ended": {
-      const ended = { ...moved(state, "ended"), endedAt: fact.at, status: fact.status };
+      const ended = {
+        ...moved(state, "ended"),
+        endedAt: fact.at,
+        status: fact.status,
+        // What has ended is not paused: a redrive starts.
+        pausedSince: null,
+        pausedMs: pausedMs(state, fact.at),
+      };
       return fact.status === "succeeded"
         ? { ...ended, output: fact.output, bytes: state.bytes + bytesOf(fact.output) }
         : { ...ended, failure: fact.failure };
@@ -90,6 +90,7 @@ export function evolve(state: RunState | null, fact: Fact): RunState | null {
         activeAt: fact.at,
       };
     case "resolved":
+    case "late":
       return state;
     default:
       return unitFact(state, fact);
@@ -138,17 +139,7 @@ function started(fact: FactOf<"run_started">): RunState {
 
 /** Adds steps; what was there stays as it is (K11). */
 function grown(state: RunState, steps: readonly StepDef[]): RunState {
-  const indexOf = new Map(state.indexOf);
-  const dependents = state.dependents.map((list) => [...list]);
-  steps.forEach((step, i) => {
-    const index = state.units.length + i;
-    indexOf.set(step.name, index);
-    dependents.push([]);
-    for (const need of step.needs) {
-      const from = indexOf.get(need);
-      if (from !== undefined) dependents[from]?.push(index);
-    }
-  });
+  const { indexOf, dependents } = withDependents(state, steps);
   const first = state.units.length;
   const next: RunState = {
     ...state,
@@ -164,49 +155,13 @@ function grown(state: RunState, steps: readonly StepDef[]): RunState {
   );
 }
 
-/** Puts those of the steps whose join is decided on the live list. */
-function joined(state: RunState, candidates: Iterable<number>): RunState {
-  const ready: number[] = [];
-  for (const index of candidates) {
-    const def = state.graph.steps[index];
-    const unit = state.units[index];
-    if (def === undefined || unit === undefined || unit.status !== "pending" || state.live.includes(index))
-      continue;
-    if ((def.part === "on_failure") !== (state.phase === "handling")) continue;
-    if (joinOf(state, def) !== "undecided") ready.push(index);
-  }
-  return ready.length === 0 ? state : { ...state, live: [...state.live, ...ready].sort((a, b) => a - b) };
-}
-
-/** Whether a step's join rule lets it run (K2). */
-export function joinOf(state: RunState, def: StepDef): "run" | "skip" | "undecided" {
-  let settled = 0;
-  let succeeded = 0;
-  for (const need of def.needs) {
-    const unit = stepOf(state, need)?.unit;
-    if (unit === undefined || !isTerminal(unit.status)) continue;
-    settled++;
-    if (unit.status === "succeeded") succeeded++;
-  }
-  const all = def.needs.length;
-  switch (def.join) {
-    case "all":
-      // Skipped as soon as one settles otherwise: nobody waits for a sibling that no longer matters.
-      return succeeded === all ? "run" : settled > succeeded ? "skip" : "undecided";
-    case "any":
-      return settled < all ? "undecided" : succeeded > 0 || all === 0 ? "run" : "skip";
-    case "settled":
-      return settled < all ? "undecided" : "run";
-  }
-}
-
 function bytesOf(value: Value | null): number {
   return value !== null && "bytes" in value ? value.bytes : 0;
 }
 
 function unitFact(state: RunState, fact: UnitFactRecord): RunState {
   const at = stepOf(state, fact.step);
-  if (at === null || fact.t === "resolved") return state;
+  if (at === null) return state;
   const { index, def } = at;
   const step = fact.item === undefined ? at.unit : (at.unit.items?.[fact.item] ?? newUnit());
   const changed =
@@ -219,7 +174,7 @@ function unitFact(state: RunState, fact: UnitFactRecord): RunState {
   const next: RunState = {
     ...state,
     units,
-    bytes: state.bytes + ("output" in fact ? bytesOf(fact.output) : 0),
+    bytes: state.bytes + bytesOf("output" in fact ? fact.output : "list" in fact ? fact.list : null),
   };
   const consumed = fact.t === "succeeded" && fact.signal !== undefined ? unbuffered(next, fact.signal) : next;
   return settledStep(consumed, def, index, at.unit, unit, fact.at);
@@ -254,142 +209,8 @@ function unbuffered(state: RunState, id: string): RunState {
 
 function withRole(unit: Unit, role: "undo" | "verify", sub: Unit): Unit {
   if (role === "verify") return { ...unit, verify: sub };
-  return { ...unit, undo: sub, undone: unit.undone || sub.status === "succeeded" };
-}
-
-/** What a fact does to the unit that it names. */
-function applied(state: RunState, unit: Unit, fact: UnitFactRecord): Unit {
-  const status = moveUnit(unit.status, fact.t as UnitFact) ?? unit.status;
-  switch (fact.t) {
-    case "ready":
-      return {
-        ...unit,
-        status,
-        digest: fact.digest,
-        readyAt: fact.at,
-        wakeAt: null,
-        gen: unit.gen + (fact.newKey === true ? 1 : 0),
-      };
-    case "expanded":
-      return {
-        ...unit,
-        status,
-        list: fact.list,
-        startedAt: fact.at,
-        readyAt: fact.at,
-        items: unit.items ?? Array.from({ length: fact.count }, () => newUnit(unit.gen)),
-      };
-    case "started":
-      return {
-        ...unit,
-        status,
-        attempt: fact.attempt,
-        version: fact.version,
-        tries: unit.tries + 1,
-        startedAt: unit.startedAt ?? fact.at,
-        firstAt: unit.firstAt ?? fact.at,
-        firstPausedMs: unit.firstAt === null ? pausedMs(state, fact.at) : unit.firstPausedMs,
-        repeatedSince: unit.repeatedSince ?? fact.at,
-        deadline: fact.deadline,
-        wakeAt: null,
-      };
-    case "succeeded":
-      return {
-        ...ended(unit, fact.at),
-        status,
-        outcome: fact.fallback?.outcome ?? "done",
-        failure: fact.fallback?.failure ?? null,
-        output: fact.output,
-        maybe: false,
-      };
-    case "failed":
-      return { ...ended(unit, fact.at), status, outcome: fact.outcome, failure: fact.failure };
-    case "retrying":
-      return {
-        ...unit,
-        status,
-        deadline: null,
-        wakeAt: fact.wakeAt,
-        failure: fact.failure,
-        maybe: fact.maybe,
-        listening: false,
-        strikes: unit.strikes + (fact.strike === true ? 1 : 0),
-        verify: null,
-      };
-    case "unknown":
-      return {
-        ...unit,
-        status,
-        deadline: fact.limitAt,
-        wakeAt: null,
-        failure: fact.failure,
-        maybe: true,
-        listening: fact.listening === true,
-        verify:
-          fact.verifyAt === undefined
-            ? null
-            : { ...newUnit(0, unit.verify?.attempt ?? 0), wakeAt: fact.verifyAt },
-      };
-    case "waiting":
-      return {
-        ...unit,
-        status,
-        startedAt: unit.startedAt ?? fact.at,
-        readyAt: fact.at,
-        wakeAt: fact.wakeAt ?? null,
-        deadline: fact.limitAt ?? null,
-      };
-    case "iterated":
-      // A new round has a new key, so nothing of the old one's attempts counts any more (K6).
-      return {
-        ...unit,
-        status,
-        output: fact.output,
-        iteration: unit.iteration + 1,
-        tries: 0,
-        maybe: false,
-        digest: null,
-        readyAt: null,
-        firstAt: null,
-        deadline: null,
-        wakeAt: fact.wakeAt,
-      };
-    case "giving_up":
-      return { ...unit, status, givingUp: fact.failure };
-    case "skipped":
-      return { ...ended(unit, fact.at), status, outcome: "not_done" };
-    case "cancelled":
-      return { ...ended(unit, fact.at), status, outcome: fact.outcome };
-    case "late":
-      return unit;
-    case "reset":
-      return resetUnit(unit, fact.newKey);
-    case "resolved":
-      return unit;
-  }
-}
-
-function ended(unit: Unit, at: number): Unit {
-  return { ...unit, endedAt: at, deadline: null, wakeAt: null, listening: false, verify: null };
-}
-
-/** Time that the run has spent paused, up to now. */
-export function pausedMs(state: RunState, now: number): number {
-  return state.pausedMs + (state.pausedSince === null ? 0 : Math.max(0, now - state.pausedSince));
-}
-
-/**
- * A unit that a redrive runs again. Attempt numbers count on (K7). With the same key the digest stays, so that the
- * same payload is asked for (K6). A `forEach` keeps its list and its items, which are reset one by one.
- */
-function resetUnit(unit: Unit, newKey: boolean): Unit {
-  return {
-    ...newUnit(unit.gen + (newKey ? 1 : 0), unit.attempt),
-    digest: newKey ? null : unit.digest,
-    list: unit.list,
-    items: unit.items,
-    undo: unit.undo,
-  };
+  // An undoing that happened but answered with rubbish has undone the unit all the same.
+  return { ...unit, undo: sub, undone: unit.undone || sub.outcome === "done" };
 }
 
 /** Outcome of a `forEach` from its items. */

@@ -102,7 +102,12 @@ export type Fact =
   | ({ readonly t: "skipped"; readonly at: number; readonly why: "when" | "needs" } & UnitRef)
   | ({ readonly t: "cancelled"; readonly at: number; readonly outcome: Outcome } & UnitRef)
   | ({ readonly t: "late"; readonly at: number; readonly attempt: number; readonly kind: string } & UnitRef)
-  | ({ readonly t: "reset"; readonly at: number; readonly newKey: boolean } & UnitRef)
+  | ({
+      readonly t: "reset";
+      readonly at: number;
+      readonly newKey: boolean;
+      readonly maybe?: boolean;
+    } & UnitRef)
   | ({
       readonly t: "resolved";
       readonly at: number;

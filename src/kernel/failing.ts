@@ -34,7 +34,8 @@ export function fail(turn: Turn, ref: UnitRef, failure: Failure, outcome: Outcom
   if (step === null) return;
   const { def } = step;
   const whole = ref.item === undefined && ref.role === undefined;
-  if (!whole || def.part === "on_failure" || turn.state.phase !== "forward") {
+  const main = def.part === "main";
+  if (!whole || turn.state.phase !== (main ? "forward" : "handling")) {
     emit(turn, { t: "failed", at, ...ref, failure, outcome, ...cause });
     return;
   }
@@ -52,7 +53,7 @@ export function fail(turn: Turn, ref: UnitRef, failure: Failure, outcome: Outcom
     return;
   }
   emit(turn, { t: "failed", at, ...ref, failure, outcome, ...cause });
-  if (then === "fail") lose(turn, "failure", failure, "graceful");
+  if (then === "fail" && main) lose(turn, "failure", failure, "graceful");
 }
 
 /** The outcome of a unit that stops where it is. */

@@ -2,7 +2,7 @@
 
 import type { StepDef } from "./graph.ts";
 import type { Refusal } from "./inputs.ts";
-import { checkSteps } from "./lints.ts";
+import { checkSteps, escapePointer, orderSteps } from "./lints.ts";
 import type { RunState } from "./state.ts";
 import { emit, type Turn } from "./turn.ts";
 import { sameJson } from "./values.ts";
@@ -14,7 +14,7 @@ import { sameJson } from "./values.ts";
 export function grow(turn: Turn, steps: readonly StepDef[], by: string, at: number): Refusal | null {
   const { state } = turn;
   const fresh: StepDef[] = [];
-  for (const step of steps) {
+  for (const step of orderSteps(steps)) {
     const index = state.indexOf.get(step.name);
     if (index === undefined) fresh.push(step);
     else if (!sameJson(state.graph.steps[index], step))
@@ -31,12 +31,13 @@ export function grow(turn: Turn, steps: readonly StepDef[], by: string, at: numb
 
 /** The lints of a definition, on what is added to what is there. */
 function checkGrowth(state: RunState, fresh: readonly StepDef[]): Refusal | null {
-  const lints = checkSteps(fresh, { existing: state.graph.steps, deadlineMs: state.graph.deadlineMs });
+  const { steps: existing, deadlineMs, undoBudgetMs } = state.graph;
+  const lints = checkSteps(fresh, { existing, deadlineMs, undoBudgetMs });
   const foreign = fresh.filter((step) => step.part !== "main");
   const details = [
     ...lints.map((lint) => ({ pointer: lint.pointer, detail: lint.detail })),
     ...foreign.map((step) => ({
-      pointer: `/steps/${step.name}/part`,
+      pointer: `/steps/${escapePointer(step.name)}/part`,
       detail: "Only main steps can be added to a run.",
     })),
   ];

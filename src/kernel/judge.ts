@@ -5,7 +5,7 @@
 
 import { performanceOf } from "./due.ts";
 import { fail, located, lose, outcomeNow, seed } from "./failing.ts";
-import { pausedMs } from "./evolve.ts";
+import { pausedMs } from "./unit-facts.ts";
 import type { SettledBy } from "./facts.ts";
 import type { Effect, Performance, StepDef } from "./graph.ts";
 import { grow } from "./growth.ts";
@@ -69,7 +69,8 @@ function succeeded(
     turn.state.phase === "forward"
   )
     return nextRound(j, end);
-  if (end.more !== undefined && end.more.length > 0 && turn.state.phase === "forward") {
+  const grows = ref.role === undefined && turn.state.phase === "forward";
+  if (grows && end.more !== undefined && end.more.length > 0) {
     const refusal = grow(turn, end.more, ref.step, at);
     if (refusal !== null) {
       const failure = seed(
@@ -202,7 +203,8 @@ function again(
   });
 }
 
-function outcomeOfRounds(unit: Unit): Outcome {
+/** Of a unit whose present round did not happen: earlier rounds of a `repeat` did. */
+export function outcomeOfRounds(unit: Unit): Outcome {
   return unit.iteration > 0 ? "done" : "not_done";
 }
 
@@ -222,8 +224,8 @@ export function keyForgotten(
   return (
     performance.effect === "keyed" &&
     maybe &&
-    unit.firstAt !== null &&
-    startAt > unit.firstAt + performance.keyTtlMs
+    unit.keySince !== null &&
+    startAt > unit.keySince + performance.keyTtlMs
   );
 }
 
@@ -302,5 +304,6 @@ export function giveUpUnknown(turn: Turn, ref: UnitRef): void {
     unit,
   );
   emit(turn, { t: "failed", at: turn.now, ...ref, failure, outcome: outcomeNow(turn, ref, unit) });
-  if (turn.state.phase === "forward") lose(turn, "failure", failure, "graceful");
+  // An undoing that nobody could tell about is left behind, as one that failed.
+  if (turn.state.phase === "forward" && ref.role === undefined) lose(turn, "failure", failure, "graceful");
 }

@@ -32,6 +32,9 @@ export const LINT_CODES = [
   "verify_not_safe",
   "verify_on_safe",
   "compensate_on_safe",
+  "compensate_on_keyed_repeat",
+  "compensate_on_failure_step",
+  "effect_without_call",
   "missing_signal_name",
 ] as const;
 export type LintCode = (typeof LINT_CODES)[number];
@@ -60,11 +63,13 @@ const REFUSED_5XX = new Set(["http_503", "http_521", "http_523", "http_525", "ht
 interface Context {
   readonly existing: readonly StepDef[];
   readonly deadlineMs: number;
+  readonly undoBudgetMs: number;
 }
 
 /** Every finding in a whole graph. An empty list means that the graph can run. */
 export function checkGraph(graph: Graph): Lint[] {
-  const lints = checkSteps(graph.steps, { existing: [], deadlineMs: graph.deadlineMs });
+  const { deadlineMs, undoBudgetMs } = graph;
+  const lints = checkSteps(graph.steps, { existing: [], deadlineMs, undoBudgetMs });
   for (const key of ["deadlineMs", "undoBudgetMs", "idleLimitMs"] as const) {
     if (!isDuration(graph[key], 1, MAX_WAIT_MS))
       lints.push({
@@ -97,7 +102,7 @@ export function checkSteps(steps: readonly StepDef[], context: Context): Lint[] 
       });
     if (known.has(step.name))
       lints.push({ code: "duplicate_step", pointer: at, detail: `There are two steps named ${step.name}.` });
-    lints.push(...checkNeeds(step, at, known, all), ...checkStep(step, at, context.deadlineMs));
+    lints.push(...checkNeeds(step, at, known, all), ...checkStep(step, at, context));
     known.set(step.name, step);
   }
   return lints;
@@ -140,8 +145,8 @@ function checkNeeds(
   return lints;
 }
 
-function checkStep(step: StepDef, at: string, deadlineMs: number): Lint[] {
-  const lints = checkPerformance(step, at, deadlineMs);
+function checkStep(step: StepDef, at: string, { deadlineMs, undoBudgetMs }: Context): Lint[] {
+  const lints = checkPerformance(step, at, step.part === "main" ? deadlineMs : undoBudgetMs);
   const add = (code: LintCode, pointer: string, detail: string): void => {
     lints.push({ code, pointer: `${at}${pointer}`, detail });
   };
@@ -149,6 +154,8 @@ function checkStep(step: StepDef, at: string, deadlineMs: number): Lint[] {
     add("bad_duration", "/unknownLimit", "The limit of an unknown outcome is between 1 ms and 365 days.");
   if (step.kind === "signal" && !NAME_PATTERN.test(step.signal ?? ""))
     add("missing_signal_name", "/with/signal", "A wait names the signal that it waits for.");
+  if (step.kind !== "call" && step.effect !== "safe")
+    add("effect_without_call", "/effect", "A step that calls nothing changes nothing: its effect is safe.");
   if (step.repeat !== undefined) {
     const { max, everyMs, withinMs } = step.repeat;
     if (step.effect === "once")
@@ -192,7 +199,15 @@ function checkStep(step: StepDef, at: string, deadlineMs: number): Lint[] {
   if (step.compensate !== undefined) {
     if (step.effect === "safe")
       add("compensate_on_safe", "/compensate", "A safe step changes nothing, so there is nothing to undo.");
-    lints.push(...checkPerformance(step.compensate, `${at}/compensate`, deadlineMs));
+    if (step.effect === "keyed" && step.repeat !== undefined)
+      add(
+        "compensate_on_keyed_repeat",
+        "/compensate",
+        "Every round of a keyed repeat has an effect of its own, and only the last output is kept: undo in another step.",
+      );
+    if (step.part === "on_failure")
+      add("compensate_on_failure_step", "/compensate", "What an onFailure step does is not undone.");
+    lints.push(...checkPerformance(step.compensate, `${at}/compensate`, undoBudgetMs));
   }
   return lints;
 }

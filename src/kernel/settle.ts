@@ -1,7 +1,8 @@
 /** What follows from the facts so far without anything new from outside: skips, ends of `forEach`, phases, the end. */
 
 import { needsUndo, workingSteps } from "./due.ts";
-import { itemsOutcome, joinOf } from "./evolve.ts";
+import { itemsOutcome } from "./evolve.ts";
+import { joinOf } from "./joins.ts";
 import type { LeftBehind, LeftBehindReason, RunFailure } from "./failures.ts";
 import { fail, located, seed, stop } from "./failing.ts";
 import type { StepDef } from "./graph.ts";
@@ -48,8 +49,8 @@ function settleItems(turn: Turn): void {
 function settleForEach(turn: Turn, def: StepDef, unit: Unit, items: readonly Unit[]): void {
   const ref = refOf(def.name);
   const going = def.part === "main" ? turn.state.phase === "forward" : turn.state.phase === "handling";
-  const failed = items.filter((item) => item.status === "failed" || item.status === "cancelled");
-  if (unit.givingUp === null && going && failed.length > (def.forEach?.tolerate ?? 0)) {
+  const failed = items.filter((item) => item.status === "failed");
+  if (unit.givingUp === null && failed.length > (def.forEach?.tolerate ?? 0)) {
     const last = failed.at(-1)?.failure;
     const many = seed(
       "too_many_failures",
@@ -62,9 +63,10 @@ function settleForEach(turn: Turn, def: StepDef, unit: Unit, items: readonly Uni
   }
   if (!items.every((item) => isTerminal(item.status))) return;
   if (unit.givingUp !== null) {
+    // In a run that is lost, the undoing of the run takes care of the items.
     if (going && items.some((item) => needsUndo(def, item))) return;
     fail(turn, ref, unit.givingUp, def.effect === "safe" ? "not_done" : itemsOutcome(items));
-  } else if (going || failed.length === 0) {
+  } else if (!items.some((item) => item.status === "cancelled")) {
     emit(turn, {
       t: "succeeded",
       at: turn.now,

@@ -1,5 +1,6 @@
 /** PERSISTED CONTRACT. A state as JSON, and back; what can be derived is left out. Version 1. */
 
+import { withDependents } from "./joins.ts";
 import type { RunState } from "./state.ts";
 import { newUnit, type Unit } from "./units.ts";
 
@@ -24,12 +25,8 @@ export function toSnapshot(state: RunState): Snapshot {
 
 export function fromSnapshot(snapshot: Snapshot): RunState {
   const { v: _v, units, ...rest } = snapshot;
-  const indexOf = new Map(rest.graph.steps.map((step, i) => [step.name, i]));
-  const dependents: number[][] = rest.graph.steps.map(() => []);
-  rest.graph.steps.forEach((step, i) => {
-    for (const need of step.needs) dependents[indexOf.get(need) ?? -1]?.push(i);
-  });
-  return { ...rest, units: units.map(full), indexOf, dependents };
+  const derived = withDependents({ indexOf: new Map(), dependents: [] }, rest.graph.steps);
+  return { ...rest, ...derived, units: units.map(full) };
 }
 
 function sparse(unit: Unit): SparseUnit {

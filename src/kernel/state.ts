@@ -114,7 +114,7 @@ export function statusOf(state: RunState): RunStatus {
 /** Whether an attempt of the unit, or of one of its items, is in flight or about to be. */
 function inFlight(unit: Unit | undefined): boolean {
   if (unit === undefined) return false;
-  if (unit.items !== null) return unit.items.some((item) => inFlight(item));
-  if (unit.verify?.status === "running") return true;
-  return unit.status === "running" || unit.status === "pending";
+  if (unit.items?.some((item) => inFlight(item)) === true) return true;
+  if (unit.verify?.status === "running" || unit.undo?.status === "running") return true;
+  return unit.status === "pending" || (unit.status === "running" && unit.items === null);
 }

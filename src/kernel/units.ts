@@ -22,6 +22,7 @@ export const UNIT_MOVES = {
     succeeded: "succeeded",
     failed: "failed",
     skipped: "skipped",
+    unknown: "unknown",
     late: "pending",
     cancelled: "cancelled",
   },
@@ -103,9 +104,11 @@ export interface Unit {
   readonly strikes: number;
   /** Digest of the filled-in parameters: one key means one payload (K6). */
   readonly digest: string | null;
+  /** When the current key was first sent: from then on its provider remembers it for `keyTtl`. */
+  readonly keySince: number | null;
   /** When the unit became due: `run.now` of its templates. */
   readonly readyAt: number | null;
-  /** When the first attempt under the current key started, and how long the run had been paused by then. */
+  /** When the first attempt in this generation and iteration started, and how long the run had been paused by then. */
   readonly firstAt: number | null;
   readonly firstPausedMs: number;
   /** When the first round of a `repeat` started. */
@@ -123,6 +126,7 @@ export interface Unit {
   readonly items: readonly Unit[] | null;
   readonly list: Value | null;
   readonly undo: Unit | null;
+  /** The check of an unknown outcome. One that was overtaken stays, `cancelled`, so that its attempts count on (K7). */
   readonly verify: Unit | null;
 }
 
@@ -140,6 +144,7 @@ export function newUnit(gen = 0, attempt = 0): Unit {
     version: null,
     strikes: 0,
     digest: null,
+    keySince: null,
     readyAt: null,
     firstAt: null,
     firstPausedMs: 0,

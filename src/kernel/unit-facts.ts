@@ -1,0 +1,159 @@
+/** What a fact does to the unit that it names. Pure; the tables of moves say what the status becomes. */
+
+import type { Fact, FactOf } from "./facts.ts";
+import type { RunState } from "./state.ts";
+import { moveUnit, newUnit, type Unit, type UnitRef } from "./units.ts";
+
+/** Facts that change a unit. */
+export type UnitFactRecord = Exclude<Extract<Fact, UnitRef>, { readonly t: "late" | "resolved" }>;
+
+/** What a fact does to the unit that it names. */
+export function applied(state: RunState, unit: Unit, fact: UnitFactRecord): Unit {
+  const status = moveUnit(unit.status, fact.t) ?? unit.status;
+  switch (fact.t) {
+    case "ready":
+      return {
+        ...unit,
+        status,
+        digest: fact.digest,
+        readyAt: fact.at,
+        wakeAt: null,
+        ...(fact.newKey === true ? { gen: unit.gen + 1, keySince: null, maybe: false } : {}),
+      };
+    case "expanded":
+      return {
+        ...unit,
+        status,
+        list: fact.list,
+        startedAt: fact.at,
+        readyAt: fact.at,
+        items: unit.items ?? Array.from({ length: fact.count }, () => newUnit(unit.gen)),
+      };
+    case "started":
+      return {
+        ...unit,
+        status,
+        attempt: fact.attempt,
+        version: fact.version,
+        tries: unit.tries + 1,
+        startedAt: unit.startedAt ?? fact.at,
+        keySince: unit.keySince ?? fact.at,
+        firstAt: unit.firstAt ?? fact.at,
+        firstPausedMs: unit.firstAt === null ? pausedMs(state, fact.at) : unit.firstPausedMs,
+        repeatedSince: unit.repeatedSince ?? fact.at,
+        deadline: fact.deadline,
+        wakeAt: null,
+      };
+    case "succeeded":
+      return {
+        ...ended(unit, fact.at),
+        status,
+        outcome: fact.fallback?.outcome ?? "done",
+        failure: fact.fallback?.failure ?? null,
+        output: fact.output,
+        maybe: false,
+      };
+    case "failed":
+      return { ...ended(unit, fact.at), status, outcome: fact.outcome, failure: fact.failure };
+    case "retrying":
+      return {
+        ...unit,
+        status,
+        deadline: null,
+        wakeAt: fact.wakeAt,
+        failure: fact.failure,
+        maybe: fact.maybe,
+        listening: false,
+        strikes: unit.strikes + (fact.strike === true ? 1 : 0),
+        verify: overtaken(unit.verify),
+      };
+    case "unknown":
+      return {
+        ...unit,
+        status,
+        deadline: fact.limitAt,
+        wakeAt: null,
+        failure: fact.failure,
+        maybe: true,
+        listening: fact.listening === true,
+        verify:
+          fact.verifyAt === undefined
+            ? overtaken(unit.verify)
+            : { ...newUnit(0, unit.verify?.attempt ?? 0), wakeAt: fact.verifyAt },
+      };
+    case "waiting":
+      return {
+        ...unit,
+        status,
+        startedAt: unit.startedAt ?? fact.at,
+        readyAt: fact.at,
+        wakeAt: fact.wakeAt ?? null,
+        deadline: fact.limitAt ?? null,
+      };
+    case "iterated":
+      // A new round has a new key, so nothing of the old one's attempts counts any more (K6).
+      return {
+        ...unit,
+        status,
+        output: fact.output,
+        iteration: unit.iteration + 1,
+        tries: 0,
+        maybe: false,
+        digest: null,
+        keySince: null,
+        readyAt: null,
+        firstAt: null,
+        deadline: null,
+        wakeAt: fact.wakeAt,
+      };
+    case "giving_up":
+      return { ...unit, status, givingUp: fact.failure };
+    case "skipped":
+      return { ...ended(unit, fact.at), status, outcome: "not_done" };
+    case "cancelled":
+      return { ...ended(unit, fact.at), status, outcome: fact.outcome };
+    case "reset":
+      return resetUnit(unit, fact);
+  }
+}
+
+function ended(unit: Unit, at: number): Unit {
+  return {
+    ...unit,
+    endedAt: at,
+    deadline: null,
+    wakeAt: null,
+    listening: false,
+    verify: overtaken(unit.verify),
+  };
+}
+
+/** A check that nobody waits for any more. */
+function overtaken(verify: Unit | null): Unit | null {
+  return verify === null
+    ? null
+    : { ...newUnit(verify.gen, verify.attempt), status: "cancelled", outcome: "not_done" };
+}
+
+/** Time that the run has spent paused, up to now. */
+export function pausedMs(state: RunState, now: number): number {
+  return state.pausedMs + (state.pausedSince === null ? 0 : Math.max(0, now - state.pausedSince));
+}
+
+/**
+ * A unit that a redrive runs again. Attempt numbers count on (K7). With the same key the digest stays, so that the
+ * same payload is asked for (K6). A `forEach` keeps its list and its items, which are reset one by one.
+ */
+function resetUnit(unit: Unit, fact: FactOf<"reset">): Unit {
+  const kept = fact.newKey
+    ? newUnit(unit.gen + 1, unit.attempt)
+    : { ...newUnit(unit.gen, unit.attempt), digest: unit.digest };
+  return {
+    ...kept,
+    ...(fact.maybe === true ? { maybe: true, keySince: unit.keySince } : {}),
+    verify: overtaken(unit.verify),
+    list: unit.list,
+    items: unit.items,
+    undo: unit.undo,
+  };
+}
