@@ -1,0 +1,238 @@
+/** What goes out. The tests hold every answer against these, field by field. */
+import * as z from "zod";
+import { EFFECTS, JOINS, RUN_STATUSES, UNIT_STATUSES } from "../kernel/index.ts";
+import { count, json, named, nullable, time } from "./schema.ts";
+
+const outcome = () => z.enum(["done", "not_done", "unknown"]).describe("What the step did to the world.");
+
+export const Output = named("Output", () =>
+  z
+    .union([
+      z.strictObject({ value: json() }),
+      z.strictObject({ bytes: count() }).describe("Too large for a list: the step's own address has it."),
+      z.strictObject({ redacted: z.literal(true) }).describe("Marked as sensitive."),
+    ])
+    .describe("What a step gave."),
+);
+
+export const Failure = named("Failure", () =>
+  z.strictObject({
+    code: z.string(),
+    message: z.string(),
+    hint: z.string(),
+    retryable: z.boolean(),
+    step: z.string().optional(),
+    item: count().optional(),
+    attempt: count().optional(),
+    attempts: count().optional(),
+    status: z.int().optional(),
+    reason: z.string().optional(),
+    left_behind: z
+      .array(
+        z.strictObject({
+          step: z.string(),
+          item: count().optional(),
+          outcome: z.enum(["done", "unknown"]),
+          reason: z.string(),
+          code: z.string().optional(),
+        }),
+      )
+      .optional()
+      .describe("Of a run: what it did, or may have done, and did not take back."),
+    undone: z
+      .array(z.strictObject({ step: z.string(), item: count().optional() }))
+      .optional()
+      .describe("Of a run: what it took back."),
+  }),
+);
+
+const unitFields = () => ({
+  status: z.enum(UNIT_STATUSES as [string, ...string[]]),
+  outcome: z.union([outcome(), z.null()]),
+  undone: z.boolean(),
+  attempts: count(),
+  started_at: nullable(time()),
+  ended_at: nullable(time()),
+  next_at: nullable(time()).describe("When the next attempt or round begins, or a sleep ends."),
+  deadline_at: nullable(time()).describe(
+    "When the attempt in flight, the wait or the unknown outcome reaches its limit.",
+  ),
+  output: z.union([Output.schema(), z.null()]),
+  failure: z.union([Failure.schema(), z.null()]),
+});
+
+export const Item = named("Item", () => z.strictObject(unitFields()));
+
+export const Step = named("Step", () =>
+  z.strictObject({
+    name: z.string(),
+    action: z.string(),
+    effect: z.enum(EFFECTS),
+    part: z.enum(["main", "on_failure"]),
+    needs: z.array(z.string()),
+    ...unitFields(),
+    items: z.array(Item.schema()).optional(),
+    compensation: z
+      .strictObject({
+        status: z.enum(UNIT_STATUSES as [string, ...string[]]),
+        failure: z.union([Failure.schema(), z.null()]),
+      })
+      .optional(),
+    waits_for: z.string().optional().describe("The signal that the step takes."),
+  }),
+);
+
+export const Run = named("Run", () =>
+  z.strictObject({
+    id: z.string(),
+    tenant: z.string(),
+    workflow: z.string(),
+    version: z.string(),
+    user: z.union([z.string(), z.null()]),
+    started_by: z.string(),
+    tags: z.array(z.string()),
+    status: z.enum(RUN_STATUSES).describe("Terminal: succeeded, failed, cancelled."),
+    paused: z.boolean(),
+    open: z.boolean(),
+    closed: z.boolean(),
+    generation: count(),
+    revision: count().describe("Of the graph; rises with every append."),
+    seq: count().describe("Number of the last event."),
+    started_at: time(),
+    ended_at: nullable(time()),
+    deadline_at: time(),
+    output: z.union([Output.schema(), z.null()]),
+    failure: z.union([Failure.schema(), z.null()]),
+    steps: z.array(Step.schema()),
+  }),
+);
+
+export const Appended = named("Appended", () =>
+  z.strictObject({
+    run: z.string(),
+    status: z.enum(RUN_STATUSES),
+    revision: count(),
+    seq: count(),
+    settled: z.boolean().describe("Whether every one of the steps has come to its end."),
+    steps: z.array(Step.schema()).describe("The steps of the request."),
+  }),
+);
+
+export const Event = named("Event", () =>
+  z.strictObject({
+    seq: count(),
+    at: time(),
+    type: z.string(),
+    data: json(),
+  }),
+);
+
+export const EventPage = named("EventPage", () =>
+  z.strictObject({
+    data: z.array(Event.schema()),
+    next: count().describe("Pass it as `after` to go on."),
+    ended: z.boolean().describe("The run has ended, and nothing comes after this page."),
+  }),
+);
+
+export const WorkflowSummary = named("WorkflowSummary", () =>
+  z.strictObject({ name: z.string(), version: z.string(), description: z.union([z.string(), z.null()]) }),
+);
+
+export const WorkflowList = named("WorkflowList", () =>
+  z.strictObject({ data: z.array(WorkflowSummary.schema()) }),
+);
+
+export const Workflow = named("Workflow", () =>
+  z.strictObject({
+    name: z.string(),
+    version: z.string(),
+    description: z.union([z.string(), z.null()]),
+    input: z.record(z.string(), z.unknown()).describe("JSON Schema of the input."),
+    steps: z.array(
+      z.strictObject({
+        name: z.string(),
+        action: z.string(),
+        effect: z.enum(EFFECTS),
+        part: z.enum(["main", "on_failure"]),
+        needs: z.array(z.string()),
+        join: z.enum(JOINS),
+        conditional: z.boolean().describe("Runs only if its `when` is true."),
+        for_each: z.boolean(),
+        repeats: z.boolean(),
+        compensates: z.boolean().describe("Can be undone."),
+        waits_for: z.string().optional(),
+        attempts: count(),
+        timeout_ms: count(),
+      }),
+    ),
+    graph: z.strictObject({
+      edges: z.array(z.strictObject({ from: z.string(), to: z.string() })),
+      deadline_ms: count(),
+      undo_budget_ms: count(),
+      idle_limit_ms: count(),
+    }),
+  }),
+);
+
+const keyFields = () => ({
+  id: z.string(),
+  tenant: z.string(),
+  name: z.string(),
+  prefix: z.string().describe("First characters of the key's text."),
+  last4: z.string(),
+  scopes: z.array(z.string()),
+  user: z.union([z.string(), z.null()]),
+  created_by: z.string(),
+  created_at: time(),
+  expires_at: nullable(time()),
+  revoked_at: nullable(time()),
+  last_used_at: nullable(time()).describe("True to about an hour."),
+});
+
+export const Key = named("Key", () => z.strictObject(keyFields()));
+
+export const NewKey = named("NewKey", () =>
+  z.strictObject({ ...keyFields(), key: z.string().describe("The key's text: shown now and never again.") }),
+);
+
+export const RevokedKey = named("RevokedKey", () =>
+  z.strictObject({ ...keyFields(), effective_by: time().describe("By then the key is refused everywhere.") }),
+);
+
+const nextCursor = () => z.union([z.string(), z.null()]).describe("Null: this was the last page.");
+
+export const KeyList = named("KeyList", () =>
+  z.strictObject({ data: z.array(Key.schema()), next_cursor: nextCursor() }),
+);
+
+export const Tenant = named("Tenant", () =>
+  z.strictObject({ id: z.string(), created_at: time(), created_by: z.string() }),
+);
+
+export const TenantList = named("TenantList", () =>
+  z.strictObject({ data: z.array(Tenant.schema()), next_cursor: nextCursor() }),
+);
+
+export const ProblemDetails = named("Problem", () =>
+  z.strictObject({
+    type: z.string().describe("Address of a page about this kind of problem."),
+    title: z.string(),
+    status: z.int(),
+    detail: z.string(),
+    instance: z.string(),
+    code: z.string().describe("Stable: programs switch on it."),
+    errors: z
+      .array(
+        z.strictObject({
+          pointer: z.string().optional().describe("JSON Pointer into the body."),
+          parameter: z.string().optional(),
+          header: z.string().optional(),
+          detail: z.string(),
+        }),
+      )
+      .optional(),
+    hint: z.string(),
+    request_id: z.string(),
+  }),
+);

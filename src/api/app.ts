@@ -1,0 +1,109 @@
+/**
+ * The HTTP API as one Hono app. What happens to every request stands here; what an operation is stands in its route.
+ *
+ * - A1 every answer carries `x-request-id` and the security headers; what does not say otherwise is not stored.
+ * - A2 every failure is a problem; what was thrown is logged and never shown.
+ * - A3 who asks is proved before anything of the request is read; whether they may is judged before its body is read.
+ */
+import { Hono } from "hono";
+import { authenticate } from "../access/index.ts";
+import { classifyFault, randomId } from "../platform/index.ts";
+import type { ApiDeps } from "./ports.ts";
+import { isProblem, type Problem, problem, problemResponse } from "./problems.ts";
+import { ofAuth, RETRY_AFTER_S } from "./replies.ts";
+import type { Call, Route } from "./route.ts";
+import { EVENT_ROUTES } from "./routes-events.ts";
+import { KEY_ROUTES } from "./routes-keys.ts";
+import { metaRoutes } from "./routes-meta.ts";
+import { OPEN_ROUTES } from "./routes-open.ts";
+import { RUN_ROUTES } from "./routes-runs.ts";
+import { START_ROUTES } from "./routes-start.ts";
+import { STEERING_ROUTES } from "./routes-steering.ts";
+import { WORKFLOW_ROUTES } from "./routes-workflows.ts";
+
+const API_ROUTES: readonly Route[] = [
+  ...START_ROUTES,
+  ...RUN_ROUTES,
+  ...EVENT_ROUTES,
+  ...STEERING_ROUTES,
+  ...OPEN_ROUTES,
+  ...WORKFLOW_ROUTES,
+  ...KEY_ROUTES,
+];
+
+/** Every route of the API, each with its rule. */
+export const ROUTES: readonly Route[] = [...API_ROUTES, ...metaRoutes(API_ROUTES)];
+
+const SECURITY_HEADERS: Readonly<Record<string, string>> = {
+  "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+  "cross-origin-resource-policy": "same-origin",
+  "referrer-policy": "no-referrer",
+  "strict-transport-security": "max-age=31536000; includeSubDomains",
+  "x-content-type-options": "nosniff",
+  "x-frame-options": "DENY",
+};
+
+/** The API over its ports. Other doors of the Worker can be mounted beside it: what no route knows falls to `notFound`. */
+export function createApi(deps: ApiDeps): Hono {
+  const app = new Hono();
+  for (const route of ROUTES) {
+    const path = route.path.replace(/\{(\w+)\}/g, ":$1");
+    app.on(route.method, path, (c) => serve(deps, route, c.req.raw, c.req.param()));
+  }
+  app.notFound((c) => serve(deps, null, c.req.raw, {}));
+  return app;
+}
+
+async function serve(
+  deps: ApiDeps,
+  route: Route | null,
+  request: Request,
+  params: Readonly<Record<string, string>>,
+): Promise<Response> {
+  const requestId = randomId("req");
+  const path = new URL(request.url).pathname;
+  const answer = await answerOf(route, { deps, request, path, requestId, params });
+  const response = isProblem(answer) ? problemResponse(answer, { path, requestId }) : answer;
+  for (const [name, value] of Object.entries(SECURITY_HEADERS)) response.headers.set(name, value);
+  if (!response.headers.has("cache-control")) response.headers.set("cache-control", "no-store");
+  response.headers.set("x-request-id", requestId);
+  return response;
+}
+
+async function answerOf(route: Route | null, call: Call): Promise<Response | Problem> {
+  if (route === null) return nothingHere(call);
+  try {
+    if (route.rule === "public") return await route.answer(call, null);
+    const { deps, request, path } = call;
+    const purpose = `${request.method} ${path}`;
+    const authorization = request.headers.get("authorization");
+    const identity = await authenticate(deps.access, { authorization, purpose }, deps.now());
+    return identity.ok ? await route.answer(call, identity.value) : ofAuth(identity.error);
+  } catch (error) {
+    return thrown(call, route, error);
+  }
+}
+
+function nothingHere({ path, request }: Call): Problem {
+  const methods = ROUTES.filter((route) => patternOf(route).test(path)).map((route) => route.method);
+  if (methods.length === 0) return problem("not_found", "There is nothing at this address.");
+  const allowed = methods.flatMap((method) => (method === "GET" ? [method, "HEAD"] : [method]));
+  return problem("method_not_allowed", `${request.method} is not a method of this address.`, {
+    headers: { allow: allowed.join(", ") },
+  });
+}
+
+function patternOf({ path }: Route): RegExp {
+  return new RegExp(`^${path.replaceAll(".", "\\.").replace(/\{\w+\}/g, "[^/]+")}$`);
+}
+
+/** A2. A fault of the platform passes; anything else is a bug. */
+function thrown({ deps, requestId }: Call, route: Route, error: unknown): Problem {
+  const fault = classifyFault(error);
+  deps.log.error("api.failed", { requestId, route: route.id, fault: fault?.kind ?? "none", error });
+  if (fault === null || fault.kind === "poison")
+    return problem("internal_error", "The request could not be handled.");
+  return problem("unavailable", "The platform could not handle the request just now.", {
+    headers: { "retry-after": String(RETRY_AFTER_S) },
+  });
+}

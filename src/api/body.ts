@@ -1,0 +1,79 @@
+/** Reads the JSON body of a request, or says exactly why it cannot be read. */
+import { escapePointer, type Json } from "../kernel/index.ts";
+import { err, ok, readBounded, type Result } from "../platform/index.ts";
+import { findJsonFault, lineAndColumn } from "./json-scan.ts";
+import { problem, problemAt, type Problem } from "./problems.ts";
+
+export const MAX_BODY_BYTES = 1_048_576;
+/** Deeper than any plan or input has use for, and shallow enough for every recursive reader behind the door. */
+export const MAX_JSON_DEPTH = 64;
+
+/** `application/json` or any `+json`; a charset, if there is one, is UTF-8 (RFC 8259 section 8.1). */
+const JSON_TYPE = /^\s*application\/(?:[\w.!#$&^-]+\+)?json\s*(?:;\s*charset="?utf-8"?\s*)?$/i;
+const SURROGATE_ESCAPE = /\\u[dD][89a-fA-F]/;
+
+/** Undefined: there is no body. */
+export async function readJsonBody(request: Request): Promise<Result<Json | undefined, Problem>> {
+  if (Number(request.headers.get("content-length") ?? 0) > MAX_BODY_BYTES) return err(tooLarge());
+  const body = await readBounded(request.body, MAX_BODY_BYTES);
+  if (body.kind === "too_large") return err(tooLarge());
+  if (body.bytes.byteLength === 0) return ok(undefined);
+  const refusal = refuseType(request.headers);
+  return refusal === null ? parseJson(body.bytes) : err(refusal);
+}
+
+function refuseType(headers: Headers): Problem | null {
+  const accepts = { accept: "application/json" };
+  if (!JSON_TYPE.test(headers.get("content-type") ?? "")) {
+    return problem("unsupported_media_type", "The body's Content-Type is not application/json in UTF-8.", {
+      headers: accepts,
+    });
+  }
+  const encoding = headers.get("content-encoding")?.trim().toLowerCase() ?? "identity";
+  if (encoding === "identity") return null;
+  return problem("unsupported_media_type", "The body has a Content-Encoding; none is taken.", {
+    headers: { ...accepts, "accept-encoding": "identity" },
+  });
+}
+
+function parseJson(bytes: Uint8Array): Result<Json, Problem> {
+  let text: string;
+  try {
+    // A byte order mark may be ignored, RFC 8259 section 8.1.
+    text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false }).decode(bytes);
+  } catch {
+    return err(problem("malformed_json", "The body is not UTF-8."));
+  }
+  const fault = findJsonFault(text, MAX_JSON_DEPTH);
+  if (fault !== null) {
+    const place = `at position ${fault.position} (${lineAndColumn(text, fault.position)})`;
+    const detail = {
+      unexpected: `The body is not JSON: unexpected character ${place}.`,
+      end: `The body is not JSON: it ends too early, ${place}.`,
+      too_deep: `The body nests deeper than ${MAX_JSON_DEPTH} levels ${place}.`,
+    }[fault.what];
+    return err(problem("malformed_json", detail));
+  }
+  const value = JSON.parse(text) as Json;
+  // Only an escape can smuggle half of a surrogate pair past the decoder. It cannot be hashed or stored as UTF-8.
+  if (SURROGATE_ESCAPE.test(text)) {
+    const pointer = findIllFormed(value, "");
+    if (pointer !== null)
+      return err(problemAt("invalid_request", { pointer }, "The text holds half of a surrogate pair."));
+  }
+  return ok(value);
+}
+
+function findIllFormed(value: Json, pointer: string): string | null {
+  if (typeof value === "string") return value.isWellFormed() ? null : pointer;
+  if (typeof value !== "object" || value === null) return null;
+  for (const [key, member] of Object.entries(value)) {
+    const found = key.isWellFormed() ? findIllFormed(member, `${pointer}/${escapePointer(key)}`) : pointer;
+    if (found !== null) return found;
+  }
+  return null;
+}
+
+function tooLarge(): Problem {
+  return problem("body_too_large", `The body is larger than ${MAX_BODY_BYTES} bytes.`);
+}

@@ -1,0 +1,24 @@
+/** One example per request body, for the OpenAPI document; a test checks each against its schema. */
+
+export const EXAMPLES = {
+  start: {
+    workflow: "book-trip",
+    input: { traveller: "Ada Lovelace", from: "LHR", to: "ZRH", date: "2027-03-14" },
+    tags: ["demo"],
+  },
+  cancel: { mode: "graceful" as const, reason: "The traveller fell ill." },
+  redrive: { resolve: { invoice: { as: "failed" as const, note: "The ledger has no such invoice." } } },
+  resolve: { as: "succeeded" as const, output: { id: "bk_1042" } },
+  signal: { id: "delivery-2042", payload: { delivered: true } },
+  append: {
+    steps: {
+      weather: {
+        action: "http",
+        with: { method: "GET", url: "https://weather.example/today?city=Zurich" },
+      },
+    },
+  },
+  key: { name: "reporting", scopes: ["runs:read" as const, "outputs:read" as const] },
+  adminKey: { name: "first admin key" },
+  tenant: { id: "acme" },
+};

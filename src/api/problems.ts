@@ -1,0 +1,276 @@
+/**
+ * Every problem that the API answers (RFC 9457). One table: code to status, title and what to do next. The pages
+ * `/problems/<code>`, `docs/errors.md` and the OpenAPI document are made from it.
+ */
+
+interface ProblemKind {
+  readonly status: number;
+  readonly title: string;
+  /** What the caller can do about it, for every occurrence. */
+  readonly todo: string;
+}
+
+/** Codes are stable: programs switch on them. A code is never given another meaning. */
+export const PROBLEMS = {
+  malformed_json: {
+    status: 400,
+    title: "The body is not valid JSON",
+    todo: "Send one JSON value in UTF-8; `detail` says where reading stopped.",
+  },
+  invalid_request: {
+    status: 400,
+    title: "The request does not fit the operation",
+    todo: "`errors` names every field or parameter that is wrong. The OpenAPI document has the schema.",
+  },
+  invalid_header: {
+    status: 400,
+    title: "A header cannot be read",
+    todo: "`errors` names the header and its form.",
+  },
+  credentials_missing: {
+    status: 401,
+    title: "No API key was sent",
+    todo: "Send `Authorization: Bearer sck_...`.",
+  },
+  invalid_key: {
+    status: 401,
+    title: "The API key is not valid",
+    todo: "Check that the key is complete and belongs to this deployment.",
+  },
+  key_expired: {
+    status: 401,
+    title: "The API key has expired",
+    todo: "Make a new key with `POST /v1/keys`.",
+  },
+  key_revoked: {
+    status: 401,
+    title: "The API key was revoked",
+    todo: "Make a new key with `POST /v1/keys`.",
+  },
+  insufficient_scope: {
+    status: 403,
+    title: "The API key may not do this",
+    todo: "Use a key with the scope that `WWW-Authenticate` names.",
+  },
+  user_wider: {
+    status: 403,
+    title: "The API key may not act for this user",
+    todo: "Leave `user` out, or use a key that is not bound to a user and has the scope `runs:act_as`.",
+  },
+  scope_wider: {
+    status: 403,
+    title: "The new key would have more scopes than its maker",
+    todo: "Ask for scopes that the key in use has itself.",
+  },
+  expiry_wider: {
+    status: 403,
+    title: "The new key would outlive its maker",
+    todo: "Ask for an `expires_at` no later than that of the key in use.",
+  },
+  scope_not_for_users: {
+    status: 403,
+    title: "A key bound to a user cannot have this scope",
+    todo: "Leave the scope out, or make a key without a user.",
+  },
+  maker_ended: {
+    status: 403,
+    title: "The API key in use has just ended",
+    todo: "Use another key: this one was revoked or has expired.",
+  },
+  admin_keys_only: {
+    status: 403,
+    title: "The root key makes admin keys only",
+    todo: "Make an admin key with it, and every other key with that one.",
+  },
+  not_found: {
+    status: 404,
+    title: "There is nothing here",
+    todo: "Check the address. What belongs to another tenant or user is answered like this as well.",
+  },
+  no_such_step: {
+    status: 404,
+    title: "The run has no such step",
+    todo: "`GET /v1/runs/{run}` lists the steps; an item is named by its number, from 0.",
+  },
+  method_not_allowed: {
+    status: 405,
+    title: "This address has no such method",
+    todo: "`Allow` lists the methods.",
+  },
+  not_acceptable: {
+    status: 406,
+    title: "The answer has no such form",
+    todo: "Accept `application/json`, or `text/event-stream` for events.",
+  },
+  run_ended: {
+    status: 409,
+    title: "The run has ended",
+    todo: "Redrive the run, or start another.",
+  },
+  already_ending: {
+    status: 409,
+    title: "The run is in a phase that does not take this",
+    todo: "Read the run: one that is ending takes no more work; one that has not ended cannot be redriven.",
+  },
+  nothing_to_redrive: {
+    status: 409,
+    title: "The run succeeded",
+    todo: "Start another run.",
+  },
+  resolve_first: {
+    status: 409,
+    title: "The outcome of some steps is unknown",
+    todo: "Find out whether each step in `errors` happened, and say so in `resolve` of the same call.",
+  },
+  not_unknown: {
+    status: 409,
+    title: "The step is not unknown",
+    todo: "Only a step, item or undoing whose status is `unknown` can be resolved.",
+  },
+  not_open: {
+    status: 409,
+    title: "The run is not open",
+    todo: "Steps can be appended to a run started with `open: true`, until it is closed or ends.",
+  },
+  step_exists: {
+    status: 409,
+    title: "The run has a step of this name with other content",
+    todo: "Give the new step another name. Sending the same step again is no error.",
+  },
+  signal_not_expected: {
+    status: 409,
+    title: "No step can take this signal",
+    todo: "Check the signal's name: no step of this run waits for it, or can still come to do so.",
+  },
+  signal_buffer_full: {
+    status: 409,
+    title: "Too many signals wait to be taken",
+    todo: "Send the signal again when a step has taken some.",
+  },
+  tenant_exists: {
+    status: 409,
+    title: "The tenant's id is taken",
+    todo: "Choose another id. Ids are never used twice.",
+  },
+  run_deleted: {
+    status: 410,
+    title: "The run was deleted after its retention",
+    todo: "Start another run with a new idempotency key.",
+  },
+  revision_mismatch: {
+    status: 412,
+    title: "The graph is at another revision",
+    todo: "Read the run, and send `If-Match` with its present `revision`, or without.",
+  },
+  body_too_large: {
+    status: 413,
+    title: "The body is too large",
+    todo: "A body has at most 1 MiB. Put large data elsewhere and send its address.",
+  },
+  unsupported_media_type: {
+    status: 415,
+    title: "The body is not sent as JSON",
+    todo: "Send `Content-Type: application/json`, without a content encoding.",
+  },
+  idempotency_mismatch: {
+    status: 422,
+    title: "The idempotency key was used with another body",
+    todo: "Send the same body to get the same run, or a new key to start another.",
+  },
+  unknown_workflow: {
+    status: 422,
+    title: "There is no such workflow",
+    todo: "`GET /v1/workflows` lists the workflows and their versions.",
+  },
+  invalid_input: {
+    status: 422,
+    title: "The input does not fit the workflow",
+    todo: "`errors` names every place. `GET /v1/workflows/{workflow}` has the schema.",
+  },
+  bad_graph: {
+    status: 422,
+    title: "The steps do not make a graph that can run",
+    todo: "`errors` names every place and the rule that it breaks.",
+  },
+  internal_error: {
+    status: 500,
+    title: "Something is wrong on this side",
+    todo: "Send the request again. If it stays, report `request_id` to the operator.",
+  },
+  unavailable: {
+    status: 503,
+    title: "Not available at the moment",
+    todo: "Send the same request again after `Retry-After`; with an idempotency key nothing happens twice.",
+  },
+} as const satisfies Readonly<Record<string, ProblemKind>>;
+
+export type ProblemCode = keyof typeof PROBLEMS;
+
+export const PROBLEM_CODES = Object.keys(PROBLEMS) as readonly ProblemCode[];
+
+/** One thing that is wrong, and where: a JSON Pointer (RFC 6901) into the body, or a parameter, or a header. */
+export interface FieldError {
+  readonly pointer?: string;
+  readonly parameter?: string;
+  readonly header?: string;
+  readonly detail: string;
+}
+
+/** An expected failure, before it becomes an answer. */
+export interface Problem {
+  readonly problem: ProblemCode;
+  /** What happened this time. Never holds what a caller sent as a secret. */
+  readonly detail: string;
+  readonly errors?: readonly FieldError[];
+  readonly hint?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** More than these help nobody, and a hostile body could ask for millions. */
+export const MAX_FIELD_ERRORS = 20;
+
+export function problem(
+  code: ProblemCode,
+  detail: string,
+  more: Omit<Problem, "problem" | "detail"> = {},
+): Problem {
+  return { problem: code, detail, ...more };
+}
+
+/** A problem whose only trouble is one place; the detail is the place's. */
+export function problemAt(code: ProblemCode, place: Omit<FieldError, "detail">, detail: string): Problem {
+  return { problem: code, detail, errors: [{ ...place, detail }] };
+}
+
+export function isProblem(value: object): value is Problem {
+  return "problem" in value;
+}
+
+/** The body of the answer, RFC 9457 section 3.1, with our extensions. */
+export function problemBody(
+  { problem: code, detail, errors, hint }: Problem,
+  request: { readonly path: string; readonly requestId: string },
+): Readonly<Record<string, unknown>> {
+  const { status, title, todo } = PROBLEMS[code];
+  return {
+    type: `/problems/${code}`,
+    title,
+    status,
+    detail,
+    instance: request.path,
+    code,
+    ...(errors === undefined ? {} : { errors: errors.slice(0, MAX_FIELD_ERRORS) }),
+    hint: hint ?? todo,
+    request_id: request.requestId,
+  };
+}
+
+export function problemResponse(
+  failure: Problem,
+  request: { readonly path: string; readonly requestId: string },
+): Response {
+  return new Response(JSON.stringify(problemBody(failure, request)), {
+    status: PROBLEMS[failure.problem].status,
+    headers: { "content-type": "application/problem+json", "cache-control": "no-store", ...failure.headers },
+  });
+}

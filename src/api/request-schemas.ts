@@ -1,0 +1,175 @@
+/** What comes in: bodies and parameters. */
+import * as z from "zod";
+import { isScopeGrant, MAX_KEY_NAME_CHARS, MAX_SCOPES, MAX_USER_CHARS } from "../access/index.ts";
+import { type Json, limits } from "../kernel/index.ts";
+import { count, json, named, nameSchema, nullable, time } from "./schema.ts";
+
+export const MAX_TAGS = 16;
+export const MAX_TAG_CHARS = 64;
+export const MAX_EVENTS_PER_PAGE = 1_000;
+export const MAX_APPENDED_STEPS = 100;
+export const MAX_SIGNAL_ID_CHARS = 255;
+const MAX_VERSION_CHARS = 64;
+const MAX_CURSOR_CHARS = 256;
+
+export const StartRun = named("StartRun", () =>
+  z.strictObject({
+    workflow: nameSchema().exactOptional().describe("Name of the workflow. Needed unless the run is open."),
+    version: z
+      .string()
+      .min(1)
+      .max(MAX_VERSION_CHARS)
+      .exactOptional()
+      .describe("Version of the workflow; the newest if it is missing."),
+    input: json().exactOptional().describe("Fits the workflow's input schema; {} if it is missing."),
+    user: z
+      .string()
+      .min(1)
+      .max(MAX_USER_CHARS)
+      .exactOptional()
+      .describe("The end user that the run acts for: your own id for the person. Needs runs:act_as."),
+    tags: z
+      .array(z.string().min(1).max(MAX_TAG_CHARS))
+      .max(MAX_TAGS)
+      .exactOptional()
+      .describe("Words to find the run by."),
+    open: z.boolean().exactOptional().describe("Whether steps can be appended, until the run is closed."),
+    steps: stepsSchema().exactOptional().describe("Only without a workflow: the first steps of an open run."),
+  }),
+);
+
+/** The form of a step is checked when it is compiled, with better words than a schema has. */
+function stepsSchema(): z.ZodType<Record<string, Json>> {
+  return z.record(z.string(), json());
+}
+
+export const CancelRun = named("CancelRun", () =>
+  z.strictObject({
+    mode: z
+      .enum(["graceful", "immediate"])
+      .exactOptional()
+      .describe("graceful (default): attempts in flight end first. immediate: they are aborted."),
+    reason: z.string().min(1).max(limits.MAX_MESSAGE_CHARS).exactOptional(),
+  }),
+);
+
+const asSucceeded = () => ({
+  as: z.literal("succeeded").describe("It happened."),
+  output: json().describe("What the step would have answered."),
+});
+const asFailed = () => ({
+  as: z.literal("failed").describe("It did not happen and shall not be tried again."),
+  note: z.string().min(1).max(limits.MAX_MESSAGE_CHARS).exactOptional(),
+});
+const asRetry = () => ({ as: z.literal("retry").describe("It did not happen; try again.") });
+
+export const Resolution = named("Resolution", () =>
+  z.discriminatedUnion("as", [
+    z.strictObject(asSucceeded()),
+    z.strictObject(asFailed()),
+    z.strictObject(asRetry()),
+  ]),
+);
+
+export const RedriveRun = named("RedriveRun", () =>
+  z.strictObject({
+    resolve: z
+      .record(
+        z.string().regex(UNIT_NAME, "A step, `step[item]`, or either with `/undo` behind it."),
+        Resolution.schema(),
+      )
+      .exactOptional()
+      .describe("Says of each step whose outcome is unknown whether it happened."),
+  }),
+);
+
+/** `flight`, `mails[3]`, `flight/undo`, as the kernel writes them. */
+export const UNIT_NAME = /^([a-z0-9][a-z0-9_-]{0,63})(?:\[(\d{1,4})\])?(\/undo)?$/;
+
+export const ResolveStep = named("ResolveStep", () => {
+  const unit = {
+    item: count().max(limits.MAX_ITEMS).exactOptional().describe("Of a forEach step: the item, from 0."),
+    undo: z.boolean().exactOptional().describe("True: the undoing of the step is meant."),
+  };
+  return z.discriminatedUnion("as", [
+    z.strictObject({ ...asSucceeded(), ...unit }),
+    z.strictObject({ ...asFailed(), ...unit }),
+    z.strictObject({ ...asRetry(), ...unit }),
+  ]);
+});
+
+export const SendSignal = named("SendSignal", () =>
+  z.strictObject({
+    id: z
+      .string()
+      .min(1)
+      .max(MAX_SIGNAL_ID_CHARS)
+      .exactOptional()
+      .describe("Sent twice, it counts once. Missing: the Idempotency-Key, else a new one each time."),
+    payload: json()
+      .exactOptional()
+      .describe("What the waiting step gives as its output; null if it is missing."),
+  }),
+);
+
+export const AppendSteps = named("AppendSteps", () =>
+  z.strictObject({ steps: stepsSchema().describe("By name, as in a plan.") }),
+);
+
+export const CreateKey = named("CreateKey", () =>
+  z.strictObject({
+    name: z.string().min(1).max(MAX_KEY_NAME_CHARS).describe("What the key is for."),
+    scopes: z
+      .array(z.string().refine(isScopeGrant, "There is no such scope."))
+      .min(1)
+      .max(MAX_SCOPES)
+      .describe("Each one the maker's own; `*` and `area:*` stand for all, also for those to come."),
+    user: z
+      .string()
+      .min(1)
+      .max(MAX_USER_CHARS)
+      .exactOptional()
+      .describe("Binds the key to an end user; it then lives for an hour at most."),
+    expires_at: nullable(time())
+      .exactOptional()
+      .describe("Milliseconds since 1970; null: never. Missing: as its maker."),
+  }),
+);
+
+export const CreateAdminKey = named("CreateAdminKey", () =>
+  z.strictObject({
+    name: z.string().min(1).max(MAX_KEY_NAME_CHARS).describe("What the key is for."),
+    expires_at: nullable(time()).exactOptional().describe("Milliseconds since 1970; null or missing: never."),
+  }),
+);
+
+export const CreateTenant = named("CreateTenant", () =>
+  z.strictObject({ id: z.string().describe("1 to 48 of a-z, 0-9, _ and -; never used again.") }),
+);
+
+const wholeNumber = (most: number): z.ZodType<number> =>
+  z
+    .string()
+    .regex(/^\d{1,15}$/, "This is a whole number.")
+    .transform(Number)
+    .pipe(z.int().min(0).max(most));
+
+export const eventsQuery = () =>
+  z.strictObject({
+    after: wholeNumber(Number.MAX_SAFE_INTEGER).optional().describe("Only events with a higher number."),
+    limit: wholeNumber(MAX_EVENTS_PER_PAGE).optional().describe(`At most so many events; 100 if missing.`),
+  });
+
+export const stepQuery = () =>
+  z.strictObject({
+    item: wholeNumber(limits.MAX_ITEMS).optional().describe("Of a forEach step: this item alone, from 0."),
+  });
+
+export const pageQuery = () =>
+  z.strictObject({
+    cursor: z.string().min(1).max(MAX_CURSOR_CHARS).optional().describe("`next_cursor` of the page before."),
+    limit: wholeNumber(100).optional().describe("At most so many; 100 if missing."),
+  });
+
+export const workflowQuery = () =>
+  z.strictObject({ version: z.string().min(1).max(MAX_VERSION_CHARS).optional() });

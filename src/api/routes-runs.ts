@@ -1,0 +1,62 @@
+/** Looking at runs. */
+import type { KeyIdentity } from "../access/index.ts";
+import { RUN_ANSWER } from "./answers.ts";
+import { sightOf } from "./outputs.ts";
+import type { Problem } from "./problems.ts";
+import { jsonResponse, runHeaders, UNSHARED } from "./replies.ts";
+import { parseIfNoneMatch, preferenceApplied, runTag } from "./request-headers.ts";
+import { type Call, type Route, route } from "./route.ts";
+import { ask, askForRun, preferencesOf, viewerOf } from "./runs-of.ts";
+import { stepQuery } from "./request-schemas.ts";
+import { Step } from "./answer-schemas.ts";
+
+export const RUN_ROUTES: readonly Route[] = [
+  route({
+    id: "getRun",
+    method: "GET",
+    path: "/v1/runs/{run}",
+    rule: "runs:read",
+    tag: "Runs",
+    summary: "Look at a run",
+    description:
+      "With `Prefer: wait=N` the answer waits for the run's end, up to N seconds and 60 at most; with `If-None-Match` as well, for anything new.",
+    headers: ["If-None-Match", "Prefer"],
+    answers: [
+      { ...RUN_ANSWER, headers: ["ETag", "Preference-Applied"] },
+      { status: 304, description: "Nothing new since the `ETag` of `If-None-Match`.", headers: ["ETag"] },
+    ],
+    problems: ["not_found", "run_deleted"],
+    handle: ({ call, identity }) => look(call, identity),
+  }),
+  route({
+    id: "getStep",
+    method: "GET",
+    path: "/v1/runs/{run}/steps/{step}",
+    rule: "runs:read",
+    tag: "Runs",
+    summary: "Look at one step, with its whole output",
+    query: stepQuery,
+    answers: [{ status: 200, description: "The step.", schema: Step }],
+    problems: ["not_found", "no_such_step", "run_deleted"],
+    handle: async ({ call, identity, query }) => {
+      const name = call.params["step"] ?? "";
+      const step = await ask(call, identity, (run) => run.step(viewerOf(identity), name, query.item));
+      return step.ok ? jsonResponse(sightOf(identity).step(step.value), 200, UNSHARED) : step.error;
+    },
+  }),
+];
+
+async function look(call: Call, identity: KeyIdentity): Promise<Response | Problem> {
+  const known = parseIfNoneMatch(call.request.headers.get("if-none-match"));
+  const preferences = preferencesOf(call);
+  const waitMs = preferences.waitMs ?? 0;
+  // Waiting for anything new starts where the caller stands; waiting for the end needs no such place.
+  const options = waitMs === 0 ? {} : { waitMs, ...(known.seq === null ? {} : { afterSeq: known.seq }) };
+  const seen = await askForRun(call, identity, (run) => run.view(viewerOf(identity), options));
+  if (!seen.ok) return seen.error;
+  const view = seen.value;
+  const applied = preferenceApplied({ ...preferences, respondAsync: false });
+  const headers = { ...runHeaders(view), ...(applied === null ? {} : { "preference-applied": applied }) };
+  if (known.matches(runTag(view.seq))) return new Response(null, { status: 304, headers });
+  return jsonResponse(view, 200, headers);
+}

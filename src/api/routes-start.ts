@@ -1,0 +1,116 @@
+/** Starting a run. */
+import { actorOf, type KeyIdentity, userOfNewRun } from "../access/index.ts";
+import {
+  digestJson,
+  err,
+  formatTraceparent,
+  ok,
+  parseTraceparent,
+  randomId,
+  type Result,
+} from "../platform/index.ts";
+import type { StartRequest } from "../run/index.ts";
+import { LONG_RUNNING } from "./answers.ts";
+import { EXAMPLES } from "./examples.ts";
+import { sightOf } from "./outputs.ts";
+import { type Problem, problem } from "./problems.ts";
+import { isOver, longRunning, ofAccess } from "./replies.ts";
+import { MAX_IDEMPOTENCY_KEY_CHARS, parseIdempotencyKey } from "./request-headers.ts";
+import { type Call, type Route, route } from "./route.ts";
+import { ask, preferencesOf, viewerOf } from "./runs-of.ts";
+import { StartRun } from "./request-schemas.ts";
+import { type BodyOf } from "./schema.ts";
+import { planOf } from "./start-plan.ts";
+
+export const START_ROUTES: readonly Route[] = [
+  route({
+    id: "startRun",
+    method: "POST",
+    path: "/v1/runs",
+    rule: "runs:write",
+    also: "Naming a `user` needs `runs:act_as`. A run that a key bound to a user starts is that user's.",
+    tag: "Runs",
+    summary: "Start a run",
+    description:
+      "With an `Idempotency-Key` the same body gives the same run, however often it is sent. With `Prefer: wait=N` the answer waits for the run's end, up to N seconds and 60 at most.",
+    headers: ["Idempotency-Key", "Prefer", "traceparent"],
+    body: { schema: StartRun, required: true, example: EXAMPLES.start },
+    answers: LONG_RUNNING.map((answer) => ({
+      ...answer,
+      headers: [...(answer.headers ?? []), "Idempotent-Replayed"],
+    })),
+    problems: [
+      "invalid_header",
+      "user_wider",
+      "unknown_workflow",
+      "invalid_input",
+      "bad_graph",
+      "idempotency_mismatch",
+      "run_deleted",
+    ],
+    handle: ({ call, identity, body }) => start(call, identity, body),
+  }),
+];
+
+async function start(
+  call: Call,
+  identity: KeyIdentity,
+  body: BodyOf<typeof StartRun>,
+): Promise<Response | Problem> {
+  const { deps, request } = call;
+  const key = idempotencyKeyOf(call);
+  if (!key.ok) return key.error;
+  const user = userOfNewRun(identity, body.user);
+  if (!user.ok) return ofAccess(user.error);
+  const plan = planOf(deps.workflows, body);
+  if (!plan.ok) return plan.error;
+  const id = await runIdFor(call, identity, key.value);
+  const trace = parseTraceparent(request.headers.get("traceparent") ?? "");
+  const wanted: StartRequest = {
+    ...plan.value,
+    tenant: identity.tenant,
+    id,
+    user: user.value,
+    startedBy: actorOf(identity),
+    open: body.open ?? false,
+    tags: body.tags ?? [],
+    traceparent: trace === null ? null : formatTraceparent(trace),
+    bodyDigest: await digestJson(body),
+  };
+  const started = await ask(call, identity, (run) => run.start(wanted), true, id);
+  if (!started.ok) return started.error;
+  const { created } = started.value;
+  const preferences = preferencesOf(call);
+  let { view } = started.value;
+  if (preferences.waitMs !== null && preferences.waitMs > 0 && !isOver(view)) {
+    const { waitMs } = preferences;
+    const waited = await ask(call, identity, (run) => run.view(viewerOf(identity), { waitMs }), true, id);
+    if (!waited.ok) return waited.error;
+    view = waited.value;
+  }
+  return longRunning(
+    sightOf(identity).run(view),
+    preferences,
+    created ? {} : { "idempotent-replayed": "true" },
+  );
+}
+
+/**
+ * The source of a keyed start is the user that the API key is bound to, not the API key: a start that is sent again
+ * after the keys were rotated must find its run.
+ */
+async function runIdFor(call: Call, identity: KeyIdentity, idempotencyKey: string | null): Promise<string> {
+  if (idempotencyKey === null) return randomId("run");
+  return call.deps.runIdOf({ tenant: identity.tenant, kind: "api", id: identity.user ?? "", idempotencyKey });
+}
+
+/** Null: there is none. */
+export function idempotencyKeyOf(call: Call): Result<string | null, Problem> {
+  const header = call.request.headers.get("idempotency-key");
+  if (header === null) return ok(null);
+  const key = parseIdempotencyKey(header);
+  if (key !== null) return ok(key);
+  const detail = `It is one text in double quotes (RFC 8941), or the same bare, of 1 to ${MAX_IDEMPOTENCY_KEY_CHARS} visible characters.`;
+  const errors = [{ header: "Idempotency-Key", detail }];
+  return err(problem("invalid_header", "The Idempotency-Key cannot be read.", { errors }));
+}
