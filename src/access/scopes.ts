@@ -2,12 +2,12 @@
 
 /** Scope to meaning. A new scope is an addition here; none is ever renamed, because keys hold them. */
 export const SCOPES = {
-  "runs:read": "See runs, their steps and events, without outputs of authenticated steps.",
+  "runs:read": "See runs, their steps and events, without what steps gave.",
   "runs:write":
     "Start runs; cancel, pause, resume and redrive them; signal, append to and close the key's own.",
   "runs:act_as": "Name the end user that a run acts for, and make keys that are bound to one.",
   "runs:admin": "Signal, append to, close and resolve runs that another key started.",
-  "outputs:read": "See outputs of authenticated steps.",
+  "outputs:read": "See what steps and runs gave.",
   "outputs:reveal": "See inputs and outputs that are marked as sensitive.",
   "approvals:decide": "Decide approvals, and see their links.",
   "workflows:read": "See workflows and check plans.",

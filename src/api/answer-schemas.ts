@@ -228,6 +228,7 @@ export const ProblemDetails = named("Problem", () =>
           pointer: z.string().optional().describe("JSON Pointer into the body."),
           parameter: z.string().optional(),
           header: z.string().optional(),
+          code: z.string().optional().describe("The rule that a step breaks."),
           detail: z.string(),
         }),
       )

@@ -77,11 +77,6 @@ export const PROBLEMS = {
     title: "The API key in use has just ended",
     todo: "Use another key: this one was revoked or has expired.",
   },
-  admin_keys_only: {
-    status: 403,
-    title: "The root key makes admin keys only",
-    todo: "Make an admin key with it, and every other key with that one.",
-  },
   not_found: {
     status: 404,
     title: "There is nothing here",
@@ -213,6 +208,8 @@ export interface FieldError {
   readonly pointer?: string;
   readonly parameter?: string;
   readonly header?: string;
+  /** The rule that a definition breaks. */
+  readonly code?: string;
   readonly detail: string;
 }
 

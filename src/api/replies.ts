@@ -69,7 +69,8 @@ const OF_ACCESS: Readonly<Record<AccessRefusalCode, ProblemCode>> = {
   expiry_wider: "expiry_wider",
   scope_not_for_users: "scope_not_for_users",
   maker_ended: "maker_ended",
-  admin_keys_only: "admin_keys_only",
+  // The one operation by which root makes keys takes nothing that could make another one.
+  admin_keys_only: "insufficient_scope",
   tenant_unknown: "not_found",
   key_unknown: "not_found",
   tenant_exists: "tenant_exists",

@@ -1,0 +1,128 @@
+import { env } from "cloudflare:workers";
+import { expect } from "vitest";
+import {
+  type AccessDeps,
+  checkRootKey,
+  createKey,
+  createKeyCache,
+  type Identity,
+  type KeyRequest,
+} from "../../src/access/index.ts";
+import * as answers from "../../src/api/answer-schemas.ts";
+import { type ApiDeps, createApi, ROUTES } from "../../src/api/index.ts";
+import { createLogger } from "../../src/platform/index.ts";
+
+export const ROOT_KEY = "root-key-of-the-api-tests-0123456789";
+export const ORIGIN = "https://showcaller.test";
+
+export interface Client {
+  /** Lines of the log, newest last. */
+  readonly lines: readonly string[];
+  readonly deps: ApiDeps;
+  send(method: string, path: string, options?: Sending): Promise<Response>;
+}
+
+export interface Sending {
+  readonly key?: string;
+  readonly body?: unknown;
+  readonly raw?: BodyInit;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** One isolate of the API, with the real rooms behind it where they are not replaced. */
+export function client(replaced: Partial<ApiDeps> & Pick<ApiDeps, "runs" | "workflows" | "runIdOf">): Client {
+  const lines: string[] = [];
+  const log = createLogger("debug", (_, line) => lines.push(line));
+  const access: AccessDeps = {
+    db: env.DB,
+    cache: createKeyCache(),
+    rootKey: checkRootKey(ROOT_KEY),
+    log,
+    defer: (work) => void work,
+  };
+  const deps: ApiDeps = { access, log, now: () => Date.now(), ...replaced };
+  const app = createApi(deps);
+  return {
+    lines,
+    deps,
+    send: async (method, path, { key, body, raw, headers = {} } = {}) => {
+      const sent = body === undefined ? raw : JSON.stringify(body);
+      return app.fetch(
+        new Request(ORIGIN + path, {
+          method,
+          ...(sent === undefined ? {} : { body: sent }),
+          headers: {
+            ...(key === undefined ? {} : { authorization: `Bearer ${key}` }),
+            ...(sent === undefined ? {} : { "content-type": "application/json" }),
+            ...headers,
+          },
+        }),
+      );
+    },
+  };
+}
+
+/** A key of a tenant as its admin would make it. `scopes: ["*"]` unless said otherwise. */
+export async function makeKey(
+  { deps }: Client,
+  tenant: string,
+  request: Partial<KeyRequest> = {},
+  now = Date.now(),
+): Promise<{ readonly text: string; readonly id: string }> {
+  const root: Identity = { kind: "root" };
+  const admin: Identity = {
+    kind: "key",
+    tenant,
+    keyId: "",
+    user: null,
+    scopes: new Set(["*"]),
+    policies: [],
+    expiresAt: null,
+  };
+  const first = await createKey(deps.access, root, { name: "admin", tenant }, now);
+  if (!first.ok) throw new Error(first.error.code);
+  const maker: Identity = { ...admin, keyId: first.value.key.id };
+  const made = await createKey(deps.access, maker, { name: "test", scopes: ["*"], ...request }, now);
+  if (!made.ok) throw new Error(`${made.error.code}: ${made.error.message}`);
+  return { text: made.value.text, id: made.value.key.id };
+}
+
+export interface ProblemBody {
+  readonly code: string;
+  readonly detail: string;
+  readonly errors?: readonly {
+    readonly pointer?: string;
+    readonly parameter?: string;
+    readonly header?: string;
+  }[];
+}
+
+/** Holds an answer to be a problem of this code, complete, and with what its status asks for. */
+export async function expectProblem(response: Response, status: number, code: string): Promise<ProblemBody> {
+  const text = await response.text();
+  expect(`${response.status} ${text}`).toContain(`${status} {`);
+  expect(response.headers.get("content-type")).toBe("application/problem+json");
+  const body = answers.ProblemDetails.schema().parse(JSON.parse(text)) as ProblemBody & {
+    readonly request_id: string;
+    readonly status: number;
+  };
+  expect(body.code).toBe(code);
+  expect(body.status).toBe(status);
+  expect(body.request_id).toBe(response.headers.get("x-request-id"));
+  if (status === 401 || code === "insufficient_scope")
+    expect(response.headers.get("www-authenticate")).toContain("Bearer");
+  return body;
+}
+
+/** Reads a JSON answer and holds it against the schema that its route names for this status. */
+export async function expectAnswer<T>(response: Response, id: string, status: number): Promise<T> {
+  const text = await response.text();
+  expect(`${response.status} ${text}`).toContain(`${status} {`);
+  expect(response.headers.get("content-type")).toBe("application/json");
+  const value: unknown = JSON.parse(text);
+  const spec = ROUTES.find((route) => route.id === id)?.answers.find((answer) => answer.status === status);
+  expect(spec).toBeDefined();
+  const checked = spec?.schema?.schema().safeParse(value);
+  expect(checked?.error?.issues).toBeUndefined();
+  return value as T;
+}
