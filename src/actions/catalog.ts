@@ -8,7 +8,7 @@ import { failure } from "./failures.ts";
 import type { Filling } from "./filling.ts";
 import { effectOfMethod } from "./http.ts";
 import { httpSchema, METHODS, type Method } from "./http-schema.ts";
-import { explain } from "./issues.ts";
+import { explain, findingsOf, type Finding } from "./issues.ts";
 import { fillSleep, sleepSchema } from "./sleep.ts";
 import { fillTransform, transformSchema } from "./transform.ts";
 import { fillWait, waitSchema } from "./wait.ts";
@@ -22,6 +22,8 @@ export interface Action {
   readonly carriesKey: boolean;
   /** What repeating means if the step does not say; null: the step must say. */
   readonly effect: (parameters: Json) => Effect | null;
+  /** What is wrong with parameters, with JSON Pointers into them. */
+  readonly check: (parameters: Json) => Finding[];
   /** Checks parameters and turns them into what is due. `now`: when the step became due. */
   readonly fill: (parameters: Json, now: number) => ActionFilled;
 }
@@ -36,8 +38,8 @@ const ACTIONS: Readonly<Record<ActionName, Action>> = {
       const method = methodOf(parameters);
       return method === null ? null : effectOfMethod(method);
     },
-    fill: filler(httpSchema, (parameters) => {
-      // What zod read as JSON is JSON.
+    ...checked(httpSchema, (parameters) => {
+      // Only its optional members keep the compiler from seeing that it is JSON.
       const given = parameters as unknown as Json;
       return { kind: "call", digest: digestOf(given), with: given };
     }),
@@ -46,17 +48,18 @@ const ACTIONS: Readonly<Record<ActionName, Action>> = {
     kind: "call",
     carriesKey: true,
     effect: () => null,
+    check: () => [],
     fill: () => ({ kind: "call", digest: CODE_DIGEST, with: null }),
   },
-  sleep: { kind: "timer", carriesKey: false, effect: () => "safe", fill: filler(sleepSchema, fillSleep) },
-  wait: { kind: "signal", carriesKey: false, effect: () => "safe", fill: filler(waitSchema, fillWait) },
+  sleep: { kind: "timer", carriesKey: false, effect: () => "safe", ...checked(sleepSchema, fillSleep) },
+  wait: { kind: "signal", carriesKey: false, effect: () => "safe", ...checked(waitSchema, fillWait) },
   transform: {
     kind: "instant",
     carriesKey: false,
     effect: () => "safe",
-    fill: filler(transformSchema, fillTransform),
+    ...checked(transformSchema, fillTransform),
   },
-  fail: { kind: "instant", carriesKey: false, effect: () => "safe", fill: filler(failSchema, fillFail) },
+  fail: { kind: "instant", carriesKey: false, effect: () => "safe", ...checked(failSchema, fillFail) },
 };
 
 /** The action of a name, or null. */
@@ -76,20 +79,29 @@ function methodOf(parameters: Json): Method | null {
   return METHODS.find((one) => one === method) ?? null;
 }
 
-function filler<T>(
+function checked<T>(
   schema: () => z.ZodType<T>,
   fill: (parameters: T, now: number) => ActionFilled,
-): Action["fill"] {
-  return (parameters, now) => {
-    const parsed = schema().safeParse(parameters);
-    if (parsed.success) return fill(parsed.data, now);
-    return {
-      kind: "error",
-      failure: failure(
-        "template_failed",
-        `The step's parameters do not fit its action: ${explain(parsed.error)}`,
-        "Correct what fills in the step's parameters, then start another run.",
-      ),
-    };
+): Pick<Action, "check" | "fill"> {
+  return {
+    check: (parameters) => {
+      const parsed = schema().safeParse(parameters);
+      return parsed.success ? [] : findingsOf(parsed.error);
+    },
+    fill: (parameters, now) => {
+      const parsed = schema().safeParse(parameters);
+      return parsed.success ? fill(parsed.data, now) : unfit(explain(parsed.error));
+    },
+  };
+}
+
+function unfit(message: string): ActionFilled {
+  return {
+    kind: "error",
+    failure: failure(
+      "template_failed",
+      `The step's parameters do not fit its action: ${message}`,
+      "Correct what fills in the step's parameters, then start another run.",
+    ),
   };
 }

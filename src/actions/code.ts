@@ -17,6 +17,7 @@ import {
 } from "../platform/index.ts";
 import { Fatal, Grown, Refused, RetryAfter } from "./code-errors.ts";
 import { toMs, type Duration } from "./durations.ts";
+import { expectOk, BadAnswer, isReading, Trail } from "./expect-ok.ts";
 import { failure } from "./failures.ts";
 import { egressTimeoutMs, redacted } from "./http.ts";
 import { toJson } from "./json.ts";
@@ -41,6 +42,11 @@ export interface CodeTools {
    * service token; it is sent to its own hosts only. Once it was called, the step may have happened.
    */
   readonly fetch: CodeFetch;
+  /**
+   * The answer, if its status is a success (or among `also`). Else it throws what the status means, as for an `http` step:
+   * 429 is tried again after Retry-After, 422 is not tried again, 500 is left to the step's effect.
+   */
+  readonly expectOk: (answer: Response, also?: readonly number[]) => Promise<Response>;
   /** A line in the deployment's log. */
   readonly log: (message: string, fields?: LogFields) => void;
 }
@@ -69,11 +75,13 @@ export async function performCode(call: ActionCall, surroundings: Surroundings):
   const step = surroundings.code.step(call);
   if (step === null) return { kind: "cannot", failure: missing(call) };
   const lent: string[] = [];
-  const fetcher = stepFetchOf(call, surroundings);
+  const trail = new Trail();
+  const fetcher = stepFetchOf(call, surroundings, trail);
   const tools: CodeTools = {
     attempt: call.attempt,
     signal: call.signal,
-    fetch: lendingFetch(fetcher, call, surroundings, lent),
+    fetch: lendingFetch(fetcher, call, surroundings, lent, trail),
+    expectOk: (answer, also = []) => expectOk(answer, also, call, surroundings.now(), trail),
     log: (message, fields = {}) =>
       surroundings.log.info("step_log", {
         ...createRedactor(lent).json({ message, fields }).value,
@@ -149,6 +157,7 @@ function judgeThrow(error: unknown, fetcher: StepFetch): ActionResult {
       failure: thrown(error, true),
       ...waitOf(error.retryAfter),
     };
+  if (error instanceof BadAnswer) return error.end;
   if (error instanceof CredentialRefused && !sent) return { kind: "cannot", failure: error.failure };
   if (error instanceof EgressError && !sent) {
     if (error.code === "subrequest_limit") return { kind: "hop" };
@@ -211,12 +220,13 @@ function waitOf(retryAfter: Duration | undefined): { retryAfterMs?: number } {
   return ms > 0 ? { retryAfterMs: Math.min(Math.ceil(ms), limits.MAX_WAIT_MS) } : {};
 }
 
-function stepFetchOf(call: ActionCall, surroundings: Surroundings): StepFetch {
+function stepFetchOf(call: ActionCall, surroundings: Surroundings, trail: Trail): StepFetch {
   const egress: Egress = (request) =>
     surroundings.egress({
       ...request,
       onSend: () => {
         request.onSend?.();
+        if (!isReading(request.method)) trail.changes += 1;
         call.sent();
       },
     });
@@ -235,15 +245,20 @@ function lendingFetch(
   call: ActionCall,
   surroundings: Surroundings,
   lent: string[],
+  trail: Trail,
 ): CodeFetch {
   return async (input, init) => {
     const { auth, ...rest } = init ?? {};
-    if (auth === undefined) return fetcher.fetch(input, rest);
     const request = new Request(input, rest);
-    const credential = await surroundings.credential(auth, new URL(request.url).hostname, call);
-    if (!credential.ok) throw new CredentialRefused(credential.failure);
-    lent.push(...credential.secrets);
-    request.headers.set(credential.header, credential.value);
-    return fetcher.fetch(request);
+    const url = new URL(request.url);
+    if (auth !== undefined) {
+      const credential = await surroundings.credential(auth, url.hostname, call);
+      if (!credential.ok) throw new CredentialRefused(credential.failure);
+      lent.push(...credential.secrets);
+      request.headers.set(credential.header, credential.value);
+    }
+    const answer = await fetcher.fetch(request);
+    trail.asked.set(answer, { host: url.hostname, method: request.method });
+    return answer;
   };
 }

@@ -1,7 +1,7 @@
 /** What the actions say when something does not work: a stable code, what happened, what to do next. */
 
 import { limits, type FailureCode, type FailureSeed } from "../kernel/index.ts";
-import { redactShapes } from "../platform/index.ts";
+import { describeError, redactShapes } from "../platform/index.ts";
 
 export function failure(
   code: FailureCode,
@@ -28,6 +28,12 @@ export function httpFailure(
 ): FailureSeed {
   const message = `${host} answered ${status}${said === null ? "." : `: ${said}`}`;
   return failure(`http_${status}`, message, hintFor(status), { retryable, status });
+}
+
+/** What an author's function threw, in one line. Cannot throw, whatever the value does. */
+export function describe(error: unknown): string {
+  const { name, message } = describeError(error);
+  return `${name}: ${message}`;
 }
 
 function hintFor(status: number): string {

@@ -12,7 +12,7 @@ export { type CodeFetch, type CodeTools } from "./code.ts";
 export { Fatal, Grown, Refused, RetryAfter } from "./code-errors.ts";
 export { durationSchema, toMs, type Duration } from "./durations.ts";
 export { failSchema, type FailParameters } from "./fail.ts";
-export { failure } from "./failures.ts";
+export { describe, failure } from "./failures.ts";
 export { IDEMPOTENCY_HEADER } from "./http.ts";
 export { httpSchema, METHODS, type BodyForm, type HttpParameters, type Method } from "./http-schema.ts";
 export { explain, findingsOf, type Finding } from "./issues.ts";

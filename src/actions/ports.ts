@@ -29,6 +29,8 @@ export interface ActionScope {
   readonly step: (name: string) => StepOutcome | null;
   /** Names that `step` answers. */
   readonly visible: () => readonly string[];
+  /** Main steps that nothing needs, but for sensitive ones: the default output of a run. */
+  readonly leaves: () => readonly string[];
   readonly item: () => Json;
   /** -1 where there is no item. */
   readonly index: number;

@@ -1,0 +1,244 @@
+/**
+ * Fills in what a step was written with: conditions, lists, parameters, answers, the run's output. Fits the driver's
+ * `EvaluatePort`. Pure and synchronous as long as the authors' functions are, and it never throws.
+ */
+
+import {
+  actionNamed,
+  describe,
+  failure,
+  toJson,
+  viewOf,
+  type ActionFilled,
+  type ActionScope,
+} from "../actions/index.ts";
+import {
+  performanceOf,
+  unitName,
+  type FailureSeed,
+  type Json,
+  type RunInfo,
+  type StepDef,
+  type UnitRef,
+} from "../kernel/index.ts";
+import type { RawStep } from "./definition.ts";
+import { fillParameters, settled } from "./parameters.ts";
+import { rawOf, type Registry } from "./registry.ts";
+
+export type Filled =
+  | ActionFilled
+  | { readonly kind: "skip" }
+  | { readonly kind: "list"; readonly list: readonly Json[] };
+
+export type Evaluated<T> =
+  | { readonly ok: true; readonly value: T }
+  | { readonly ok: false; readonly failure: FailureSeed };
+
+/** Whether a step happened, as its `verify` found out; null: it cannot tell. */
+export interface Found {
+  readonly happened: boolean | null;
+  readonly output: Json;
+}
+
+export interface Evaluator {
+  fill(run: RunInfo, def: StepDef, unit: UnitRef, scope: ActionScope): Filled;
+  again(run: RunInfo, def: StepDef, output: Json, scope: ActionScope): Evaluated<boolean>;
+  happened(run: RunInfo, def: StepDef, output: Json, scope: ActionScope): Evaluated<Found>;
+  output(run: RunInfo, template: Json | undefined, scope: ActionScope): Evaluated<Json>;
+}
+
+/** Thrown inside this file only, and caught at its edge. */
+class Stop extends Error {
+  readonly failure: FailureSeed;
+
+  constructor(seed: FailureSeed) {
+    super(seed.message);
+    this.failure = seed;
+  }
+}
+
+export function createEvaluator(registry: Registry): Evaluator {
+  const codeOf = (run: RunInfo, step: string): RawStep => {
+    const found = registry.get(run.workflow, run.version)?.step(step) ?? null;
+    if (found !== null) return found;
+    throw new Stop(missing(run, `the step ${step}`));
+  };
+
+  const fill: Evaluator["fill"] = (run, def, unit, scope) => {
+    const whole = unit.item === undefined && unit.role === undefined;
+    const view = viewOf(scope, unit.role);
+    // A `repeat` fills in each of its rounds; its condition was read before the first.
+    if (whole && def.when !== undefined && scope.iteration === 0) {
+      const { when } = codeOf(run, def.name).spec;
+      if (when === undefined) throw new Stop(missing(run, `the condition of ${def.name}`));
+      if (
+        !truth(
+          author(`\`when\` of ${def.name}`, () => when(view)),
+          `\`when\` of ${def.name}`,
+        )
+      )
+        return { kind: "skip" };
+    }
+    if (whole && def.forEach !== undefined) {
+      const { forEach } = codeOf(run, def.name).spec;
+      const list = typeof forEach === "function" ? forEach : forEach?.list;
+      if (list === undefined) throw new Stop(missing(run, `the list of ${def.name}`));
+      return {
+        kind: "list",
+        list: listOf(
+          author(`\`forEach\` of ${def.name}`, () => list(view)),
+          def.name,
+        ),
+      };
+    }
+    const performance = performanceOf(def, unit);
+    const action = actionNamed(performance?.action ?? "");
+    if (performance === null || action === null)
+      throw new Stop(missing(run, `the action of ${unitName(unit)}`));
+    if (performance.with !== null || performance.action === "code")
+      return action.fill(performance.with, scope.run.now);
+    const raw = rawOf(codeOf(run, def.name), unit.role);
+    if (raw === null) throw new Stop(missing(run, unitName(unit)));
+    const what = `\`${performance.action}\` of ${unitName(unit)}`;
+    return action.fill(
+      json(
+        author(what, () => fillParameters(raw, view)),
+        what,
+      ),
+      scope.run.now,
+    );
+  };
+
+  const again: Evaluator["again"] = (run, def, output, scope) => {
+    const repeat = codeOf(run, def.name).spec.repeat;
+    if (repeat === undefined) throw new Stop(missing(run, `the repeat of ${def.name}`));
+    const what = `\`repeat.until\` of ${def.name}`;
+    const done = author(what, () => repeat.until(output, viewOf(scope, undefined)));
+    return { ok: true, value: !truth(done, what) };
+  };
+
+  const happened: Evaluator["happened"] = (run, def, output, scope) => {
+    if (def.verify !== undefined && def.verify.with !== null) return { ok: true, value: byStatus(output) };
+    const verify = def.verify?.action === "code" ? undefined : codeOf(run, def.name).spec.verify?.happened;
+    if (verify === undefined && def.verify?.action !== "code")
+      throw new Stop(missing(run, `\`verify.happened\` of ${def.name}`));
+    const what = `\`verify\` of ${def.name}`;
+    const said =
+      verify === undefined
+        ? output
+        : json(
+            author(what, () => verify(output, viewOf(scope, "verify"))),
+            what,
+          );
+    return { ok: true, value: foundIn(said, what) };
+  };
+
+  const output: Evaluator["output"] = (run, template, scope) => {
+    if (template === undefined) return { ok: true, value: outputsOf(scope) };
+    const make = registry.get(run.workflow, run.version)?.definition.makeOutput ?? null;
+    if (make === null) throw new Stop(missing(run, "the run's output"));
+    return {
+      ok: true,
+      value: json(
+        author("`output`", () => make(viewOf(scope, undefined))),
+        "`output`",
+      ),
+    };
+  };
+
+  return {
+    fill: (...args) =>
+      guarded(
+        () => fill(...args),
+        (seed): Filled => ({ kind: "error", failure: seed }),
+      ),
+    again: (...args) => guarded(() => again(...args), refuse),
+    happened: (...args) => guarded(() => happened(...args), refuse),
+    output: (...args) => guarded(() => output(...args), refuse),
+  };
+}
+
+function refuse(seed: FailureSeed): { ok: false; failure: FailureSeed } {
+  return { ok: false, failure: seed };
+}
+
+function guarded<T>(work: () => T, otherwise: (seed: FailureSeed) => T): T {
+  try {
+    return work();
+  } catch (error) {
+    return otherwise(error instanceof Stop ? error.failure : failed("Filling in the step", describe(error)));
+  }
+}
+
+/** Calls a function of the author's. */
+function author(what: string, call: () => unknown): unknown {
+  try {
+    return settled(call());
+  } catch (error) {
+    throw new Stop(failed(what, describe(error)));
+  }
+}
+
+function json(value: unknown, what: string): Json {
+  const converted = toJson(value);
+  if (converted.ok) return converted.value;
+  throw new Stop(failed(what, converted.message));
+}
+
+function truth(value: unknown, what: string): boolean {
+  if (typeof value === "boolean") return value;
+  throw new Stop(failed(what, "it has to return true or false."));
+}
+
+function listOf(value: unknown, step: string): readonly Json[] {
+  const list = json(value, `\`forEach\` of ${step}`);
+  if (Array.isArray(list)) return list as readonly Json[];
+  throw new Stop(
+    failure(
+      "invalid_list",
+      `The \`forEach\` of ${step} did not return a list.`,
+      "Return a list of at most 1,000 elements.",
+    ),
+  );
+}
+
+/** A `verify` that is data: its action counts 404 and 410 as answers too. */
+function byStatus(output: Json): Found {
+  const status = isObject(output) ? output["status"] : null;
+  if (status === 404 || status === 410) return { happened: false, output: null };
+  return typeof status === "number" ? { happened: true, output } : { happened: null, output: null };
+}
+
+function foundIn(said: Json, what: string): Found {
+  const happened = isObject(said) ? said["happened"] : undefined;
+  if (!isObject(said) || (happened !== true && happened !== false && happened !== null))
+    throw new Stop(
+      failed(what, "it has to return `{ happened: true, output }`, or `happened` false or null."),
+    );
+  return { happened, output: happened === true ? (said["output"] ?? null) : null };
+}
+
+/** The default output of a run. */
+function outputsOf(scope: ActionScope): Json {
+  return Object.fromEntries(scope.leaves().map((name) => [name, scope.step(name)?.output ?? null]));
+}
+
+function isObject(value: Json): value is { readonly [key: string]: Json } {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function failed(what: string, message: string): FailureSeed {
+  return failure(
+    "template_failed",
+    `${what} failed: ${message}`,
+    "Correct the function in the workflow, deploy it, and redrive the run.",
+  );
+}
+
+function missing({ workflow, version }: RunInfo, what: string): FailureSeed {
+  return failure(
+    "step_code_missing",
+    `This build has no code for ${what} in ${workflow}, version ${version}.`,
+    "Deploy a build that registers this version of the workflow, then redrive the run.",
+  );
+}

@@ -1,0 +1,32 @@
+/** The door of definitions: writing workflows, and what the engine needs of them. */
+
+// For authors.
+export {
+  Fatal,
+  Refused,
+  RetryAfter,
+  type CodeFetch,
+  type CodeTools,
+  type Duration,
+} from "../actions/index.ts";
+export { grow, workflow, Workflow } from "./builder.ts";
+export type { Definition, InputOf, OutputOfRun, WorkflowOptions } from "./definition.ts";
+export type {
+  HandlerScope,
+  NotSucceeded,
+  OutputScope,
+  Settled,
+  StepScope,
+  Succeeded,
+  UndoScope,
+  VerifyScope,
+} from "./scope-types.ts";
+export type { Fill, Happened, HttpAnswer, RetrySpec } from "./spec-types.ts";
+
+// For the engine.
+export { compile, type Compiled } from "./compile.ts";
+export { compileSteps, type CompiledSteps } from "./compile-steps.ts";
+export { createEvaluator, type Evaluated, type Evaluator, type Filled, type Found } from "./evaluator.ts";
+export { inputSchema, parseInput, type ParsedInput } from "./input.ts";
+export { createCode, createRegistry, type Registered, type Registry } from "./registry.ts";
+export { stepSchema, stepsSchema, type StepInput, type StepsInput } from "./step-input.ts";

@@ -1,0 +1,126 @@
+/** Steps as JSON: what an open run takes through the API, and what a function returns with `grow`. */
+
+import * as z from "zod";
+import {
+  durationSchema,
+  failSchema,
+  httpSchema,
+  lazy,
+  sleepSchema,
+  transformSchema,
+  waitSchema,
+} from "../actions/index.ts";
+import { EFFECTS, FAILURE_CODES, JITTERS, JOINS, limits, NAME_PATTERN } from "../kernel/index.ts";
+
+const NAME_RULE = "A name matches [a-z0-9][a-z0-9_-]{0,63}.";
+
+const name = () => z.string().regex(NAME_PATTERN, NAME_RULE);
+
+const failureCode = () => z.union([z.enum(FAILURE_CODES), z.templateLiteral(["http_", z.int()])]);
+
+const retry = () =>
+  z
+    .strictObject({
+      attempts: z.int().min(1).max(limits.MAX_ATTEMPTS).meta({ description: "In all (5)." }).exactOptional(),
+      initial: durationSchema().exactOptional(),
+      factor: z.number().min(1).max(100).exactOptional(),
+      cap: durationSchema().exactOptional(),
+      jitter: z.enum(JITTERS).exactOptional(),
+      maxElapsed: durationSchema().exactOptional(),
+      only: z.array(failureCode()).exactOptional(),
+      never: z.array(failureCode()).exactOptional(),
+    })
+    .meta({ description: "When and how often the step is tried again." });
+
+const common = () => ({
+  needs: z
+    .array(name())
+    .max(limits.MAX_NEEDS)
+    .meta({ description: "Names of the steps that must be settled first." })
+    .exactOptional(),
+  join: z.enum(JOINS).meta({ description: "`all` (default), `any` or `settled`." }).exactOptional(),
+  onFailure: z
+    .union([z.enum(["fail", "continue"]), z.strictObject({ fallback: z.json() })])
+    .meta({ description: "`fail`, `continue` (default in an open run), or a fallback output." })
+    .exactOptional(),
+  sensitive: z
+    .boolean()
+    .meta({ description: "The output is sealed at rest and redacted in the API." })
+    .exactOptional(),
+});
+
+/** Steps that call nobody have nothing to repeat. */
+const quiet = (action: string) => ({
+  ...common(),
+  effect: z
+    .enum(EFFECTS)
+    .refine((effect) => effect === "safe", {
+      message: `The action ${action} calls nobody: it is safe, and cannot carry an idempotency key.`,
+      params: { code: "keyed_not_carried" },
+    })
+    .exactOptional(),
+});
+
+const attempts = () => ({
+  retry: retry().exactOptional(),
+  timeout: durationSchema().exactOptional(),
+});
+
+const effect = () =>
+  z
+    .enum(EFFECTS)
+    .meta({
+      description: "What repeating means. Default: by the method (RFC 9110); POST and PATCH are `once`.",
+    });
+
+const verify = () =>
+  z
+    .strictObject({
+      action: z.literal("http"),
+      with: httpSchema(),
+      after: durationSchema().exactOptional(),
+      ...attempts(),
+    })
+    .meta({
+      description:
+        "Asks whether a step whose outcome is unknown happened: 2xx it did, 404 or 410 it did not.",
+    });
+
+const compensate = () =>
+  z
+    .strictObject({
+      action: z.literal("http"),
+      with: httpSchema(),
+      effect: effect().exactOptional(),
+      keyTtl: durationSchema().exactOptional(),
+      ...attempts(),
+    })
+    .meta({ description: "Takes back what the step did, when the run is lost." });
+
+function build() {
+  return z.discriminatedUnion("action", [
+    z.strictObject({
+      action: z.literal("http"),
+      with: httpSchema(),
+      ...common(),
+      ...attempts(),
+      effect: effect().exactOptional(),
+      keyTtl: durationSchema().exactOptional(),
+      unknownLimit: durationSchema().exactOptional(),
+      verify: verify().exactOptional(),
+      compensate: compensate().exactOptional(),
+    }),
+    z.strictObject({ action: z.literal("sleep"), with: sleepSchema(), ...quiet("sleep") }),
+    z.strictObject({ action: z.literal("wait"), with: waitSchema(), ...quiet("wait") }),
+    z.strictObject({ action: z.literal("transform"), with: transformSchema(), ...quiet("transform") }),
+    z.strictObject({ action: z.literal("fail"), with: failSchema(), ...quiet("fail") }),
+  ]);
+}
+
+/** One step of a JSON plan. */
+export const stepSchema = lazy(build);
+export type StepInput = z.input<ReturnType<typeof build>>;
+
+/** Steps by name. */
+export const stepsSchema = lazy(() => z.record(name(), stepSchema()).meta({ description: "Steps by name." }));
+export type StepsInput = Readonly<Record<string, StepInput>>;

@@ -1,0 +1,110 @@
+import * as z from "zod";
+import { Fatal, workflow } from "../define/index.ts";
+
+/**
+ * Checks payment, stock and address, then sends the invoice and a confirmation. Nothing is changed before everything has
+ * been checked, so there is nothing to take back.
+ */
+export const processOrder = workflow("process-order", {
+  version: "1",
+  description: "Validates the payment, checks stock and address side by side, invoices and confirms.",
+  input: () =>
+    z.object({
+      customer: z.object({ name: z.string().min(1), email: z.email() }),
+      sku: z.string().min(1),
+      quantity: z.int().min(1).max(1_000).default(1),
+      payment_method: z.string().min(1),
+      amount: z.int().min(1),
+      currency: z.string().length(3).default("EUR"),
+      address: z.object({
+        street: z.string().min(1),
+        city: z.string().min(1),
+        postcode: z.string().min(1),
+        country: z.string().length(2),
+      }),
+    }),
+})
+  // The service takes a POST to ask a question. Asking twice does no harm, so the step says that it is `safe`.
+  .step("payment", {
+    effect: "safe",
+    http: {
+      method: "POST",
+      url: "https://api.pay.example/payment-methods/validate",
+      auth: { bearer: "PAY_TOKEN" },
+      json: ({ input }) => ({ payment_method: input.payment_method }),
+      answer: z.object({ valid: z.boolean(), reason: z.string().optional() }),
+    },
+  })
+  .step("declined", {
+    needs: ["payment"],
+    when: ({ steps }) => !steps.payment.output.body.valid,
+    fail: ({ steps }) => ({
+      message: "The payment method cannot be used.",
+      reason: steps.payment.output.body.reason ?? "declined",
+      hint: "Ask the customer for another payment method, and start another order.",
+    }),
+  })
+
+  // Side by side. `Fatal` ends a step for good: another attempt would find the same shelf.
+  .step("stock", {
+    needs: ["payment"],
+    effect: "safe",
+    run: async ({ input, fetch, expectOk }) => {
+      const url = new URL(`https://api.shop.example/stock/${encodeURIComponent(input.sku)}`);
+      url.searchParams.set("quantity", String(input.quantity));
+      const answer = await expectOk(await fetch(url, { auth: { bearer: "SHOP_TOKEN" } }));
+      const stock = z.object({ available: z.int(), in_stock: z.boolean() }).parse(await answer.json());
+      if (!stock.in_stock)
+        throw new Fatal(`Only ${stock.available} of ${input.sku} are left.`, { reason: "out_of_stock" });
+      return { available: stock.available };
+    },
+  })
+  .step("address", {
+    needs: ["payment"],
+    effect: "safe",
+    run: async ({ input, fetch, expectOk }) => {
+      const answer = await fetch("https://api.shop.example/addresses/check", {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify(input.address),
+        auth: { bearer: "SHOP_TOKEN" },
+      });
+      const { deliverable } = z
+        .object({ deliverable: z.boolean() })
+        .parse(await (await expectOk(answer)).json());
+      if (!deliverable) throw new Fatal("Nobody delivers to this address.", { reason: "undeliverable" });
+    },
+  })
+
+  .step("invoice", {
+    needs: ["stock", "address"],
+    effect: "keyed",
+    retry: { attempts: 6, initial: "500ms" },
+    http: {
+      method: "POST",
+      url: "https://api.shop.example/invoices",
+      auth: { bearer: "SHOP_TOKEN" },
+      json: ({ input }) => ({
+        customer: input.customer.name,
+        amount: input.amount,
+        currency: input.currency,
+      }),
+      answer: z.object({ id: z.string() }),
+    },
+  })
+  .step("confirmation", {
+    needs: ["invoice"],
+    effect: "keyed",
+    http: {
+      method: "POST",
+      url: "https://api.mail.example/messages",
+      auth: { bearer: "MAIL_TOKEN" },
+      json: ({ input, steps }) => ({
+        to: input.customer.email,
+        subject: `Your order of ${input.quantity} × ${input.sku}`,
+        text: `Thank you. Your invoice is ${steps.invoice.output.body.id}.`,
+      }),
+    },
+  })
+
+  .output(({ steps }) => ({ invoice: steps.invoice.output.body.id }));
