@@ -31,6 +31,8 @@ export interface Scope {
   readonly step: (name: string) => StepView | null;
   /** Names that `step` answers. */
   readonly visible: () => readonly string[];
+  /** Main steps that nothing needs, but for sensitive ones: what a run without an output of its own answers. */
+  readonly leaves: () => readonly string[];
   /** Element and index of a `forEach`; null and -1 elsewhere. */
   readonly item: () => Json;
   readonly index: number;
@@ -64,6 +66,7 @@ export function scopeOf(
   return {
     input: () => load(state.input),
     visible,
+    leaves: () => leavesOf(state),
     step: (name) => {
       const step = stepOf(state, name);
       if (step === null) return null;
@@ -103,6 +106,14 @@ function itemOf(state: RunState, ref: UnitRef | null, load: (value: Value) => Js
   const list = stepOf(state, ref.step)?.unit.list ?? null;
   const items = list === null ? null : load(list);
   return Array.isArray(items) ? ((items as readonly Json[])[ref.item] ?? null) : null;
+}
+
+function leavesOf(state: RunState): string[] {
+  return state.graph.steps.flatMap((step, index) =>
+    step.part === "main" && step.sensitive !== true && (state.dependents[index] ?? []).length === 0
+      ? [step.name]
+      : [],
+  );
 }
 
 /** Ancestors of a step; every main step for the run's output and for `onFailure` steps, beside their own ancestors. */
