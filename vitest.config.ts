@@ -1,5 +1,6 @@
 import { cloudflareTest, readD1Migrations } from "@cloudflare/vitest-plugin";
 import { defineConfig } from "vitest/config";
+import { serviceTokens } from "./test/world/index.ts";
 
 /** Test-only values: the real ones are Worker secrets. */
 const TEST_SECRETS = {
@@ -22,17 +23,26 @@ export default defineConfig({
       {
         define: { CRASH_POINTS: "false", DEVELOPMENT: "true" },
         plugins: [
-          cloudflareTest(async () => ({
-            wrangler: { configPath: "./wrangler.toml" },
-            miniflare: {
-              bindings: { ...TEST_SECRETS, TEST_MIGRATIONS: await readD1Migrations("./migrations") },
-            },
-          })),
+          cloudflareTest(async ({ inject }) => {
+            const { names, tokens } = inject("world");
+            return {
+              main: "./test/workers/worker.ts",
+              wrangler: { configPath: "./wrangler.toml" },
+              miniflare: {
+                bindings: {
+                  ...TEST_SECRETS,
+                  TEST_MIGRATIONS: await readD1Migrations("./migrations"),
+                  DEV_HOSTS: JSON.stringify(names),
+                  SERVICE_TOKENS: JSON.stringify(serviceTokens(tokens)),
+                },
+              },
+            };
+          }),
         ],
         test: {
           name: "workers",
           include: ["test/workers/**/*.test.ts"],
-          globalSetup: ["./test/platform/loopback-server.ts"],
+          globalSetup: ["./test/platform/loopback-server.ts", "./test/workers/world-setup.ts"],
           setupFiles: ["./test/workers/setup.ts"],
         },
       },

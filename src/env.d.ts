@@ -11,6 +11,12 @@ interface Env {
   readonly ROOT_API_KEY?: string;
   /** Development builds only: JSON object from DNS name to loopback port (src/platform/development.ts). */
   readonly DEV_HOSTS?: string;
+  /** JSON: service tokens by name, each with the exact hosts that it may be sent to (src/actions/service-tokens.ts). */
+  readonly SERVICE_TOKENS?: string;
+  /** Host names of this deployment, by commas: no step may call them. */
+  readonly OWN_HOSTS?: string;
+  /** Outside calls per event of the platform; 40 on a free plan. */
+  readonly CALLS_PER_EVENT?: string;
   /** Builds for the crash tests only: where to stop, like `turn-appended:3` (src/platform/crash-points.ts). */
   readonly CRASH_AT?: string;
 }
@@ -19,6 +25,9 @@ declare namespace Cloudflare {
   interface Env {
     readonly ROOT_API_KEY?: string;
     readonly DEV_HOSTS?: string;
+    readonly SERVICE_TOKENS?: string;
+    readonly OWN_HOSTS?: string;
+    readonly CALLS_PER_EVENT?: string;
     readonly CRASH_AT?: string;
   }
 }

@@ -1,0 +1,40 @@
+/** The product, composed from the workflows of the tests beside its own examples, with a listener that tests can see. */
+
+import { compose } from "../../src/compose.ts";
+import { WiredRunObject, type Message } from "../../src/run/index.ts";
+import { workflows } from "../../src/workflows/index.ts";
+import { testWorkflows } from "./workflows.ts";
+
+/** What the outbox delivered, by run; `refuse` makes the next deliveries of a run fail. */
+export const heard = new Map<string, Message[]>();
+export const refuse = new Map<string, number>();
+
+const house = compose(
+  [...workflows, ...testWorkflows],
+  [
+    {
+      name: "test",
+      message: (fact) => (fact.t === "run_started" || fact.t === "ended" ? { what: fact.t } : null),
+      deliver: async (message) => {
+        const left = refuse.get(message.run) ?? 0;
+        if (left > 0) {
+          refuse.set(message.run, left - 1);
+          throw new Error("the listener is away");
+        }
+        heard.set(message.run, [...(heard.get(message.run) ?? []), message]);
+      },
+    },
+  ],
+);
+
+export class RunObject extends WiredRunObject {
+  constructor(ctx: DurableObjectState, env: Env) {
+    // A test that stands for a deploy gives the next life of an object another version.
+    super(ctx, env, { ...house.wiring(env), version: versions.current });
+  }
+}
+
+/** The Worker's version that a new life of an object sees. */
+export const versions = { current: "v1" };
+
+export default { fetch: house.fetch } satisfies ExportedHandler<Env>;

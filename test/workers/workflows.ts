@@ -1,0 +1,179 @@
+/** Workflows that only tests need: each shows one behaviour of the engine against the world. */
+
+import * as z from "zod";
+import { Fatal, workflow, type Definition } from "../../src/define/index.ts";
+
+const AIRLINE = "https://api.skyline.example";
+const auth = { bearer: "SKYLINE_TOKEN" } as const;
+const trip = { from: "VIE", to: "LIS", date: "2026-12-01", traveller: "Ada" };
+
+/** One booking with a key; the reference tells the referee which. */
+const keyed = workflow("t-keyed", { version: "1" })
+  .step("book", {
+    effect: "keyed",
+    timeout: "30s",
+    retry: { attempts: 4, initial: "50ms", jitter: "none" },
+    http: {
+      method: "POST",
+      url: `${AIRLINE}/bookings`,
+      auth,
+      headers: ({ run }) => ({ "x-reference": run.id }),
+      json: trip,
+    },
+  })
+  .output(({ steps }) => steps.book.output.status);
+
+/** One booking that must not be repeated, and a look whether it happened. */
+const once = workflow("t-once", { version: "1" })
+  .step("book", {
+    effect: "once",
+    timeout: "2s",
+    http: {
+      method: "POST",
+      url: `${AIRLINE}/bookings`,
+      auth,
+      headers: ({ run }) => ({ "x-reference": run.id }),
+      json: trip,
+    },
+    verify: {
+      after: "100ms",
+      http: {
+        method: "GET",
+        url: ({ run }) => `${AIRLINE}/bookings?reference=${run.id}`,
+        auth,
+        answer: z.object({ total: z.number() }),
+      },
+      happened: ({ body }) =>
+        body === null
+          ? { happened: null }
+          : body.total > 0
+            ? { happened: true, output: { status: 201, headers: {}, body: null } }
+            : { happened: false },
+    },
+  })
+  .output(({ steps }) => steps.book.output.status);
+
+/** The same without a verify: only a late answer or a person can tell. */
+const onceBlind = workflow("t-once-blind", { version: "1" })
+  .step("book", {
+    effect: "once",
+    timeout: "2s",
+    http: {
+      method: "POST",
+      url: `${AIRLINE}/bookings`,
+      auth,
+      headers: ({ run }) => ({ "x-reference": run.id }),
+      json: trip,
+    },
+  })
+  .output(({ steps }) => steps.book.output.status);
+
+const read = workflow("t-read", { version: "1", input: z.object({ path: z.string() }) })
+  .step("get", {
+    timeout: "2s",
+    retry: { attempts: 2, initial: "20ms", jitter: "none" },
+    http: { method: "GET", url: ({ input }) => `${AIRLINE}${input.path}`, auth },
+  })
+  .output(({ steps }) => steps.get.output);
+
+/** As `t-read`, but not to be repeated by itself: what a bad answer means for something that happened. */
+const put = workflow("t-post", { version: "1" })
+  .step("book", {
+    effect: "keyed",
+    timeout: "2s",
+    retry: { attempts: 2, initial: "20ms", jitter: "none" },
+    http: {
+      method: "POST",
+      url: `${AIRLINE}/bookings`,
+      auth,
+      headers: ({ run }) => ({ "x-reference": run.id }),
+      json: trip,
+    },
+  })
+  .output(({ steps }) => steps.book.output.status);
+
+/** A call that takes longer than any client waits, and then tells the bench that the run went on. */
+const slow = workflow("t-slow", { version: "1" })
+  .step("call", {
+    effect: "keyed",
+    timeout: "150s",
+    retry: { attempts: 1 },
+    http: {
+      method: "POST",
+      url: `${AIRLINE}/bookings`,
+      auth,
+      headers: ({ run }) => ({ "x-reference": run.id }),
+      json: trip,
+    },
+  })
+  .step("report", {
+    needs: ["call"],
+    http: { method: "GET", url: ({ run }) => `https://api.bench.example/report?id=${run.id}` },
+  })
+  .output(({ steps }) => steps.call.output.status);
+
+const sleeper = workflow("t-sleep", { version: "1", input: z.object({ ms: z.number() }) })
+  .step("nap", { sleep: ({ input }) => input.ms })
+  .step("after", { needs: ["nap"], transform: () => "awake" })
+  .output(({ steps }) => steps.after.output);
+
+const waiter = workflow("t-wait", { version: "1" })
+  .step("ask", { wait: { signal: "go", timeout: "1h" } })
+  .step("echo", { needs: ["ask"], transform: ({ steps }) => ({ heard: steps.ask.output }) })
+  .output(({ steps }) => steps.echo.output);
+
+/** Steps that take no time, one after the other. */
+function chain(name: string, length: number): Definition {
+  let flow = workflow(name, { version: "1" }).step("s0", { effect: "safe", run: () => 0 });
+  for (let i = 1; i < length; i++) {
+    // The names are made here, so the compiler cannot know them; each is given as the one name that it knows.
+    flow = flow.step(`s${i}` as "s0x", {
+      needs: [`s${i - 1}` as "s0"],
+      effect: "safe",
+      run: () => i,
+    }) as unknown as typeof flow;
+  }
+  return flow;
+}
+
+const large = workflow("t-large", {
+  version: "1",
+  input: z.object({ bytes: z.number(), effect: z.enum(["safe", "once"]) }),
+})
+  .step("safe", {
+    when: ({ input }) => input.effect === "safe",
+    effect: "safe",
+    retry: { attempts: 1 },
+    run: ({ input }) => "x".repeat(input.bytes),
+  })
+  .step("once", {
+    when: ({ input }) => input.effect === "once",
+    effect: "once",
+    run: ({ input }) => "x".repeat(input.bytes),
+  })
+  .output(() => null);
+
+const fatal = workflow("t-fatal", { version: "1" })
+  .step("no", {
+    effect: "safe",
+    run: () => {
+      throw new Fatal("it cannot be done", { reason: "by_design" });
+    },
+  })
+  .onFailure("tell", { effect: "safe", run: ({ failure }) => failure.code })
+  .output(() => null);
+
+export const testWorkflows: readonly Definition[] = [
+  keyed,
+  once,
+  onceBlind,
+  read,
+  put,
+  slow,
+  sleeper,
+  waiter,
+  chain("t-chain-4", 4),
+  chain("t-chain-100", 100),
+  large,
+  fatal,
+];
