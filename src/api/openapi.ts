@@ -234,6 +234,10 @@ const SCHEMAS = (): Named[] =>
     (one): one is Extract<typeof one, Named> => typeof one === "object" && "schema" in one,
   );
 
+/** What zod writes for a schema that contains itself. `z.json()` is the only such one here. */
+const SELF_REFERENCE = /"#\/components\/schemas\/__shared#[^"]*"/g;
+const ANY_JSON = { name: "Json", schema: { description: "Any JSON value." } } as const;
+
 function componentSchemas(): JsonObject {
   const registry = z.registry<{ id: string }>();
   for (const { name, schema } of SCHEMAS()) registry.add(schema(), { id: name });
@@ -242,7 +246,12 @@ function componentSchemas(): JsonObject {
     io: "input",
     uri: (id) => SCHEMA_ROOT + id,
   });
-  return Object.fromEntries(
-    Object.entries(schemas).map(([name, { $schema: _schema, $id: _id, ...schema }]) => [name, schema]),
-  );
+  const text = JSON.stringify(schemas).replace(SELF_REFERENCE, JSON.stringify(SCHEMA_ROOT + ANY_JSON.name));
+  const { __shared: _, ...named } = JSON.parse(text) as Record<string, JsonObject>;
+  return {
+    ...Object.fromEntries(
+      Object.entries(named).map(([name, { $schema: _schema, $id: _id, ...schema }]) => [name, schema]),
+    ),
+    [ANY_JSON.name]: ANY_JSON.schema,
+  };
 }

@@ -1,6 +1,7 @@
 /** What comes in: bodies and parameters. */
 import * as z from "zod";
 import { isScopeGrant, MAX_KEY_NAME_CHARS, MAX_SCOPES, MAX_USER_CHARS } from "../access/index.ts";
+import { stepsSchema } from "../define/index.ts";
 import { type Json, limits } from "../kernel/index.ts";
 import { count, json, named, nameSchema, nullable, time } from "./schema.ts";
 
@@ -34,14 +35,16 @@ export const StartRun = named("StartRun", () =>
       .exactOptional()
       .describe("Words to find the run by."),
     open: z.boolean().exactOptional().describe("Whether steps can be appended, until the run is closed."),
-    steps: stepsSchema().exactOptional().describe("Only without a workflow: the first steps of an open run."),
+    steps: steps().exactOptional().describe("Only without a workflow: the first steps of an open run."),
   }),
 );
 
-/** The form of a step is checked when it is compiled, with better words than a schema has. */
-function stepsSchema(): z.ZodType<Record<string, Json>> {
-  return z.record(z.string(), json());
+/** Compiling the steps checks their form; the OpenAPI document shows the schema that it does that by. */
+function steps(): z.ZodType<Record<string, Json>> {
+  return z.record(z.string(), json()).meta({ $ref: "#/components/schemas/Steps" });
 }
+
+export const Steps = named("Steps", stepsSchema);
 
 export const CancelRun = named("CancelRun", () =>
   z.strictObject({
@@ -113,7 +116,7 @@ export const SendSignal = named("SendSignal", () =>
 );
 
 export const AppendSteps = named("AppendSteps", () =>
-  z.strictObject({ steps: stepsSchema().describe("By name, as in a plan.") }),
+  z.strictObject({ steps: steps().describe("By name, as in a plan.") }),
 );
 
 export const CreateKey = named("CreateKey", () =>

@@ -1,5 +1,6 @@
 /** Open runs: append steps, wait for them, close. */
 import { actorOf, type KeyIdentity } from "../access/index.ts";
+import { compileSteps } from "../define/index.ts";
 import type { Json } from "../kernel/index.ts";
 import type { RunView, StepView } from "../run/index.ts";
 import { RUN_ANSWER } from "./answers.ts";
@@ -10,6 +11,7 @@ import { graphTag, parseGraphTag, preferenceApplied } from "./request-headers.ts
 import { type Call, type Route, route } from "./route.ts";
 import { askForRun, ownerOf, preferencesOf } from "./runs-of.ts";
 import { AppendSteps, MAX_APPENDED_STEPS } from "./request-schemas.ts";
+import { badSteps } from "./start-plan.ts";
 import { Appended } from "./answer-schemas.ts";
 
 /** Looks at the run while waiting: far below the calls that one request may make, far above what steps need. */
@@ -91,16 +93,13 @@ async function append(
       errors: [{ header: "If-Match", detail }],
     });
   }
-  const compiled = call.deps.workflows.compileSteps(steps);
-  if (!compiled.ok) {
-    const first = compiled.error[0]?.detail ?? "The steps do not fit.";
-    return problem("bad_graph", first, { errors: compiled.error });
-  }
+  const compiled = compileSteps(steps);
+  if (!compiled.ok) return badSteps(compiled.errors);
   const viewer = ownerOf(identity);
   const taken = await askForRun(call, identity, (run) =>
     run.command(viewer, {
       t: "append",
-      steps: compiled.value,
+      steps: compiled.steps,
       by: actorOf(identity),
       ...(ifRevision === undefined ? {} : { ifRevision }),
     }),

@@ -72,7 +72,6 @@ async function start(
     id,
     user: user.value,
     startedBy: actorOf(identity),
-    open: body.open ?? false,
     tags: body.tags ?? [],
     traceparent: trace === null ? null : formatTraceparent(trace),
     bodyDigest: await digestJson(body),

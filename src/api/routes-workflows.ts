@@ -1,6 +1,6 @@
 /** Workflows, to look at. */
+import type { Registered } from "../define/index.ts";
 import type { Graph } from "../kernel/index.ts";
-import type { WorkflowInfo } from "./ports.ts";
 import { problem } from "./problems.ts";
 import { jsonResponse } from "./replies.ts";
 import { type Route, route } from "./route.ts";
@@ -17,9 +17,11 @@ export const WORKFLOW_ROUTES: readonly Route[] = [
     summary: "List the workflows",
     answers: [{ status: 200, description: "The newest version of each.", schema: WorkflowList }],
     handle: async ({ call }) => {
-      const data = call.deps.workflows
-        .list()
-        .map(({ name, version, description }) => ({ name, version, description }));
+      const { workflows } = call.deps;
+      const newest = workflows.list().filter((one) => workflows.get(one.name) === one);
+      const data = newest
+        .map(({ name, version, description }) => ({ name, version, description }))
+        .toSorted((a, b) => (a.name < b.name ? -1 : 1));
       return jsonResponse({ data });
     },
   }),
@@ -42,7 +44,10 @@ export const WORKFLOW_ROUTES: readonly Route[] = [
   }),
 ];
 
-function viewWorkflow({ name, version, description, input, graph }: WorkflowInfo): unknown {
+function viewWorkflow(workflow: Registered): unknown {
+  const { name, version, description } = workflow;
+  const graph = workflow.graph();
+  const input = workflow.inputSchema();
   return { name, version, description, input, steps: graph.steps.map(viewStep), graph: viewGraph(graph) };
 }
 

@@ -10,7 +10,7 @@ const unreachable = (): never => {
 const api = client({
   runs: unreachable,
   runIdOf: unreachable,
-  workflows: { list: unreachable, get: unreachable, parseInput: unreachable, compileSteps: unreachable },
+  workflows: { list: unreachable, get: unreachable },
 });
 const RUN = `run_${"0".repeat(26)}`;
 const GUARDED = ROUTES.filter(({ rule }) => rule !== "public");
