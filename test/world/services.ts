@@ -10,6 +10,8 @@ const MAX_AMOUNT = 100_000_000;
 const STOCK = 25;
 /** This payment method is always declined. */
 const DECLINED = "pm_declined";
+/** On this day of every year the hotel is sold out. */
+const SOLD_OUT = "-12-24";
 /** There is no such place. */
 const NOWHERE = "00000";
 
@@ -37,6 +39,10 @@ const hotel: ApiService = {
     fields: { city: text(64), date: day(), nights: whole(1, 60), guest: text(200) },
     words: { stands: "confirmed", undone: "cancelled" },
     filters: ["date", "guest"],
+    refuse: (body) =>
+      String(body["date"]).endsWith(SOLD_OUT)
+        ? problem(422, "sold_out", `There is no room left on ${String(body["date"])}.`)
+        : null,
     derive: (body) =>
       price(5_000 * Number(body["nights"]), `${String(body["city"])} ${String(body["date"])}`),
   }),

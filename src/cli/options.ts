@@ -1,0 +1,75 @@
+/** The command line of `npm start`. Pure. */
+import { parseArgs } from "node:util";
+import { complain, fine, reasonOf, type Outcome } from "./complaint.ts";
+import { isDemoName, DEMO_NAMES, type DemoName } from "./demos.ts";
+
+export const DEFAULT_PORT = 8787;
+export const DEFAULT_STATE = ".wrangler/start";
+const MAX_PORT = 65_535;
+
+export interface StartOptions {
+  readonly help: boolean;
+  /** End after the run. */
+  readonly once: boolean;
+  /** Show how a run is undone. */
+  readonly fail: boolean;
+  /** 0: any free one. */
+  readonly port: number;
+  readonly workflow: DemoName;
+  /** Folder of secrets and local data, relative to the project. */
+  readonly state: string;
+}
+
+export const HELP = `npm start [-- OPTIONS]
+
+Starts Showcaller on this machine together with a small world of services that
+fail on purpose, runs a workflow and shows it as it happens. Then it stays up.
+
+  --once            end after the run; exit code 0 only if it ended as it should
+                    and the referee, who counts what really happened, agrees
+  --fail            let the hotel be sold out (the address be wrong), and watch
+                    the run being undone
+  --workflow NAME   ${DEMO_NAMES.join(" or ")} (default ${DEMO_NAMES[0]})
+  --port N          port of the API (default ${DEFAULT_PORT}; 0: any free one)
+  --state DIR       local secrets and data (default ${DEFAULT_STATE}); delete the
+                    folder to begin anew
+  --help            this text
+
+Colours only on a terminal; NO_COLOR=1 turns them off. Ctrl-C ends everything.`;
+
+export function parseOptions(args: readonly string[]): Outcome<StartOptions> {
+  const parsed = read(args);
+  if (!parsed.ok) return parsed;
+  const { values } = parsed.value;
+  const { port = String(DEFAULT_PORT), workflow = DEMO_NAMES[0], state = DEFAULT_STATE } = values;
+  if (!/^\d{1,5}$/.test(port) || Number(port) > MAX_PORT)
+    return wrong(`--port takes a whole number from 0 to ${MAX_PORT}, not "${port}".`);
+  if (!isDemoName(workflow)) return wrong(`--workflow takes ${DEMO_NAMES.join(" or ")}, not "${workflow}".`);
+  if (state === "") return wrong("--state takes the name of a folder.");
+  const { help = false, once = false, fail = false } = values;
+  return fine({ help, once, fail, port: Number(port), workflow, state });
+}
+
+function read(args: readonly string[]) {
+  try {
+    return fine(
+      parseArgs({
+        args: [...args],
+        options: {
+          help: { type: "boolean", short: "h" },
+          once: { type: "boolean" },
+          fail: { type: "boolean" },
+          port: { type: "string" },
+          workflow: { type: "string" },
+          state: { type: "string" },
+        },
+      }),
+    );
+  } catch (error) {
+    return wrong(`${reasonOf(error).replace(/\.$/, "")}.`);
+  }
+}
+
+function wrong(what: string): ReturnType<typeof complain> {
+  return complain(what, "Run `npm start -- --help` to see the options.");
+}

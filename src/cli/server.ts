@@ -1,0 +1,111 @@
+/** The local server: migrations of its database, then `wrangler dev`, both on data in the state folder. */
+import { createHash } from "node:crypto";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { complain, fine, reasonOf, type Outcome } from "./complaint.ts";
+import { localConfig, MIGRATIONS, secretsFile, type LocalVars } from "./local-config.ts";
+import { keep, type Command, type Kept, type Running } from "./processes.ts";
+import type { State } from "./state.ts";
+import type { Tools } from "./tools.ts";
+
+const CONFIG = "wrangler.json";
+const DATA = "data";
+const APPLIED = "migrations.sha256";
+
+export interface Ground {
+  readonly root: string;
+  readonly tools: Tools;
+  readonly state: State;
+  /** Called with everything that must be ended should the start be broken off. */
+  readonly started: (running: Running) => void;
+}
+
+/** Writes what wrangler reads: the configuration, and the secrets beside it. */
+export function writeConfig({ root, state }: Ground, vars: LocalVars): Outcome<void> {
+  let toml: string;
+  try {
+    toml = readFileSync(join(root, "wrangler.toml"), "utf8");
+  } catch (error) {
+    return complain(`wrangler.toml cannot be read: ${reasonOf(error)}`, "Bring it back from git.");
+  }
+  const config = localConfig(toml, root);
+  if (!config.ok) return config;
+  state.write(CONFIG, `${JSON.stringify(config.value, null, 2)}\n`);
+  state.write(".dev.vars", secretsFile(vars));
+  return fine(undefined);
+}
+
+/** Applies the migrations of the database that are new; says whether there were any. */
+export async function migrate(ground: Ground): Promise<Outcome<boolean>> {
+  const { root, state } = ground;
+  const digest = digestOf(join(root, MIGRATIONS));
+  const applied = state.path(APPLIED);
+  if (existsSync(state.path(DATA)) && existsSync(applied) && readFileSync(applied, "utf8") === digest)
+    return fine(false);
+  const log = state.path("migrations.log");
+  const command = wrangler(ground, log, ["d1", "migrations", "apply", "DB", "--local"]);
+  const process_ = keep(command);
+  ground.started(process_);
+  const code = await process_.exitCode;
+  if (code !== 0) return complain("The migrations of the local database failed.", "See the log.", log);
+  state.write(APPLIED, digest);
+  return fine(true);
+}
+
+export interface Server extends Running {
+  readonly url: string;
+  readonly log: string;
+}
+
+/** Starts the Worker and waits until it listens. */
+export async function startServer(ground: Ground, port: number): Promise<Outcome<Server>> {
+  const log = ground.state.path("server.log");
+  const server: Kept = keep(
+    wrangler(ground, log, [
+      ...["dev", "--local", "--ip", "127.0.0.1", "--port", String(port), "--inspector-port", "0"],
+      "--show-interactive-dev-session=false",
+    ]),
+  );
+  ground.started(server);
+  const listening = await server.hear(readyPort);
+  if (listening !== null) return fine({ ...server, url: `http://127.0.0.1:${listening}`, log });
+  await server.end();
+  return complain("The server did not start.", "See its log.", log);
+}
+
+/** What `wrangler dev` says on its IPC channel once it listens. */
+function readyPort(message: unknown): number | null {
+  if (typeof message !== "string") return null;
+  try {
+    const { event, port } = JSON.parse(message) as { event?: unknown; port?: unknown };
+    return event === "DEV_SERVER_READY" && typeof port === "number" ? port : null;
+  } catch {
+    return null;
+  }
+}
+
+function wrangler({ root, tools, state }: Ground, log: string, args: readonly string[]): Command {
+  return {
+    script: tools.wrangler,
+    args: [...args, "--config", state.path(CONFIG), "--persist-to", state.path(DATA)],
+    cwd: root,
+    env: {
+      CI: "1",
+      NO_COLOR: "1",
+      WRANGLER_SEND_METRICS: "false",
+      // The banner asks the registry for a newer wrangler.
+      WRANGLER_HIDE_BANNER: "true",
+      WRANGLER_LOG_PATH: state.path("wrangler-logs"),
+      WRANGLER_REGISTRY_PATH: state.path("registry"),
+    },
+    log,
+  };
+}
+
+/** Changes when a migration is added or changed. */
+function digestOf(folder: string): string {
+  const hash = createHash("sha256");
+  for (const name of readdirSync(folder).sort())
+    hash.update(`${name}\0`).update(readFileSync(join(folder, name)));
+  return hash.digest("hex");
+}

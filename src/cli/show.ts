@@ -1,0 +1,161 @@
+/** The show: everything is started, a run is performed, and the referee has the last word. */
+import { randomUUID } from "node:crypto";
+import { relative } from "node:path";
+import { createApi, isGoodKey, makeKey, type Api, type RunView } from "./api.ts";
+import { complain, fine, reasonOf, type Outcome } from "./complaint.ts";
+import { DEMOS, type Course, type Demo } from "./demos.ts";
+import { COLUMNS, layOut, row, wrap } from "./layout.ts";
+import type { StartOptions } from "./options.ts";
+import type { Paint } from "./paint.ts";
+import { perform, backgroundOf } from "./performance.ts";
+import { startWorld, type WorldProcess } from "./processes.ts";
+import { createReferee, judge, type Referee } from "./referee.ts";
+import { migrate, startServer, writeConfig, type Ground, type Server } from "./server.ts";
+import { failureRows, serviceTokens, valueOf, whatNext } from "./words.ts";
+
+const REFEREE_HOST = "referee.example";
+
+export interface Stage extends Ground {
+  readonly options: StartOptions;
+  readonly paint: Paint;
+  readonly say: (text: string) => void;
+  /** Tells other starts where the server is. */
+  readonly announce: (url: string) => void;
+}
+
+export interface Shown {
+  /** The run ended as it should, and the referee agrees. */
+  readonly good: boolean;
+  /** Settles if the server or the world ends, which neither should do by itself. */
+  readonly ended: Promise<void>;
+}
+
+export async function show(stage: Stage): Promise<Outcome<Shown>> {
+  const { say, paint, options } = stage;
+  const demo = DEMOS[options.workflow];
+  const course = options.fail ? demo.bad : demo.good;
+  say(
+    `\n${paint("bold", "Showcaller")}\n\n${wrap(course.title, COLUMNS).join("\n")}\nThe services fail on purpose.\n`,
+  );
+  const house = await open(stage);
+  if (!house.ok) return house;
+  const { referee, world, server } = house.value;
+  try {
+    const good = await showRun(stage, demo, course, house.value);
+    const ended = Promise.race([server.ended, world.ended]);
+    return good.ok ? fine({ good: good.value, ended }) : good;
+  } catch (error) {
+    return complain(
+      `The referee cannot be asked: ${reasonOf(error)}`,
+      "Start again.",
+      stage.state.path("world.log"),
+    );
+  } finally {
+    // Who tries the curl lines shall not meet faults that nobody announced.
+    await referee.setFaults([]).catch(() => {});
+  }
+}
+
+interface House {
+  readonly api: Api;
+  readonly referee: Referee;
+  readonly refereeUrl: string;
+  readonly world: WorldProcess;
+  readonly server: Server;
+}
+
+/** Starts everything, and says so line by line. */
+async function open(stage: Stage): Promise<Outcome<House>> {
+  const { root, state, options, say } = stage;
+  say(row("secrets", `${relative(root, state.folder) || "."} (${state.fresh ? "new" : "kept from before"})`));
+  const world = await startWorld({
+    root,
+    stateFile: state.path("world.jsonl"),
+    log: state.path("world.log"),
+    started: stage.started,
+  });
+  if (!world.ok) return world;
+  const { names, tokens } = world.value;
+  say(row("world", `${Object.keys(tokens).length} services and a referee on loopback`));
+  const { serverKey, rootKey } = state.secrets;
+  const written = writeConfig(stage, {
+    SERVER_KEY: serverKey,
+    ROOT_API_KEY: rootKey,
+    DEV_HOSTS: JSON.stringify(names),
+    SERVICE_TOKENS: JSON.stringify(serviceTokens(tokens)),
+  });
+  if (!written.ok) return written;
+  const migrated = await migrate(stage);
+  if (!migrated.ok) return migrated;
+  say(row("database", migrated.value ? "migrations applied" : "up to date"));
+  const server = await startServer(stage, options.port);
+  if (!server.ok) return server;
+  const { url } = server.value;
+  stage.announce(url);
+  say(row("server", url));
+  const key = await keyOf(stage, url);
+  if (!key.ok) return { ok: false, complaint: { ...key.complaint, log: server.value.log } };
+  const refereeUrl = `http://127.0.0.1:${names[REFEREE_HOST] ?? 0}`;
+  return fine({
+    api: createApi(url, key.value),
+    referee: createReferee(refereeUrl),
+    refereeUrl,
+    world: world.value,
+    server: server.value,
+  });
+}
+
+/** The admin key of an earlier start, if the server still takes it, else a new one. */
+async function keyOf({ state, say }: Stage, url: string): Promise<Outcome<string>> {
+  const { apiKey, rootKey } = state.secrets;
+  if (apiKey !== undefined && (await isGoodKey(url, apiKey))) {
+    say(row("API key", "kept from before"));
+    return fine(apiKey);
+  }
+  const made = await makeKey(url, rootKey);
+  if (!made.ok) return made;
+  state.keepApiKey(made.value);
+  say(row("API key", "made with the root key"));
+  return made;
+}
+
+async function showRun(stage: Stage, demo: Demo, course: Course, house: House): Promise<Outcome<boolean>> {
+  const { say, paint, options } = stage;
+  const { api, referee, server } = house;
+  await referee.setFaults(course.faults);
+  const since = (await referee.ledger(0, 0)).next;
+  const body = { workflow: options.workflow, input: course.input, tags: ["npm-start"] };
+  const started = await api.startRun(body, randomUUID());
+  if (!started.ok) return started;
+  const { id, started_at: startedAt } = started.value;
+  say(`\n${paint("bold", options.workflow)}  ${id}\n`);
+  const sources = { api, referee, since, background: backgroundOf(started.value, demo, course) };
+  const broken = await perform(id, sources, (line) => say(layOut(line, startedAt, paint)));
+  if (broken !== null)
+    return complain(`The run cannot be followed: ${broken}`, "See the server's log.", server.log);
+  const run = await api.getRun(id);
+  return run.ok ? fine(await conclude(stage, course, house, run.value)) : run;
+}
+
+/** What came out, what really happened, and what to try next. */
+async function conclude(stage: Stage, course: Course, house: House, run: RunView): Promise<boolean> {
+  const { say, paint, options } = stage;
+  const { api, referee } = house;
+  const verdict = judge(run.id, course.expected, await referee.deeds(), await referee.duplicates());
+  const asIntended = run.status === course.ends;
+  const took = ((run.ended_at ?? run.started_at) - run.started_at) / 1000;
+  const ending = `${run.status} in ${took.toFixed(2)} s${asIntended ? ", as it should" : `, but should have ${course.ends}`}`;
+  say(`\n${row("run", ending)}`);
+  say(
+    run.status === "succeeded"
+      ? row("result", JSON.stringify(valueOf(run.output)))
+      : failureRows(run.failure),
+  );
+  say(row("referee", paint(verdict.agrees ? "green" : "red", verdict.agrees ? "agrees" : "does not agree")));
+  for (const count of verdict.counts) say(row("", count));
+  if (!options.once)
+    say(
+      `\n${whatNext({ api, refereeUrl: house.refereeUrl }, course, run, options)}\n\nCtrl-C ends everything.`,
+    );
+  return asIntended && verdict.agrees;
+}

@@ -1,0 +1,89 @@
+/**
+ * The state folder: what one start leaves for the next.
+ * Owns the names in it, its secrets and their file modes. Does not own what wrangler keeps in `data`, nor the world's file.
+ *
+ * S1 the folder is for its owner only (0700), and so is every file with a secret (0600);
+ * S2 secrets are made once, and never rewritten but to add the API key;
+ * S3 the folder keeps itself out of git, wherever it is.
+ */
+import { randomBytes } from "node:crypto";
+import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { complain, fine, reasonOf, type Outcome } from "./complaint.ts";
+
+const SECRET_BYTES = 32;
+const OWNER_ONLY_FILE = 0o600;
+const OWNER_ONLY_FOLDER = 0o700;
+
+export interface Secrets {
+  readonly serverKey: string;
+  readonly rootKey: string;
+  /** Text of the admin key of the tenant `default`; absent until the first one was made. */
+  readonly apiKey?: string;
+}
+
+export interface State {
+  readonly folder: string;
+  /** Whether this start made the secrets. */
+  readonly fresh: boolean;
+  readonly secrets: Secrets;
+  /** Absolute path of a name in the folder. */
+  readonly path: (name: string) => string;
+  /** Writes a file that only its owner can read, whole or not at all. */
+  readonly write: (name: string, text: string) => void;
+  readonly keepApiKey: (apiKey: string) => void;
+}
+
+/** @param folder absolute path */
+export function openState(folder: string): Outcome<State> {
+  const path = (name: string): string => join(folder, name);
+  const write = (name: string, text: string): void => {
+    writeFileSync(path(`${name}.new`), text, { mode: OWNER_ONLY_FILE });
+    renameSync(path(`${name}.new`), path(name));
+  };
+  try {
+    mkdirSync(folder, { recursive: true, mode: OWNER_ONLY_FOLDER });
+    chmodSync(folder, OWNER_ONLY_FOLDER);
+    write(".gitignore", "*\n");
+    const fresh = !existsSync(path("secrets.json"));
+    if (fresh) write("secrets.json", asJson({ serverKey: newSecret(), rootKey: newSecret() }));
+    else chmodSync(path("secrets.json"), OWNER_ONLY_FILE);
+    const secrets = parseSecrets(readFileSync(path("secrets.json"), "utf8"));
+    if (secrets === null) {
+      return complain(
+        `${path("secrets.json")} is damaged.`,
+        `Delete the folder ${folder} to begin anew; what it holds is local and only for trying.`,
+      );
+    }
+    const keepApiKey = (apiKey: string): void => write("secrets.json", asJson({ ...secrets, apiKey }));
+    return fine({ folder, fresh, secrets, path, write, keepApiKey });
+  } catch (error) {
+    return complain(
+      `The state folder ${folder} cannot be used: ${reasonOf(error)}`,
+      "Make it writable, or name another one with --state.",
+    );
+  }
+}
+
+/** Null if it is not what was written. */
+export function parseSecrets(text: string): Secrets | null {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return null;
+  }
+  if (typeof value !== "object" || value === null) return null;
+  const { serverKey, rootKey, apiKey } = value as Record<string, unknown>;
+  if (typeof serverKey !== "string" || typeof rootKey !== "string") return null;
+  if (apiKey !== undefined && typeof apiKey !== "string") return null;
+  return { serverKey, rootKey, ...(apiKey === undefined ? {} : { apiKey }) };
+}
+
+function newSecret(): string {
+  return randomBytes(SECRET_BYTES).toString("base64url");
+}
+
+function asJson(secrets: Secrets): string {
+  return `${JSON.stringify(secrets, null, 2)}\n`;
+}

@@ -1,0 +1,78 @@
+/** What is printed once a run is over, and what the Worker is told about the world. Pure. */
+import type { Api, RunView } from "./api.ts";
+import type { Course } from "./demos.ts";
+import { row } from "./layout.ts";
+import type { StartOptions } from "./options.ts";
+
+/**
+ * The secret SERVICE_TOKENS for the services of the world. A token is named after its service:
+ * `api.skyline.example` has SKYLINE_TOKEN, and is the only host that gets it.
+ */
+export function serviceTokens(
+  tokens: Readonly<Record<string, string>>,
+): Record<string, { hosts: string[]; token: string }> {
+  return Object.fromEntries(
+    Object.entries(tokens).map(([host, token]) => [
+      `${(host.split(".").at(-2) ?? host).toUpperCase()}_TOKEN`,
+      { hosts: [host], token },
+    ]),
+  );
+}
+
+/** The value of an output as the API shows it: whole, or, if it is large, by its size. */
+export function valueOf(output: unknown): unknown {
+  return typeof output === "object" && output !== null && "value" in output ? output.value : output;
+}
+
+/** Why a run failed, what was taken back, what was left behind. */
+export function failureRows(failure: unknown): string {
+  const {
+    code,
+    step,
+    message,
+    hint,
+    undone,
+    left_behind: left,
+  } = failure as {
+    readonly [name in "code" | "step" | "message" | "hint"]?: string;
+  } & { readonly [name in "undone" | "left_behind"]?: readonly { readonly step: string }[] };
+  const names = (steps: readonly { readonly step: string }[] | undefined): string =>
+    steps === undefined || steps.length === 0 ? "nothing" : steps.map((one) => one.step).join(", ");
+  return [
+    row("failure", `${code ?? "none"}${step === undefined ? "" : ` in ${step}`}: ${message ?? ""}`),
+    ...(hint === undefined ? [] : [row("hint", hint)]),
+    row("undone", names(undone)),
+    row("left behind", names(left)),
+  ].join("\n");
+}
+
+/** Addresses, the key, and three lines to try. */
+export function whatNext(
+  { api, refereeUrl }: { readonly api: Api; readonly refereeUrl: string },
+  { input }: Course,
+  run: RunView,
+  { workflow }: StartOptions,
+): string {
+  const runs = `${api.url}/v1/runs`;
+  return `${row("address", api.url)}
+${row("API key", api.key)}
+${row("referee", `${refereeUrl}/counts`)}
+
+Try it yourself:
+
+  AUTH='authorization: Bearer ${api.key}'
+
+  curl -H "$AUTH" ${runs}/${run.id}
+
+  curl -N -H "$AUTH" -H 'accept: text/event-stream' \\
+    ${runs}/${run.id}/events
+
+  curl -H "$AUTH" -H 'content-type: application/json' \\
+    -H 'idempotency-key: again-1' -H 'prefer: wait=30' ${runs} \\
+    -d '${wrapJson({ workflow, input })}'`;
+}
+
+/** JSON of an object, a member of the second level a line, so that it stays readable in a shell. */
+function wrapJson({ workflow, input }: { readonly workflow: string; readonly input: object }): string {
+  return `{"workflow":${JSON.stringify(workflow)},"input":\n      ${JSON.stringify(input)}}`;
+}
