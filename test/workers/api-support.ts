@@ -1,4 +1,4 @@
-import { env } from "cloudflare:workers";
+import { env, exports } from "cloudflare:workers";
 import { expect } from "vitest";
 import {
   type AccessDeps,
@@ -45,21 +45,40 @@ export function client(replaced: Partial<ApiDeps> & Pick<ApiDeps, "runs" | "work
   return {
     lines,
     deps,
-    send: async (method, path, { key, body, raw, headers = {} } = {}) => {
-      const sent = body === undefined ? raw : JSON.stringify(body);
-      return app.fetch(
-        new Request(ORIGIN + path, {
-          method,
-          ...(sent === undefined ? {} : { body: sent }),
-          headers: {
-            ...(key === undefined ? {} : { authorization: `Bearer ${key}` }),
-            ...(sent === undefined ? {} : { "content-type": "application/json" }),
-            ...headers,
-          },
-        }),
-      );
-    },
+    send: async (method, path, options = {}) => app.fetch(requestOf(method, path, options)),
   };
+}
+
+/** The whole Worker as it is deployed, with the workflows of the tests. */
+export async function send(method: string, path: string, options: Sending = {}): Promise<Response> {
+  return exports.default.fetch(requestOf(method, path, options));
+}
+
+function requestOf(method: string, path: string, { key, body, raw, headers = {} }: Sending): Request {
+  const sent = body === undefined ? raw : JSON.stringify(body);
+  return new Request(ORIGIN + path, {
+    method,
+    ...(sent === undefined ? {} : { body: sent }),
+    headers: {
+      ...(key === undefined ? {} : { authorization: `Bearer ${key}` }),
+      ...(sent === undefined ? {} : { "content-type": "application/json" }),
+      ...headers,
+    },
+  });
+}
+
+/** A new tenant of the Worker, with an admin key. */
+export async function newTenant(id: string): Promise<string> {
+  const root = env.ROOT_API_KEY ?? "";
+  await expectAnswer(await send("POST", "/v1/tenants", { key: root, body: { id } }), "createTenant", 201);
+  const made = await send("POST", `/v1/tenants/${id}/keys`, { key: root, body: { name: "admin" } });
+  return (await expectAnswer<{ key: string }>(made, "createAdminKey", 201)).key;
+}
+
+/** A narrower key, made over HTTP. */
+export async function newKey(maker: string, body: Readonly<Record<string, unknown>>): Promise<string> {
+  const made = await send("POST", "/v1/keys", { key: maker, body: { name: "test", scopes: ["*"], ...body } });
+  return (await expectAnswer<{ key: string }>(made, "createKey", 201)).key;
 }
 
 /** A key of a tenant as its admin would make it. `scopes: ["*"]` unless said otherwise. */

@@ -1,0 +1,210 @@
+import { beforeAll, describe, expect, test } from "vitest";
+import { MAX_BODY_BYTES } from "../../src/api/body.ts";
+import type { EventView, RunView } from "../../src/run/index.ts";
+import { expectAnswer, expectProblem, newKey, newTenant, send, type Sending } from "./api-support.ts";
+
+let admin = "";
+beforeAll(async () => {
+  admin = await newTenant("start");
+});
+
+const QUICK = { workflow: "t-chain-4" };
+const WAITER = { workflow: "t-wait" };
+
+function start(body: unknown, headers: Record<string, string> = {}, key = admin): Promise<Response> {
+  return send("POST", "/v1/runs", { key, body, headers });
+}
+
+async function started(response: Response): Promise<RunView> {
+  return expectAnswer<RunView>(response, "startRun", 202);
+}
+
+describe("a start", () => {
+  test("answers 202 with the run, where to ask again, and when", async () => {
+    const response = await start({ ...WAITER, tags: ["a", "b"] });
+    const run = await started(response);
+    expect(response.headers.get("location")).toBe(`/v1/runs/${run.id}`);
+    expect(response.headers.get("retry-after")).toMatch(/^\d+$/);
+    expect(response.headers.get("etag")).toBe(`"r-${run.seq}"`);
+    expect(response.headers.get("preference-applied")).toBeNull();
+    expect(run).toMatchObject({
+      tenant: "start",
+      workflow: "t-wait",
+      version: "1",
+      user: null,
+      tags: ["a", "b"],
+    });
+    expect(run.started_by).toMatch(/^key:key_/);
+  });
+
+  test("that waits answers 200 once the run is over, with its output", async () => {
+    const response = await start(QUICK, { prefer: "wait=20" });
+    const run = await expectAnswer<RunView>(response, "startRun", 200);
+    expect(response.headers.get("preference-applied")).toBe("wait=20");
+    expect(response.headers.get("location")).toBe(`/v1/runs/${run.id}`);
+    expect(run.status).toBe("succeeded");
+  });
+
+  test("that waits for a run that goes on answers 202 when the time is up", async () => {
+    const response = await start(WAITER, { prefer: "wait=1" });
+    expect((await started(response)).status).toBe("waiting");
+    expect(response.headers.get("preference-applied")).toBe("wait=1");
+  });
+
+  test("that shall not wait answers 202, also for a run that is over", async () => {
+    const headers = { "idempotency-key": "over" };
+    await expectAnswer(await start(QUICK, { ...headers, prefer: "wait=20" }), "startRun", 200);
+    const again = await start(QUICK, { ...headers, prefer: "respond-async" });
+    expect((await started(again)).status).toBe("succeeded");
+    expect(again.headers.get("preference-applied")).toBe("respond-async");
+  });
+
+  test("keeps a valid traceparent on the run and ignores another", async () => {
+    const trace = async (traceparent: string): Promise<unknown> => {
+      const { id } = await started(await start(WAITER, { traceparent }));
+      const page = await send("GET", `/v1/runs/${id}/events`, { key: admin });
+      const { data } = await expectAnswer<{ data: EventView[] }>(page, "getEvents", 200);
+      const [first] = data;
+      return (first?.data as { traceparent: unknown } | undefined)?.traceparent;
+    };
+    const valid = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    expect(await trace(valid)).toBe(valid);
+    expect(await trace("00-00000000000000000000000000000000-00f067aa0ba902b7-01")).toBeNull();
+    expect(await trace("nonsense")).toBeNull();
+  });
+});
+
+describe("an idempotency key", () => {
+  test("with the same body gives the same run, quoted or bare, in any order of fields, and says so", async () => {
+    const first = await start({ ...WAITER, tags: ["x"] }, { "idempotency-key": '"order-1"' });
+    expect(first.headers.get("idempotent-replayed")).toBeNull();
+    const again = await start({ tags: ["x"], ...WAITER }, { "idempotency-key": "order-1" });
+    expect(again.headers.get("idempotent-replayed")).toBe("true");
+    expect((await started(again)).id).toBe((await started(first)).id);
+  });
+
+  test("sent many times at once starts one run", async () => {
+    const answers = await Promise.all(
+      Array.from({ length: 8 }, () => start(WAITER, { "idempotency-key": "burst" })),
+    );
+    const runs = await Promise.all(answers.map(started));
+    expect(new Set(runs.map(({ id }) => id)).size).toBe(1);
+    expect(answers.filter(({ headers }) => headers.get("idempotent-replayed") === null)).toHaveLength(1);
+  });
+
+  test("with another body is refused", async () => {
+    await started(await start(WAITER, { "idempotency-key": "order-2" }));
+    const other = await start({ ...WAITER, tags: ["y"] }, { "idempotency-key": "order-2" });
+    await expectProblem(other, 422, "idempotency_mismatch");
+  });
+
+  test("outlives the rotation of the API key", async () => {
+    const rotated = await newKey(admin, { scopes: ["runs:write"] });
+    const { id } = await started(await start(WAITER, { "idempotency-key": "rotation" }));
+    const again = await start(WAITER, { "idempotency-key": "rotation" }, rotated);
+    expect((await started(again)).id).toBe(id);
+  });
+
+  test("of one user is not that of another, nor of another tenant", async () => {
+    const expires_at = Date.now() + 600_000;
+    const scopes = ["runs:read", "runs:write"];
+    const keys = [
+      admin,
+      await newKey(admin, { user: "ada", scopes, expires_at }),
+      await newKey(admin, { user: "bob", scopes, expires_at }),
+      await newTenant("start-too"),
+    ];
+    const runs = await Promise.all(
+      keys.map(async (key) => started(await start(WAITER, { "idempotency-key": "mine" }, key))),
+    );
+    expect(new Set(runs.map(({ id }) => id)).size).toBe(keys.length);
+  });
+
+  test.each(["", '"open', "a, b", "x".repeat(256)])("that cannot be read is refused: %j", async (key) => {
+    const { errors } = await expectProblem(
+      await start(WAITER, { "idempotency-key": key }),
+      400,
+      "invalid_header",
+    );
+    expect(errors?.[0]?.header).toBe("Idempotency-Key");
+  });
+});
+
+describe("a body that is refused", () => {
+  const post = (options: Sending) => send("POST", "/v1/runs", { key: admin, ...options });
+
+  test("malformed JSON, with the place", async () => {
+    const { detail } = await expectProblem(
+      await post({ raw: '{"workflow": "t-wait",}' }),
+      400,
+      "malformed_json",
+    );
+    expect(detail).toContain("position 22 (line 1, column 23)");
+  });
+
+  test("no body, and one that is no object", async () => {
+    await expectProblem(await send("POST", "/v1/runs", { key: admin }), 400, "invalid_request");
+    await expectProblem(await post({ raw: "[]" }), 400, "invalid_request");
+  });
+
+  test("another content type", async () => {
+    const headers = { "content-type": "text/plain" };
+    await expectProblem(await post({ body: WAITER, headers }), 415, "unsupported_media_type");
+  });
+
+  test("over 1 MiB, whether the length is announced or not", async () => {
+    const big = JSON.stringify({ ...WAITER, input: "x".repeat(MAX_BODY_BYTES) });
+    await expectProblem(await post({ raw: big }), 413, "body_too_large");
+    const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
+    const writer = writable.getWriter();
+    const feeding = writer.write(new TextEncoder().encode(big)).then(() => writer.close());
+    await expectProblem(await post({ raw: readable }), 413, "body_too_large");
+    await feeding.catch(() => undefined);
+  });
+
+  test("unknown fields and wrong types, each with its pointer", async () => {
+    const { errors } = await expectProblem(
+      await start({ workflow: 1, tags: [1], prio: 3 }),
+      400,
+      "invalid_request",
+    );
+    expect(errors?.map(({ pointer }) => pointer)).toEqual(["/workflow", "/tags/0", "/prio"]);
+  });
+
+  test.each(["Book-Trip", "", "a b", "../x", "x".repeat(65), "ключ"])(
+    "a name that breaks the grammar: %j",
+    async (workflow) => {
+      const { errors } = await expectProblem(await start({ workflow }), 400, "invalid_request");
+      expect(errors?.[0]?.pointer).toBe("/workflow");
+    },
+  );
+
+  test("a workflow or version that there is not", async () => {
+    const unknown = await expectProblem(await start({ workflow: "nobody" }), 422, "unknown_workflow");
+    expect(unknown.errors?.[0]?.pointer).toBe("/workflow");
+    const version = await expectProblem(await start({ ...WAITER, version: "99" }), 422, "unknown_workflow");
+    expect(version.errors?.[0]?.pointer).toBe("/version");
+  });
+
+  test("an input that does not fit, with its pointer", async () => {
+    const body = { workflow: "t-sleep", input: { ms: "long" } };
+    const { errors } = await expectProblem(await start(body), 422, "invalid_input");
+    expect(errors?.[0]?.pointer).toBe("/input/ms");
+  });
+
+  test("neither a workflow nor an open run", async () => {
+    const { errors } = await expectProblem(await start({}), 400, "invalid_request");
+    expect(errors?.[0]?.pointer).toBe("/workflow");
+  });
+
+  test("a user, from a key that may not name one, and another than a key's own", async () => {
+    const plain = await newKey(admin, { scopes: ["runs:write"] });
+    await expectProblem(await start({ ...WAITER, user: "ada" }, {}, plain), 403, "user_wider");
+    const expires_at = Date.now() + 600_000;
+    const bound = await newKey(admin, { user: "ada", scopes: ["runs:write"], expires_at });
+    await expectProblem(await start({ ...WAITER, user: "bob" }, {}, bound), 403, "user_wider");
+    expect((await started(await start({ ...WAITER, user: "ada" }, {}, bound))).user).toBe("ada");
+    expect((await started(await start(WAITER, {}, bound))).user).toBe("ada");
+    expect((await started(await start({ ...WAITER, user: "bob" }))).user).toBe("bob");
+  });
+});
