@@ -281,6 +281,7 @@ export abstract class WiredRunObject extends DurableObject<Env> implements RunRp
     life.outbox.load();
     // What the last life had in flight is lost; the alarm may be, too (K3).
     life.driver.wake();
+    this.#deliver(life);
     return life;
   }
 
@@ -300,7 +301,7 @@ export abstract class WiredRunObject extends DurableObject<Env> implements RunRp
             this.#setAlarm(at);
           },
           others: (state) =>
-            earliest(outbox.dueAt, state.endedAt === null ? null : state.endedAt + retentionMs),
+            earliest(outbox.alarmAt, state.endedAt === null ? null : state.endedAt + retentionMs),
         },
         clock: { now: () => Date.now(), after },
         evaluate: this.#wiring.evaluate,

@@ -4,6 +4,7 @@
  *
  * O1 a message is written in the transaction of the turn that it speaks of.
  * O2 a listener that does not answer never slows the run: deliveries run beside it, retries wait for the alarm.
+ *    A fresh message is delivered in the event that wrote it; the alarm only stands behind, a while later.
  * O3 messages of one listener are delivered in order; a failed one holds back only its own listener's later ones.
  */
 
@@ -15,6 +16,8 @@ import { crashPoint, integer, text, type Logger } from "../platform/index.ts";
 const GIVE_UP_MS = 3 * 24 * 60 * 60_000;
 const FIRST_RETRY_MS = 1_000;
 const LAST_RETRY_MS = 60 * 60_000;
+/** How long after a fresh message the alarm looks whether it was delivered: a life may have ended in between. */
+const BACKSTOP_MS = 30_000;
 /** Deliveries per drain: what is left goes with the next one. */
 const BATCH = 16;
 
@@ -40,6 +43,8 @@ export class Outbox {
   readonly #now: () => number;
   readonly #log: Logger;
   #dueAt: number | null = null;
+  /** When the last message was written: its delivery is under way in the same event. */
+  #freshAt = -BACKSTOP_MS;
   #draining: Promise<void> | null = null;
 
   constructor(sql: SqlStorage, listeners: readonly Listener[], now: () => number, log: Logger) {
@@ -61,6 +66,11 @@ export class Outbox {
     return this.#dueAt;
   }
 
+  /** When the alarm must look after deliveries, or null. */
+  get alarmAt(): number | null {
+    return this.#dueAt === null ? null : Math.max(this.#dueAt, this.#freshAt + BACKSTOP_MS);
+  }
+
   /** O1: to be called in the transaction of the turn. */
   write(row: Row, after: RunState): void {
     for (const listener of this.#listeners) {
@@ -76,6 +86,7 @@ export class Outbox {
           row.at,
         );
         this.#dueAt = this.#dueAt === null ? row.at : Math.min(this.#dueAt, row.at);
+        this.#freshAt = row.at;
       });
     }
   }

@@ -45,16 +45,18 @@ export function requestOf(
   };
 }
 
+export function stubOf(id: string): Stub {
+  const named: unknown = env.RUN.getByName(objectName("run", TENANT, id));
+  return named as Stub;
+}
+
 export async function start(
   workflow: string,
   input: unknown = {},
   more: Partial<StartRequest> = {},
 ): Promise<Started> {
   const request = requestOf(workflow, input, more);
-  const stub = (): Stub => {
-    const named: unknown = env.RUN.getByName(objectName("run", TENANT, request.id));
-    return named as Stub;
-  };
+  const stub = (): Stub => stubOf(request.id);
   const answer = await stub().start(request);
   if (!answer.ok) throw new Error(`${answer.code}: ${answer.message}`);
   return { id: request.id, stub };
@@ -105,16 +107,15 @@ async function referee<T>(method: string, path: string, body?: unknown): Promise
   return (await answer.text().then((text) => (text === "" ? null : JSON.parse(text)))) as T;
 }
 
+export interface Fault {
+  readonly fault: { readonly kind: string; readonly [option: string]: unknown };
+  readonly times?: number;
+  readonly skip?: number;
+  readonly method?: string;
+}
+
 /** Adds faults that meet only requests with this reference. */
-export async function fault(
-  reference: string,
-  ...faults: {
-    readonly fault: unknown;
-    readonly times?: number;
-    readonly skip?: number;
-    readonly method?: string;
-  }[]
-): Promise<void> {
+export async function fault(reference: string, ...faults: readonly Fault[]): Promise<void> {
   await referee(
     "POST",
     "/faults",
