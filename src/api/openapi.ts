@@ -1,11 +1,12 @@
 /** The OpenAPI 3.1 document, made from the table of routes and the schemas that the door checks with. */
 import * as z from "zod";
 import { SCOPES } from "../access/index.ts";
+import { stepsSchema } from "../define/index.ts";
 import { PROBLEMS, type ProblemCode } from "./problems.ts";
 import type { AnswerHeader, AnswerSpec, RequestHeader, RouteInfo } from "./route.ts";
 import * as answers from "./answer-schemas.ts";
 import * as requests from "./request-schemas.ts";
-import type { Named } from "./schema.ts";
+import { type Named, named } from "./schema.ts";
 
 type JsonObject = Readonly<Record<string, unknown>>;
 
@@ -229,10 +230,12 @@ function groupByStatus(codes: readonly ProblemCode[]): Map<number, ProblemCode[]
 }
 
 /** Every named schema: what routes name, and what other schemas refer to. */
-const SCHEMAS = (): Named[] =>
-  Object.values({ ...requests, ...answers }).filter(
+const SCHEMAS = (): Named[] => [
+  named(requests.STEPS_NAME, stepsSchema),
+  ...Object.values({ ...requests, ...answers }).filter(
     (one): one is Extract<typeof one, Named> => typeof one === "object" && "schema" in one,
-  );
+  ),
+];
 
 /** What zod writes for a schema that contains itself. `z.json()` is the only such one here. */
 const SELF_REFERENCE = /"#\/components\/schemas\/__shared#[^"]*"/g;

@@ -1,7 +1,6 @@
 /** What comes in: bodies and parameters. */
 import * as z from "zod";
 import { isScopeGrant, MAX_KEY_NAME_CHARS, MAX_SCOPES, MAX_USER_CHARS } from "../access/index.ts";
-import { stepsSchema } from "../define/index.ts";
 import { type Json, limits } from "../kernel/index.ts";
 import { count, json, named, nameSchema, nullable, time } from "./schema.ts";
 
@@ -39,12 +38,12 @@ export const StartRun = named("StartRun", () =>
   }),
 );
 
-/** Compiling the steps checks their form; the OpenAPI document shows the schema that it does that by. */
-function steps(): z.ZodType<Record<string, Json>> {
-  return z.record(z.string(), json()).meta({ $ref: "#/components/schemas/Steps" });
-}
+/** Compiling the steps checks their form. The OpenAPI document refers to the schema by which it does that. */
+export const STEPS_NAME = "Steps";
 
-export const Steps = named("Steps", stepsSchema);
+function steps(): z.ZodType<Record<string, Json>> {
+  return z.record(z.string(), json()).meta({ $ref: `#/components/schemas/${STEPS_NAME}` });
+}
 
 export const CancelRun = named("CancelRun", () =>
   z.strictObject({
