@@ -77,12 +77,13 @@ export class Outbox {
       row.facts.forEach((fact, i) => {
         const body = listener.message(fact, after);
         if (body === null) return;
+        // O3: not before an earlier one that waits for its retry.
         this.#sql.exec(
-          "INSERT INTO outbox (listener, version, body, tries, due, since) VALUES (?, ?, ?, 0, ?, ?)",
+          `INSERT INTO outbox (listener, version, body, tries, due, since)
+           SELECT ?1, ?2, ?3, 0, max(?4, coalesce((SELECT max(due) FROM outbox WHERE listener = ?1), 0)), ?4`,
           listener.name,
           row.seq + i,
           JSON.stringify(body),
-          row.at,
           row.at,
         );
         this.#dueAt = this.#dueAt === null ? row.at : Math.min(this.#dueAt, row.at);

@@ -203,7 +203,7 @@ describe("an object that dies in the middle of an attempt", () => {
     const seen = await ended(run);
     await expect(
       (old as unknown as RunRpc).command(VIEWER, { t: "pause", by: "key:test" }),
-    ).rejects.toThrow();
+    ).rejects.toThrow(/different Durable Object/);
     expect(await view(run)).toEqual(seen);
   });
 });

@@ -72,7 +72,12 @@ const read = workflow("t-read", { version: "1", input: z.object({ path: z.string
   .step("get", {
     timeout: "2s",
     retry: { attempts: 2, initial: "20ms", jitter: "none" },
-    http: { method: "GET", url: ({ input }) => `${AIRLINE}${input.path}`, auth },
+    http: {
+      method: "GET",
+      url: ({ input }) => `${AIRLINE}${input.path}`,
+      auth,
+      headers: ({ run }) => ({ "x-reference": run.id }),
+    },
   })
   .output(({ steps }) => steps.get.output);
 
@@ -88,6 +93,7 @@ const put = workflow("t-post", { version: "1" })
       auth,
       headers: ({ run }) => ({ "x-reference": run.id }),
       json: trip,
+      answer: z.object({ id: z.string() }),
     },
   })
   .output(({ steps }) => steps.book.output.status);

@@ -1,0 +1,94 @@
+import { abortAllDurableObjects, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
+import { afterEach, describe, expect, it, vi } from "vitest";
+import { randomId } from "../../src/platform/index.ts";
+import { ended, start, until, view, VIEWER, type Started } from "./run-support.ts";
+import { heard, refuse } from "./worker.ts";
+
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+const tagged = { tags: ["heard"] } as const;
+
+async function outboxOf(run: Started): Promise<number> {
+  return runInDurableObject(run.stub(), (_object, state) =>
+    Number(state.storage.sql.exec("SELECT count(*) AS n FROM outbox").one()["n"]),
+  );
+}
+
+/** What listeners were told, once the outbox is empty: delivery runs beside the run. */
+async function told(run: Started): Promise<unknown[]> {
+  await vi.waitUntil(async () => (await outboxOf(run)) === 0, { timeout: 5_000, interval: 20 });
+  return (heard.get(run.id) ?? []).map((message) => message.body);
+}
+
+describe("the outbox of a run", () => {
+  it("tells its listeners what they want to know, in order and with versions that rise", async () => {
+    const run = await start("t-chain-4", {}, tagged);
+    await ended(run);
+    expect(await told(run)).toEqual([{ what: "run_started" }, { what: "ended" }]);
+    const versions = (heard.get(run.id) ?? []).map((message) => message.version);
+    expect(versions).toEqual(versions.toSorted((a, b) => a - b));
+  });
+
+  it("never slows a run: one whose listener is away ends as fast, and the message waits for the alarm", async () => {
+    const id = randomId("run");
+    refuse.set(id, 1);
+    const run = await start("t-chain-4", {}, { ...tagged, id });
+    const seen = await ended(run);
+    expect(seen.status).toBe("succeeded");
+    await vi.waitUntil(() => refuse.get(id) === 0, { timeout: 5_000, interval: 20 });
+    expect(await outboxOf(run)).toBe(2);
+    vi.setSystemTime(Date.now() + 2_000);
+    await runDurableObjectAlarm(run.stub());
+    expect(await told(run)).toEqual([{ what: "run_started" }, { what: "ended" }]);
+  });
+
+  it("delivers in the next life what the last one could not", async () => {
+    const id = randomId("run");
+    refuse.set(id, 1_000);
+    const run = await start("t-wait", {}, { ...tagged, id });
+    await until(run, (seen) => seen.status === "waiting");
+    await abortAllDurableObjects();
+    refuse.set(id, 0);
+    vi.setSystemTime(Date.now() + 120_000);
+    await view(run);
+    expect(await told(run)).toEqual([{ what: "run_started" }]);
+  });
+});
+
+describe("a run whose journal cannot be read", () => {
+  it("is sealed: it ends as failed, says why, and keeps its alarm for its retention (R4)", async () => {
+    const run = await start("t-wait");
+    await runInDurableObject(run.stub(), (_object, state) => {
+      state.storage.sql.exec(
+        "INSERT INTO turns (seq, at, facts, vals) VALUES (1000, 1, ?, NULL)",
+        JSON.stringify([{ t: "started", at: 1, step: "nobody", attempt: 1, deadline: 2, version: "x" }]),
+      );
+    });
+    await abortAllDurableObjects();
+    const seen = await view(run);
+    expect(seen).toMatchObject({
+      id: run.id,
+      workflow: "t-wait",
+      status: "failed",
+      failure: { code: "run_unreadable" },
+    });
+    expect(await run.stub().command(VIEWER, { t: "pause", by: "key:test" })).toMatchObject({ ok: false });
+    const alarm = await runInDurableObject(run.stub(), (_object, state) => state.storage.getAlarm());
+    expect(alarm).toBeGreaterThan(seen.ended_at ?? 0);
+  });
+
+  it("stays with its tenant also when it is sealed (R2)", async () => {
+    const run = await start("t-wait");
+    await runInDurableObject(run.stub(), (_object, state) => {
+      state.storage.sql.exec(
+        "UPDATE turns SET facts = ? WHERE seq = 1",
+        JSON.stringify([{ t: "from_the_future", at: 1 }]),
+      );
+    });
+    await abortAllDurableObjects();
+    expect(await run.stub().view({ tenant: "other" })).toMatchObject({ ok: false, code: "not_found" });
+    expect(await view(run)).toMatchObject({ status: "failed", failure: { code: "run_unreadable" } });
+  });
+});
