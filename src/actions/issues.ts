@@ -51,8 +51,9 @@ function findings(issue: Issue, above: readonly PropertyKey[]): Finding[] {
       ];
     }
     case "invalid_type":
+      // Zod leaves the value out of its issues, as it should; only the message still tells whether there was one.
       return [
-        issue.input === undefined
+        issue.message.endsWith("received undefined")
           ? finding(path, "missing", "The field is missing.")
           : finding(path, "invalid", issue.message),
       ];

@@ -1,0 +1,69 @@
+/** A run driven by the production driver, evaluator and actions, with its journal in memory, against the world. */
+import { performAction, type Surroundings } from "../../src/actions/index.ts";
+import { createEvaluator, createCode, type Definition, createRegistry } from "../../src/define/index.ts";
+import { RunDriver, type Row } from "../../src/driver/index.ts";
+import type { Json, RunState } from "../../src/kernel/index.ts";
+import { RUN } from "./support.ts";
+
+export interface Ended {
+  readonly state: RunState;
+  readonly status: RunState["status"];
+  readonly output: Json;
+  /** The journal as text: what is in it, and what must not be. */
+  readonly journal: string;
+  /** Status by step. */
+  readonly steps: Readonly<Record<string, string>>;
+}
+
+/** Starts a run and waits for its end; vitest's own limit ends a wait in vain. */
+export function runInMemory(
+  definition: Definition,
+  input: Json,
+  surroundings: Omit<Surroundings, "code">,
+): Promise<Ended> {
+  const registry = createRegistry([definition]);
+  const registered = registry.list()[0];
+  const parsed = registered?.parseInput(input);
+  if (registered === undefined || parsed?.ok !== true) throw new Error(JSON.stringify(parsed));
+  const rows: Row[] = [];
+  const all = { ...surroundings, code: createCode(registry) };
+  return new Promise((resolve, reject) => {
+    const driver = new RunDriver({
+      journal: {
+        load: () => ({ snapshot: null, rows: [] }),
+        append: (row) => void rows.push(row),
+        value: (seq, slot) => rows.find((row) => row.seq === seq)?.values[slot] ?? "null",
+      },
+      alarm: { armedAt: () => null, set: () => {}, others: () => null },
+      clock: {
+        now: () => Date.now(),
+        after: (ms, wake) => {
+          const timer = setTimeout(wake, ms);
+          return () => clearTimeout(timer);
+        },
+      },
+      evaluate: createEvaluator(registry),
+      random: () => Math.random(),
+      perform: (call) => performAction(call, all),
+      background: (work) => void work.catch(reject),
+      giveUp: (reason, cause) => reject(new Error(reason, { cause })),
+      turned: (state) => {
+        if (state.phase !== "ended") return;
+        const steps = state.graph.steps.map((step, i) => [step.name, state.units[i]?.status ?? ""]);
+        resolve({
+          state,
+          status: state.status,
+          output: state.output === null ? null : driver.read(state.output),
+          journal: JSON.stringify(rows),
+          steps: Object.fromEntries(steps),
+        });
+      },
+      version: "v1",
+    });
+    driver.load();
+    const id = `run_${Math.random().toString(36).slice(2)}`;
+    const run = { ...RUN, id, workflow: registered.name, version: registered.version };
+    const started = driver.start(run, registered.graph(), parsed.value);
+    if (!started.ok) reject(new Error(JSON.stringify(started)));
+  });
+}

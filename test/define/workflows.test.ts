@@ -1,0 +1,170 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
+import { parseServiceTokens, type CredentialPort } from "../../src/actions/index.ts";
+import type { Definition } from "../../src/define/index.ts";
+import type { Json } from "../../src/kernel/index.ts";
+import { createEgress, createLogger, parseDevelopmentHosts } from "../../src/platform/index.ts";
+import { bookTrip } from "../../src/workflows/book-trip.ts";
+import { processOrder } from "../../src/workflows/process-order.ts";
+import { serviceTokens, startWorld, type World } from "../world/index.ts";
+import { runInMemory, type Ended } from "./run-in-memory.ts";
+
+// Names of the world are mapped to loopback ports in development builds only.
+vi.hoisted(() => vi.stubGlobal("DEVELOPMENT", true));
+
+const TRIP = {
+  traveller: { name: "Ada", email: "ada@example.com", phone: "+43 1 234" },
+  from: "VIE",
+  to: "Lisbon",
+  date: "2026-12-01",
+  nights: 2,
+};
+const ORDER = {
+  customer: { name: "Ada", email: "ada@example.com" },
+  sku: "TEA-1",
+  quantity: 2,
+  payment_method: "pm_visa",
+  amount: 2_400,
+  address: { street: "Ring 1", city: "Wien", postcode: "1010", country: "AT" },
+};
+
+let world: World;
+let credential: CredentialPort;
+
+beforeAll(async () => {
+  world = await startWorld();
+  const tokens = parseServiceTokens(JSON.stringify(serviceTokens(world.tokens)));
+  if (!tokens.ok) throw new Error(tokens.error);
+  credential = tokens.value;
+});
+afterAll(() => world.close());
+beforeEach(() => {
+  world.faults([]);
+  world.referee.reset();
+});
+
+function run(definition: Definition, input: Json): Promise<Ended> {
+  return runInMemory(impatient(definition), input, {
+    egress: createEgress({
+      ownHosts: [],
+      developmentHosts: parseDevelopmentHosts(JSON.stringify(world.names), true),
+    }),
+    credential,
+    log: createLogger("error"),
+    now: () => Date.now(),
+  });
+}
+
+/** The same workflow with shorter waits: what it does is what counts here, not how long it waits in between. */
+function impatient(definition: Definition): Definition {
+  const steps = definition.steps.map((step) => {
+    const { retry, verify, ...spec } = step.spec;
+    return {
+      ...step,
+      spec: {
+        ...spec,
+        retry: { ...retry, initial: 5, jitter: "none" as const },
+        ...(verify === undefined ? {} : { verify: { ...verify, after: 5 } }),
+      },
+    };
+  });
+  return { ...definition, steps };
+}
+
+/** What stands in the world, by kind. */
+function standing(): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const deed of world.referee.deeds({ standing: true }))
+    counts[deed.kind] = (counts[deed.kind] ?? 0) + 1;
+  return counts;
+}
+
+function expectNoTokens({ journal }: Ended): void {
+  for (const token of Object.values(world.tokens)) expect(journal).not.toContain(token);
+}
+
+describe("book-trip", () => {
+  it("books flight and hotel, mails a confirmation, and answers with both", async () => {
+    const ended = await run(bookTrip, TRIP);
+    expect(ended).toMatchObject({
+      status: "succeeded",
+      output: { flight: expect.stringMatching(/^bk/), hotel: expect.stringMatching(/^rs/), currency: "EUR" },
+      steps: { calendar: "succeeded", flight: "succeeded", hotel: "succeeded", confirmation: "succeeded" },
+    });
+    expect(standing()).toEqual({ booking: 1, reservation: 1, message: 1 });
+    expectNoTokens(ended);
+  });
+
+  it("books nothing twice when answers are lost or services busy", async () => {
+    world.faults([
+      { service: "airline", method: "POST", times: 2, fault: { kind: "lost_answer" } },
+      { service: "hotel", method: "POST", fault: { kind: "status", status: 503, after: true } },
+      { service: "calendar", fault: { kind: "status", status: 429, retryAfterSeconds: 1 } },
+      { service: "mail", fault: { kind: "reset" } },
+    ]);
+    const ended = await run(bookTrip, TRIP);
+    expect(ended.status).toBe("succeeded");
+    expect(standing()).toEqual({ booking: 1, reservation: 1, message: 1 });
+    expect(world.referee.duplicates()).toEqual([]);
+  });
+
+  it("takes back the flight when the hotel cannot be had, and calls the traveller", async () => {
+    world.faults([{ service: "hotel", method: "POST", fault: { kind: "status", status: 422 } }]);
+    const ended = await run(bookTrip, TRIP);
+    expect(ended).toMatchObject({
+      status: "failed",
+      state: { failure: { code: "http_422", step: "hotel", left_behind: [], undone: [{ step: "flight" }] } },
+      steps: { hotel: "failed", confirmation: "cancelled", voicemail: "succeeded" },
+    });
+    expect(standing()).toEqual({ call: 1 });
+    expectNoTokens(ended);
+  });
+
+  it("finds by its key, and takes back, what it does not know to have booked", async () => {
+    world.faults([
+      { service: "hotel", method: "POST", times: 6, fault: { kind: "lost_answer" } },
+      { service: "mail", fault: { kind: "status", status: 422 } },
+    ]);
+    const ended = await run(bookTrip, TRIP);
+    expect(ended.status).toBe("failed");
+    expect(ended.state.failure).toMatchObject({ step: "hotel", code: "network", left_behind: [] });
+    expect(standing()).toEqual({ call: 1 });
+  });
+
+  it("asks whether the call was made before it would make it again", async () => {
+    world.faults([
+      { service: "hotel", method: "POST", fault: { kind: "status", status: 422 } },
+      { service: "voice", method: "POST", fault: { kind: "lost_answer" } },
+    ]);
+    const ended = await run(bookTrip, TRIP);
+    expect(ended.steps["voicemail"]).toBe("succeeded");
+    expect(standing()).toEqual({ call: 1 });
+  });
+});
+
+describe("process-order", () => {
+  it("checks, invoices once and confirms", async () => {
+    world.faults([{ service: "shop", path: "/invoices", fault: { kind: "lost_answer" } }]);
+    const ended = await run(processOrder, ORDER);
+    expect(ended).toMatchObject({ status: "succeeded", output: { invoice: expect.stringMatching(/^in/) } });
+    expect(ended.steps).toMatchObject({ declined: "skipped", stock: "succeeded", address: "succeeded" });
+    expect(standing()).toEqual({ invoice: 1, message: 1 });
+    expectNoTokens(ended);
+  });
+
+  it.each([
+    ["the payment is declined", { payment_method: "pm_declined" }, { step: "declined", reason: "declined" }],
+    ["nothing is in stock", { sku: "OUT-1" }, { step: "stock", reason: "out_of_stock" }],
+    [
+      "nobody delivers there",
+      { address: { ...ORDER.address, postcode: "00000" } },
+      { step: "address", reason: "undeliverable" },
+    ],
+  ])("changes nothing when %s", async (_, change, failure) => {
+    const ended = await run(processOrder, { ...ORDER, ...change });
+    expect(ended).toMatchObject({
+      status: "failed",
+      state: { failure: { code: "step_failed", ...failure } },
+    });
+    expect(standing()).toEqual({});
+  });
+});

@@ -1,0 +1,221 @@
+/** What the builder knows: the types that an author sees. Nothing here runs. */
+import * as z from "zod";
+import type { Json } from "../../src/kernel/index.ts";
+import { grow, workflow, type HttpAnswer, type InputOf, type OutputOfRun } from "../../src/define/index.ts";
+import { same } from "./equal.ts";
+
+const Booking = z.object({ id: z.string(), price: z.number() });
+type Booking = z.infer<typeof Booking>;
+
+const base = workflow("w", {
+  version: "1",
+  input: z.object({ day: z.string(), ids: z.array(z.number()).default([]) }),
+})
+  .step("a", { http: { method: "GET", url: "https://a.example/", answer: Booking } })
+  .step("b", { needs: ["a"], effect: "safe", run: async () => ({ n: 1 }) })
+  .step("c", { needs: ["a"], effect: "safe", run: () => "text" });
+
+// The input is what the schema parsed, defaults filled in.
+same<InputOf<typeof base>, { day: string; ids: number[] }>("same");
+
+// Under `all`, everything on the way has surely succeeded.
+base.step("all", {
+  needs: ["b"],
+  transform: ({ steps }) => {
+    same<typeof steps.b.output, { n: number }>("same");
+    same<typeof steps.a.output, HttpAnswer<Booking>>("same");
+    same<keyof typeof steps, "a" | "b">("same");
+    return null;
+  },
+});
+
+// Under `any` and `settled`, nothing has.
+base.step("any", {
+  needs: ["b", "c"],
+  join: "any",
+  transform: ({ steps }) => {
+    same<typeof steps.b.output, { n: number } | null>("same");
+    same<typeof steps.a.output, HttpAnswer<Booking> | null>("same");
+    // The status tells, and narrows.
+    return steps.b.status === "succeeded" ? steps.b.output.n : 0;
+  },
+});
+base.step("settled", {
+  needs: ["b"],
+  join: "settled",
+  transform: ({ steps }) => {
+    same<typeof steps.b.output, { n: number } | null>("same");
+    return null;
+  },
+});
+
+// What was only seen through another join stays uncertain further down; the join itself does not.
+base.step("merge", { needs: ["b", "c"], join: "any", transform: () => 1 }).step("after", {
+  needs: ["merge"],
+  transform: ({ steps }) => {
+    same<typeof steps.merge.output, number>("same");
+    same<typeof steps.b.output, { n: number } | null>("same");
+    same<typeof steps.a.output, HttpAnswer<Booking> | null>("same");
+    return null;
+  },
+});
+
+// A need that has a condition was not skipped, if a step under `all` runs.
+base.step("maybe", { when: ({ input }) => input.day !== "", transform: () => 1 }).step("next", {
+  needs: ["maybe"],
+  transform: ({ steps }) => {
+    same<typeof steps.maybe.output, number>("same");
+    return null;
+  },
+});
+
+// A fallback joins the output.
+base.step("weak", { effect: "safe", run: () => 1, onFailure: { fallback: "none" } }).step("next", {
+  needs: ["weak"],
+  transform: ({ steps }) => {
+    same<typeof steps.weak.output, string | number>("same");
+    return null;
+  },
+});
+
+// The run's output: sure of what always runs and would have failed the run.
+const outputs = base
+  .step("cond", { when: () => true, transform: () => 1 })
+  .step("behind", { needs: ["cond"], transform: () => 1 })
+  .step("tolerated", { transform: () => 1, onFailure: "continue" })
+  .step("rescued", { transform: () => 1, onFailure: { fallback: "x" } })
+  .step("merge", { needs: ["cond", "rescued"], join: "any", transform: () => true })
+  .step("late", { needs: ["cond"], join: "settled", transform: () => true })
+  .output(({ steps }) => ({
+    b: steps.b.output,
+    cond: steps.cond.output,
+    behind: steps.behind.output,
+    tolerated: steps.tolerated.output,
+    rescued: steps.rescued.output,
+    merge: steps.merge.output,
+    late: steps.late.output,
+  }));
+same<
+  OutputOfRun<typeof outputs>,
+  {
+    b: { n: number };
+    cond: number | null;
+    behind: number | null;
+    tolerated: number | null;
+    rescued: string | number;
+    merge: boolean;
+    late: boolean;
+  }
+>("same");
+
+// In an open workflow a step's failure does not fail the run.
+workflow("open", { version: "1", open: true })
+  .step("a", { transform: () => 1 })
+  .output(({ steps }) => {
+    same<typeof steps.a.output, number | null>("same");
+    return null;
+  });
+
+// Lists: the item has its type, the output is a list; an item that was allowed to fail is null.
+base
+  .step("each", {
+    forEach: ({ input }) => input.ids,
+    effect: "safe",
+    run: async ({ item, index }) => {
+      same<typeof item, number>("same");
+      return { id: item, index };
+    },
+  })
+  .step("some", {
+    forEach: { list: () => ["x"], tolerate: 2, concurrency: 3 },
+    transform: ({ item }) => item.length,
+  })
+  .step("next", {
+    needs: ["each", "some"],
+    transform: ({ steps }) => {
+      same<typeof steps.each.output, readonly { id: number; index: number }[]>("same");
+      same<typeof steps.some.output, readonly (number | null)[]>("same");
+      return null;
+    },
+  });
+
+// Outputs of actions.
+base
+  .step("post", { effect: "keyed", http: { method: "POST", url: "https://a.example/" } })
+  .step("nap", { sleep: "5m" })
+  .step("go", { wait: { signal: "go", timeout: "2h" } })
+  .step("nothing", { effect: "once", run: () => {} })
+  .step("more", {
+    effect: "idempotent",
+    run: () => grow({ n: 1 }, { next: { action: "sleep", with: { for: "1s" } } }),
+  })
+  .step("next", {
+    needs: ["post", "nap", "go", "nothing", "more"],
+    transform: ({ steps }) => {
+      same<typeof steps.post.output, HttpAnswer>("same");
+      same<typeof steps.nap.output, null>("same");
+      same<typeof steps.go.output, Json>("same");
+      same<typeof steps.nothing.output, null>("same");
+      same<typeof steps.more.output, { n: number }>("same");
+      return null;
+    },
+  });
+
+// Compensation and verify see the step's own output and key.
+base.step("book", {
+  needs: ["a"],
+  effect: "keyed",
+  run: async ({ key }) => ({ id: key }),
+  verify: { run: async ({ stepKey }) => ({ happened: true, output: { id: stepKey } }) },
+  compensate: {
+    effect: "keyed",
+    run: async ({ own, key, stepKey, failure }) => {
+      same<typeof own, { id: string } | null>("same");
+      return [key, stepKey, failure?.code ?? null];
+    },
+  },
+});
+base.step("book", {
+  http: { method: "POST", url: "https://a.example/", answer: Booking },
+  verify: {
+    after: "10s",
+    http: { method: "GET", url: ({ stepKey }) => stepKey, answer: z.array(Booking) },
+    happened: ({ status, headers, body }) => {
+      same<typeof body, Booking[] | null>("same");
+      const [found] = body ?? [];
+      return found === undefined
+        ? { happened: null }
+        : { happened: true, output: { status, headers, body: found } };
+    },
+  },
+  compensate: { http: { method: "DELETE", url: ({ own }) => `https://a.example/${own?.body.id}` } },
+});
+
+// A repeat reads the output of a round.
+base.step("poll", {
+  http: { method: "GET", url: "https://a.example/", answer: z.object({ done: z.boolean() }) },
+  repeat: {
+    every: "2s",
+    max: 10,
+    within: "1h",
+    until: (output, { iteration }) => output.body.done || iteration > 3,
+  },
+});
+
+// What runs when all is lost sees why, and every step, none of them for sure.
+base
+  .onFailure("tell", {
+    effect: "once",
+    run: ({ failure, steps, input }) => {
+      same<typeof steps.b.output, { n: number } | null>("same");
+      return `${input.day}: ${failure.message} ${failure.hint}`;
+    },
+  })
+  .onFailure("log", {
+    needs: ["tell"],
+    transform: ({ steps }) => {
+      same<typeof steps.tell.output, string>("same");
+      same<typeof steps.a.output, HttpAnswer<Booking> | null>("same");
+      return null;
+    },
+  });
