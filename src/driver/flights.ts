@@ -12,6 +12,20 @@ export interface Flight {
   hopping: boolean;
 }
 
+export type NewCall = Omit<Call, "signal" | "sent">;
+
+/** Nothing leaves for an attempt that is over: it may have been judged as not sent, or as lost with its life. */
+export function newFlight(call: NewCall): Flight {
+  const controller = new AbortController();
+  const { signal } = controller;
+  const sent = (): void => {
+    signal.throwIfAborted();
+    flight.sent = true;
+  };
+  const flight: Flight = { call: { ...call, signal, sent }, controller, sent: false, hopping: false };
+  return flight;
+}
+
 export class Flights {
   readonly #flights = new Map<string, Flight>();
 
@@ -31,19 +45,40 @@ export class Flights {
     return [...this.#flights.values()];
   }
 
-  /** Aborts what the state no longer waits for; returns how many still hold a slot. */
-  reconcile(state: RunState): number {
+  /** Whether some wait for the next event of the platform. */
+  hopping(): boolean {
+    return this.all().some((flight) => flight.hopping);
+  }
+
+  /** How many hold a slot in this state: one that is not waited for any more has given it back. */
+  busy(state: RunState): number {
     let busy = 0;
-    for (const flight of this.#flights.values()) {
-      const { unit: ref, attempt, generation } = flight.call;
-      const unit = unitOf(state, ref);
-      const current = unit !== null && unit.attempt === attempt && generation === state.generation;
-      if (current && unit.status === "running") busy++;
-      // A `once` attempt that timed out is not aborted: its late answer may still settle the step.
-      else if (!(current && unit.status === "unknown" && unit.listening)) flight.controller.abort();
-    }
+    for (const { call } of this.#flights.values()) if (wantedBy(state, call) === "running") busy++;
     return busy;
   }
+
+  /** Aborts what the state no longer waits for. A `once` attempt that timed out is still listened to. */
+  reconcile(state: RunState): void {
+    for (const flight of this.#flights.values()) {
+      if (wantedBy(state, flight.call) !== null) continue;
+      flight.controller.abort();
+      // Nobody performs it just now, so nothing of it will land.
+      if (flight.hopping) this.remove(flight);
+    }
+  }
+
+  /** The life ends: what has not left yet must not leave, as nobody would hear of it. */
+  abortUnsent(): void {
+    for (const flight of this.#flights.values()) if (!flight.sent) flight.controller.abort();
+  }
+}
+
+/** What the state still wants of an attempt: its end, its late answer, or nothing any more (K7). */
+export function wantedBy(state: RunState, call: Call): "running" | "late answer" | null {
+  const unit = unitOf(state, call.unit);
+  if (unit === null || unit.attempt !== call.attempt || call.generation !== state.generation) return null;
+  if (unit.status === "running") return "running";
+  return unit.status === "unknown" && unit.listening ? "late answer" : null;
 }
 
 function nameOf(unit: UnitRef, attempt: number): string {

@@ -1,0 +1,84 @@
+/** How an attempt ended, as the kernel takes it: sizes checked, conditions of `repeat` and `verify` read. Pure. */
+
+import {
+  NULL_VALUE,
+  type AttemptEnd,
+  type FailureSeed,
+  type Input,
+  type Json,
+  type RunState,
+} from "../kernel/index.ts";
+import type { Call, EvaluatePort, Performed } from "./ports.ts";
+import { tooLarge, type Keeper } from "./values.ts";
+
+/** An end that says something about the attempt: not that it is to be performed in another event. */
+type Ended = Exclude<Performed, { readonly kind: "hop" }>;
+
+/** Nothing was sent before the attempt's time was up: surely nothing happened. */
+export const UNSENT: FailureSeed = {
+  code: "not_sent",
+  message: "The attempt's time was up before anything was sent.",
+  hint: "Raise the step's timeout.",
+  retryable: true,
+};
+
+export const CHANGED: FailureSeed = {
+  code: "payload_changed",
+  message:
+    "The step's parameters are not what its first attempt was given: the code that fills them in has changed.",
+  hint: "Redrive the run: the step then gets a new idempotency key.",
+  retryable: false,
+};
+
+export function endedOf(
+  call: Pick<Call, "unit" | "attempt" | "generation">,
+  end: AttemptEnd,
+): Extract<Input, { t: "ended" }> {
+  return { t: "ended", generation: call.generation, unit: call.unit, attempt: call.attempt, end };
+}
+
+/** The end of an attempt that counts. */
+export function endOf(
+  call: Call,
+  performed: Ended,
+  state: RunState,
+  evaluate: EvaluatePort,
+  keep: Keeper["keep"],
+): AttemptEnd {
+  if (performed.kind !== "success") return performed;
+  const more = performed.more === undefined || performed.more.length === 0 ? {} : { more: performed.more };
+  // Steps are plain data; only their optional fields keep the compiler from seeing JSON in them.
+  const steps = (performed.more ?? []) as unknown as Json;
+  const failure = tooLarge(performed.output, state.bytes) ?? tooLarge(steps, state.bytes);
+  if (failure !== null) return { kind: "unusable", failure };
+  if (call.unit.role === "verify") {
+    const said = evaluate.happened(call.run, call.def, performed.output, call.scope);
+    return said.ok
+      ? { kind: "success", output: keep(said.value.output), happened: said.value.happened }
+      : { kind: "cannot", failure: said.failure };
+  }
+  if (call.unit.role === undefined && call.def.repeat !== undefined) {
+    const again = evaluate.again(call.run, call.def, performed.output, call.scope);
+    return again.ok
+      ? { kind: "success", output: keep(performed.output), again: again.value, ...more }
+      : { kind: "unusable", failure: again.failure };
+  }
+  return { kind: "success", output: keep(performed.output), ...more };
+}
+
+/** An end that came too late to count: what kind it was is recorded, and nothing of what it brought. */
+export function lateEnd(performed: Ended): AttemptEnd {
+  return performed.kind === "success" ? { kind: "success", output: NULL_VALUE } : performed;
+}
+
+/** A throw is unclear once something was sent, else nothing happened. */
+export function thrown(sent: boolean, error: unknown): Performed {
+  const message = error instanceof Error ? error.message : "Something was thrown that is not an error.";
+  const failure: FailureSeed = {
+    code: sent ? "network" : "not_sent",
+    message: message.slice(0, 500),
+    hint: "Look at the step's code and at the service.",
+    retryable: true,
+  };
+  return { kind: sent ? "unclear" : "refused", failure };
+}

@@ -1,0 +1,187 @@
+/**
+ * One turn in the making: what is decided, filled in and begun before anything is appended.
+ *
+ * Owns: the facts, values and flights of the turn, and the state that they lead to. Does not own the life: a turn that
+ * is dropped has changed nothing.
+ */
+
+import {
+  decide,
+  due,
+  evolveAll,
+  keyOf,
+  performanceOf,
+  stepOf,
+  unitName,
+  unitOf,
+  type Fact,
+  type Input,
+  type Job,
+  type Refusal,
+  type RunState,
+  type StepDef,
+  type UnitRef,
+} from "../kernel/index.ts";
+import { CHANGED, endedOf, UNSENT } from "./ends.ts";
+import { newFlight, type Flight } from "./flights.ts";
+import type { Filled, Ports } from "./ports.ts";
+import { scopeOf, type Scope } from "./scope.ts";
+import { Keeper, tooLarge, type Reader } from "./values.ts";
+
+/** A turn loop that goes on longer than this is a bug in the kernel, not work. */
+const MAX_ROUNDS = 100_000;
+
+/** What a turn takes from the life that it belongs to. */
+export interface TurnParts {
+  readonly ports: Ports;
+  readonly reader: Reader;
+  /** Parameters that this life has filled in, of units that have not begun yet. */
+  readonly filled: Map<string, Extract<Filled, { readonly kind: "call" }>>;
+  /** Whether one more attempt may start, in this state and beside those that start already. */
+  readonly hasRoom: (state: RunState, starting: number) => boolean;
+}
+
+export class Turn {
+  readonly #parts: TurnParts;
+  readonly now: number;
+  readonly keeper: Keeper;
+  readonly facts: Fact[] = [];
+  readonly starting: Flight[] = [];
+  #state: RunState | null;
+
+  /** @param seq number that its first fact will have */
+  constructor(parts: TurnParts, state: RunState | null, seq: number) {
+    this.#parts = parts;
+    this.#state = state;
+    this.now = parts.ports.clock.now();
+    this.keeper = new Keeper(seq);
+  }
+
+  get state(): RunState | null {
+    return this.#state;
+  }
+
+  decide(input: Input): Refusal | null {
+    const decision = decide(this.#state, input, this.now, this.#parts.ports.random());
+    if (!decision.ok) return decision.refusal;
+    this.facts.push(...decision.facts);
+    this.#state = evolveAll(this.#state, decision.facts);
+    return null;
+  }
+
+  /** Fills in what became due, and starts what has a slot, until nothing more follows in this turn. */
+  goOn(): void {
+    for (let round = 0; round < MAX_ROUNDS; round++) {
+      const state = this.#state;
+      if (state === null) return;
+      const before = this.facts.length;
+      const jobs = due(state, this.now);
+      const fills = jobs.filter((job) => job.kind !== "attempt");
+      for (const job of fills) this.#fill(job);
+      if (fills.length === 0) for (const job of jobs) if (job.kind === "attempt") this.#begin(job);
+      if (this.facts.length === before) return;
+    }
+    throw new Error("a turn did not come to rest");
+  }
+
+  #scope(state: RunState, ref: UnitRef | null): Scope {
+    return scopeOf(state, ref, (value) => this.#parts.reader.load(value, this.keeper), this.now);
+  }
+
+  #fill(job: Exclude<Job, { readonly kind: "attempt" }>): void {
+    const state = this.#state;
+    if (state === null) return;
+    const { evaluate } = this.#parts.ports;
+    if (job.kind === "output") {
+      const result = evaluate.output(state.run, state.graph.output, this.#scope(state, null));
+      const failure = result.ok ? tooLarge(result.value, state.bytes) : result.failure;
+      this.decide({
+        t: "output",
+        result:
+          failure === null && result.ok
+            ? { output: this.keeper.keep(result.value) }
+            : { failure: failure ?? UNSENT },
+      });
+      return;
+    }
+    const def = stepOf(state, job.unit.step)?.def;
+    if (def === undefined) return;
+    const filled = evaluate.fill(state.run, def, job.unit, this.#scope(state, job.unit));
+    this.decide({ t: "prepared", unit: job.unit, prepared: this.#prepared(state, job.unit, filled) });
+  }
+
+  #prepared(
+    state: RunState,
+    ref: UnitRef,
+    filled: Filled,
+  ): Extract<Input, { readonly t: "prepared" }>["prepared"] {
+    switch (filled.kind) {
+      case "call":
+        this.#parts.filled.set(unitName(ref), filled);
+        return { kind: "call", digest: filled.digest };
+      case "list": {
+        const failure = tooLarge(filled.list, state.bytes);
+        return failure === null
+          ? { kind: "list", list: this.keeper.keep(filled.list), count: filled.list.length }
+          : { kind: "error", failure };
+      }
+      case "done": {
+        const failure = tooLarge(filled.output, state.bytes);
+        return failure === null
+          ? { kind: "done", output: this.keeper.keep(filled.output) }
+          : { kind: "error", failure };
+      }
+      default:
+        return filled;
+    }
+  }
+
+  #begin(job: Extract<Job, { readonly kind: "attempt" }>): void {
+    const { unit: ref, attempt } = job;
+    if (this.#state === null || !this.#parts.hasRoom(this.#state, this.starting.length)) return;
+    this.decide({ t: "begin", unit: ref, attempt, version: this.#parts.ports.version });
+    const state = this.#state;
+    const unit = state === null ? null : unitOf(state, ref);
+    const def = state === null ? undefined : stepOf(state, ref.step)?.def;
+    // The kernel may have answered otherwise: an unclear attempt whose key has been forgotten becomes unknown.
+    if (state === null || unit?.status !== "running" || unit.attempt !== attempt || def === undefined) return;
+    const scope = this.#scope(state, ref);
+    const filled = this.#refill(state, def, ref, scope);
+    const { generation, run } = state;
+    if (filled.kind !== "call" || filled.digest !== unit.digest) {
+      const failure = filled.kind === "error" ? filled.failure : CHANGED;
+      this.decide(endedOf({ unit: ref, attempt, generation }, { kind: "cannot", failure }));
+      return;
+    }
+    const { action, effect, timeoutMs } = performanceOf(def, ref) ?? def;
+    this.starting.push(
+      newFlight({
+        run,
+        generation,
+        unit: ref,
+        attempt,
+        def,
+        action,
+        effect,
+        with: filled.with,
+        key: effect === "keyed" ? keyOf(run.id, ref, unit) : null,
+        deadline: unit.deadline ?? this.now + timeoutMs,
+        timeoutMs,
+        maybe: unit.maybe,
+        scope,
+      }),
+    );
+  }
+
+  /** The parameters of a unit that is ready: from this life's memory, else filled in again from the same scope. */
+  #refill(state: RunState, def: StepDef, ref: UnitRef, scope: Scope): Filled {
+    const { filled, ports } = this.#parts;
+    const name = unitName(ref);
+    const kept = filled.get(name);
+    filled.delete(name);
+    if (kept !== undefined && kept.digest === unitOf(state, ref)?.digest) return kept;
+    // The condition was read once, when the step became due.
+    const { when: _when, ...unconditional } = def;
+    return ports.evaluate.fill(state.run, unconditional, ref, scope);
+  }
+}
