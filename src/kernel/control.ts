@@ -148,7 +148,7 @@ function resetAll(turn: Turn, again: ReadonlySet<string>): void {
     const stale = parts.filter(
       ({ ref, unit }) => unit.undone || again.has(unitName(ref)) || (!kept && unit.status !== "succeeded"),
     );
-    if (whole.items !== null)
+    if (whole.items !== null && def.part === "main")
       for (const part of stale) resetPart(turn, def, part.ref, part.unit, again.has(unitName(part.ref)));
     if (kept && stale.length === 0) return;
     if (whole.items === null) resetPart(turn, def, refOf(def.name), whole, again.has(def.name));
@@ -164,8 +164,8 @@ function resetPart(turn: Turn, def: StepDef, ref: UnitRef, unit: Unit, again: bo
   if (!isTerminal(unit.status)) return;
   const happened = unit.outcome === "done" && !again;
   const rounds = def.repeat !== undefined && (unit.iteration > 0 || happened);
-  const newKey = def.part === "on_failure" || unit.undone || rounds;
-  reset(turn, ref, newKey, happened && !newKey && def.effect !== "safe");
+  const fresh = def.part === "on_failure" || unit.undone;
+  reset(turn, ref, fresh || rounds, happened && !fresh && def.effect !== "safe");
 }
 
 function reset(turn: Turn, ref: UnitRef, newKey: boolean, maybe = false): void {

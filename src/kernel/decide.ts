@@ -3,7 +3,7 @@
 import { append, cancel, close, pause, redrive, resolve, resume, signal, takeSignal } from "./control.ts";
 import { isDue, performanceOf } from "./due.ts";
 import { evolve } from "./evolve.ts";
-import { fail, located, lose, seed } from "./failing.ts";
+import { fail, located, lose, seed, skip } from "./failing.ts";
 import type { StepDef } from "./graph.ts";
 import type { Decision, Input, Prepared, Refusal } from "./inputs.ts";
 import { becomeUnknown, judge, keyForgotten, outcomeOfRounds } from "./judge.ts";
@@ -109,7 +109,7 @@ function prepared(turn: Turn, input: InputOf<"prepared">): Refusal | null {
   }
   switch (result.kind) {
     case "skip":
-      emit(turn, { t: "skipped", at, step: ref.step, why: "when" });
+      skip(turn, ref.step, "when");
       return null;
     case "call":
       ready(turn, def, ref, unit, result.digest);

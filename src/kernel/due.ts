@@ -96,13 +96,17 @@ function itemJobs(def: StepDef, unit: Unit, starting: boolean, now: number, jobs
     return;
   }
   if (!starting) return;
-  let free =
-    (def.forEach?.concurrency ?? 1) -
-    items.filter((item) => item.status === "running" || item.status === "backing_off").length;
+  const running = items.filter((item) => item.status === "running").length;
+  const resting = items.filter((item) => item.status === "backing_off").length;
+  // An item that backs off keeps its place; one that was unknown in the meantime may have lost it.
+  let room = (def.forEach?.concurrency ?? 1) - running;
+  let free = room - resting;
   items.forEach((item, i) => {
     const ref = refOf(def.name, i);
-    if (item.status === "backing_off") unitJobs(ref, item, true, now, jobs);
-    else if (item.status === "pending" && free > 0) {
+    if (item.status === "backing_off" && room > 0 && (item.wakeAt ?? now) <= now) {
+      room--;
+      unitJobs(ref, item, true, now, jobs);
+    } else if (item.status === "pending" && free > 0) {
       free--;
       unitJobs(ref, item, true, now, jobs);
     }

@@ -33,6 +33,7 @@ export function fail(turn: Turn, ref: UnitRef, failure: Failure, outcome: Outcom
   const step = stepOf(turn.state, ref.step);
   if (step === null) return;
   const { def } = step;
+  stopItems(turn, ref);
   const whole = ref.item === undefined && ref.role === undefined;
   const main = def.part === "main";
   if (!whole || turn.state.phase !== (main ? "forward" : "handling")) {
@@ -83,6 +84,21 @@ export function lose(
     ...(by === undefined ? {} : { by }),
   });
   for (const def of turn.state.graph.steps) if (def.part === "main") stop(turn, refOf(def.name), mode);
+}
+
+/** Passes a step over: by its condition, or because its join can no longer be met. */
+export function skip(turn: Turn, step: string, why: "when" | "needs"): void {
+  stopItems(turn, refOf(step));
+  emit(turn, { t: "skipped", at: turn.now, step, why });
+}
+
+/** A redriven `forEach` that ends before it has begun again takes the items that it kept with it. */
+function stopItems(turn: Turn, ref: UnitRef): void {
+  if (ref.item !== undefined || ref.role !== undefined) return;
+  const items = unitOf(turn.state, ref)?.items ?? [];
+  items.forEach((_, i) => {
+    stop(turn, refOf(ref.step, i), "graceful");
+  });
 }
 
 /** Ends what has not started, waits or backs off; with `immediate` also what is in flight. Unknown outcomes stay open. */

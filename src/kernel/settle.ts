@@ -4,7 +4,7 @@ import { needsUndo, workingSteps } from "./due.ts";
 import { itemsOutcome } from "./evolve.ts";
 import { joinOf } from "./joins.ts";
 import type { LeftBehind, LeftBehindReason, RunFailure } from "./failures.ts";
-import { fail, located, seed, stop } from "./failing.ts";
+import { fail, located, seed, skip, stop } from "./failing.ts";
 import type { StepDef } from "./graph.ts";
 import type { RunState } from "./state.ts";
 import { emit, type Turn } from "./turn.ts";
@@ -32,7 +32,7 @@ function skipUnreachable(turn: Turn): void {
     if (def === undefined || unit === undefined || unit.status !== "pending" || unit.readyAt !== null)
       continue;
     if ((def.part === "main") === (phase === "forward") && joinOf(turn.state, def) === "skip")
-      emit(turn, { t: "skipped", at: turn.now, step: def.name, why: "needs" });
+      skip(turn, def.name, "needs");
   }
 }
 
@@ -91,7 +91,10 @@ function advancePhase(turn: Turn): void {
     emit(turn, { t: "undoing", at: turn.now });
   else if (
     phase === "undoing" &&
-    !mainUnits(state).some(({ def, unit }) => !isTerminal(unit.status) || needsUndo(def, unit))
+    state.graph.steps.every(
+      (def, i) => def.part !== "main" || isTerminal(state.units[i]?.status ?? "skipped"),
+    ) &&
+    !mainUnits(state).some(({ def, unit }) => needsUndo(def, unit))
   ) {
     if (state.graph.steps.some((step) => step.part === "on_failure"))
       emit(turn, { t: "handling", at: turn.now });

@@ -18,7 +18,7 @@ export function applied(state: RunState, unit: Unit, fact: UnitFactRecord): Unit
         digest: fact.digest,
         readyAt: fact.at,
         wakeAt: null,
-        ...(fact.newKey === true ? { gen: unit.gen + 1, keySince: null, maybe: false } : {}),
+        ...(fact.newKey === true ? { gen: unit.gen + 1, keySince: null } : {}),
       };
     case "expanded":
       return {
@@ -27,7 +27,7 @@ export function applied(state: RunState, unit: Unit, fact: UnitFactRecord): Unit
         list: fact.list,
         startedAt: fact.at,
         readyAt: fact.at,
-        items: unit.items ?? Array.from({ length: fact.count }, () => newUnit(unit.gen)),
+        items: unit.items ?? Array.from({ length: fact.count }, () => newUnit(unit.gen, unit.attempt)),
       };
     case "started":
       return {
@@ -109,7 +109,7 @@ export function applied(state: RunState, unit: Unit, fact: UnitFactRecord): Unit
     case "giving_up":
       return { ...unit, status, givingUp: fact.failure };
     case "skipped":
-      return { ...ended(unit, fact.at), status, outcome: "not_done" };
+      return { ...ended(unit, fact.at), status, outcome: unit.maybe ? "unknown" : "not_done" };
     case "cancelled":
       return { ...ended(unit, fact.at), status, outcome: fact.outcome };
     case "reset":
@@ -142,18 +142,25 @@ export function pausedMs(state: RunState, now: number): number {
 
 /**
  * A unit that a redrive runs again. Attempt numbers count on (K7). With the same key the digest stays, so that the
- * same payload is asked for (K6). A `forEach` keeps its list and its items, which are reset one by one.
+ * same payload is asked for (K6). A `forEach` keeps its list and its items, which are reset one by one; with a new
+ * key it begins from its list.
  */
-function resetUnit(unit: Unit, fact: FactOf<"reset">): Unit {
-  const kept = fact.newKey
-    ? newUnit(unit.gen + 1, unit.attempt)
-    : { ...newUnit(unit.gen, unit.attempt), digest: unit.digest };
+function resetUnit(unit: Unit, { newKey, maybe }: FactOf<"reset">): Unit {
+  const dropped = newKey ? (unit.items ?? []) : [];
+  const attempt = Math.max(unit.attempt, ...dropped.map((item) => item.attempt));
+  const fresh = newUnit(unit.gen + (newKey ? 1 : 0), attempt);
   return {
-    ...kept,
-    ...(fact.maybe === true ? { maybe: true, keySince: unit.keySince } : {}),
+    ...fresh,
+    maybe: maybe === true,
     verify: overtaken(unit.verify),
-    list: unit.list,
-    items: unit.items,
     undo: unit.undo,
+    ...(newKey
+      ? {}
+      : {
+          digest: unit.digest,
+          keySince: maybe === true ? unit.keySince : null,
+          list: unit.list,
+          items: unit.items,
+        }),
   };
 }

@@ -94,7 +94,7 @@ export interface Unit {
   readonly tries: number;
   /** Round of a `repeat`, from 0. */
   readonly iteration: number;
-  /** Some attempt under the current key may have happened. */
+  /** Some attempt under the current key, or in an earlier generation, may have happened. */
   readonly maybe: boolean;
   /** The attempt that timed out is still listened to: its late answer may settle an unknown outcome (K7). */
   readonly listening: boolean;

@@ -1,0 +1,51 @@
+/** Lives of runs that chance seldom leads: the corpus adds them to its random walks. */
+
+import { refOf, type Input } from "../../../src/kernel/index.ts";
+import { call, DAY, ends, graph, MINUTE, SECOND } from "./build.ts";
+import type { Coverage } from "./coverage.ts";
+import { Walk } from "./walk.ts";
+
+const unit = refOf("a");
+const prepare: Input = { t: "prepared", unit, prepared: { kind: "call", digest: "d" } };
+
+function begin(attempt: number, of = unit): Input {
+  return { t: "begin", unit: of, attempt, version: "v1" };
+}
+
+function end(
+  attempt: number,
+  how: keyof typeof ends & ("unusable" | "unclear" | "cannot"),
+  of = unit,
+): Input {
+  return { t: "ended", generation: 1, unit: of, attempt, end: ends[how]() };
+}
+
+/** A keyed step that happened, redriven, but begun only when its provider may have forgotten the key. */
+function redrivenTooLate(coverage: Coverage): void {
+  const walk = new Walk(graph([call("a", "keyed", { keyTtlMs: MINUTE })]), false, coverage);
+  for (const input of [prepare, begin(1), end(1, "unusable")]) walk.send(input);
+  walk.send({ t: "redrive", by: "ada", resolve: [] });
+  walk.send(prepare);
+  walk.now += 2 * MINUTE;
+  walk.send(begin(2));
+}
+
+/** The alarm came after the budget of undoing, with an attempt still in flight. */
+function drainedTooLong(coverage: Coverage): void {
+  const walk = new Walk(graph([call("a"), call("b", "once")]), false, coverage);
+  const b = refOf("b");
+  for (const input of [prepare, begin(1), { ...prepare, unit: b }, begin(1, b), end(1, "cannot")])
+    walk.send(input);
+  walk.now += 2 * DAY;
+  walk.send({ t: "tick" });
+}
+
+/** The answer of an attempt that timed out, while the next one is still to come. */
+function lateWhileBackingOff(coverage: Coverage): void {
+  const walk = new Walk(graph([call("a", "keyed")]), false, coverage);
+  for (const input of [prepare, begin(1), end(1, "unclear"), end(1, "unclear")]) walk.send(input);
+  walk.now += 10 * SECOND;
+  walk.send({ t: "tick" });
+}
+
+export const SCRIPTS = [redrivenTooLate, drainedTooLong, lateWhileBackingOff] as const;
