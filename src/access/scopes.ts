@@ -6,7 +6,7 @@ export const SCOPES = {
   "runs:write":
     "Start runs; cancel, pause, resume and redrive them; signal, append to and close the key's own.",
   "runs:act_as": "Name the end user that a run acts for, and make keys that are bound to one.",
-  "runs:admin": "Signal, append to, close and resolve runs that another key started.",
+  "runs:admin": "Signal, append to and close runs that another key started.",
   "outputs:read": "See what steps and runs gave.",
   "outputs:reveal": "See inputs and outputs that are marked as sensitive.",
   "approvals:decide": "Decide approvals, and see their links.",

@@ -1,11 +1,11 @@
 /** From the body of a start to what will run: a workflow of this deployment, or the first steps of an open run. */
-import { compileSteps, type Registry } from "../define/index.ts";
+import { compileSteps, INLINE_NAME, type Registry } from "../define/index.ts";
 import { type Graph, type Json, limits } from "../kernel/index.ts";
 import { err, ok, type Result } from "../platform/index.ts";
 import { type Problem, problem, problemAt } from "./problems.ts";
 
 /** Stands as the workflow of an open run that has none. */
-const INLINE = { workflow: "inline", version: "1" } as const;
+const INLINE = { workflow: INLINE_NAME, version: "1" } as const;
 
 interface Wanted {
   readonly workflow?: string;

@@ -28,5 +28,5 @@ export { compile, type Compiled } from "./compile.ts";
 export { compileSteps, type CompiledSteps } from "./compile-steps.ts";
 export { createEvaluator, type Evaluated, type Evaluator, type Filled, type Found } from "./evaluator.ts";
 export { inputSchema, parseInput, type ParsedInput } from "./input.ts";
-export { createCode, createRegistry, type Registered, type Registry } from "./registry.ts";
+export { createCode, createRegistry, INLINE_NAME, type Registered, type Registry } from "./registry.ts";
 export { stepSchema, stepsSchema, type StepInput, type StepsInput } from "./step-input.ts";

@@ -23,6 +23,9 @@ import { inputSchema, parseInput, type ParsedInput } from "./input.ts";
 
 const VERSION = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 
+/** What an open run that has no workflow shows as its workflow. */
+export const INLINE_NAME = "inline";
+
 /** One version of a workflow. */
 export interface Registered {
   readonly name: string;
@@ -56,6 +59,8 @@ export function createRegistry(definitions: readonly Definition[]): Registry {
     const { name, options } = definition;
     if (!NAME_PATTERN.test(name))
       throw new TypeError(`The workflow name "${name}" does not match [a-z0-9][a-z0-9_-]{0,63}.`);
+    if (name === INLINE_NAME)
+      throw new TypeError(`The name "${INLINE_NAME}" is that of open runs without a workflow.`);
     if (!VERSION.test(options.version))
       throw new TypeError(`The version of ${name} has 1 to 64 letters, digits, dots, _ and -.`);
     const versions = byName.get(name) ?? new Map<string, Registered>();

@@ -1,0 +1,96 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { EventsPage, RunView } from "../../src/run/rpc.ts";
+import { build, startServer, type Build, type Server } from "../dev-server/index.ts";
+import { serviceTokens, startWorld, type World } from "../world/index.ts";
+
+const CONFIG = join(import.meta.dirname, "wrangler.toml");
+const RUN = "run_deploytest";
+const START_MS = 120_000;
+
+let folder: string;
+let world: World;
+let builds: { readonly old: Build; readonly new: Build };
+let server: Server | null = null;
+
+/** Ends the build that runs, as a deploy does, and starts another on the same storage. */
+async function deploy(which: "old" | "new"): Promise<void> {
+  await server?.kill();
+  server = await startServer({
+    build: builds[which],
+    state: join(folder, "state"),
+    vars: {
+      SERVER_KEY: Buffer.alloc(32, 7).toString("base64"),
+      DEV_HOSTS: JSON.stringify(world.names),
+      SERVICE_TOKENS: JSON.stringify(serviceTokens(world.tokens)),
+    },
+  });
+}
+
+async function ask<T>(what: string): Promise<T> {
+  const answer = await fetch(`${server?.url}/${what}`);
+  const body = (await answer.json()) as { readonly ok: boolean; readonly value: T };
+  expect(body).toMatchObject({ ok: true });
+  return body.value;
+}
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "showcaller-deploy-"));
+  world = await startWorld();
+  // One after the other: two builds at once would only share the two cores.
+  const old = await build(CONFIG, join(folder, "old"));
+  builds = { old, new: await build(CONFIG, join(folder, "new"), { BUILD: "'new'" }) };
+}, START_MS);
+
+afterAll(async () => {
+  await server?.kill();
+  await world.close();
+  await rm(folder, { recursive: true, force: true });
+});
+
+describe("a deploy in the middle of an attempt", () => {
+  it(
+    "loses no run: the step is sent again with the same key, functions are the new build's, and a removed one can come back",
+    { timeout: START_MS },
+    async () => {
+      world.faults([{ reference: RUN, fault: { kind: "accept_then_timeout" } }]);
+      await deploy("old");
+      await ask(`start?id=${RUN}`);
+      expect(await world.referee.until(() => world.referee.open().length === 1, 10_000)).toBe(true);
+
+      // The new build takes over while the request is at the airline.
+      await deploy("new");
+      const failed = await ask<RunView>(`view?id=${RUN}&wait=30000`);
+      expect(failed).toMatchObject({
+        status: "failed",
+        failure: { code: "step_code_missing", step: "last" },
+      });
+      const by = Object.fromEntries(failed.steps.map((step) => [step.name, step]));
+      expect(by["book"]).toMatchObject({ status: "succeeded", attempts: 2 });
+      expect(by["say"]?.output).toEqual({ value: "said by the new build" });
+
+      // A death between two versions is a deploy, not a strike.
+      const { events } = await ask<EventsPage>(`events?id=${RUN}`);
+      expect(events.filter((event) => JSON.stringify(event.data).includes("attempt_lost"))).toHaveLength(1);
+      expect(JSON.stringify(events)).not.toContain('"strike"');
+
+      const requests = world.referee.ledger().entries.filter((entry) => entry.reference === RUN);
+      expect(requests.map((entry) => entry.absorbed)).toEqual([false, true]);
+      expect(new Set(requests.map((entry) => entry.key)).size).toBe(1);
+      expect(world.referee.duplicates()).toEqual([]);
+
+      // The function comes back with the next deploy; the run goes on where it stood.
+      await deploy("old");
+      await ask(`redrive?id=${RUN}`);
+      const done = await ask<RunView>(`view?id=${RUN}&wait=30000`);
+      expect(done).toMatchObject({
+        status: "succeeded",
+        generation: 2,
+        output: { value: { last: "the end" } },
+      });
+      expect(world.referee.deeds({ reference: RUN })).toHaveLength(1);
+    },
+  );
+});
