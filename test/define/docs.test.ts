@@ -1,0 +1,69 @@
+import { execFile } from "node:child_process";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { describe, expect, it } from "vitest";
+import { FAILURE_CODES } from "../../src/kernel/index.ts";
+
+const REPOSITORY = join(import.meta.dirname, "../..");
+const run = promisify(execFile);
+
+/** What the page imports once, at its top, and then takes as read. */
+const PRELUDE = `import * as z from "zod";
+import { Fatal, grow, Refused, RetryAfter, workflow } from "../define/index.ts";
+void [Fatal, grow, Refused, RetryAfter, z];
+`;
+
+async function page(name: string): Promise<string> {
+  return readFile(join(REPOSITORY, "docs", name), "utf8");
+}
+
+function blocks(markdown: string): string[] {
+  return [...markdown.matchAll(/^```ts\n([\s\S]*?)^```$/gm)].map(([, code]) => code ?? "");
+}
+
+/** What the compiler says about modules in a folder beside src/workflows/. */
+async function compile(modules: readonly string[]): Promise<string> {
+  const folder = join(REPOSITORY, ".tmp", `docs-${process.pid}`);
+  await mkdir(folder, { recursive: true });
+  try {
+    const files = modules.map((code, i) => {
+      const whole = code.includes("import ") ? code : PRELUDE + code;
+      return writeFile(join(folder, `${i}.ts`), whole.replaceAll("../define/", "../../src/define/"));
+    });
+    const config = {
+      extends: "../../tsconfig.base.json",
+      compilerOptions: { types: ["@cloudflare/workers-types"] },
+      include: [".", "../../worker-configuration.d.ts", "../../src/env.d.ts"],
+    };
+    await Promise.all([...files, writeFile(join(folder, "tsconfig.json"), JSON.stringify(config))]);
+    const tsc = join(REPOSITORY, "node_modules/.bin/tsc");
+    return await run(tsc, ["-p", folder], { cwd: REPOSITORY }).then(
+      () => "",
+      (error: { stdout: string }) => error.stdout,
+    );
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+describe("the page on workflows", () => {
+  it("shows code that compiles", { timeout: 60_000 }, async () => {
+    const code = blocks(await page("workflows.md"));
+    expect(code.length).toBeGreaterThan(8);
+    expect(await compile(code)).toBe("");
+  });
+
+  it("would be found out if its code did not compile", { timeout: 60_000 }, async () => {
+    expect(await compile([`workflow("w", { version: "1" }).step("a", { run: () => 1 });`])).toContain(
+      "TS2322",
+    );
+  });
+});
+
+describe("the page on failures", () => {
+  it("explains every code, and no other", async () => {
+    const rows = [...(await page("failures.md")).matchAll(/^\| `([a-zN_]+)` \|/gm)].map(([, code]) => code);
+    expect(rows.toSorted()).toEqual([...FAILURE_CODES, "http_NNN"].toSorted());
+  });
+});
