@@ -1,9 +1,9 @@
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { EventsPage, RunView } from "../../src/run/rpc.ts";
-import { build, startServer, type Build, type Server } from "../dev-server/index.ts";
+import { build, startServer, writeVariables, type Build, type Server } from "../dev-server/index.ts";
 import { serviceTokens, startWorld, type World } from "../world/index.ts";
 
 const CONFIG = join(import.meta.dirname, "wrangler.toml");
@@ -18,15 +18,27 @@ let server: Server | null = null;
 /** Ends the build that runs, as a deploy does, and starts another on the same storage. */
 async function deploy(which: "old" | "new"): Promise<void> {
   await server?.kill();
-  server = await startServer({
-    build: builds[which],
-    state: join(folder, "state"),
-    vars: {
-      SERVER_KEY: Buffer.alloc(32, 7).toString("base64"),
-      DEV_HOSTS: JSON.stringify(world.names),
-      SERVICE_TOKENS: JSON.stringify(serviceTokens(world.tokens)),
-    },
+  const variables = join(folder, "variables.env");
+  await writeVariables(variables, {
+    SERVER_KEY: Buffer.alloc(32, 7).toString("base64"),
+    DEV_HOSTS: JSON.stringify(world.names),
+    SERVICE_TOKENS: JSON.stringify(serviceTokens(world.tokens)),
   });
+  server = await startServer({ build: builds[which], state: join(folder, "state"), variables });
+  await server.up;
+}
+
+/** The same sources, with the one constant by which the builds differ. */
+async function builtAs(which: "old" | "new"): Promise<Build> {
+  const config = join(folder, `${which}.toml`);
+  const text = await readFile(CONFIG, "utf8");
+  await writeFile(
+    config,
+    text
+      .replace('"worker.ts"', JSON.stringify(join(import.meta.dirname, "worker.ts")))
+      .replace("'old'", `'${which}'`),
+  );
+  return build(config, join(folder, which));
 }
 
 async function ask<T>(what: string): Promise<T> {
@@ -40,8 +52,7 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "showcaller-deploy-"));
   world = await startWorld();
   // One after the other: two builds at once would only share the two cores.
-  const old = await build(CONFIG, join(folder, "old"));
-  builds = { old, new: await build(CONFIG, join(folder, "new"), { BUILD: "'new'" }) };
+  builds = { old: await builtAs("old"), new: await builtAs("new") };
 }, START_MS);
 
 afterAll(async () => {
