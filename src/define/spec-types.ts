@@ -217,7 +217,7 @@ export type StepSpec<
   readonly when?: (scope: Outer) => When;
   /** What its failure means for the run: it fails (the default), it goes on, or goes on with this output. */
   readonly onFailure?: OnFailure;
-  /** The output is sealed at rest and redacted in the API. */
+  /** The output is redacted in the API; steps and keys with `outputs:reveal` see it. */
   readonly sensitive?: boolean;
 } & (
   | ({

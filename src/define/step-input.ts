@@ -45,7 +45,7 @@ const common = () => ({
     .exactOptional(),
   sensitive: z
     .boolean()
-    .meta({ description: "The output is sealed at rest and redacted in the API." })
+    .meta({ description: "The output is redacted in the API; steps and keys with `outputs:reveal` see it." })
     .exactOptional(),
 });
 
@@ -67,11 +67,9 @@ const attempts = () => ({
 });
 
 const effect = () =>
-  z
-    .enum(EFFECTS)
-    .meta({
-      description: "What repeating means. Default: by the method (RFC 9110); POST and PATCH are `once`.",
-    });
+  z.enum(EFFECTS).meta({
+    description: "What repeating means. Default: by the method (RFC 9110); POST and PATCH are `once`.",
+  });
 
 const verify = () =>
   z

@@ -65,7 +65,7 @@ export interface StepDef extends Performance {
   /** For `signal` steps: the name they take. */
   readonly signal?: string;
   readonly unknownLimitMs: number;
-  /** The output is sealed at rest and redacted in the API. */
+  /** The output is redacted in the API; steps and keys with `outputs:reveal` see it. */
   readonly sensitive?: boolean;
 }
 

@@ -34,8 +34,15 @@ const house = compose(
 export class RunObject extends WiredRunObject {
   constructor(ctx: DurableObjectState, env: Env) {
     // A test that stands for a deploy gives the next life of an object another version.
-    super(ctx, env, { ...house.wiring(env), version: versions.current });
+    super(ctx, env, { ...house.wiring(env), version: versions.current, callsPerEvent });
   }
+}
+
+let callsPerEvent = 1_000;
+
+/** For objects whose life begins from now on. */
+export function setCallsPerEvent(calls: number): void {
+  callsPerEvent = calls;
 }
 
 /** The Worker's version that a new life of an object sees. */

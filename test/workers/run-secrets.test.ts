@@ -1,0 +1,67 @@
+import { runInDurableObject } from "cloudflare:test";
+import { env } from "cloudflare:workers";
+import { afterEach, describe, expect, inject, it, vi } from "vitest";
+import { ended, events, start, view, type Started } from "./run-support.ts";
+import { setCallsPerEvent } from "./worker.ts";
+
+const trip = {
+  traveller: { name: "Ada", email: "ada@example.com", phone: "+43 1 234" },
+  from: "VIE",
+  to: "LIS",
+  date: "2026-12-01",
+  nights: 2,
+};
+
+/** Every byte that an object has stored: all rows of all tables, and its key-value part. */
+async function everythingStored(run: Started): Promise<string> {
+  return runInDurableObject(run.stub(), async (_object, state) => {
+    const tables = state.storage.sql
+      .exec("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE '\\_cf\\_%' ESCAPE '\\'")
+      .toArray();
+    const rows = tables.map(({ name }) =>
+      state.storage.sql.exec(`SELECT * FROM "${String(name)}"`).toArray(),
+    );
+    return JSON.stringify([rows, [...(await state.storage.list())]]);
+  });
+}
+
+afterEach(() => {
+  vi.restoreAllMocks();
+  setCallsPerEvent(1_000);
+});
+
+describe("a run that used credentials (K12)", () => {
+  it("has none of them in its journal, its views, its events or the log", async () => {
+    const lines: string[] = [];
+    for (const level of ["log", "info", "warn", "error", "debug"] as const) {
+      vi.spyOn(console, level).mockImplementation((...words: unknown[]) => {
+        lines.push(words.map(String).join(" "));
+      });
+    }
+    const run = await start("book-trip", trip);
+    const seen = await ended(run);
+    expect(seen.status).toBe("succeeded");
+    const searched = [
+      await everythingStored(run),
+      JSON.stringify(await view(run)),
+      JSON.stringify(await events(run)),
+      lines.join("\n"),
+    ].join("\n");
+    expect(searched).toContain(run.id);
+    for (const secret of [...Object.values(inject("world").tokens), env.SERVER_KEY, env.ROOT_API_KEY ?? ""]) {
+      expect(secret.length).toBeGreaterThan(8);
+      expect(searched).not.toContain(secret);
+      expect(searched).not.toContain(btoa(secret).replaceAll("=", ""));
+    }
+  });
+});
+
+describe("a run with more calls than one event of the platform allows", () => {
+  it("goes on in fresh events and loses no attempt", async () => {
+    setCallsPerEvent(7);
+    const run = await start("t-chain-100");
+    const seen = await ended(run);
+    expect(seen.status).toBe("succeeded");
+    expect(seen.steps.every((step) => step.attempts === 1)).toBe(true);
+  });
+});
