@@ -53,7 +53,7 @@ const ORDER = {
   quantity: 2,
   payment_method: "pm_card",
   amount: 4_990,
-  address: { street: "12 St James's Square", city: "London", postcode: "SW1Y", country: "GB" },
+  address: { street: "12 Hay Hill", city: "London", postcode: "W1J", country: "GB" },
 };
 /** Nobody delivers there. */
 const NOWHERE = "00000";

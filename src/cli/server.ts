@@ -18,7 +18,11 @@ export interface Ground {
   readonly state: State;
   /** Called with everything that must be ended should the start be broken off. */
   readonly started: (running: Running) => void;
+  /** Aborted when nothing more shall be started. */
+  readonly unwanted: AbortSignal;
 }
+
+const UNWANTED = complain("The start was broken off.", "Start again.");
 
 /** Writes what wrangler reads: the configuration, and the secrets beside it. */
 export function writeConfig({ root, state }: Ground, vars: LocalVars): Outcome<void> {
@@ -37,7 +41,8 @@ export function writeConfig({ root, state }: Ground, vars: LocalVars): Outcome<v
 
 /** Applies the migrations of the database that are new; says whether there were any. */
 export async function migrate(ground: Ground): Promise<Outcome<boolean>> {
-  const { root, state } = ground;
+  const { root, state, unwanted } = ground;
+  if (unwanted.aborted) return UNWANTED;
   const digest = digestOf(join(root, MIGRATIONS));
   const applied = state.path(APPLIED);
   if (existsSync(state.path(DATA)) && existsSync(applied) && readFileSync(applied, "utf8") === digest)
@@ -59,6 +64,7 @@ export interface Server extends Running {
 
 /** Starts the Worker and waits until it listens. */
 export async function startServer(ground: Ground, port: number): Promise<Outcome<Server>> {
+  if (ground.unwanted.aborted) return UNWANTED;
   const log = ground.state.path("server.log");
   const server: Kept = keep(
     wrangler(ground, log, [

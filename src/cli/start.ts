@@ -7,22 +7,23 @@
  */
 import { readFileSync } from "node:fs";
 import { constants } from "node:os";
+import { stripVTControlCharacters } from "node:util";
 import { relative, resolve } from "node:path";
 import type { Complaint, Outcome } from "./complaint.ts";
-import { row } from "./layout.ts";
+import { COLUMNS, row, wrap } from "./layout.ts";
 import { takeLock } from "./lock.ts";
 import { HELP, parseOptions, type StartOptions } from "./options.ts";
 import { createPaint } from "./paint.ts";
 import { checkPort } from "./ports.ts";
 import type { Running } from "./processes.ts";
 import { show, type Shown, type Stage } from "./show.ts";
+import { watchNpm } from "./npm-watch.ts";
 import { openState } from "./state.ts";
 import { findTools } from "./tools.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
 /** A server that lost its parent has ended by then (keeper.ts). */
 const INHERITED_PATIENCE_MS = 5_000;
-const PARENT_CHECK_MS = 500;
 const LOG_LINES = 20;
 const EXIT_WRONG = 1;
 const EXIT_USAGE = 2;
@@ -34,12 +35,7 @@ function untilUnwanted(): Promise<number> {
   return new Promise((resolve_) => {
     for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
       process.on(signal, () => resolve_(constants.signals[signal]));
-    // npm hands signals on, but it can be killed in a way that it cannot notice.
-    if (process.env["npm_lifecycle_event"] === undefined) return;
-    const parent = process.ppid;
-    setInterval(() => {
-      if (process.ppid !== parent) resolve_(constants.signals.SIGHUP);
-    }, PARENT_CHECK_MS).unref();
+    watchNpm(() => resolve_(constants.signals.SIGHUP));
   });
 }
 
@@ -51,7 +47,7 @@ async function start(options: StartOptions, unwanted: Promise<number>): Promise<
   const lock = takeLock(state.value.path("running.json"));
   if (!lock.ok) return refuse(lock.complaint);
   const running: Running[] = [];
-  let closing = false;
+  const closing = new AbortController();
   const stage: Stage = {
     root: ROOT,
     tools: tools.value,
@@ -59,10 +55,8 @@ async function start(options: StartOptions, unwanted: Promise<number>): Promise<
     options,
     paint,
     say: (text) => console.log(text),
-    started: (process_) => {
-      running.unshift(process_);
-      if (closing) void process_.end();
-    },
+    started: (process_) => running.unshift(process_),
+    unwanted: closing.signal,
     announce: lock.value.announce,
   };
   try {
@@ -74,7 +68,7 @@ async function start(options: StartOptions, unwanted: Promise<number>): Promise<
     if (options.once) return ended.value.good ? 0 : EXIT_WRONG;
     return await stayUp(ended.value, unwanted);
   } finally {
-    closing = true;
+    closing.abort();
     for (const process_ of running) await process_.end();
     lock.value.release();
   }
@@ -92,13 +86,14 @@ async function stayUp({ good, ended }: Shown, unwanted: Promise<number>): Promis
 
 function refuse({ what, todo, log }: Complaint): number {
   const tail = log === undefined ? "" : tailOf(log);
-  console.error(`${paint("red", what)}\n${todo}${tail === "" ? "" : `\n\n${tail}`}`);
+  const parts = [paint("red", wrap(what, COLUMNS).join("\n")), wrap(todo, COLUMNS).join("\n")];
+  console.error([...parts, ...(tail === "" ? [] : ["", tail])].join("\n"));
   return EXIT_WRONG;
 }
 
 function tailOf(log: string): string {
   try {
-    const lines = readFileSync(log, "utf8").trimEnd().split("\n").slice(-LOG_LINES);
+    const lines = stripVTControlCharacters(readFileSync(log, "utf8")).trimEnd().split("\n").slice(-LOG_LINES);
     return [row("log", relative(process.cwd(), log)), ...lines.map((line) => `  | ${line}`)].join("\n");
   } catch {
     return "";

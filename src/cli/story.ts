@@ -112,7 +112,7 @@ function runLine({ at, type, data }: RunEvent): Line | null {
     case "redriven":
       return line(`generation ${number(data["generation"])}`, "cyan");
     case "ended":
-      return line(text(data["status"]), data["status"] === "succeeded" ? "green" : "red");
+      return line(text(data["status"]) || "ended", data["status"] === "succeeded" ? "green" : "red");
     default:
       return null;
   }

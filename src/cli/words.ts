@@ -1,7 +1,7 @@
 /** What is printed once a run is over, and what the Worker is told about the world. Pure. */
 import type { Api, RunView } from "./api.ts";
 import type { Course } from "./demos.ts";
-import { row } from "./layout.ts";
+import { COLUMNS, row } from "./layout.ts";
 import type { StartOptions } from "./options.ts";
 
 /**
@@ -68,11 +68,20 @@ Try it yourself:
     ${runs}/${run.id}/events
 
   curl -H "$AUTH" -H 'content-type: application/json' \\
-    -H 'idempotency-key: again-1' -H 'prefer: wait=30' ${runs} \\
-    -d '${wrapJson({ workflow, input })}'`;
+    -H 'idempotency-key: again-1' -H 'prefer: wait=30' \\
+    ${runs} -d '
+    ${shellJson({ workflow, input }, "    ")}'`;
 }
 
-/** JSON of an object, a member of the second level a line, so that it stays readable in a shell. */
-function wrapJson({ workflow, input }: { readonly workflow: string; readonly input: object }): string {
-  return `{"workflow":${JSON.stringify(workflow)},"input":\n      ${JSON.stringify(input)}}`;
+/** JSON in lines of a shell's single quotes: broken after commas, no quote of that kind in it. */
+function shellJson(value: unknown, indent: string): string {
+  const lines = [""];
+  for (const part of JSON.stringify(value)
+    .replaceAll("'", "\\u0027")
+    .split(/(?<=,)(?=")/)) {
+    const line = lines.at(-1) ?? "";
+    if (indent.length + line.length + part.length > COLUMNS - 2) lines.push(part);
+    else lines[lines.length - 1] = line + part;
+  }
+  return lines.join(`\n${indent}`);
 }

@@ -1,0 +1,245 @@
+/**
+ * `npm start` as a whole: real processes, a real server, the real world. What happened is counted from the world's own file,
+ * and what is left running from the system's list of processes, not from what the start says of itself.
+ */
+import { execFileSync, spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { parseSecrets } from "../../src/cli/state.ts";
+import { Referee } from "../world/index.ts";
+
+const ROOT = join(import.meta.dirname, "../..");
+const START = join(ROOT, "src/cli/start.ts");
+const TEST_TIMEOUT_MS = 90_000;
+/** The keeper gives its group two seconds. */
+const GONE_TIMEOUT_MS = 15_000;
+const LOOK_MS = 50;
+
+/** One state folder for all tests, in order: later starts go on from what earlier ones left. */
+let state: string;
+
+beforeAll(() => {
+  state = mkdtempSync(join(tmpdir(), "showcaller-start-"));
+});
+afterAll(() => {
+  rmSync(state, { recursive: true, force: true });
+});
+
+interface Started {
+  readonly child: ChildProcess;
+  readonly output: () => string;
+  /** Waits for its end, and fails with what it said if that is another one. */
+  readonly endsWith: (code: number) => Promise<void>;
+  /** Waits until the output has a text. */
+  readonly says: (text: string) => Promise<void>;
+}
+
+function run(command: string, args: readonly string[]): Started {
+  const child = spawn(command, args, {
+    cwd: ROOT,
+    stdio: ["ignore", "pipe", "pipe"],
+    env: { ...process.env, NO_COLOR: "1" },
+  });
+  let output = "";
+  let look = (): void => {};
+  for (const stream of [child.stdout, child.stderr])
+    stream.on("data", (chunk: Buffer) => {
+      output += chunk.toString();
+      look();
+    });
+  const ended = once(child, "close").then(([code, signal]) => (code ?? signal) as number | string);
+  const endsWith = async (expected: number): Promise<void> => {
+    const how = await ended;
+    if (how !== expected) throw new Error(`ended with ${how} instead of ${expected}:\n${output}`);
+  };
+  const says = (text: string): Promise<void> =>
+    Promise.race([
+      new Promise<void>((resolve) => {
+        look = () => {
+          if (output.includes(text)) resolve();
+        };
+        look();
+      }),
+      ended.then((how) => {
+        if (!output.includes(text)) throw new Error(`ended (${how}) before it said "${text}":\n${output}`);
+      }),
+    ]);
+  return { child, output: () => output, endsWith, says };
+}
+
+function start(...args: string[]): Started {
+  return run(process.execPath, [START, "--port", "0", "--state", state, ...args]);
+}
+
+interface Process {
+  readonly pid: number;
+  readonly parent: number;
+  readonly args: string;
+}
+
+function processes(): Process[] {
+  const text = execFileSync("ps", ["-eo", "pid=,ppid=,args="], {
+    encoding: "utf8",
+    maxBuffer: 16 * 1024 * 1024,
+  });
+  return text.split("\n").flatMap((line) => {
+    const [, pid, parent, args] = /^\s*(\d+)\s+(\d+)\s+(.*)$/.exec(line) ?? [];
+    return args === undefined ? [] : [{ pid: Number(pid), parent: Number(parent), args }];
+  });
+}
+
+/** A process and all that came from it. */
+function familyOf(pid: number): Process[] {
+  const all = processes();
+  const family = all.filter((one) => one.pid === pid);
+  for (const elder of family) family.push(...all.filter((one) => one.parent === elder.pid));
+  return family;
+}
+
+function leftOf(family: readonly Process[]): Process[] {
+  const now = processes();
+  return family.filter((one) => now.some(({ pid, args }) => pid === one.pid && args === one.args));
+}
+
+async function untilGone(family: readonly Process[]): Promise<Process[]> {
+  const until = Date.now() + GONE_TIMEOUT_MS;
+  let left = leftOf(family);
+  while (left.length > 0 && Date.now() < until) {
+    await pause(LOOK_MS);
+    left = leftOf(family);
+  }
+  return left;
+}
+
+/** What the world's own file says has happened, by service and kind. */
+function counts(): Pick<ReturnType<Referee["counts"]>, "kinds" | "duplicates" | "absorbed"> {
+  const referee = new Referee({ stateFile: join(state, "world.jsonl") });
+  try {
+    const { kinds, duplicates, absorbed } = referee.counts();
+    return { kinds, duplicates, absorbed };
+  } finally {
+    referee.close();
+  }
+}
+
+describe("npm start", { timeout: TEST_TIMEOUT_MS }, () => {
+  it("books a trip once although services fail, and ends with 0 and nothing left running", async () => {
+    const started = start("--once");
+    await started.says("attempt 1");
+    const family = familyOf(started.child.pid ?? 0);
+    // This process, the world, the keeper, wrangler, its shim, and the runtime.
+    expect(family.length).toBeGreaterThan(5);
+    const secrets = parseSecrets(readFileSync(join(state, "secrets.json"), "utf8"));
+    const tokens = readFileSync(join(state, ".dev.vars"), "utf8").match(/"token":"[^"]+"/g) ?? [];
+    const values = [...Object.values(secrets ?? {}), ...tokens.map((token) => token.slice(9, -1))];
+    expect(values.length).toBeGreaterThan(5);
+    expect(values.filter((value) => processes().some(({ args }) => args.includes(value)))).toEqual([]);
+
+    await started.endsWith(0);
+    expect(leftOf(family)).toEqual([]);
+    expect(counts()).toEqual({
+      kinds: {
+        "airline booking": { made: 1, standing: 1 },
+        "hotel reservation": { made: 1, standing: 1 },
+        "mail message": { made: 1, standing: 1 },
+      },
+      duplicates: 0,
+      absorbed: expect.toSatisfy((count) => Number(count) >= 1),
+    });
+    for (const name of ["secrets.json", ".dev.vars", "server.log"])
+      expect([name, statSync(join(state, name)).mode & 0o777]).toEqual([name, 0o600]);
+    const log = readFileSync(join(state, "server.log"), "utf8");
+    expect(values.filter((value) => log.includes(value))).toEqual([]);
+    expect(
+      started
+        .output()
+        .split("\n")
+        .filter((line) => line.length > 80),
+    ).toEqual([]);
+    expect(started.output()).not.toContain("\u001B");
+  });
+
+  it("undoes a trip that cannot be had, with the secrets and data of the start before", async () => {
+    const before = readFileSync(join(state, "secrets.json"), "utf8");
+    const started = start("--once", "--fail");
+    await started.endsWith(0);
+    expect(readFileSync(join(state, "secrets.json"), "utf8")).toBe(before);
+    expect(counts()).toMatchObject({
+      kinds: {
+        "airline booking": { made: 2, standing: 1 },
+        "hotel reservation": { made: 1, standing: 1 },
+        "voice call": { made: 1, standing: 1 },
+      },
+      duplicates: 0,
+    });
+  });
+
+  it("stays up, refuses a second start beside it, and ends with everything on Ctrl-C", async () => {
+    const started = start();
+    await started.says("Ctrl-C ends everything.");
+    const family = familyOf(started.child.pid ?? 0);
+    const [, url = ""] = /address\s+(http\S+)/.exec(started.output()) ?? [];
+    const [, key = ""] = /(sck_\w+)/.exec(started.output()) ?? [];
+    const answer = await fetch(`${url}/v1/workflows`, { headers: { authorization: `Bearer ${key}` } });
+    expect(answer.status).toBe(200);
+    await answer.body?.cancel();
+
+    const second = start("--once");
+    await second.endsWith(1);
+    expect(second.output()).toContain(url);
+
+    const other = mkdtempSync(join(tmpdir(), "showcaller-start-"));
+    const third = run(process.execPath, [START, "--state", other, "--port", new URL(url).port, "--once"]);
+    await third.endsWith(1);
+    expect(third.output()).toContain(`Port ${new URL(url).port}`);
+    rmSync(other, { recursive: true });
+
+    started.child.kill("SIGINT");
+    await started.endsWith(0);
+    expect(leftOf(family)).toEqual([]);
+  });
+
+  it("ends everything when npm, which started it, is killed with -9 in the middle of a run", async () => {
+    const started = run("npm", ["start", "--", "--port", "0", "--state", state]);
+    await started.says("attempt 1");
+    const family = familyOf(started.child.pid ?? 0);
+    expect(family.length).toBeGreaterThan(6);
+    started.child.kill("SIGKILL");
+    expect(await untilGone(family)).toEqual([]);
+  });
+
+  it("ends everything when it is killed with -9 itself, and starts again after that", async () => {
+    const started = start("--once");
+    await started.says("attempt 1");
+    const family = familyOf(started.child.pid ?? 0);
+    started.child.kill("SIGKILL");
+    expect(await untilGone(family)).toEqual([]);
+    const again = start("--once", "--workflow", "process-order");
+    await again.endsWith(0);
+    // The runs that were cut off have gone on meanwhile, or will; nothing happens twice.
+    expect(counts().duplicates).toBe(0);
+  });
+
+  it("breaks off with 143 on SIGTERM in the middle of a run", async () => {
+    const started = start();
+    await started.says("attempt 1");
+    const family = familyOf(started.child.pid ?? 0);
+    started.child.kill("SIGTERM");
+    await started.endsWith(143);
+    expect(leftOf(family)).toEqual([]);
+  });
+});
+
+describe("what cannot start", () => {
+  it("is said with exit code 2 for the command line, and 1 for the rest", async () => {
+    const wrong = run(process.execPath, [START, "--nonsense"]);
+    await wrong.endsWith(2);
+    const help = run(process.execPath, [START, "--help"]);
+    await help.endsWith(0);
+    expect(help.output()).toContain("--once");
+  });
+});
