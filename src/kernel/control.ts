@@ -143,8 +143,9 @@ function resetAll(turn: Turn, again: ReadonlySet<string>): void {
     for (const { ref, unit } of parts)
       if (unit.undo !== null && isTerminal(unit.undo.status))
         reset(turn, refOf(ref.step, ref.item, "undo"), true);
-    // A `forEach` that succeeded keeps the failures that it tolerated.
-    const kept = whole.status === "succeeded";
+    // A `forEach` that succeeded keeps the failures that it tolerated. What an `onFailure` step did, it did for the last
+    // generation's failure.
+    const kept = whole.status === "succeeded" && def.part === "main";
     const stale = parts.filter(
       ({ ref, unit }) => unit.undone || again.has(unitName(ref)) || (!kept && unit.status !== "succeeded"),
     );
