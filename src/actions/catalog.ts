@@ -13,7 +13,7 @@ import { fillSleep, sleepSchema } from "./sleep.ts";
 import { fillTransform, transformSchema } from "./transform.ts";
 import { fillWait, waitSchema } from "./wait.ts";
 
-export const ACTION_NAMES = ["http", "code", "sleep", "wait", "transform", "fail"] as const;
+const ACTION_NAMES = ["http", "code", "sleep", "wait", "transform", "fail"] as const;
 export type ActionName = (typeof ACTION_NAMES)[number];
 
 export interface Action {
@@ -67,7 +67,7 @@ export function actionNamed(name: string): Action | null {
   return isActionName(name) ? ACTIONS[name] : null;
 }
 
-export function isActionName(name: string): name is ActionName {
+function isActionName(name: string): name is ActionName {
   return ACTION_NAMES.some((one) => one === name);
 }
 

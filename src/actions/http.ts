@@ -18,7 +18,7 @@ import type { ActionCall, ActionResult, Surroundings } from "./ports.ts";
 import { retryAfterMs } from "./retry-after.ts";
 import { traceparentOf } from "./trace.ts";
 
-export const IDEMPOTENCY_HEADER = "idempotency-key";
+const IDEMPOTENCY_HEADER = "idempotency-key";
 const NOTHING = new Uint8Array();
 
 /** RFC 9110, section 9.2: what a method promises. */

@@ -1,19 +1,11 @@
 /** The door of the actions: what a step can do. */
 
-export {
-  actionNamed,
-  ACTION_NAMES,
-  isActionName,
-  type Action,
-  type ActionFilled,
-  type ActionName,
-} from "./catalog.ts";
+export { actionNamed, type Action, type ActionFilled, type ActionName } from "./catalog.ts";
 export { type CodeFetch, type CodeTools } from "./code.ts";
 export { Fatal, Grown, Refused, RetryAfter } from "./code-errors.ts";
 export { durationSchema, toMs, type Duration } from "./durations.ts";
 export { failSchema, type FailParameters } from "./fail.ts";
 export { describe, failure } from "./failures.ts";
-export { IDEMPOTENCY_HEADER } from "./http.ts";
 export { httpSchema, METHODS, type BodyForm, type HttpParameters, type Method } from "./http-schema.ts";
 export { explain, findingsOf, type Finding } from "./issues.ts";
 export { toJson, type AsJson } from "./json.ts";
@@ -34,7 +26,6 @@ export type {
 } from "./ports.ts";
 export { parseServiceTokens } from "./service-tokens.ts";
 export { sleepSchema, type SleepParameters } from "./sleep.ts";
-export { traceparentOf } from "./trace.ts";
 export { transformSchema, type TransformParameters } from "./transform.ts";
 export { viewOf, type ScopeView } from "./view.ts";
 export { waitSchema, type WaitParameters } from "./wait.ts";

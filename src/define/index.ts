@@ -9,7 +9,7 @@ export {
   type CodeTools,
   type Duration,
 } from "../actions/index.ts";
-export { grow, workflow, Workflow } from "./builder.ts";
+export { grow, workflow, type Workflow } from "./builder.ts";
 export type { Definition, InputOf, OutputOfRun, WorkflowOptions } from "./definition.ts";
 export type {
   HandlerScope,
@@ -27,6 +27,6 @@ export type { Fill, Happened, HttpAnswer, RetrySpec } from "./spec-types.ts";
 export { compile, type Compiled } from "./compile.ts";
 export { compileSteps, type CompiledSteps } from "./compile-steps.ts";
 export { createEvaluator, type Evaluated, type Evaluator, type Filled, type Found } from "./evaluator.ts";
-export { inputSchema, parseInput, type ParsedInput } from "./input.ts";
+export type { ParsedInput } from "./input.ts";
 export { createCode, createRegistry, INLINE_NAME, type Registered, type Registry } from "./registry.ts";
-export { stepSchema, stepsSchema, type StepInput, type StepsInput } from "./step-input.ts";
+export { stepsSchema, type StepInput, type StepsInput } from "./step-input.ts";

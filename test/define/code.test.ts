@@ -1,15 +1,13 @@
 import { describe, expect, it } from "vitest";
 import {
-  Fatal,
   Grown,
   performAction,
-  Refused,
-  RetryAfter,
   type ActionCall,
   type ActionResult,
   type CodeTools,
   type ScopeView,
 } from "../../src/actions/index.ts";
+import { Fatal, Refused, RetryAfter } from "../../src/define/index.ts";
 import { answered, call, outside, scope, TOKEN, type Outside } from "./support.ts";
 import type { EgressResult } from "../../src/platform/index.ts";
 
