@@ -7,8 +7,8 @@ export interface Meta {
   readonly id: string;
   /** Digest of the body that started the run: the same key with another body is another request. */
   readonly bodyDigest: string;
-  /** Wakes that threw, one after the other; back to 0 with the first that does not. */
-  readonly failedWakes?: number;
+  /** Lives that ended by a failed turn, one after the other; gone with the first wake that works. */
+  readonly failedLives?: number;
   /** Set on a run whose journal does not fold or whose turns keep failing: it is over, and says so. */
   readonly sealed?: { readonly at: number; readonly reason: string };
   /** Set when the run was deleted after its retention: its id stays taken until then. */

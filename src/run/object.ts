@@ -11,13 +11,13 @@
  */
 
 import { DurableObject } from "cloudflare:workers";
-import { DEFAULT_LIMITS, RunDriver, UnreadableJournal, type Call, type Performed } from "../driver/index.ts";
+import { UnreadableJournal, type RunDriver } from "../driver/index.ts";
 import { stepOf, type RunInfo, type RunState } from "../kernel/index.ts";
 import { armCrashPoint, classifyFault, crashPoint, hasSchema, migrate } from "../platform/index.ts";
 import { commandDriver, isForStarter } from "./commands.ts";
-import { createJournalStore, type JournalStore } from "./journal-store.ts";
+import { createJournalStore } from "./journal-store.ts";
+import { createLife, type Life } from "./life.ts";
 import { readMeta, writeMeta, type Meta } from "./meta.ts";
-import { Outbox } from "./outbox.ts";
 import type { RunWiring } from "./ports.ts";
 import type {
   Answer,
@@ -38,9 +38,9 @@ import { Watchers } from "./watchers.ts";
 const DAY_MS = 24 * 60 * 60_000;
 /** A deleted run's id stays taken, so that a late retry of its start does not run it again. */
 const TOMBSTONE_MS = 90 * DAY_MS;
-/** Wakes that may throw one after the other before the run is sealed. */
-const MAX_FAILED_WAKES = 5;
-const FAILED_WAKE_RETRY_MS = 30_000;
+/** Lives that may end by a failed turn, one after the other, before the run is sealed. */
+const MAX_FAILED_LIVES = 5;
+const FAILED_LIFE_RETRY_MS = 30_000;
 const MAX_EVENTS = 1_000;
 
 type Refused = Extract<Answer<never>, { ok: false }>;
@@ -51,18 +51,12 @@ const DELETED: Refused = {
   message: "The run was deleted after its retention.",
 };
 
-/** One life of the object. */
-interface Life {
-  readonly driver: RunDriver;
-  readonly journal: JournalStore;
-  readonly outbox: Outbox;
-}
-
 export abstract class WiredRunObject extends DurableObject<Env> implements RunRpc {
   readonly #wiring: RunWiring;
   readonly #watchers = new Watchers();
   #meta: Meta | null;
   #life: Promise<Life | null> | null = null;
+  #dying = false;
 
   protected constructor(ctx: DurableObjectState, env: Env, wiring: RunWiring) {
     super(ctx, env);
@@ -84,7 +78,9 @@ export abstract class WiredRunObject extends DurableObject<Env> implements RunRp
         };
       }
       const there = await this.view({ tenant: request.tenant });
-      return there.ok ? { ok: true, value: { created: false, view: there.value } } : there;
+      if (there.ok) return { ok: true, value: { created: false, view: there.value } };
+      // Its first turn could not be written: nothing has happened yet, so it starts now.
+      if ((await this.#current())?.driver.state !== null) return there;
     }
     const { id, tenant, bodyDigest, graph, input } = request;
     migrate(this.ctx.storage, RUN_SCHEMA);
@@ -185,29 +181,54 @@ export abstract class WiredRunObject extends DurableObject<Env> implements RunRp
         : this.ctx.storage.setAlarm(meta.deletedUntil));
       return;
     }
+    // Loading a life wakes it, so a life that begins here has nothing more to do for the alarm.
+    const begins = this.#life === null;
     try {
-      // Loading a life wakes it, so a life that begins here has nothing more to do for the alarm.
-      const begins = this.#life === null;
       const life = await this.#current();
-      const endedAt = life === null ? meta.sealed?.at : life.driver.state?.endedAt;
+      const endedAt = life === null ? this.#meta?.sealed?.at : life.driver.state?.endedAt;
       if (endedAt !== undefined && endedAt !== null && now >= endedAt + this.#wiring.retentionMs)
         return await this.#expire(meta, now);
       if (!begins) life?.driver.alarmFired();
       if (life !== null) this.#deliver(life);
-      if (meta.failedWakes !== undefined) this.#keepMeta(withoutFailures(meta));
+      if (this.#meta?.failedLives !== undefined && this.#meta.sealed === undefined)
+        this.#keepMeta(withoutFailures(this.#meta));
     } catch (error) {
-      await this.#wakeFailed(meta, error);
+      // R3. A life that was given up has set the alarm for the next one; what could not even be loaded is tried again.
+      this.#wiring.log.error("wake_failed", { run: meta.id, error });
+      this.#giveUp("the run could not be loaded", error);
     }
   }
 
-  /** R3, R4: try again later; what keeps failing is sealed; a superseded life is left to the next one. */
-  async #wakeFailed(meta: Meta, error: unknown): Promise<void> {
-    this.#wiring.log.error("wake_failed", { run: meta.id, error });
-    if (classifyFault(error)?.kind === "later") throw error;
-    const failedWakes = (meta.failedWakes ?? 0) + 1;
-    if (failedWakes >= MAX_FAILED_WAKES) return this.#seal(meta, "its turns kept failing");
-    this.#keepMeta({ ...meta, failedWakes });
-    await this.ctx.storage.setAlarm(Date.now() + FAILED_WAKE_RETRY_MS);
+  /**
+   * D2: the life ends. What it could not do is tried again by the next one, a while later; a run whose lives keep
+   * ending so is sealed (R4). These last words are written before the object is aborted.
+   */
+  #giveUp(reason: string, cause: unknown): void {
+    if (this.#dying) return;
+    this.#dying = true;
+    const { log } = this.#wiring;
+    log.error("life_given_up", { run: this.#meta?.id, reason, error: cause });
+    const written = classifyFault(cause)?.kind === "later" ? Promise.resolve() : this.#lastWords();
+    const over = written
+      .catch((error: unknown) => {
+        log.error("last_words_lost", { run: this.#meta?.id, error });
+      })
+      .then(() => {
+        this.ctx.abort(reason);
+      });
+    this.ctx.waitUntil(over);
+  }
+
+  async #lastWords(): Promise<void> {
+    const meta = this.#meta;
+    if (meta === null) return;
+    const failedLives = (meta.failedLives ?? 0) + 1;
+    if (failedLives >= MAX_FAILED_LIVES) this.#seal(meta, "its turns kept failing");
+    else {
+      this.#keepMeta({ ...meta, failedLives });
+      await this.ctx.storage.setAlarm(Date.now() + FAILED_LIFE_RETRY_MS);
+    }
+    await this.ctx.storage.sync();
   }
 
   #seal(meta: Meta, reason: string): void {
@@ -261,7 +282,10 @@ export abstract class WiredRunObject extends DurableObject<Env> implements RunRp
 
   /** The life of this object; null where there is no run that can go on. */
   #current(): Promise<Life | null> {
-    this.#life ??= this.#load();
+    this.#life ??= this.#load().catch((error: unknown) => {
+      this.#life = null;
+      throw error;
+    });
     return this.#life;
   }
 
@@ -286,44 +310,21 @@ export abstract class WiredRunObject extends DurableObject<Env> implements RunRp
   }
 
   #newLife(armedAt: number | null): Life {
-    const { storage } = this.ctx;
-    const { listeners, log, retentionMs, callsPerEvent } = this.#wiring;
-    const outbox = new Outbox(storage.sql, listeners, () => Date.now(), log);
-    const journal = createJournalStore(storage, (row, after) => {
-      outbox.write(row, after);
-    });
-    const driver = new RunDriver(
-      {
-        journal,
-        alarm: {
-          armedAt: () => armedAt,
-          set: (at) => {
-            this.#setAlarm(at);
-          },
-          others: (state) =>
-            earliest(outbox.alarmAt, state.endedAt === null ? null : state.endedAt + retentionMs),
-        },
-        clock: { now: () => Date.now(), after },
-        evaluate: this.#wiring.evaluate,
-        random: () => Math.random(),
-        perform: (call) => (CRASH_POINTS ? crashable(call, this.#wiring) : this.#wiring.perform(call)),
-        background: (work) => {
-          this.ctx.waitUntil(work);
-        },
-        giveUp: (reason, cause) => {
-          log.error("life_given_up", { run: this.#meta?.id, reason, error: cause });
-          this.ctx.abort(reason);
-        },
-        turned: () => {
-          this.#watchers.notify();
-          this.#deliver(life);
-        },
-        version: this.#wiring.version,
+    return createLife({
+      ctx: this.ctx,
+      wiring: this.#wiring,
+      armedAt,
+      setAlarm: (at) => {
+        this.#setAlarm(at);
       },
-      { ...DEFAULT_LIMITS, callsPerEvent },
-    );
-    const life: Life = { driver, journal, outbox };
-    return life;
+      turned: (life) => {
+        this.#watchers.notify();
+        this.#deliver(life);
+      },
+      giveUp: (reason, cause) => {
+        this.#giveUp(reason, cause);
+      },
+    });
   }
 
   /** O2: beside the run. What fails waits for the alarm. */
@@ -356,19 +357,6 @@ export abstract class WiredRunObject extends DurableObject<Env> implements RunRp
   }
 }
 
-/** One attempt with the points on its way: about to leave, and answered but not in the journal. */
-async function crashable(call: Call, wiring: RunWiring): Promise<Performed> {
-  const performed = await wiring.perform({
-    ...call,
-    sent: () => {
-      call.sent();
-      crashPoint("crash-point:attempt-sent");
-    },
-  });
-  crashPoint("crash-point:attempt-answered");
-  return performed;
-}
-
 function showing({ driver }: Life, viewer: Viewer): Showing {
   return { read: (value) => driver.read(value), reveal: viewer.reveal === true };
 }
@@ -379,17 +367,6 @@ function runInfoOf(request: StartRequest): RunInfo {
 }
 
 function withoutFailures(meta: Meta): Meta {
-  const { failedWakes: _failedWakes, ...rest } = meta;
+  const { failedLives: _failedLives, ...rest } = meta;
   return rest;
-}
-
-function earliest(a: number | null, b: number | null): number | null {
-  return a === null ? b : b === null ? a : Math.min(a, b);
-}
-
-function after(ms: number, wake: () => void): () => void {
-  const timer = setTimeout(wake, ms);
-  return () => {
-    clearTimeout(timer);
-  };
 }

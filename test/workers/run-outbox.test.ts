@@ -92,3 +92,46 @@ describe("a run whose journal cannot be read", () => {
     expect(await view(run)).toMatchObject({ status: "failed", failure: { code: "run_unreadable" } });
   });
 });
+
+describe("a run whose turns keep failing", () => {
+  /** From now on the object's storage refuses every turn, as a full disk would; what it holds can be read. */
+  async function refuseTurns(run: Started): Promise<void> {
+    await runInDurableObject(run.stub(), (_object, state) => {
+      state.storage.sql.exec(
+        "CREATE TRIGGER refuse BEFORE INSERT ON turns BEGIN SELECT RAISE(ABORT, 'no more turns'); END",
+      );
+    });
+  }
+
+  /** Fires the alarm; the life that it wakes may end under it. */
+  async function fire(run: Started): Promise<void> {
+    await runDurableObjectAlarm(run.stub()).catch((error: unknown) => {
+      expect(String(error)).toMatch(/a turn failed|could not be loaded/);
+    });
+  }
+
+  it("is tried again by its next lives, and sealed after five of them: no run hangs (R3, R4)", async () => {
+    const run = await start("t-sleep", { ms: 1_000_000 });
+    await refuseTurns(run);
+    vi.setSystemTime(Date.now() + 2_000_000);
+    for (let life = 1; life <= 4; life++) {
+      await fire(run);
+      const alarm = await runInDurableObject(run.stub(), (_object, state) => state.storage.getAlarm());
+      expect(alarm).not.toBeNull();
+    }
+    await fire(run);
+    expect(await view(run)).toMatchObject({ status: "failed", failure: { code: "run_unreadable" } });
+  });
+
+  it("goes on if a later life can write again", async () => {
+    const run = await start("t-sleep", { ms: 1_000_000 });
+    await refuseTurns(run);
+    vi.setSystemTime(Date.now() + 2_000_000);
+    await fire(run);
+    await runInDurableObject(run.stub(), (_object, state) => {
+      state.storage.sql.exec("DROP TRIGGER refuse");
+    });
+    await fire(run);
+    expect(await ended(run)).toMatchObject({ status: "succeeded" });
+  });
+});

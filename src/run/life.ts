@@ -1,0 +1,90 @@
+/** One life of a run object: the driver, given its ports from the platform, with the journal and the outbox. */
+
+import { DEFAULT_LIMITS, RunDriver, type Call, type Performed } from "../driver/index.ts";
+import { crashPoint } from "../platform/index.ts";
+import { createJournalStore, type JournalStore } from "./journal-store.ts";
+import { Outbox } from "./outbox.ts";
+import type { RunWiring } from "./ports.ts";
+
+export interface Life {
+  readonly driver: RunDriver;
+  readonly journal: JournalStore;
+  readonly outbox: Outbox;
+}
+
+/** What a life needs of the object that it is the life of. */
+export interface Body {
+  readonly ctx: DurableObjectState;
+  readonly wiring: RunWiring;
+  /** When the alarm stands as the life begins, or null. */
+  readonly armedAt: number | null;
+  setAlarm(at: number): void;
+  /** A turn was appended. */
+  turned(life: Life): void;
+  /** The life cannot go on. */
+  giveUp(reason: string, cause: unknown): void;
+}
+
+export function createLife(body: Body): Life {
+  const { ctx, wiring } = body;
+  const { storage } = ctx;
+  const { listeners, log, retentionMs, callsPerEvent } = wiring;
+  const outbox = new Outbox(storage.sql, listeners, () => Date.now(), log);
+  const journal = createJournalStore(storage, (row, after) => {
+    outbox.write(row, after);
+  });
+  const driver = new RunDriver(
+    {
+      journal,
+      alarm: {
+        armedAt: () => body.armedAt,
+        set: (at) => {
+          body.setAlarm(at);
+        },
+        others: (state) =>
+          earliest(outbox.alarmAt, state.endedAt === null ? null : state.endedAt + retentionMs),
+      },
+      clock: { now: () => Date.now(), after },
+      evaluate: wiring.evaluate,
+      random: () => Math.random(),
+      perform: (call) => (CRASH_POINTS ? crashable(call, wiring) : wiring.perform(call)),
+      background: (work) => {
+        ctx.waitUntil(work);
+      },
+      giveUp: (reason, cause) => {
+        body.giveUp(reason, cause);
+      },
+      turned: () => {
+        body.turned(life);
+      },
+      version: wiring.version,
+    },
+    { ...DEFAULT_LIMITS, callsPerEvent },
+  );
+  const life: Life = { driver, journal, outbox };
+  return life;
+}
+
+/** One attempt with the points on its way: about to leave, and answered but not in the journal. */
+async function crashable(call: Call, wiring: RunWiring): Promise<Performed> {
+  const performed = await wiring.perform({
+    ...call,
+    sent: () => {
+      call.sent();
+      crashPoint("crash-point:attempt-sent");
+    },
+  });
+  crashPoint("crash-point:attempt-answered");
+  return performed;
+}
+
+function earliest(a: number | null, b: number | null): number | null {
+  return a === null ? b : b === null ? a : Math.min(a, b);
+}
+
+function after(ms: number, wake: () => void): () => void {
+  const timer = setTimeout(wake, ms);
+  return () => {
+    clearTimeout(timer);
+  };
+}
