@@ -24,10 +24,8 @@ export {
 } from "./keys.ts";
 export type { KeyRecord } from "./keys-store.ts";
 export {
-  isUser,
   type KeyRequest,
   MAX_KEY_NAME_CHARS,
-  MAX_POLICY_CHARS,
   MAX_SCOPES,
   MAX_USER_CHARS,
   MAX_USER_KEY_LIFE_MS,

@@ -21,5 +21,4 @@ export type {
   Ports,
   Row,
 } from "./ports.ts";
-export { scopeOf, type Scope, type StepView } from "./scope.ts";
-export { MAX_OUTPUT_BYTES, MAX_RUN_BYTES } from "./values.ts";
+export type { Scope, StepView } from "./scope.ts";

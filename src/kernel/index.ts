@@ -56,7 +56,6 @@ export {
 export { DEFAULT_RETRY, delayMs, JITTERS, resolveRetry, type RetryPolicy } from "./policy.ts";
 export { fromSnapshot, toSnapshot, type Snapshot } from "./snapshot.ts";
 export {
-  countsAsSucceeded,
   RUN_MOVES,
   RUN_STATUSES,
   statusOf,

@@ -97,11 +97,6 @@ export function unitOf(state: RunState, ref: UnitRef): Unit | null {
   return ref.role === undefined ? unit : (unit?.[ref.role] ?? null);
 }
 
-/** Whether a settled step counts as succeeded for those that need it: a fallback does. */
-export function countsAsSucceeded(unit: Unit): boolean {
-  return unit.status === "succeeded";
-}
-
 /** What callers see of the run as a whole. */
 export function statusOf(state: RunState): RunStatus {
   if (state.status !== null) return state.status;

@@ -9,18 +9,16 @@ export {
   type BlockCode,
   createEgress,
   DEFAULT_MAX_RESPONSE_BYTES,
-  DEFAULT_TIMEOUT_MS,
   type Egress,
   type EgressAnswer,
   type EgressConfig,
   type EgressFailureCode,
   type EgressRequest,
   type EgressResult,
-  MAX_REDIRECTS,
   MAX_TIMEOUT_MS,
 } from "./egress.ts";
 export { base32, fromBase64, hex } from "./encoding.ts";
-export { describeError, type ErrorText, messageOf } from "./errors.ts";
+export { describeError, type ErrorText } from "./errors.ts";
 export { classifyFault, type Fault, type FaultKind } from "./faults.ts";
 export { checkUrl, type HostRules, type UrlRefusal, type UrlRefusalCode } from "./hosts.ts";
 export {

@@ -133,4 +133,4 @@ export type { Entry, LedgerPage } from "./ledger.ts";
 export type { Report } from "./reports.ts";
 export { Referee, type Counts, type Happened } from "./referee.ts";
 export type { ApiService, Call, RawService, Service, ServiceRoute, Surroundings } from "./service.ts";
-export { serviceTokens, tokenName } from "./service-tokens.ts";
+export { serviceTokens } from "./service-tokens.ts";
