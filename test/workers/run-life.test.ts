@@ -201,9 +201,9 @@ describe("an object that dies in the middle of an attempt", () => {
     const old = await runInDurableObject(run.stub(), (object) => object);
     await abortAllDurableObjects();
     const seen = await ended(run);
-    await expect(
-      (old as unknown as RunRpc).command(VIEWER, { t: "pause", by: "key:test" }),
-    ).rejects.toThrow(/different Durable Object/);
+    await expect((old as unknown as RunRpc).command(VIEWER, { t: "pause", by: "key:test" })).rejects.toThrow(
+      /different Durable Object/,
+    );
     expect(await view(run)).toEqual(seen);
   });
 });
