@@ -6,6 +6,14 @@ import { Fatal, workflow, type Definition } from "../../src/define/index.ts";
 const AIRLINE = "https://api.skyline.example";
 const auth = { bearer: "SKYLINE_TOKEN" } as const;
 const trip = { from: "VIE", to: "LIS", date: "2026-12-01", traveller: "Ada" };
+/** Books a flight; the reference tells the referee for which run. */
+const booking = {
+  method: "POST",
+  url: `${AIRLINE}/bookings`,
+  auth,
+  headers: ({ run }: { readonly run: { readonly id: string } }) => ({ "x-reference": run.id }),
+  json: trip,
+} as const;
 
 /** One booking with a key; the reference tells the referee which. */
 const keyed = workflow("t-keyed", { version: "1" })
@@ -13,13 +21,7 @@ const keyed = workflow("t-keyed", { version: "1" })
     effect: "keyed",
     timeout: "30s",
     retry: { attempts: 4, initial: "50ms", jitter: "none" },
-    http: {
-      method: "POST",
-      url: `${AIRLINE}/bookings`,
-      auth,
-      headers: ({ run }) => ({ "x-reference": run.id }),
-      json: trip,
-    },
+    http: booking,
   })
   .output(({ steps }) => steps.book.output.status);
 
@@ -28,13 +30,7 @@ const once = workflow("t-once", { version: "1" })
   .step("book", {
     effect: "once",
     timeout: "2s",
-    http: {
-      method: "POST",
-      url: `${AIRLINE}/bookings`,
-      auth,
-      headers: ({ run }) => ({ "x-reference": run.id }),
-      json: trip,
-    },
+    http: booking,
     verify: {
       after: "100ms",
       http: {
@@ -58,13 +54,7 @@ const onceBlind = workflow("t-once-blind", { version: "1" })
   .step("book", {
     effect: "once",
     timeout: "2s",
-    http: {
-      method: "POST",
-      url: `${AIRLINE}/bookings`,
-      auth,
-      headers: ({ run }) => ({ "x-reference": run.id }),
-      json: trip,
-    },
+    http: booking,
   })
   .output(({ steps }) => steps.book.output.status);
 
@@ -87,14 +77,7 @@ const put = workflow("t-post", { version: "1" })
     effect: "keyed",
     timeout: "2s",
     retry: { attempts: 2, initial: "20ms", jitter: "none" },
-    http: {
-      method: "POST",
-      url: `${AIRLINE}/bookings`,
-      auth,
-      headers: ({ run }) => ({ "x-reference": run.id }),
-      json: trip,
-      answer: z.object({ id: z.string() }),
-    },
+    http: { ...booking, answer: z.object({ id: z.string() }) },
   })
   .output(({ steps }) => steps.book.output.status);
 
@@ -104,13 +87,7 @@ const slow = workflow("t-slow", { version: "1" })
     effect: "keyed",
     timeout: "150s",
     retry: { attempts: 1 },
-    http: {
-      method: "POST",
-      url: `${AIRLINE}/bookings`,
-      auth,
-      headers: ({ run }) => ({ "x-reference": run.id }),
-      json: trip,
-    },
+    http: booking,
   })
   .step("report", {
     needs: ["call"],
