@@ -66,7 +66,12 @@ process.once("exit", () => {
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => process.exit(130));
 
 /** Starts `wrangler dev` on a free port. */
-export async function startServer({ build: built, state, variables, onLine }: ServerOptions): Promise<Server> {
+export async function startServer({
+  build: built,
+  state,
+  variables,
+  onLine,
+}: ServerOptions): Promise<Server> {
   const port = await freePort();
   const child = spawn(
     process.execPath,

@@ -1,0 +1,34 @@
+/** The product, composed as it is deployed, with the workflow of the crash tests and a listener that speaks to the harness. */
+import { env } from "cloudflare:workers";
+import { compose } from "../../src/compose.ts";
+import { WiredRunObject } from "../../src/run/index.ts";
+import { workflows } from "../../src/workflows/index.ts";
+import { hammer } from "./hammer.ts";
+import { SINK_HOST } from "./sink.ts";
+
+const house = compose(
+  [...workflows, hammer],
+  [
+    {
+      name: "sink",
+      message: (fact) => (fact.t === "run_started" || fact.t === "ended" ? { what: fact.t } : null),
+      deliver: async ({ run, version, body }) => {
+        const ports = JSON.parse(env.DEV_HOSTS ?? "{}") as Record<string, number>;
+        const answer = await fetch(`http://127.0.0.1:${ports[SINK_HOST]}/`, {
+          method: "POST",
+          body: JSON.stringify({ run, version, body }),
+        });
+        await answer.body?.cancel();
+        if (!answer.ok) throw new Error(`the sink answered ${answer.status}`);
+      },
+    },
+  ],
+);
+
+export class RunObject extends WiredRunObject {
+  constructor(ctx: DurableObjectState, environment: Env) {
+    super(ctx, environment, house.wiring(environment));
+  }
+}
+
+export default { fetch: house.fetch } satisfies ExportedHandler<Env>;
