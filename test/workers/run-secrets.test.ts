@@ -1,6 +1,7 @@
 import { runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, describe, expect, inject, it, vi } from "vitest";
+import { text } from "../../src/platform/index.ts";
 import { ended, events, start, view, type Started } from "./run-support.ts";
 import { setCallsPerEvent } from "./worker.ts";
 
@@ -18,8 +19,8 @@ async function everythingStored(run: Started): Promise<string> {
     const tables = state.storage.sql
       .exec("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE '\\_cf\\_%' ESCAPE '\\'")
       .toArray();
-    const rows = tables.map(({ name }) =>
-      state.storage.sql.exec(`SELECT * FROM "${String(name)}"`).toArray(),
+    const rows = tables.map((table) =>
+      state.storage.sql.exec(`SELECT * FROM "${text(table, "name")}"`).toArray(),
     );
     return JSON.stringify([rows, [...(await state.storage.list())]]);
   });
