@@ -2,7 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { relative } from "node:path";
 import { createApi, isGoodKey, makeKey, type Api, type RunView } from "./api.ts";
-import { complain, fine, reasonOf, type Outcome } from "./complaint.ts";
+import { complain, fine, reasonOf, type Complaint, type Outcome } from "./complaint.ts";
 import { DEMOS, type Course, type Demo } from "./demos.ts";
 import { COLUMNS, layOut, row, wrap } from "./layout.ts";
 import type { StartOptions } from "./options.ts";
@@ -67,7 +67,7 @@ interface House {
 /** Starts everything, and says so line by line. */
 async function open(stage: Stage): Promise<Outcome<House>> {
   const { root, state, options, say } = stage;
-  say(row("secrets", `${relative(root, state.folder) || "."} (${state.fresh ? "new" : "kept from before"})`));
+  say(row("secrets", `${shortPath(root, state.folder)} (${state.fresh ? "new" : "kept from before"})`));
   const world = await startWorld({
     root,
     stateFile: state.path("world.jsonl"),
@@ -94,7 +94,7 @@ async function open(stage: Stage): Promise<Outcome<House>> {
   stage.announce(url);
   say(row("server", url));
   const key = await keyOf(stage, url);
-  if (!key.ok) return { ok: false, complaint: { ...key.complaint, log: server.value.log } };
+  if (!key.ok) return withLog(key.complaint, server.value);
   const refereeUrl = `http://127.0.0.1:${names[REFEREE_HOST] ?? 0}`;
   return fine({
     api: createApi(url, key.value),
@@ -126,7 +126,7 @@ async function showRun(stage: Stage, demo: Demo, course: Course, house: House): 
   const since = (await referee.ledger(0, 0)).next;
   const body = { workflow: options.workflow, input: course.input, tags: ["npm-start"] };
   const started = await api.startRun(body, randomUUID());
-  if (!started.ok) return started;
+  if (!started.ok) return withLog(started.complaint, server);
   const { id, started_at: startedAt } = started.value;
   say(`\n${paint("bold", options.workflow)}  ${id}\n`);
   const sources = { api, referee, since, background: backgroundOf(started.value, demo, course) };
@@ -134,7 +134,7 @@ async function showRun(stage: Stage, demo: Demo, course: Course, house: House): 
   if (broken !== null)
     return complain(`The run cannot be followed: ${broken}`, "See the server's log.", server.log);
   const run = await api.getRun(id);
-  return run.ok ? fine(await conclude(stage, course, house, run.value)) : run;
+  return run.ok ? fine(await conclude(stage, course, house, run.value)) : withLog(run.complaint, server);
 }
 
 /** What came out, what really happened, and what to try next. */
@@ -158,4 +158,15 @@ async function conclude(stage: Stage, course: Course, house: House, run: RunView
       `\n${whatNext({ api, refereeUrl: house.refereeUrl }, course, run, options)}\n\nCtrl-C ends everything.`,
     );
   return asIntended && verdict.agrees;
+}
+
+/** What the API does not say about its failure, the server's log does. */
+function withLog(complaint: Complaint, { log }: Server): { ok: false; complaint: Complaint } {
+  return { ok: false, complaint: { ...complaint, log } };
+}
+
+/** A path inside the project is shown from there, others whole. */
+function shortPath(root: string, path: string): string {
+  const short = relative(root, path);
+  return short.startsWith("..") ? path : short;
 }

@@ -65,7 +65,7 @@ export function createStoryteller(background: Background): Storyteller {
         case "waiting":
           return line(waitOf(data, at), "cyan");
         case "iterated":
-          return line(`not there yet; again in ${seconds(number(data["wakeAt"]) - at)}`, "cyan");
+          return line(`not there yet; again in ${seconds(number(data["wake_at"]) - at)}`, "cyan");
         case "expanded":
           return line(`${number(data["count"])} items`, "cyan");
         case "skipped":
@@ -126,7 +126,7 @@ function retryOf(data: RunEvent["data"], at: number, { retryAfter, isKeyed }: Ba
   const sameKey = data["role"] === undefined && isKeyed(step) ? "same key " : "";
   const why = typeof status === "number" ? String(status) : nameOf(text(failure["code"]));
   const wish = asked === null ? "" : `, Retry-After: ${asked}`;
-  const wait = seconds(number(data["wakeAt"]) - at);
+  const wait = seconds(number(data["wake_at"]) - at);
   const unclear = data["maybe"] === true ? ", unclear" : "";
   return `${why}${wish}${unclear}; ${sameKey}again in ${wait}`;
 }
@@ -136,7 +136,7 @@ function nameOf(code: string): string {
 }
 
 function waitOf(data: RunEvent["data"], at: number): string {
-  const wakeAt = data["wakeAt"];
+  const wakeAt = data["wake_at"];
   return typeof wakeAt === "number" ? `sleeps ${seconds(wakeAt - at)}` : "waits for a signal";
 }
 
