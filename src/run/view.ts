@@ -129,7 +129,12 @@ function isSensitive(fact: Fact, state: RunState): boolean {
   );
 }
 
-/** What leaves the object is JSON: undefined fields go. */
+/** What leaves the object is JSON, with names as everywhere in the API; undefined fields go. */
 function plain(data: Record<string, unknown>): Json {
-  return Object.fromEntries(Object.entries(data).filter(([, value]) => value !== undefined)) as Json;
+  const fields = Object.entries(data).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(fields.map(([name, value]) => [snakeCase(name), value])) as Json;
+}
+
+function snakeCase(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }

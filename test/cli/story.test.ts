@@ -86,7 +86,7 @@ describe("the story of a run", () => {
   });
 
   it("promises the same key only for keyed steps, and not for their undoing", () => {
-    const data = { failure: { code: "network" }, wakeAt: 1_500, maybe: true };
+    const data = { failure: { code: "network" }, wake_at: 1_500, maybe: true };
     expect(tell([event("retrying", data)])[0]?.what).toBe(
       "connection lost, unclear; same key again in 0.5 s",
     );
