@@ -15,7 +15,7 @@ import { UnreadableJournal, type RunDriver } from "../driver/index.ts";
 import { stepOf, type RunInfo, type RunState } from "../kernel/index.ts";
 import { armCrashPoint, classifyFault, crashPoint, hasSchema, migrate } from "../platform/index.ts";
 import { commandDriver, isForStarter } from "./commands.ts";
-import { createJournalStore } from "./journal-store.ts";
+import { createJournalStore, type JournalStore } from "./journal-store.ts";
 import { createLife, type Life } from "./life.ts";
 import { readMeta, writeMeta, type Meta } from "./meta.ts";
 import type { RunWiring } from "./ports.ts";
@@ -31,7 +31,7 @@ import type {
   Viewer,
 } from "./rpc.ts";
 import { RUN_SCHEMA } from "./schema.ts";
-import { sealedView } from "./sealed.ts";
+import { sealedEvents, sealedView } from "./sealed.ts";
 import { viewRow, viewRun, viewStep, type Showing } from "./view.ts";
 import { Watchers } from "./watchers.ts";
 
@@ -99,8 +99,8 @@ export abstract class WiredRunObject extends DurableObject<Env> implements RunRp
   }
 
   async view(viewer: Viewer, options: { waitMs?: number; afterSeq?: number } = {}): Promise<Answer<RunView>> {
-    const sealed = await this.#sealedView(viewer);
-    if (sealed !== null) return { ok: true, value: sealed };
+    const sealed = await this.#sealedRun(viewer);
+    if (sealed !== null) return { ok: true, value: sealed.view };
     return this.#visit(viewer, async (life) => {
       const { driver } = life;
       const { afterSeq } = options;
@@ -125,9 +125,12 @@ export abstract class WiredRunObject extends DurableObject<Env> implements RunRp
     viewer: Viewer,
     options: { after: number; limit: number; waitMs?: number },
   ): Promise<Answer<EventsPage>> {
+    const { after } = options;
+    const limit = Math.min(Math.max(1, options.limit), MAX_EVENTS);
+    const sealed = await this.#sealedRun(viewer);
+    if (sealed !== null)
+      return { ok: true, value: sealedEvents(sealed.journal.after(after, limit + 1), after, limit) };
     return this.#visit(viewer, async ({ driver, journal }, state) => {
-      const { after } = options;
-      const limit = Math.min(Math.max(1, options.limit), MAX_EVENTS);
       await this.#watchers.until(
         () => driver.seq > after || driver.state?.phase === "ended",
         options.waitMs ?? 0,
@@ -250,19 +253,16 @@ export abstract class WiredRunObject extends DurableObject<Env> implements RunRp
     await this.ctx.storage.setAlarm(deletedUntil);
   }
 
-  /** A sealed run has no life, but it is shown, with what its first row still tells. */
-  async #sealedView(viewer: Viewer): Promise<RunView | null> {
+  /** A sealed run has no life, but it is shown, with what its rows still tell; null where this is not one. */
+  async #sealedRun(viewer: Viewer): Promise<{ view: RunView; journal: JournalStore } | null> {
     await this.#current();
     const meta = this.#meta;
     if (meta?.sealed === undefined || meta.tenant !== viewer.tenant) return null;
     const journal = createJournalStore(this.ctx.storage, () => {});
     const [first] = journal.after(0, 1);
-    const view = sealedView(
-      meta,
-      first?.facts ?? [],
-      journal.after(Number.MAX_SAFE_INTEGER - 1, 1)[0]?.seq ?? 0,
-    );
-    return viewer.onlyUser === undefined || viewer.onlyUser === view.user ? view : null;
+    const [last] = journal.after(Number.MAX_SAFE_INTEGER - 1, 1);
+    const view = sealedView(meta, first?.facts ?? [], last?.seq ?? 0);
+    return viewer.onlyUser === undefined || viewer.onlyUser === view.user ? { view, journal } : null;
   }
 
   /** Answers a caller who may see the run (R2); a user's key sees only runs of its user. */

@@ -1,8 +1,9 @@
 /** A run that can go on no more, shown with what its first row still tells. */
 
-import type { Fact, Failure, FactOf } from "../kernel/index.ts";
+import type { Row } from "../driver/index.ts";
+import type { Fact, Failure, FactOf, Json } from "../kernel/index.ts";
 import type { Meta } from "./meta.ts";
-import type { RunView } from "./rpc.ts";
+import type { EventsPage, EventView, RunView } from "./rpc.ts";
 
 /** Why a sealed run ended: its journal does not fold, or its turns kept failing. */
 export function sealedFailure(reason: string): Failure {
@@ -40,4 +41,25 @@ export function sealedView(meta: Meta, facts: readonly Fact[], seq: number): Run
     failure: sealedFailure(sealed.reason),
     steps: [],
   };
+}
+
+/** What can be shown of any fact without knowing the run's state: no values, for those could be sensitive. */
+const SHOWN = ["step", "item", "role", "attempt", "outcome", "failure", "why", "status", "by"] as const;
+
+/** @param rows those that hold the facts after `after`, at least as many as asked for */
+export function sealedEvents(rows: readonly Row[], after: number, limit: number): EventsPage {
+  const events: EventView[] = rows
+    .flatMap((row) =>
+      row.facts.map((fact, i) => ({ seq: row.seq + i, at: fact.at, type: fact.t, data: dataOf(fact) })),
+    )
+    .filter((event) => event.seq > after);
+  const page = events.slice(0, limit);
+  return { events: page, next: page.at(-1)?.seq ?? after, ended: page.length === events.length };
+}
+
+function dataOf(fact: Fact): Json {
+  const fields: Readonly<Record<string, unknown>> = { ...fact };
+  return Object.fromEntries(
+    SHOWN.flatMap((name) => (fields[name] === undefined ? [] : [[name, fields[name]]])),
+  ) as Json;
 }

@@ -75,6 +75,11 @@ describe("a run whose journal cannot be read", () => {
       failure: { code: "run_unreadable" },
     });
     expect(await run.stub().command(VIEWER, { t: "pause", by: "key:test" })).toMatchObject({ ok: false });
+    const page = await run.stub().events(VIEWER, { after: 0, limit: 100 });
+    expect(page).toMatchObject({
+      ok: true,
+      value: { ended: true, events: [{ seq: 1, type: "run_started" }, { type: "waiting" }, { seq: 1_000 }] },
+    });
     const alarm = await runInDurableObject(run.stub(), (_object, state) => state.storage.getAlarm());
     expect(alarm).toBeGreaterThan(seen.ended_at ?? 0);
   });
