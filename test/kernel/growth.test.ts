@@ -80,7 +80,7 @@ describe("an open run", () => {
     ["two of one name", [call("b"), call("b")]],
     ["a bad name", [call("B!")]],
     ["an onFailure step", [call("b", "safe", { part: "on_failure" })]],
-  ] as const)("refuses %s, with a pointer, and adds nothing", ([_, steps]) => {
+  ] as const)("refuses %s, with a pointer, and adds nothing", ([, steps]) => {
     const play = open(call("a"));
     const decision = play.send(append(steps));
     expect(decision).toMatchObject({ ok: false, refusal: { code: "bad_graph" } });
