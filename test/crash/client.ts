@@ -18,6 +18,7 @@ export interface UnitView {
   readonly status: string;
   readonly outcome: "done" | "not_done" | "unknown" | null;
   readonly undone: boolean;
+  readonly deadline_at: number | null;
 }
 
 export interface StepView extends UnitView {

@@ -89,6 +89,7 @@ async function live(
     reach = resolve;
   });
   const dead = new AbortController();
+  let dying = false;
   const from = Date.now();
   const crashAt = plan?.kind === "point" ? `${plan.name}:${plan.hits}` : null;
   const server = await stage.start(crashAt, (line) => {
@@ -101,11 +102,12 @@ async function live(
     .then(() => Promise.all([...running.map((one, i) => push(client, one, i)), until(client)]))
     // A life that ends on purpose leaves its callers without an answer.
     .catch((error: unknown) => {
-      if (!dead.signal.aborted) throw error;
+      if (!dying) throw error;
     });
   await (plan === null
     ? work
     : Promise.race([untilKill(plan, stage, server, reached), work.then(() => never())]));
+  dying = true;
   await server.kill();
   dead.abort();
   await work;

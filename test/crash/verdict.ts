@@ -90,7 +90,8 @@ export function judge(
       fault("lost", `the run of ${order} cannot be found`);
       continue;
     }
-    if (!TERMINAL.has(view.status)) fault("hung", `${view.id} (${view.workflow}) is ${view.status}`);
+    if (!TERMINAL.has(view.status))
+      fault("hung", `${view.id} (${view.workflow}) is ${view.status}: ${standing(view)}`);
     else {
       verdict.ended += 1;
       if (!hasEnded(view.id)) fault("unheard", view.id);
@@ -118,6 +119,13 @@ export function judge(
     );
   }
   return verdict;
+}
+
+/** Where the steps of a run stand that has not ended. */
+function standing(view: RunView): string {
+  return view.steps
+    .map(({ name, status, deadline_at: deadline }) => `${name} ${status} ${deadline ?? ""}`)
+    .join(", ");
 }
 
 /** A request of the attempt was with a service when the life ended, and the attempt's end was not in the journal. */
