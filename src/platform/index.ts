@@ -39,7 +39,7 @@ export { REDACTED, redactShapes } from "./secret-shapes.ts";
 export {
   defineSchema,
   describeSchema,
-  hasSchema,
+  dropSchema,
   integer,
   integerOrNull,
   migrate,

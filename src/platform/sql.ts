@@ -57,11 +57,6 @@ export function defineSchema(migrations: readonly Migration[]): Schema {
   return { migrations, checksums };
 }
 
-/** Whether the database has ever been migrated. Writes nothing (M3). */
-export function hasSchema(storage: SqlStore): boolean {
-  return readStored(storage) !== undefined;
-}
-
 /** Brings the database to the schema of the code, from nothing if need be. May stand inside a transaction of the caller. */
 export function migrate(storage: SqlStore, schema: Schema): void {
   const stored = readStored(storage);
@@ -71,6 +66,17 @@ export function migrate(storage: SqlStore, schema: Schema): void {
   storage.transactionSync(() => {
     for (const { sql } of schema.migrations.slice(stored?.version ?? 0)) storage.sql.exec(sql);
     storage.kv.put<Stored>(SCHEMA_KEY, { version: latest, checksum: schema.checksums[latest] ?? 0 });
+  });
+}
+
+/** Takes all tables away, as if nothing had ever been applied. Dropping a table writes no rows, however many it holds. */
+export function dropSchema(storage: SqlStore): void {
+  storage.transactionSync(() => {
+    const tables = storage.sql
+      .exec("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE '\\_cf\\_%' ESCAPE '\\'")
+      .toArray();
+    for (const table of tables) storage.sql.exec(`DROP TABLE "${text(table, "name")}"`);
+    storage.kv.delete(SCHEMA_KEY);
   });
 }
 

@@ -13,7 +13,7 @@
 import { DurableObject } from "cloudflare:workers";
 import { UnreadableJournal, type RunDriver } from "../driver/index.ts";
 import { stepOf, type RunInfo, type RunState } from "../kernel/index.ts";
-import { armCrashPoint, classifyFault, crashPoint, hasSchema, migrate } from "../platform/index.ts";
+import { armCrashPoint, classifyFault, crashPoint, dropSchema, migrate } from "../platform/index.ts";
 import { commandDriver, isForStarter } from "./commands.ts";
 import { createJournalStore, type JournalStore } from "./journal-store.ts";
 import { createLife, type Life } from "./life.ts";
@@ -62,7 +62,7 @@ export abstract class WiredRunObject extends DurableObject<Env> implements RunRp
     super(ctx, env);
     if (CRASH_POINTS) armCrashPoint(env.CRASH_AT);
     this.#wiring = wiring;
-    this.#meta = hasSchema(ctx.storage) ? readMeta(ctx.storage) : null;
+    this.#meta = readMeta(ctx.storage);
   }
 
   async start(request: StartRequest): ReturnType<RunRpc["start"]> {
@@ -246,9 +246,11 @@ export abstract class WiredRunObject extends DurableObject<Env> implements RunRp
   /** After its retention a run deletes itself; its id stays taken for a while. */
   async #expire(meta: Meta, now: number): Promise<void> {
     const deletedUntil = now + TOMBSTONE_MS;
-    await this.ctx.storage.deleteAll();
-    migrate(this.ctx.storage, RUN_SCHEMA);
-    this.#keepMeta({ tenant: meta.tenant, id: meta.id, bodyDigest: meta.bodyDigest, deletedUntil });
+    // Not `deleteAll`: between that and the tombstone this life could end, and with it the id.
+    this.ctx.storage.transactionSync(() => {
+      dropSchema(this.ctx.storage);
+      this.#keepMeta({ tenant: meta.tenant, id: meta.id, bodyDigest: meta.bodyDigest, deletedUntil });
+    });
     this.#life = Promise.resolve(null);
     await this.ctx.storage.setAlarm(deletedUntil);
   }

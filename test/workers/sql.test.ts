@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import {
   defineSchema,
   describeSchema,
-  hasSchema,
+  dropSchema,
   integer,
   migrate,
   SchemaError,
@@ -41,7 +41,7 @@ function codeOf(act: () => void): string | null {
 test("an untouched object has no schema, and looking leaves it without storage", async () => {
   await withStorage((storage) => {
     const before = storage.sql.databaseSize;
-    expect(hasSchema(storage)).toBe(false);
+    expect(storage.kv.get("schema")).toBeUndefined();
     expect(storage.sql.databaseSize).toBe(before);
     expect(describeSchema(storage.sql)).toEqual([]);
   });
@@ -50,7 +50,6 @@ test("an untouched object has no schema, and looking leaves it without storage",
 test("all migrations are applied in order, and the DDL is the expected one", async () => {
   await withStorage((storage) => {
     migrate(storage, defineSchema([FIRST, SECOND]));
-    expect(hasSchema(storage)).toBe(true);
     expect(describeSchema(storage.sql)).toEqual([
       "CREATE TABLE chunk (seq INTEGER PRIMARY KEY) STRICT",
       "CREATE TABLE fact (seq INTEGER PRIMARY KEY, body TEXT NOT NULL) STRICT",
@@ -98,7 +97,6 @@ test("a database of a newer build is refused", async () => {
 test("a migration that fails leaves neither its tables nor a version", async () => {
   await withStorage((storage) => {
     expect(() => migrate(storage, defineSchema([FIRST, BROKEN]))).toThrow(/already exists/);
-    expect(hasSchema(storage)).toBe(false);
     migrate(storage, defineSchema([FIRST]));
     expect(() => migrate(storage, defineSchema([FIRST, BROKEN]))).toThrow(/already exists/);
     expect(storage.kv.get("schema")).toMatchObject({ version: 1 });
@@ -114,7 +112,20 @@ test("it may run inside a transaction of the caller, and goes back with it", asy
         throw new Error("refused");
       });
     expect(turn).toThrow("refused");
-    expect(hasSchema(storage)).toBe(false);
+    expect(storage.kv.get("schema")).toBeUndefined();
+  });
+});
+
+test("a schema that is dropped leaves no table, keeps the other entries, and can be applied again", async () => {
+  await withStorage((storage) => {
+    const schema = defineSchema([FIRST, SECOND]);
+    migrate(storage, schema);
+    storage.kv.put("other", 1);
+    dropSchema(storage);
+    expect(describeSchema(storage.sql)).toEqual([]);
+    expect(storage.kv.get("other")).toBe(1);
+    migrate(storage, schema);
+    expect(storage.sql.exec("SELECT * FROM fact").toArray()).toHaveLength(1);
   });
 });
 
