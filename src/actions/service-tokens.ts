@@ -61,7 +61,7 @@ export function parseServiceTokens(text: string | undefined): Result<CredentialP
         ok: false,
         failure: failure(
           "egress_blocked",
-          `Nothing was sent: the service token ${bearer} is not meant for ${host}.`,
+          `Nothing was sent: ${bearer} is a service token for other hosts, not for ${host}.`,
           "Call one of the token's own hosts, or add the host to it in the secret SERVICE_TOKENS.",
         ),
       };

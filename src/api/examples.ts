@@ -3,7 +3,12 @@
 export const EXAMPLES = {
   start: {
     workflow: "book-trip",
-    input: { traveller: "Ada Lovelace", from: "LHR", to: "ZRH", date: "2027-03-14" },
+    input: {
+      traveller: { name: "Ada Lovelace", email: "ada@mail.example", phone: "+44 20 7946 0018" },
+      from: "LHR",
+      to: "ZRH",
+      date: "2027-03-14",
+    },
     tags: ["demo"],
   },
   cancel: { mode: "graceful" as const, reason: "The traveller fell ill." },
