@@ -62,7 +62,7 @@ function readHolder(path: string): Holder | null {
 }
 
 /** Whether there is a process of that number. */
-export function isAlive(pid: number): boolean {
+function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
     return true;

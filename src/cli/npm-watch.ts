@@ -2,21 +2,36 @@
  * Notices that npm is gone. npm hands signals on, but it can be killed in a way that it cannot notice; and between npm and
  * this process there may be a shell that outlives it.
  */
-import { execFile } from "node:child_process";
-import { isAlive } from "./lock.ts";
+import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
 
-const LOOK_MS = 500;
+const LOOK_MS = 1_000;
 
 /** Calls `gone` once npm has ended; never where this process was not started by npm. */
 export function watchNpm(gone: () => void): void {
   if (process.env["npm_lifecycle_event"] === undefined) return;
   const parent = process.ppid;
-  let npm = parent;
-  execFile("ps", ["-o", "ppid=,comm=", "-p", String(parent)], (_error, output) => {
-    const [, grandparent, command = ""] = /^\s*(\d+)\s+(\S+)/.exec(output) ?? [];
-    if (/(?:^|[/-])\w*sh$/.test(command)) npm = Number(grandparent);
-  });
+  const shell = lookAt(parent);
+  const hasShell = shell !== null && /(?:^|[/-])\w*sh$/.test(shell.command);
+  // Asked is who the parent is, not whether npm lives: a dead process that nobody has waited for still has its number.
   setInterval(() => {
-    if (process.ppid !== parent || !isAlive(npm)) gone();
+    if (process.ppid !== parent || (hasShell && lookAt(parent)?.parent !== shell.parent)) gone();
   }, LOOK_MS).unref();
+}
+
+/** Null where the system does not tell. */
+function lookAt(pid: number): { readonly command: string; readonly parent: number } | null {
+  try {
+    // proc_pid_stat(5): "pid (command) state ppid ..."; a small Linux image has it, but no `ps`.
+    const found =
+      process.platform === "linux"
+        ? /\((?<command>.*)\) \S (?<parent>\d+) /s.exec(readFileSync(`/proc/${pid}/stat`, "utf8"))
+        : /^\s*(?<parent>\d+)\s+(?<command>\S+)/.exec(
+            execFileSync("ps", ["-o", "ppid=,comm=", "-p", String(pid)], { encoding: "utf8" }),
+          );
+    const { command, parent } = found?.groups ?? {};
+    return command === undefined || parent === undefined ? null : { command, parent: Number(parent) };
+  } catch {
+    return null;
+  }
 }

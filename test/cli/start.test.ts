@@ -4,7 +4,7 @@
  */
 import { execFileSync, spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
@@ -82,14 +82,32 @@ interface Process {
 }
 
 function processes(): Process[] {
-  const text = execFileSync("ps", ["-eo", "pid=,ppid=,args="], {
-    encoding: "utf8",
-    maxBuffer: 16 * 1024 * 1024,
+  return process.platform === "linux" ? processesOfLinux() : processesByPs();
+}
+
+/** As `ps` would tell, which a small Linux image does not have. */
+function processesOfLinux(): Process[] {
+  return readdirSync("/proc").flatMap((name) => {
+    if (!/^\d+$/.test(name)) return [];
+    try {
+      const [, state_, parent] = /\) (\S) (\d+) /.exec(readFileSync(`/proc/${name}/stat`, "utf8")) ?? [];
+      const args = readFileSync(`/proc/${name}/cmdline`, "utf8").replaceAll("\0", " ");
+      return state_ === "Z" ? [] : [{ pid: Number(name), parent: Number(parent), args }];
+    } catch {
+      // It has ended meanwhile.
+      return [];
+    }
   });
-  return text.split("\n").flatMap((line) => {
-    const [, pid, parent, args] = /^\s*(\d+)\s+(\d+)\s+(.*)$/.exec(line) ?? [];
-    return args === undefined ? [] : [{ pid: Number(pid), parent: Number(parent), args }];
-  });
+}
+
+function processesByPs(): Process[] {
+  const options = { encoding: "utf8", maxBuffer: 16 * 1024 * 1024 } as const;
+  return execFileSync("ps", ["-eo", "pid=,ppid=,args="], options)
+    .split("\n")
+    .flatMap((line) => {
+      const [, pid, parent, args] = /^\s*(\d+)\s+(\d+)\s+(.*)$/.exec(line) ?? [];
+      return args === undefined ? [] : [{ pid: Number(pid), parent: Number(parent), args }];
+    });
 }
 
 /** A process and all that came from it. */
