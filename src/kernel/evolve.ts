@@ -5,7 +5,7 @@ import type { StepDef } from "./graph.ts";
 import { joined, withDependents } from "./joins.ts";
 import { movePhase, stepOf, unitOf, type RunFact, type RunState } from "./state.ts";
 import { isTerminal, moveUnit, newUnit, refOf, type Outcome, type Unit } from "./units.ts";
-import { applied, pausedMs, type UnitFactRecord } from "./unit-facts.ts";
+import { applied, type UnitFactRecord } from "./unit-facts.ts";
 import type { Value } from "./values.ts";
 
 /** Whether the fact may follow in this state; null if so, else why not. The fold and the tests ask, `evolve` does not. */
@@ -49,11 +49,7 @@ export function evolve(state: RunState | null, fact: Fact): RunState | null {
     case "paused":
       return { ...state, pausedSince: fact.at };
     case "resumed":
-      return {
-        ...state,
-        pausedSince: null,
-        pausedMs: pausedMs(state, fact.at),
-      };
+      return { ...state, pausedSince: null };
     case "lost":
       return {
         ...moved(state, "lost"),
@@ -71,7 +67,6 @@ export function evolve(state: RunState | null, fact: Fact): RunState | null {
         status: fact.status,
         // What has ended is not paused: a redrive starts.
         pausedSince: null,
-        pausedMs: pausedMs(state, fact.at),
       };
       return fact.status === "succeeded"
         ? { ...ended, output: fact.output, bytes: state.bytes + bytesOf(fact.output) }
@@ -122,7 +117,6 @@ function started(fact: FactOf<"run_started">): RunState {
     lost: null,
     failure: null,
     pausedSince: null,
-    pausedMs: 0,
     closed: !fact.run.open,
     activeAt: fact.at,
     units: [],
@@ -166,8 +160,8 @@ function unitFact(state: RunState, fact: UnitFactRecord): RunState {
   const step = fact.item === undefined ? at.unit : (at.unit.items?.[fact.item] ?? newUnit());
   const changed =
     fact.role === undefined
-      ? applied(state, step, fact)
-      : withRole(step, fact.role, applied(state, step[fact.role] ?? newUnit(), fact));
+      ? applied(step, fact)
+      : withRole(step, fact.role, applied(step[fact.role] ?? newUnit(), fact));
   const unit =
     fact.item === undefined ? changed : { ...at.unit, items: (at.unit.items ?? []).with(fact.item, changed) };
   const units = state.units.with(index, unit);

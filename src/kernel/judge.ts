@@ -5,7 +5,7 @@
 
 import { performanceOf } from "./due.ts";
 import { fail, located, lose, outcomeNow, seed } from "./failing.ts";
-import { pausedMs } from "./unit-facts.ts";
+import { spentMs } from "./unit-facts.ts";
 import type { SettledBy } from "./facts.ts";
 import type { Effect, Performance, StepDef } from "./graph.ts";
 import { grow } from "./growth.ts";
@@ -181,7 +181,7 @@ function again(
   const allowed =
     unit.tries < policy.attempts &&
     retries(policy, failure.code) &&
-    elapsedMs(turn.state, unit, turn.now) + wait <= policy.maxElapsedMs;
+    spentMs(unit, turn.now) + wait <= policy.maxElapsedMs;
   if (!allowed)
     return fail(
       turn,
@@ -206,12 +206,6 @@ function again(
 /** Of a unit whose present round did not happen: earlier rounds of a `repeat` did. */
 export function outcomeOfRounds(unit: Unit): Outcome {
   return unit.iteration > 0 ? "done" : "not_done";
-}
-
-/** Time that counts against `maxElapsed`: paused time does not. */
-function elapsedMs(state: RunState, unit: Unit, now: number): number {
-  if (unit.firstAt === null) return 0;
-  return now - unit.firstAt - (pausedMs(state, now) - unit.firstPausedMs);
 }
 
 /** Past the life of a key the provider may take the same request for a new one (K6). */

@@ -14,7 +14,7 @@ export interface RetryPolicy {
   readonly factor: number;
   readonly capMs: number;
   readonly jitter: Jitter;
-  /** From the first attempt to the start of the last; time paused, parked or queued does not count. */
+  /** Of all attempts and the waits between them; time paused, parked, queued or unknown does not count. */
   readonly maxElapsedMs: number;
   /** Only these failures are retried. */
   readonly only?: readonly FailureCode[];

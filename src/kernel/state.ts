@@ -63,7 +63,6 @@ export interface RunState {
   readonly lost: { readonly why: "failure" | "cancel" | "deadline"; readonly failure: Failure } | null;
   readonly failure: RunFailure | null;
   readonly pausedSince: number | null;
-  readonly pausedMs: number;
   readonly closed: boolean;
   /** When work last ended or was added; an open run counts its idle time from here. */
   readonly activeAt: number;

@@ -1,14 +1,13 @@
 /** What a fact does to the unit that it names. Pure; the tables of moves say what the status becomes. */
 
 import type { Fact, FactOf } from "./facts.ts";
-import type { RunState } from "./state.ts";
 import { moveUnit, newUnit, type Unit, type UnitRef } from "./units.ts";
 
 /** Facts that change a unit. */
 export type UnitFactRecord = Exclude<Extract<Fact, UnitRef>, { readonly t: "late" | "resolved" }>;
 
 /** What a fact does to the unit that it names. */
-export function applied(state: RunState, unit: Unit, fact: UnitFactRecord): Unit {
+export function applied(unit: Unit, fact: UnitFactRecord): Unit {
   const status = moveUnit(unit.status, fact.t) ?? unit.status;
   switch (fact.t) {
     case "ready":
@@ -38,8 +37,7 @@ export function applied(state: RunState, unit: Unit, fact: UnitFactRecord): Unit
         tries: unit.tries + 1,
         startedAt: unit.startedAt ?? fact.at,
         keySince: unit.keySince ?? fact.at,
-        firstAt: unit.firstAt ?? fact.at,
-        firstPausedMs: unit.firstAt === null ? pausedMs(state, fact.at) : unit.firstPausedMs,
+        attemptAt: fact.at,
         repeatedSince: unit.repeatedSince ?? fact.at,
         deadline: fact.deadline,
         wakeAt: null,
@@ -61,6 +59,7 @@ export function applied(state: RunState, unit: Unit, fact: UnitFactRecord): Unit
         status,
         deadline: null,
         wakeAt: fact.wakeAt,
+        spentMs: spentMs(unit, fact.at) + Math.max(0, fact.wakeAt - fact.at),
         failure: fact.failure,
         maybe: fact.maybe,
         listening: false,
@@ -73,6 +72,7 @@ export function applied(state: RunState, unit: Unit, fact: UnitFactRecord): Unit
         status,
         deadline: fact.limitAt,
         wakeAt: null,
+        spentMs: spentMs(unit, fact.at),
         failure: fact.failure,
         maybe: true,
         listening: fact.listening === true,
@@ -102,7 +102,7 @@ export function applied(state: RunState, unit: Unit, fact: UnitFactRecord): Unit
         digest: null,
         keySince: null,
         readyAt: null,
-        firstAt: null,
+        spentMs: 0,
         deadline: null,
         wakeAt: fact.wakeAt,
       };
@@ -135,9 +135,13 @@ function overtaken(verify: Unit | null): Unit | null {
     : { ...newUnit(verify.gen, verify.attempt), status: "cancelled", outcome: "not_done" };
 }
 
-/** Time that the run has spent paused, up to now. */
-export function pausedMs(state: RunState, now: number): number {
-  return state.pausedMs + (state.pausedSince === null ? 0 : Math.max(0, now - state.pausedSince));
+/**
+ * Time that counts against `maxElapsed`: attempts while they ran, and the waits between them. What comes on top does
+ * not count: time paused, queued for a slot, or unknown.
+ */
+export function spentMs(unit: Unit, now: number): number {
+  const running = unit.status === "running" && unit.attemptAt !== null ? now - unit.attemptAt : 0;
+  return unit.spentMs + Math.max(0, running);
 }
 
 /**

@@ -108,9 +108,10 @@ export interface Unit {
   readonly keySince: number | null;
   /** When the unit became due: `run.now` of its templates. */
   readonly readyAt: number | null;
-  /** When the first attempt in this generation and iteration started, and how long the run had been paused by then. */
-  readonly firstAt: number | null;
-  readonly firstPausedMs: number;
+  /** When the last attempt started. */
+  readonly attemptAt: number | null;
+  /** What counts against `maxElapsed`: the attempts that have ended, and the waits between them as they were planned. */
+  readonly spentMs: number;
   /** When the first round of a `repeat` started. */
   readonly repeatedSince: number | null;
   readonly startedAt: number | null;
@@ -146,8 +147,8 @@ export function newUnit(gen = 0, attempt = 0): Unit {
     digest: null,
     keySince: null,
     readyAt: null,
-    firstAt: null,
-    firstPausedMs: 0,
+    attemptAt: null,
+    spentMs: 0,
     repeatedSince: null,
     startedAt: null,
     endedAt: null,

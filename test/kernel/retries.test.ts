@@ -119,6 +119,33 @@ describe("when there is no retry", () => {
     expect(waits(play)).toBe(2 * SECOND);
   });
 
+  test("time spent queued for a slot, or unknown, does not count against maxElapsed", () => {
+    const play = one({ maxElapsedMs: 3_500 });
+    play.attempt("a", ends.refused());
+    play.pass(HOUR);
+    play.attempt("a", ends.refused());
+    expect(waits(play)).toBe(2 * SECOND);
+    const late = new Play([
+      call("a", "once", { retry: retry({ maxElapsedMs: 2 * MINUTE }), timeoutMs: MINUTE }),
+    ]);
+    late.begin("a");
+    late.wake();
+    late.pass(HOUR);
+    late.end("a", ends.refused());
+    expect(waits(late)).toBe(SECOND);
+  });
+
+  test("time spent in attempts counts against maxElapsed", () => {
+    const play = one({ maxElapsedMs: 90 * SECOND });
+    play.begin("a");
+    play.wake();
+    play.wake();
+    play.begin("a");
+    play.pass(40 * SECOND);
+    play.end("a", ends.refused());
+    expect(play.status("a")).toBe("failed");
+  });
+
   test("the code is not in `only`, or is in `never`", () => {
     const only = one({ only: ["http_429"] });
     only.attempt("a", ends.refused("http_429"));

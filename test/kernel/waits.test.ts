@@ -173,12 +173,4 @@ describe("pause", () => {
     play.take({ t: "redrive", by: "ada", resolve: [] });
     expect(play.jobs()).toEqual(["prepare a"]);
   });
-
-  test("a clock that goes back does not make the pause negative", () => {
-    const play = new Play([call("a")]);
-    play.take({ t: "pause", by: "ada" });
-    play.now -= HOUR;
-    play.take({ t: "resume", by: "ada" });
-    expect(play.state.pausedMs).toBe(0);
-  });
 });

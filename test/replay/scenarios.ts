@@ -1,0 +1,196 @@
+/** Lives of runs from which golden journals were made. A journal, once made, stands by itself. */
+
+import { limits } from "../../src/kernel/index.ts";
+import {
+  call,
+  ends,
+  HOUR,
+  instant,
+  MINUTE,
+  performance,
+  retry,
+  SECOND,
+  sleep,
+  verify,
+  wait,
+} from "../kernel/support/build.ts";
+import { Play, ref } from "../kernel/support/play.ts";
+
+const undo = { compensate: performance("idempotent", { retry: retry({ attempts: 2 }) }) };
+
+export const SCENARIOS: Readonly<Record<string, () => Play>> = {
+  "trip-booked": () => {
+    const play = new Play([
+      call("calendar"),
+      wait("clash", "approve", { needs: ["calendar"], when: "busy" }),
+      call("flight", "keyed", { needs: ["calendar", "clash"], join: "any", ...undo }),
+      call("hotel", "keyed", { needs: ["calendar", "clash"], join: "any", ...undo }),
+      instant("summary", { needs: ["flight", "hotel"] }),
+      call("email", "keyed", { needs: ["summary"], sensitive: true }),
+    ]);
+    play.succeed("calendar");
+    play.prepare("clash", { kind: "skip" });
+    play.begin("flight");
+    play.attempt("hotel", ends.refused("http_429", 3 * SECOND));
+    play.end("flight", ends.unclear());
+    play.wake();
+    play.attempt("flight", ends.success({ id: "F1" }));
+    play.wake();
+    play.attempt("hotel", ends.success({ id: "H1" }));
+    play.prepare("summary");
+    play.succeed("email");
+    play.finish({ booking: "F1" });
+    return play;
+  },
+
+  "trip-undone": () => {
+    const play = new Play([
+      call("flight", "keyed", undo),
+      call("hotel", "keyed", { needs: ["flight"], ...undo }),
+      call("car", "once", { needs: ["flight"] }),
+      call("email", "safe", { needs: ["hotel", "car"] }),
+      call("voicemail", "once", { part: "on_failure" }),
+    ]);
+    play.succeed("flight");
+    play.begin("car");
+    play.attempt("hotel", ends.unusable("output_too_large"));
+    play.end("car", ends.success());
+    play.attempt("hotel/undo", ends.cannot("http_404"));
+    play.attempt("flight/undo", ends.unclear());
+    play.wake();
+    play.attempt("flight/undo");
+    play.attempt("voicemail");
+    return play;
+  },
+
+  "outcome-unknown": () => {
+    const play = new Play([
+      call("late", "once"),
+      call("checked", "once", { verify: verify() }),
+      call("denied", "once", { verify: verify(), retry: retry({ attempts: 2 }) }),
+      call("asked", "once", { verify: verify() }),
+      call("given-up", "once", { unknownLimitMs: 2 * HOUR }),
+    ]);
+    for (const step of ["late", "checked", "denied", "asked", "given-up"]) play.begin(step);
+    play.wake();
+    play.end("late", ends.success("it was slow"), 1);
+    play.wake();
+    play.attempt("checked/verify", ends.happened(true, "found"));
+    play.attempt("denied/verify", ends.happened(false));
+    play.attempt("asked/verify", ends.happened(null));
+    play.end("denied", ends.success("too late"), 1);
+    play.wake();
+    play.succeed("denied");
+    play.take({ t: "resolve", unit: ref("asked"), as: { as: "failed", note: "not there" }, by: "ada" });
+    play.wake();
+    return play;
+  },
+
+  "items-given-up": () => {
+    const forEach = { list: "to", concurrency: 2, tolerate: 1 };
+    const play = new Play([
+      call("mails", "keyed", { forEach, ...undo, onFailure: "continue" }),
+      call("last"),
+    ]);
+    play.prepare("mails", { kind: "list", list: { ref: [3, 0], bytes: 2_000 }, count: 4 });
+    play.attempt("mails[0]", ends.success("sent"));
+    play.begin("mails[1]");
+    play.attempt("mails[2]", ends.cannot());
+    play.begin("mails[3]");
+    play.end("mails[1]", ends.cannot());
+    play.end("mails[3]", ends.unclear());
+    play.succeed("mails[0]/undo", "mails[3]/undo", "last");
+    play.finish();
+    return play;
+  },
+
+  polled: () => {
+    const repeat = { until: "done", everyMs: 10 * SECOND, max: 3, withinMs: HOUR };
+    const play = new Play([
+      call("job", "keyed", { repeat, onFailure: { fallback: "unfinished" } }),
+      sleep("nap"),
+    ]);
+    play.prepare("nap");
+    for (let round = 0; round < 3; round++) {
+      play.attempt("job", ends.again(round));
+      play.wake();
+    }
+    play.pass(MINUTE);
+    play.finish();
+    return play;
+  },
+
+  "open-run": () => {
+    const play = new Play([], { run: { open: true, user: "u_1", tags: ["demo"] } });
+    play.take({ t: "signal", id: "early", name: "go", payload: { v: "early" } });
+    play.take({ t: "append", steps: [call("look"), wait("go", "go", { needs: ["look"] })], by: "key_1" });
+    play.attempt("look", ends.success("plan", [call("act", "once", { needs: ["go"] })]));
+    play.prepare("go");
+    play.attempt("act", ends.cannot());
+    play.take({ t: "signal", id: "unheard", name: "more", payload: { v: "kept" } });
+    play.take({ t: "pause", by: "key_1" });
+    play.pass(limits.IDLE_LIMIT_MS);
+    play.take({ t: "resume", by: "key_1" });
+    play.finish("closed by itself");
+    return play;
+  },
+
+  redriven: () => {
+    const play = new Play([
+      call("a", "keyed", undo),
+      call("b", "once", { needs: ["a"] }),
+      call("c", "keyed", { needs: ["b"], retry: retry({ attempts: 1 }) }),
+      call("voicemail", "keyed", { part: "on_failure" }),
+    ]);
+    play.succeed("a", "b");
+    play.attempt("c", ends.unclear());
+    play.succeed("a/undo", "voicemail");
+    play.pass(HOUR);
+    play.take({ t: "redrive", by: "ada", resolve: [{ unit: ref("c"), as: { as: "retry" } }] });
+    play.succeed("a", "c");
+    play.finish("second time");
+    return play;
+  },
+
+  "out-of-time": () => {
+    const play = new Play(
+      [call("a", "keyed", undo), call("b", "once", { needs: ["a"] }), sleep("c", { needs: ["a"] })],
+      { graph: { deadlineMs: 2 * HOUR, undoBudgetMs: 2 * HOUR } },
+    );
+    play.succeed("a");
+    play.prepare("c", { kind: "timer", ms: 3 * HOUR });
+    play.take({ t: "pause", by: "ada" });
+    play.pass(HOUR);
+    play.take({ t: "resume", by: "ada" });
+    play.pass(HOUR - SECOND);
+    play.begin("b");
+    play.pass(SECOND);
+    play.begin("a/undo");
+    play.lose("a/undo");
+    play.pass(2 * HOUR);
+    return play;
+  },
+
+  "object-killer": () => {
+    const play = new Play([call("heavy", "keyed", { retry: retry({ attempts: 9 }) }), call("light")]);
+    for (const strike of [true, false, true, true]) {
+      play.begin("heavy");
+      play.lose("heavy", strike);
+      play.pass(MINUTE);
+    }
+    return play;
+  },
+
+  "cancelled-in-flight": () => {
+    const play = new Play([call("a", "keyed"), call("b"), wait("c", "go"), call("d", "once")]);
+    play.begin("a");
+    play.attempt("b", ends.refused());
+    play.prepare("c");
+    play.begin("d");
+    play.take({ t: "cancel", mode: "graceful", by: "ada", reason: "no longer needed" });
+    play.end("a", ends.success());
+    play.take({ t: "cancel", mode: "immediate", by: "ada" });
+    play.end("d", ends.success(), 1);
+    return play;
+  },
+};
