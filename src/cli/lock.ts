@@ -1,6 +1,7 @@
 /** One start at a time for a state folder: two servers on the same data would damage it. */
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { complain, fine, reasonOf, type Outcome } from "./complaint.ts";
+import { isAlive } from "./process-table.ts";
 
 interface Holder {
   readonly pid: number;
@@ -58,17 +59,6 @@ function readHolder(path: string): Holder | null {
     return { pid, url: typeof url === "string" ? url : null };
   } catch {
     return null;
-  }
-}
-
-/** Whether there is a process of that number. */
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    // EPERM: there is one, of somebody else.
-    return (error as NodeJS.ErrnoException).code === "EPERM";
   }
 }
 

@@ -2,8 +2,7 @@
  * Notices that npm is gone. npm hands signals on, but it can be killed in a way that it cannot notice; and between npm and
  * this process there may be a shell that outlives it.
  */
-import { execFileSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { lookAt } from "./process-table.ts";
 
 const LOOK_MS = 1_000;
 
@@ -17,21 +16,4 @@ export function watchNpm(gone: () => void): void {
   setInterval(() => {
     if (process.ppid !== parent || (hasShell && lookAt(parent)?.parent !== shell.parent)) gone();
   }, LOOK_MS).unref();
-}
-
-/** Null where the system does not tell. */
-function lookAt(pid: number): { readonly command: string; readonly parent: number } | null {
-  try {
-    // proc_pid_stat(5): "pid (command) state ppid ..."; a small Linux image has it, but no `ps`.
-    const found =
-      process.platform === "linux"
-        ? /\((?<command>.*)\) \S (?<parent>\d+) /s.exec(readFileSync(`/proc/${pid}/stat`, "utf8"))
-        : /^\s*(?<parent>\d+)\s+(?<command>\S+)/.exec(
-            execFileSync("ps", ["-o", "ppid=,comm=", "-p", String(pid)], { encoding: "utf8" }),
-          );
-    const { command, parent } = found?.groups ?? {};
-    return command === undefined || parent === undefined ? null : { command, parent: Number(parent) };
-  } catch {
-    return null;
-  }
 }

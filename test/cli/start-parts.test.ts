@@ -1,3 +1,5 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -8,6 +10,7 @@ import { localConfig, secretsFile } from "../../src/cli/local-config.ts";
 import { takeLock } from "../../src/cli/lock.ts";
 import { HELP, parseOptions } from "../../src/cli/options.ts";
 import { checkPort } from "../../src/cli/ports.ts";
+import { isAlive, lookAt } from "../../src/cli/process-table.ts";
 import { readEvents } from "../../src/cli/sse.ts";
 import { openState, parseSecrets } from "../../src/cli/state.ts";
 import { findTools } from "../../src/cli/tools.ts";
@@ -124,6 +127,24 @@ describe("the lock", () => {
   it("takes over a file that says nothing", () => {
     writeFileSync(join(folder, "running.json"), "");
     expect(takeLock(join(folder, "running.json")).ok).toBe(true);
+  });
+});
+
+describe("the process table", () => {
+  it("knows who lives, and that a dead process nobody has waited for does not", async () => {
+    expect(isAlive(process.pid)).toBe(true);
+    expect(lookAt(process.pid)?.parent).toBe(process.ppid);
+    // The inner shell ends at once; the outer one becomes a program that waits for no children.
+    const child = spawn("sh", ["-c", "sh -c exit & echo $!; exec cat"], {
+      stdio: ["pipe", "pipe", "inherit"],
+    });
+    const [chunk] = (await once(child.stdout, "data")) as [Buffer];
+    const pid = Number(chunk.toString());
+    await expect.poll(() => lookAt(pid)?.dead, { timeout: 10_000 }).toBe(true);
+    expect(isAlive(pid)).toBe(false);
+    child.stdin.end();
+    await once(child, "close");
+    expect(isAlive(pid)).toBe(false);
   });
 });
 
