@@ -33,7 +33,7 @@ export default defineConfig({
                   ...TEST_SECRETS,
                   TEST_MIGRATIONS: await readD1Migrations("./migrations"),
                   DEV_HOSTS: JSON.stringify(names),
-                  SERVICE_TOKENS: JSON.stringify(serviceTokens(tokens)),
+                  SERVICE_TOKENS: JSON.stringify(serviceTokens(tokens, { inline: ["SKYLINE_TOKEN"] })),
                 },
               },
             };

@@ -1,6 +1,7 @@
 /** Service tokens of the deployment: secrets with a name, each bound to exact hosts. Steps know the names only. */
 
 import * as z from "zod";
+import { performanceOf } from "../kernel/index.ts";
 import { checkUrl, err, ok, type Result } from "../platform/index.ts";
 import { failure } from "./failures.ts";
 import { explain } from "./issues.ts";
@@ -27,12 +28,15 @@ const schema = lazy(() =>
         .string()
         .min(MIN_TOKEN_CHARS, `A token has at least ${MIN_TOKEN_CHARS} characters.`)
         .regex(/^[A-Za-z0-9._~+/-]+=*$/, "This cannot be sent as a bearer token."),
+      /** Also for steps that came as JSON, from whoever may start or extend a run. Default: for the deployment's own code only. */
+      inline: z.boolean().exactOptional(),
     }),
   ),
 );
 
 /**
  * Reads the secret `SERVICE_TOKENS`: `{"SKYLINE_TOKEN": {"hosts": ["api.skyline.example"], "token": "..."}}`.
+ * A step that came as JSON gets none, unless the token says `"inline": true`: its author is whoever holds an API key.
  * Absent or empty: there are none. What is wrong is said without any value.
  */
 export function parseServiceTokens(text: string | undefined): Result<CredentialPort, string> {
@@ -45,7 +49,7 @@ export function parseServiceTokens(text: string | undefined): Result<CredentialP
   const parsed = schema().safeParse(given);
   if (!parsed.success) return err(`SERVICE_TOKENS does not fit: ${explain(parsed.error)}`);
   const tokens = new Map(Object.entries(parsed.data));
-  return ok(async ({ bearer }, host) => {
+  return ok(async ({ bearer }, host, { def, unit }) => {
     const entry = tokens.get(bearer);
     if (entry === undefined)
       return {
@@ -54,6 +58,16 @@ export function parseServiceTokens(text: string | undefined): Result<CredentialP
           "not_sent",
           `Nothing was sent: there is no service token named ${bearer}.`,
           "Add it to the secret SERVICE_TOKENS, or correct the step's `auth`; then redrive the run.",
+        ),
+      };
+    // Parameters of the deployment's own steps are never data in the graph.
+    if (entry.inline !== true && performanceOf(def, unit)?.with !== null)
+      return {
+        ok: false,
+        failure: failure(
+          "egress_blocked",
+          `Nothing was sent: the service token ${bearer} is not for steps that come as JSON.`,
+          "Call the service from a workflow in TypeScript, or let the operator set `inline` on the token.",
         ),
       };
     if (!entry.hosts.includes(host))

@@ -30,6 +30,19 @@ describe("service tokens", () => {
     });
   });
 
+  it("are for the deployment's own steps, and for steps that came as JSON only where an operator said so", async () => {
+    const asked = async (entry: object) => {
+      const tokens = parseServiceTokens(JSON.stringify({ SKYLINE_TOKEN: entry }));
+      if (!tokens.ok) throw new Error(tokens.error);
+      const fromOutside = call();
+      const def = { ...fromOutside.def, with: { method: "GET", url: "https://api.skyline.example/" } };
+      return tokens.value({ bearer: "SKYLINE_TOKEN" }, "api.skyline.example", { ...fromOutside, def });
+    };
+    expect(await asked(SKYLINE)).toMatchObject({ ok: false, failure: { code: "egress_blocked" } });
+    expect(await asked({ ...SKYLINE, inline: false })).toMatchObject({ ok: false });
+    expect(await asked({ ...SKYLINE, inline: true })).toMatchObject({ ok: true });
+  });
+
   it("may be absent", () => {
     for (const text of [undefined, "", "  ", "{}"]) expect(parseServiceTokens(text).ok).toBe(true);
   });

@@ -5,10 +5,17 @@ function tokenName(host: string): string {
   return `${(host.split(".")[1] ?? host).toUpperCase()}_TOKEN`;
 }
 
+/** @param inline names of those that steps which came as JSON may use, too */
 export function serviceTokens(
   tokens: Readonly<Record<string, string>>,
-): Record<string, { hosts: string[]; token: string }> {
-  return Object.fromEntries(
-    Object.entries(tokens).map(([host, token]) => [tokenName(host), { hosts: [host], token }]),
-  );
+  { inline = [] }: { readonly inline?: readonly string[] } = {},
+): Record<string, { hosts: string[]; token: string; inline?: true }> {
+  const entries = Object.entries(tokens).map(([host, token]) => {
+    const name = tokenName(host);
+    return [
+      name,
+      { hosts: [host], token, ...(inline.includes(name) ? { inline: true as const } : {}) },
+    ] as const;
+  });
+  return Object.fromEntries(entries);
 }
