@@ -1,0 +1,167 @@
+/**
+ * Showcaller beside Cloudflare Workflows and beside a bare Durable Object, in one `wrangler dev` process.
+ *
+ *   npm run bench -- [--rounds N] [--only NAME] [--state FOLDER]
+ *
+ * Every measurement runs from the request that starts it to the arrival of the last step's report at the same service on
+ * loopback. The sides take turns within a round, and who begins changes from round to round, so that what else the
+ * machine does meets all of them alike. Last line: JSON, ratios of medians. Exit code 0 whatever they are: what they
+ * should be stands in docs/performance.md.
+ */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { build, startServer, writeVariables, type Server } from "../dev-server/index.ts";
+import { startWorld, type World } from "../world/index.ts";
+import type { Chain } from "./shapes.ts";
+
+type Side = "showcaller" | "workflows" | "floor";
+
+interface Measurement {
+  readonly name: string;
+  readonly sides: readonly Side[];
+  readonly chain: Omit<Chain, "report">;
+  /** Started at once, in one request. */
+  readonly count?: number;
+  /** For the default of 10 rounds. */
+  readonly share: number;
+}
+
+const MEASUREMENTS = [
+  {
+    name: "sequential10",
+    sides: ["showcaller", "workflows", "floor"],
+    chain: { kind: "nothing", steps: 10 },
+    share: 2,
+  },
+  {
+    name: "sequential100",
+    sides: ["showcaller", "workflows", "floor"],
+    chain: { kind: "nothing", steps: 100 },
+    share: 1.5,
+  },
+  { name: "sequential1000", sides: ["showcaller"], chain: { kind: "nothing", steps: 1_000 }, share: 1 },
+  {
+    name: "http100",
+    sides: ["showcaller", "workflows", "floor"],
+    chain: { kind: "http", steps: 100 },
+    share: 1.5,
+  },
+  {
+    name: "starts100",
+    sides: ["showcaller", "workflows"],
+    chain: { kind: "nothing", steps: 1 },
+    count: 100,
+    share: 0.7,
+  },
+] as const satisfies readonly Measurement[];
+
+type Name = (typeof MEASUREMENTS)[number]["name"];
+type Medians = Partial<Record<Side, number>>;
+
+const REPORT_TIMEOUT_MS = 60_000;
+const now = (): number => performance.timeOrigin + performance.now();
+
+class Bench {
+  readonly #world: World;
+  readonly #server: Server;
+  #reports = 0;
+
+  constructor(world: World, server: Server) {
+    this.#world = world;
+    this.#server = server;
+  }
+
+  /** Milliseconds from the request to the last report. */
+  async #once(side: Side, chain: Omit<Chain, "report">, count: number): Promise<number> {
+    const report = `report-${this.#reports++}`;
+    const from = now();
+    const started = fetch(`${this.#server.url}/${side}?count=${count}`, {
+      method: "POST",
+      body: JSON.stringify({ ...chain, report } satisfies Chain),
+    });
+    const last = await this.#world.referee.reports.wait(report, count, REPORT_TIMEOUT_MS);
+    const answer = await started;
+    if (last === null || answer.status !== 204)
+      throw new Error(`${side} did not report (${answer.status}): ${this.#server.log.slice(-5).join("\n")}`);
+    return last.at - from;
+  }
+
+  async measure({ name, sides, chain, count = 1, share }: Measurement, rounds: number): Promise<Medians> {
+    const times = new Map<Side, number[]>(sides.map((side) => [side, []]));
+    // The first rounds compile code and open connections.
+    for (let round = -2; round < Math.ceil(rounds * share); round++) {
+      const first = Math.abs(round) % sides.length;
+      for (const side of [...sides.slice(first), ...sides.slice(0, first)]) {
+        const ms = await this.#once(side, chain, count);
+        if (round >= 0) times.get(side)?.push(ms);
+      }
+    }
+    const medians: Medians = {};
+    for (const [side, all] of times) {
+      medians[side] = median(all);
+      const [least, most] = [Math.min(...all), Math.max(...all)];
+      console.error(
+        `${name.padEnd(15)} ${side.padEnd(11)} ${ms(medians[side])}  (${ms(least)} to ${ms(most)}, ${all.length} rounds)`,
+      );
+    }
+    return medians;
+  }
+}
+
+function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = Math.floor(sorted.length / 2);
+  const [low = Number.NaN, high = Number.NaN] = [sorted[(sorted.length - 1) >> 1], sorted[middle]];
+  return (low + high) / 2;
+}
+
+function ms(value: number | undefined): string {
+  return `${(value ?? Number.NaN).toFixed(1).padStart(7)} ms`;
+}
+
+function ratio(above: number | undefined, below: number | undefined): number | null {
+  return above === undefined || below === undefined ? null : Number((above / below).toFixed(2));
+}
+
+const { values } = parseArgs({
+  options: {
+    rounds: { type: "string", default: "10" },
+    only: { type: "string" },
+    state: { type: "string" },
+  },
+});
+const folder = await mkdtemp(join(values.state ?? tmpdir(), "showcaller-bench-"));
+const world = await startWorld();
+try {
+  const variables = join(folder, "variables.env");
+  await writeVariables(variables, { DEV_HOSTS: JSON.stringify(world.names) });
+  const built = await build(join(import.meta.dirname, "wrangler.toml"), join(folder, "bundle"));
+  const server = await startServer({ build: built, state: join(folder, "state"), variables });
+  await server.up;
+  const bench = new Bench(world, server);
+  const medians: Partial<Record<Name, Medians>> = {};
+  for (const one of MEASUREMENTS)
+    if (values.only === undefined || values.only === one.name)
+      medians[one.name] = await bench.measure(one, Number(values.rounds));
+  await server.kill();
+  const { sequential10, sequential100, sequential1000, http100, starts100 } = medians;
+  console.log(
+    JSON.stringify({
+      sequential10: ratio(sequential10?.workflows, sequential10?.showcaller),
+      sequential100: ratio(sequential100?.workflows, sequential100?.showcaller),
+      http100VsFloor: ratio(http100?.showcaller, http100?.floor),
+      startThroughput: ratio(starts100?.workflows, starts100?.showcaller),
+      growth1000: ratio(
+        sequential1000?.showcaller === undefined ? undefined : sequential1000.showcaller / 1_000,
+        sequential100?.showcaller === undefined ? undefined : sequential100.showcaller / 100,
+      ),
+      medians,
+    }),
+  );
+} finally {
+  await world.close();
+  await rm(folder, { recursive: true, force: true });
+}
+process.exit();

@@ -1,0 +1,34 @@
+/** What is measured: the same chain of steps, written for each side. */
+
+/** Nothing but the engine: every step returns a small value. */
+export const NOTHING = { ok: true } as const;
+
+export type Kind = "nothing" | "http";
+
+/** What a side is asked for: a chain of steps, of which the last reports to the bench service of the world. */
+export interface Chain {
+  readonly kind: Kind;
+  readonly steps: number;
+  /** Under which the last step reports. */
+  readonly report: string;
+}
+
+/** Chains that exist; a workflow of ours has to be registered before it can be started. */
+export const CHAINS: readonly Pick<Chain, "kind" | "steps">[] = [
+  { kind: "nothing", steps: 1 },
+  { kind: "nothing", steps: 10 },
+  { kind: "nothing", steps: 100 },
+  { kind: "nothing", steps: 1_000 },
+  { kind: "http", steps: 100 },
+];
+
+export const BENCH_HOST = "api.bench.example";
+export const ECHO = "/echo";
+
+export function reportPath(report: string): string {
+  return `/report?id=${encodeURIComponent(report)}`;
+}
+
+export function workflowName({ kind, steps }: Pick<Chain, "kind" | "steps">): string {
+  return `${kind}-${steps}`;
+}

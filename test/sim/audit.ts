@@ -1,0 +1,214 @@
+/**
+ * Looks over the driver's shoulder: folds what is appended, fact by fact, and holds each against the invariants.
+ * Its own reading of the rules, beside the kernel's: it shares the move tables and `evolve`, and nothing of what decides.
+ *
+ * Owns: the state after every row. Does not own the rows.
+ */
+
+import type { Row } from "../../src/driver/index.ts";
+import {
+  evolve,
+  fromSnapshot,
+  illegal,
+  isTerminal,
+  performanceOf,
+  refOf,
+  stepOf,
+  unitName,
+  unitOf,
+  type Fact,
+  type RunState,
+  type Snapshot,
+  type StepDef,
+  type Unit,
+  type UnitRef,
+} from "../../src/kernel/index.ts";
+import type { Coverage } from "./coverage.ts";
+import type { Referee } from "./referee.ts";
+import type { Findings } from "./verdict.ts";
+
+type UnitFact = Extract<Fact, UnitRef>;
+
+export class Audit {
+  readonly #findings: Findings;
+  readonly #coverage: Coverage;
+  readonly #referee: Referee;
+  readonly #states: (RunState | null)[] = [null];
+  /** Payload of each keyed unit, by its key (K6). */
+  readonly #digests = new Map<string, { readonly digest: string; readonly row: number }>();
+  onFact: (fact: Fact) => void = () => {};
+
+  constructor(findings: Findings, coverage: Coverage, referee: Referee) {
+    this.#findings = findings;
+    this.#coverage = coverage;
+    this.#referee = referee;
+  }
+
+  /** The state after so many rows; null before the first. */
+  state(rows: number): RunState | null {
+    return this.#states[rows] ?? null;
+  }
+
+  /** Of a fact that is being appended. */
+  isKeyed(ref: UnitRef): boolean {
+    const state = this.#states.at(-1) ?? null;
+    const def = state === null ? undefined : stepOf(state, ref.step)?.def;
+    return def !== undefined && performanceOf(def, ref)?.effect === "keyed";
+  }
+
+  appended(row: Row, after: RunState, snapshot: Snapshot | null): void {
+    let state = this.#states.at(-1) ?? null;
+    for (const fact of row.facts) {
+      const next = evolve(state, fact);
+      this.#check(state, fact, next);
+      this.onFact(fact);
+      state = next;
+    }
+    this.#states.push(state);
+    this.#findings.expect(
+      state !== null && sameState(state, after),
+      "K8: the state taken over is not the fold of its journal",
+    );
+    if (snapshot !== null && state !== null) {
+      const back = fromSnapshot(JSON.parse(JSON.stringify(snapshot)) as Snapshot);
+      this.#findings.expect(same(back, state), "K8: a snapshot does not give the state back");
+    }
+  }
+
+  truncated(rows: number): void {
+    this.#states.length = rows + 1;
+    for (const [key, { row }] of this.#digests) if (row > rows) this.#digests.delete(key);
+  }
+
+  #check(state: RunState | null, fact: Fact, next: RunState | null): void {
+    const why = illegal(state, fact);
+    this.#findings.expect(why === null, () => `K9: an illegal fact: ${why}: ${JSON.stringify(fact)}`);
+    if (state === null || next === null) return;
+    if ("step" in fact && fact.t !== "resolved") {
+      const unit = unitOf(state, fact);
+      this.#coverage.transition(`${unit?.status ?? "pending"}.${fact.t}`);
+      this.#checkUnit(state, fact, unit, next);
+    } else if (next.phase !== state.phase) this.#coverage.transition(`run ${state.phase}.${fact.t}`);
+    if (state.phase === "ended")
+      this.#findings.expect(fact.t === "late" || fact.t === "redriven", `K1: ${fact.t} after the end`);
+    if (fact.t === "grew") this.#checkGrowth(state, fact, next);
+  }
+
+  #checkUnit(state: RunState, fact: UnitFact, unit: Unit | null, next: RunState): void {
+    const name = unitName(fact);
+    const step = stepOf(state, fact.step);
+    if (step === null) return;
+    const starts =
+      fact.t === "ready" || fact.t === "expanded" || fact.t === "started" || fact.t === "waiting";
+    if (starts) {
+      this.#findings.expect(state.pausedSince === null, `${fact.t} of ${name} while paused`);
+      this.#findings.expect(mayStart(state, step.def, fact), `K2: ${fact.t} of ${name}, which may not start`);
+      this.#findings.expect(
+        fact.role !== "undo" || dependentsAreDone(state, step.def, fact),
+        `K10: ${name} is undone before what needs it`,
+      );
+    }
+    if (fact.t === "ready") this.#checkPayload(state, fact, next);
+    if (fact.t === "started") {
+      const performance = performanceOf(step.def, fact);
+      this.#findings.expect(fact.attempt === (unit?.attempt ?? 0) + 1, `K7: ${name} skips an attempt number`);
+      this.#findings.expect(
+        fact.deadline > fact.at && fact.deadline <= fact.at + (performance?.timeoutMs ?? 0),
+        `K4: ${name} has no proper deadline`,
+      );
+      if (performance?.effect === "once")
+        this.#findings.expect(
+          !this.#referee.mayHaveHappened(state.run.id, fact, state),
+          `K5: ${name} starts again and may have happened`,
+          "duplicated",
+        );
+    }
+    if ("attempt" in fact && fact.attempt !== undefined && fact.t !== "started" && fact.t !== "late")
+      this.#findings.expect(
+        fact.attempt === unit?.attempt,
+        `K7: ${fact.t} of ${name} by an attempt that is not current`,
+      );
+    if (fact.t === "late")
+      this.#findings.expect(unitOf(next, fact) === unit, `K7: a late answer changed ${name}`);
+  }
+
+  #checkPayload(state: RunState, fact: Extract<Fact, { t: "ready" }>, next: RunState): void {
+    const { def } = stepOf(state, fact.step)!;
+    const unit = unitOf(next, fact);
+    if (unit === null || performanceOf(def, fact)?.effect !== "keyed") return;
+    const key = `${unitName(fact)} ${unit.gen} ${unit.iteration}`;
+    const earlier = this.#digests.get(key);
+    this.#findings.expect(
+      earlier === undefined || earlier.digest === fact.digest,
+      `K6: ${key} has two payloads`,
+    );
+    this.#digests.set(key, earlier ?? { digest: fact.digest, row: this.#states.length });
+  }
+
+  #checkGrowth(state: RunState, fact: Extract<Fact, { t: "grew" }>, next: RunState): void {
+    this.#findings.expect(next.revision > state.revision, "K11: growth does not raise the revision");
+    this.#findings.expect(
+      state.units.every((unit, i) => next.units[i] === unit && next.graph.steps[i] === state.graph.steps[i]),
+      "K11: growth changed what was there",
+    );
+    const known = new Set(state.graph.steps.map((step) => step.name));
+    for (const step of fact.steps) {
+      this.#findings.expect(!known.has(step.name), `K11: ${step.name} is there twice`);
+      this.#findings.expect(
+        step.needs.every((need) => known.has(need)),
+        `K11: ${step.name} needs what is not there`,
+      );
+      known.add(step.name);
+    }
+  }
+}
+
+/** Whether the unit may begin anything: its part's turn, its join (K2). */
+function mayStart(state: RunState, def: StepDef, ref: UnitRef): boolean {
+  if (ref.role === "verify") return unitOf(state, refOf(ref.step, ref.item))?.status === "unknown";
+  const whole = stepOf(state, ref.step)?.unit;
+  if (ref.role === "undo") return state.phase === "undoing" || (whole?.givingUp ?? null) !== null;
+  if (state.phase !== (def.part === "main" ? "forward" : "handling")) return false;
+  if (ref.item !== undefined) return whole?.status === "running" && whole.givingUp === null;
+  const needs = def.needs.map((need) => stepOf(state, need)?.unit.status ?? "pending");
+  const succeeded = needs.filter((status) => status === "succeeded").length;
+  if (def.join === "all") return succeeded === needs.length;
+  return needs.every(isTerminal) && (def.join === "settled" || succeeded > 0 || needs.length === 0);
+}
+
+/** Reverse dependency order (K10): everything downstream is settled, and undone where it can be. */
+function dependentsAreDone(state: RunState, def: StepDef, ref: UnitRef): boolean {
+  if (state.phase !== "undoing") return ref.item !== undefined;
+  const downstream = new Set([def.name]);
+  for (const step of state.graph.steps) {
+    if (step.part !== "main" || !step.needs.some((need) => downstream.has(need))) continue;
+    downstream.add(step.name);
+    const unit = stepOf(state, step.name)?.unit;
+    for (const part of unit?.items ?? [unit]) {
+      if (part === undefined || !isTerminal(part.status)) return false;
+      const open = step.compensate !== undefined && !part.undone && part.outcome !== "not_done";
+      if (open && (part.undo === null || !isTerminal(part.undo.status))) return false;
+    }
+  }
+  return true;
+}
+
+/** Deep equality, the graph's steps by length only: they are compared where they are added. */
+function sameState(a: RunState, b: RunState): boolean {
+  return (
+    a.graph.steps.length === b.graph.steps.length &&
+    same({ ...a, graph: null, indexOf: null }, { ...b, graph: null, indexOf: null })
+  );
+}
+
+/** As JSON sees it: an absent field and an undefined one are the same. */
+function same(a: unknown, b: unknown): boolean {
+  if (a === b) return true;
+  if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) return false;
+  if (a instanceof Map) return b instanceof Map && same([...a], [...b]);
+  const left = a as Record<string, unknown>;
+  const right = b as Record<string, unknown>;
+  for (const key of Object.keys(left)) if (!same(left[key], right[key])) return false;
+  for (const key of Object.keys(right)) if (right[key] !== undefined && !(key in left)) return false;
+  return true;
+}

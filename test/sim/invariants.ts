@@ -1,0 +1,83 @@
+/** What must hold between any two events. */
+
+import { due, isTerminal, type RunState, type Unit } from "../../src/kernel/index.ts";
+import type { Host } from "./host.ts";
+import { RETENTION_MS, SKEW_MS } from "./limits.ts";
+import type { Findings } from "./verdict.ts";
+
+/** How much later than a wait the alarm may stand while a timer of the process is the first to come. */
+const BEHIND_TIMER_MS = 30_000;
+/** Outside calls side by side. */
+const SLOTS = 6;
+
+/**
+ * K3, K4: a run has an alarm, no later than what comes next, be it the end of its retention; what is in flight has a
+ * deadline.
+ */
+export function checkBetween(state: RunState | null, host: Host, now: number, findings: Findings): void {
+  if (state === null) return;
+  const next = comingUp(state);
+  for (const name of next.withoutDeadline)
+    findings.find("broken", `K4: ${name} is in flight without a deadline`);
+  if (host.alarmIsBusy) return;
+  const alarm = host.store.alarm;
+  if (alarm === null) return findings.find("broken", "K3: no alarm is armed");
+  const latest = Math.max(now + 1, next.deadline) + 2 * SKEW_MS;
+  findings.expect(
+    alarm.at <= latest,
+    () => `K3: the alarm stands ${alarm.at - next.deadline} ms after the next deadline`,
+  );
+  // What has waited long enough waits for a slot, or to run alone; a life's clock may be ahead.
+  const wakeAt = next.wake > now + SKEW_MS ? next.wake : Infinity;
+  findings.expect(
+    alarm.at <= Math.max(now + 1, wakeAt) + BEHIND_TIMER_MS + 2 * SKEW_MS,
+    () => `K3: the alarm stands ${alarm.at - wakeAt} ms after the next wait ends`,
+  );
+}
+
+/** After a turn: nothing is due that has a slot, unless the driver goes on in a fresh event at once. */
+export function checkProgress(state: RunState | null, host: Host, now: number, findings: Findings): void {
+  if (state === null || state.phase === "ended") return;
+  const busy = comingUp(state).running;
+  const jobs = due(state, now).filter((job) => job.kind !== "attempt" || busy < SLOTS);
+  const hops = (host.store.alarm?.at ?? Infinity) <= now + 1;
+  findings.expect(jobs.length === 0 || hops, () => `work is due and nobody does it: ${JSON.stringify(jobs)}`);
+}
+
+interface ComingUp {
+  deadline: number;
+  wake: number;
+  running: number;
+  readonly withoutDeadline: string[];
+}
+
+function comingUp(state: RunState): ComingUp {
+  const found: ComingUp = { deadline: endOfPhase(state), wake: Infinity, running: 0, withoutDeadline: [] };
+  const look = (name: string, unit: Unit | null): void => {
+    if (unit === null || isTerminal(unit.status)) return;
+    const flying = unit.status === "running" && unit.items === null;
+    if (flying) found.running++;
+    if (flying && unit.deadline === null) found.withoutDeadline.push(name);
+    found.deadline = Math.min(found.deadline, unit.deadline ?? Infinity);
+    const mayWake = state.pausedSince === null || (unit.status === "waiting" && unit.readyAt !== null);
+    if (mayWake) found.wake = Math.min(found.wake, unit.wakeAt ?? Infinity);
+  };
+  state.graph.steps.forEach((def, index) => {
+    const whole = state.units[index];
+    for (const unit of whole?.items ?? (whole === undefined ? [] : [whole])) {
+      look(def.name, unit);
+      look(`${def.name}/undo`, unit.undo);
+      look(`${def.name}/verify`, unit.verify);
+    }
+  });
+  return found;
+}
+
+function endOfPhase(state: RunState): number {
+  if (state.phase === "ended") return (state.endedAt ?? 0) + RETENTION_MS;
+  if (state.phase !== "forward") return state.budgetAt ?? -Infinity;
+  const idle =
+    !state.closed &&
+    state.units.every((unit, i) => isTerminal(unit.status) || state.graph.steps[i]?.part === "on_failure");
+  return idle ? Math.min(state.deadlineAt, state.activeAt + state.graph.idleLimitMs) : state.deadlineAt;
+}

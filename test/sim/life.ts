@@ -1,0 +1,177 @@
+/**
+ * One life of the object: the production driver over simulated ports. Every call that writes or starts something is a
+ * point at which the life can be taken.
+ *
+ * L1 a life that was taken reaches nothing any more: every port of it throws.
+ * L2 a life that was replaced goes on for a while, and can send, but not read or write: the platform fences its storage.
+ */
+
+import type { Call, DriverLimits, Performed, Ports, RunDriver } from "../../src/driver/index.ts";
+import { unitOf, type Unit, type UnitRef } from "../../src/kernel/index.ts";
+import type { Entry, Fault, Point, Read } from "./coverage.ts";
+import { evaluatePort } from "./evaluate.ts";
+import type { Host } from "./host.ts";
+import { RETENTION_MS } from "./limits.ts";
+import type { Request } from "./outside.ts";
+import type { Random } from "./random.ts";
+import type { Event, Schedule } from "./schedule.ts";
+
+/** The life ends here. Whatever the driver does with it, it does to nobody. */
+export class Taken extends Error {}
+/** A port refused, as it may: the driver must give this life up. */
+export class Injected extends Error {}
+
+export type DriverClass = new (ports: Ports, limits: DriverLimits) => RunDriver;
+
+export interface Draws {
+  readonly version: string;
+  readonly skewMs: number;
+  readonly limits: DriverLimits;
+}
+
+export class Life {
+  readonly driver: RunDriver;
+  readonly version: string;
+  readonly #host: Host;
+  readonly #schedule: Schedule;
+  readonly #random: Random;
+  readonly #skewMs: number;
+  #entry: Entry = "birth";
+  #performing: Request | null = null;
+  state: "alive" | "replaced" | "dead" = "alive";
+  /** Writes that it made never got to the disk: its output gate stays shut. */
+  shut = false;
+  readonly #timers = new Set<Event>();
+
+  constructor(host: Host, schedule: Schedule, random: Random, driver: DriverClass, draws: Draws) {
+    this.#host = host;
+    this.#schedule = schedule;
+    this.#random = random;
+    this.version = draws.version;
+    this.#skewMs = draws.skewMs;
+    this.driver = new driver(this.#ports(), draws.limits);
+  }
+
+  now(): number {
+    return this.#schedule.now + this.#skewMs;
+  }
+
+  get hasTimer(): boolean {
+    return this.#timers.size > 0;
+  }
+
+  unit(ref: UnitRef): Unit | null {
+    return this.driver.state === null ? null : unitOf(this.driver.state, ref);
+  }
+
+  enter(entry: Entry): void {
+    this.#entry = entry;
+  }
+
+  get entry(): Entry {
+    return this.#entry;
+  }
+
+  #point(point: Point): void {
+    this.#site(`${this.#entry}: ${point}`);
+  }
+
+  #reads(what: Read): void {
+    this.#site(`reading: ${what}`);
+  }
+
+  #site(site: string): void {
+    if (this.state === "dead") throw new Taken("dead");
+    if (this.state === "alive") this.#host.point(this, site);
+  }
+
+  /** Storage of a life that was replaced answers no more. */
+  #fence(): void {
+    if (this.state === "alive") return;
+    if (this.state === "replaced") this.#host.hit("a dead life tried to write");
+    throw new Taken("the object was replaced");
+  }
+
+  #refuses(fault: Fault, probability: number): void {
+    if (!this.#random.chance(probability * this.#host.swarm.storage)) return;
+    this.#host.hit(fault);
+    throw new Injected(fault);
+  }
+
+  #ports(): Ports {
+    const { store } = this.#host;
+    return {
+      version: this.version,
+      random: () => this.#random.next(),
+      evaluate: evaluatePort(() => this.version),
+      clock: {
+        now: () => this.now(),
+        after: (ms, wake) => {
+          this.#point("set timer");
+          const event = this.#schedule.after(ms, async () => {
+            this.#timers.delete(event);
+            await this.#host.timer(this, wake);
+          });
+          this.#timers.add(event);
+          this.#host.awaiting(this, "timer");
+          return () => {
+            this.#timers.delete(event);
+            event.cancelled = true;
+          };
+        },
+      },
+      journal: {
+        load: () => {
+          this.#reads("load");
+          const loaded = store.load();
+          this.#reads("loaded");
+          return loaded;
+        },
+        append: (row, after, snapshot) => {
+          this.#fence();
+          this.#point(snapshot === null ? "append" : "append with snapshot");
+          this.#refuses(
+            snapshot === null ? "append refused" : "snapshot refused",
+            snapshot === null ? 0.004 : 0.05,
+          );
+          store.append(row, after, snapshot);
+          this.#point(snapshot === null ? "appended" : "appended with snapshot");
+        },
+        value: (seq, slot) => {
+          this.#fence();
+          this.#reads("value");
+          this.#refuses("read refused", 0.01);
+          return store.value(seq, slot);
+        },
+      },
+      alarm: {
+        armedAt: () => store.alarm?.at ?? null,
+        set: (at) => {
+          this.#fence();
+          this.#point("arm");
+          this.#refuses("alarm refused", 0.004);
+          store.setAlarm(at);
+          this.#host.trace(() => `  alarm set, in ${at - this.now()} ms`);
+          this.#point("armed");
+        },
+        others: (state) => (state.endedAt === null ? null : state.endedAt + RETENTION_MS),
+      },
+      perform: (call: Call): Promise<Performed> => {
+        this.#point("perform");
+        const { promise, request } = this.#host.outside.perform(this, call);
+        this.#performing = request;
+        return promise;
+      },
+      background: (work) => {
+        if (this.#performing !== null) this.#performing.work = work;
+        this.#point("performed");
+      },
+      giveUp: () => {
+        this.#host.gaveUp(this);
+      },
+      turned: () => {
+        this.#point("turned");
+      },
+    };
+  }
+}
