@@ -5,6 +5,8 @@ import { redactShapes } from "../platform/index.ts";
 import type { BodyForm } from "./http-schema.ts";
 
 const MAX_SAID_CHARS = 300;
+/** Far deeper than any honest answer, and far from where readers that call themselves run out of stack. */
+const MAX_ANSWER_DEPTH = 128;
 
 export type ReadBody =
   | { readonly ok: true; readonly body: Json }
@@ -21,11 +23,27 @@ export function readBody(bytes: Uint8Array, contentType: string | undefined, for
   const text = decode(bytes);
   if (text === null) return { ok: false, message: "a body that is not text in UTF-8" };
   if (!json) return { ok: true, body: text };
+  let body: Json;
   try {
-    return { ok: true, body: JSON.parse(text) as Json };
+    body = JSON.parse(text) as Json;
   } catch {
     return { ok: false, message: "a body that is not valid JSON" };
   }
+  const why = unkeepable(body);
+  return why === null ? { ok: true, body } : { ok: false, message: why };
+}
+
+/** What the parser takes, but the journal could not give back as it was. Level by level: no stack to run out of. */
+function unkeepable(body: Json): string | null {
+  let level: readonly Json[] = [body];
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth > MAX_ANSWER_DEPTH) return `JSON nested deeper than ${MAX_ANSWER_DEPTH} levels`;
+    // `1e400` is read as infinite.
+    if (level.some((node) => typeof node === "number" && !Number.isFinite(node)))
+      return "a number that is too large to be kept";
+    level = level.flatMap((node) => (typeof node === "object" && node !== null ? Object.values(node) : []));
+  }
+  return null;
 }
 
 /** What the service says went wrong: from problem details (RFC 9457) and their common relatives; null if nothing. */
@@ -64,5 +82,7 @@ function oneLine(text: string): string {
   const line = redactShapes(text.slice(0, 2 * MAX_SAID_CHARS))
     .replace(/[\p{Cc}\p{Zl}\p{Zp}]+/gu, " ")
     .trim();
-  return line.length > MAX_SAID_CHARS ? `${line.slice(0, MAX_SAID_CHARS)}…` : line;
+  // The mark tells the redactor that half of a secret may stand before it.
+  if (line.length > MAX_SAID_CHARS) return `${line.slice(0, MAX_SAID_CHARS)}…`;
+  return text.length > 2 * MAX_SAID_CHARS ? `${line}…` : line;
 }

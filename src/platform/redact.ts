@@ -3,6 +3,7 @@
  *
  * A secret is found in these forms: itself, URL-encoded (also as a form field, also with lower-case digits), escaped in
  * JSON, in hex, in base64 and base64url at each of the three alignments that a longer text can give it.
+ * Of a text that was cut (it ends with `…`), also the beginning of such a form at the cut.
  * Not found: a secret in pieces, compressed, encrypted or spelled in another way.
  */
 import { base64, hex } from "./encoding.ts";
@@ -12,6 +13,10 @@ import { REDACTED } from "./secret-shapes.ts";
 const MIN_SECRET_CHARS = 6;
 /** The same for the part of a base64 form that does not depend on its neighbours. */
 const MIN_FORM_CHARS = 8;
+/** What every cut of a text in this code base leaves at its end. */
+const CUT_MARK = "…";
+/** The first characters of a secret, if no more are left before a cut, say nothing. */
+const MIN_CUT_CHARS = 4;
 /** What is nested deeper is replaced unseen: it would end the stack, and no honest answer looks like that. */
 const MAX_DEPTH = 256;
 
@@ -46,9 +51,24 @@ export function createRedactor(secrets: readonly string[]): Redactor {
       found += 1;
       return REDACTED;
     });
-    return { value: replaced, found };
+    const whole = withoutCutForm(replaced, forms);
+    return whole === null ? { value: replaced, found } : { value: whole, found: found + 1 };
   };
   return { text, json: <T>(value: T) => walk(value, text) };
+}
+
+/** Null: the text was not cut, or not within one of the forms. */
+function withoutCutForm(text: string, forms: ReadonlySet<string>): string | null {
+  if (!text.endsWith(CUT_MARK)) return null;
+  const kept = text.slice(0, -CUT_MARK.length);
+  let longest = 0;
+  for (const form of forms) {
+    let chars = Math.min(form.length - 1, kept.length);
+    while (chars > longest && !kept.endsWith(form.slice(0, chars))) chars -= 1;
+    longest = Math.max(longest, chars);
+  }
+  if (longest < MIN_CUT_CHARS) return null;
+  return `${kept.slice(0, -longest)}${REDACTED}${CUT_MARK}`;
 }
 
 function walk<T>(value: T, text: (value: string) => Redacted<string>): Redacted<T> {

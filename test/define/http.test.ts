@@ -154,6 +154,22 @@ describe("an answer", () => {
     });
   });
 
+  it.each([
+    ["nested without end", `${"[".repeat(400_000)}${"]".repeat(400_000)}`],
+    ["nested deeper than the journal's readers follow", `${'{"a":'.repeat(129)}1${"}".repeat(129)}`],
+    ["with a number that is no number any more", '{"total":1e400}'],
+  ])("that is JSON %s is unusable: it could not be kept as it is", async (_, body) => {
+    const json = { "content-type": "application/json" };
+    for (const effect of ["safe", "once"] as const)
+      expect(await perform(answered(200, body, json), { effect, with: POST })).toMatchObject({
+        kind: "unusable",
+        failure: { code: "output_invalid" },
+      });
+    expect(await perform(answered(500, body, json), { with: POST })).toMatchObject({
+      failure: { code: "http_500" },
+    });
+  });
+
   it("keeps only the headers that the step asks for", async () => {
     const result = await perform(answered(200, 1, { etag: '"1"', link: "<x>" }), {
       with: { ...GET, keep: { headers: ["ETag"] } },
@@ -285,6 +301,26 @@ describe("a credential", () => {
     const result = await performAction(call({ with: { ...GET, auth } }), surroundings);
     expect(result).toMatchObject({ kind: "cannot", failure: { code: "http_422", status: 422 } });
     expect(JSON.stringify(result)).not.toContain(TOKEN);
+  });
+
+  it("is not in a message that was cut in the middle of it, wherever the service put it", async () => {
+    const secret = "mellon0123456789abcdefghijklmnopqrstuvwxyz";
+    const lend = async () =>
+      ({ ok: true, header: "authorization", value: `Bearer ${secret}`, secrets: [secret] }) as const;
+    for (const before of [
+      "x".repeat(270),
+      "x ".repeat(140),
+      "\n".repeat(580),
+      `Bearer ${"y".repeat(560)} `,
+    ]) {
+      const surroundings = outside(() => answered(422, { detail: `${before}${secret} is bad` }));
+      const result = await performAction(call({ with: { ...GET, auth } }), {
+        ...surroundings,
+        credential: lend,
+      });
+      expect(result).toMatchObject({ kind: "cannot", failure: { code: "http_422" } });
+      expect(JSON.stringify(result)).not.toContain(secret.slice(0, 6));
+    }
   });
 
   it("is never sent to another host: the attempt ends before anything leaves", async () => {

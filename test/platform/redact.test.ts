@@ -5,6 +5,7 @@ import { createRedactor, REDACTED } from "../../src/platform/index.ts";
 const SECRET = 's3cr3t/+= töken"~!*';
 const redactor = createRedactor([SECRET]);
 const bytes = Buffer.from(SECRET);
+const base64At0 = bytes.toString("base64");
 
 test.each([
   ["itself", SECRET],
@@ -88,4 +89,22 @@ test("JSON nested without end is cut, not followed", () => {
 test("a key named __proto__ stays a key", () => {
   const value = redactor.json(JSON.parse(`{"__proto__":{"a":${JSON.stringify(SECRET)}}}`)).value as object;
   expect(JSON.stringify(value)).toBe(`{"__proto__":{"a":"${REDACTED}"}}`);
+});
+
+test("the beginning of a secret that a cut has left is found", () => {
+  const cut = (text: string): string => redactor.text(`${text}…`).value;
+  expect(cut(`bad token ${SECRET.slice(0, -1)}`)).toBe(`bad token ${REDACTED}…`);
+  expect(cut(`bad token ${SECRET.slice(0, 6)}`)).toBe(`bad token ${REDACTED}…`);
+  expect(cut(`bad token ${base64At0.slice(0, 9)}`)).toBe(`bad token ${REDACTED}…`);
+  expect(redactor.json({ said: [`${SECRET.slice(0, 9)}…`] }).value).toEqual({ said: [`${REDACTED}…`] });
+});
+
+test("a text that was cut elsewhere, or not at all, stays as it is", () => {
+  for (const text of [
+    "bad token…",
+    "…",
+    `bad token ${SECRET.slice(0, 3)}…`,
+    `not cut: ${SECRET.slice(0, 9)}`,
+  ])
+    expect(redactor.text(text)).toEqual({ value: text, found: 0 });
 });
