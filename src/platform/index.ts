@@ -40,6 +40,7 @@ export {
   defineSchema,
   describeSchema,
   dropSchema,
+  hasSchema,
   integer,
   integerOrNull,
   migrate,

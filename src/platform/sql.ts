@@ -7,6 +7,8 @@
  * - M4 a database that a newer build has written is not touched.
  *
  * Rows are money: version and checksum are one entry of the object's key-value part, which costs one row and no table.
+ * A database can have several schemas, each with an entry of its own, so that tables that few objects need are made only
+ * there: a table costs two rows.
  */
 import { crc32 } from "./digest.ts";
 
@@ -18,6 +20,8 @@ export interface Migration {
 }
 
 export interface Schema {
+  /** Of its entry. */
+  readonly key: string;
   readonly migrations: readonly Migration[];
   /** Of the first n migrations, at n. */
   readonly checksums: readonly number[];
@@ -38,15 +42,18 @@ export class SchemaError extends Error {
   }
 }
 
-/** PERSISTED CONTRACT. */
+/** PERSISTED CONTRACT. Entries of schemas begin with this; the schema without a name has nothing behind it. */
 const SCHEMA_KEY = "schema";
 interface Stored {
   readonly version: number;
   readonly checksum: number;
 }
 
-/** Throws a TypeError if the ids are not 1, 2, 3, ... */
-export function defineSchema(migrations: readonly Migration[]): Schema {
+/**
+ * Throws a TypeError if the ids are not 1, 2, 3, ...
+ * @param name tells several schemas of one database apart
+ */
+export function defineSchema(migrations: readonly Migration[], name?: string): Schema {
   const checksums = [0];
   let text = "";
   for (const [index, { id, sql }] of migrations.entries()) {
@@ -54,29 +61,34 @@ export function defineSchema(migrations: readonly Migration[]): Schema {
     text += `${id}\n${sql}\n`;
     checksums.push(crc32(text));
   }
-  return { migrations, checksums };
+  return { key: name === undefined ? SCHEMA_KEY : `${SCHEMA_KEY}:${name}`, migrations, checksums };
+}
+
+/** Whether the schema was ever applied. Writes nothing (M3). */
+export function hasSchema(storage: SqlStore, schema: Schema): boolean {
+  return readStored(storage, schema) !== undefined;
 }
 
 /** Brings the database to the schema of the code, from nothing if need be. May stand inside a transaction of the caller. */
 export function migrate(storage: SqlStore, schema: Schema): void {
-  const stored = readStored(storage);
+  const stored = readStored(storage, schema);
   if (stored !== undefined) check(stored, schema);
   const latest = schema.migrations.length;
   if (stored?.version === latest) return;
   storage.transactionSync(() => {
     for (const { sql } of schema.migrations.slice(stored?.version ?? 0)) storage.sql.exec(sql);
-    storage.kv.put<Stored>(SCHEMA_KEY, { version: latest, checksum: schema.checksums[latest] ?? 0 });
+    storage.kv.put<Stored>(schema.key, { version: latest, checksum: schema.checksums[latest] ?? 0 });
   });
 }
 
-/** Takes all tables away, as if nothing had ever been applied. Dropping a table writes no rows, however many it holds. */
+/** Takes all tables away, of every schema, as if nothing had ever been applied. Dropping a table writes no rows, however many it holds. */
 export function dropSchema(storage: SqlStore): void {
   storage.transactionSync(() => {
     const tables = storage.sql
       .exec("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE '\\_cf\\_%' ESCAPE '\\'")
       .toArray();
     for (const table of tables) storage.sql.exec(`DROP TABLE "${text(table, "name")}"`);
-    storage.kv.delete(SCHEMA_KEY);
+    for (const [key] of [...storage.kv.list({ prefix: SCHEMA_KEY })]) storage.kv.delete(key);
   });
 }
 
@@ -90,8 +102,8 @@ export function describeSchema(sql: SqlStorage): string[] {
     .map((row) => text(row, "sql").replace(/\s+/g, " "));
 }
 
-function readStored(storage: SqlStore): Stored | undefined {
-  return storage.kv.get<Stored>(SCHEMA_KEY);
+function readStored(storage: SqlStore, schema: Schema): Stored | undefined {
+  return storage.kv.get<Stored>(schema.key);
 }
 
 function check(stored: Stored, schema: Schema): void {

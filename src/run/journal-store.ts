@@ -7,7 +7,8 @@
 
 import type { JournalPort, Loaded, Row } from "../driver/index.ts";
 import type { Fact, RunState, Snapshot } from "../kernel/index.ts";
-import { crashPoint, integer, text, textOrNull } from "../platform/index.ts";
+import { crashPoint, hasSchema, integer, migrate, text, textOrNull } from "../platform/index.ts";
+import { LONG_SCHEMA } from "./schema.ts";
 
 /** UTF-16 units; a row of an object holds 2 MB, and short rows keep the fold fast. */
 const CHUNK_FROM = 65_536;
@@ -22,15 +23,16 @@ export interface JournalStore extends JournalPort {
 }
 
 /**
- * @param alongside is called in the transaction of every append: what else must be written with the facts
+ * @param alongside what else must be written with the facts, in the same transaction; null: nothing
  */
 export function createJournalStore(
   storage: DurableObjectStorage,
-  alongside: (row: Row, after: RunState) => void,
+  alongside: (row: Row, after: RunState) => (() => void) | null,
 ): JournalStore {
   const { sql } = storage;
 
   const putParts = (seq: number, slot: number, body: string): void => {
+    migrate(storage, LONG_SCHEMA);
     for (let part = 0; part * CHUNK_CHARS < body.length; part++) {
       const piece = body.slice(part * CHUNK_CHARS, (part + 1) * CHUNK_CHARS);
       sql.exec("INSERT INTO chunks (seq, slot, part, body) VALUES (?, ?, ?, ?)", seq, slot, part, piece);
@@ -54,7 +56,9 @@ export function createJournalStore(
 
   return {
     load(): Loaded {
-      const parts = sql.exec("SELECT seq, body FROM snapshots ORDER BY part").toArray();
+      const parts = hasSchema(storage, LONG_SCHEMA)
+        ? sql.exec("SELECT seq, body FROM snapshots ORDER BY part").toArray()
+        : [];
       const [first] = parts;
       const snapshot =
         first === undefined
@@ -71,23 +75,32 @@ export function createJournalStore(
 
     append(row: Row, after: RunState, snapshot: Snapshot | null): void {
       const facts = JSON.stringify(row.facts);
+      const long = facts.length > CHUNK_FROM;
       const inline = row.values.map((value) => (value.length > CHUNK_FROM ? null : value));
-      if (CRASH_POINTS) crashPoint("crash-point:turn-decided");
-      storage.transactionSync(() => {
+      const more = alongside(row, after);
+      const insert = (): void => {
         sql.exec(
           "INSERT INTO turns (seq, at, facts, vals) VALUES (?, ?, ?, ?)",
           row.seq,
           row.at,
-          facts.length > CHUNK_FROM ? null : facts,
+          long ? null : facts,
           row.values.length === 0 ? null : JSON.stringify(inline),
         );
-        if (facts.length > CHUNK_FROM) putParts(row.seq, FACTS_SLOT, facts);
-        row.values.forEach((value, slot) => {
-          if (value.length > CHUNK_FROM) putParts(row.seq, slot, value);
+      };
+      if (CRASH_POINTS) crashPoint("crash-point:turn-decided");
+      // Mostly there is one row to write, and a statement is a transaction by itself.
+      if (!long && !inline.includes(null) && snapshot === null && more === null) insert();
+      else
+        storage.transactionSync(() => {
+          insert();
+          if (long) putParts(row.seq, FACTS_SLOT, facts);
+          row.values.forEach((value, slot) => {
+            if (value.length > CHUNK_FROM) putParts(row.seq, slot, value);
+          });
+          if (snapshot !== null)
+            replaceSnapshot(storage, row.seq + row.facts.length, JSON.stringify(snapshot));
+          more?.();
         });
-        if (snapshot !== null) replaceSnapshot(sql, row.seq + row.facts.length, JSON.stringify(snapshot));
-        alongside(row, after);
-      });
       if (CRASH_POINTS) {
         crashPoint("crash-point:turn-appended");
         void storage.sync().then(() => {
@@ -114,7 +127,9 @@ export function createJournalStore(
   };
 }
 
-function replaceSnapshot(sql: SqlStorage, seq: number, body: string): void {
+function replaceSnapshot(storage: DurableObjectStorage, seq: number, body: string): void {
+  const { sql } = storage;
+  migrate(storage, LONG_SCHEMA);
   sql.exec("DELETE FROM snapshots");
   for (let part = 0; part * CHUNK_CHARS < body.length; part++) {
     const piece = body.slice(part * CHUNK_CHARS, (part + 1) * CHUNK_CHARS);

@@ -29,10 +29,8 @@ export function createLife(body: Body): Life {
   const { ctx, wiring } = body;
   const { storage } = ctx;
   const { listeners, log, retentionMs, callsPerEvent } = wiring;
-  const outbox = new Outbox(storage.sql, listeners, () => Date.now(), log);
-  const journal = createJournalStore(storage, (row, after) => {
-    outbox.write(row, after);
-  });
+  const outbox = new Outbox(storage, listeners, () => Date.now(), log);
+  const journal = createJournalStore(storage, (row, after) => outbox.messagesOf(row, after));
   const driver = new RunDriver(
     {
       journal,

@@ -30,7 +30,7 @@ import type {
   StepView,
   Viewer,
 } from "./rpc.ts";
-import { RUN_SCHEMA } from "./schema.ts";
+import { migrateAll, RUN_SCHEMA } from "./schema.ts";
 import { sealedEvents, sealedView } from "./sealed.ts";
 import { viewRow, viewRun, viewStep, type Showing } from "./view.ts";
 import { Watchers } from "./watchers.ts";
@@ -260,7 +260,7 @@ export abstract class WiredRunObject extends DurableObject<Env> implements RunRp
     await this.#current();
     const meta = this.#meta;
     if (meta?.sealed === undefined || meta.tenant !== viewer.tenant) return null;
-    const journal = createJournalStore(this.ctx.storage, () => {});
+    const journal = createJournalStore(this.ctx.storage, () => null);
     const [first] = journal.after(0, 1);
     const [last] = journal.after(Number.MAX_SAFE_INTEGER - 1, 1);
     const view = sealedView(meta, first?.facts ?? [], last?.seq ?? 0);
@@ -294,7 +294,7 @@ export abstract class WiredRunObject extends DurableObject<Env> implements RunRp
   async #load(): Promise<Life | null> {
     const meta = this.#meta;
     if (meta === null || meta.sealed !== undefined || meta.deletedUntil !== undefined) return null;
-    migrate(this.ctx.storage, RUN_SCHEMA);
+    migrateAll(this.ctx.storage);
     const life = this.#newLife(await this.ctx.storage.getAlarm());
     try {
       life.driver.load();

@@ -10,7 +10,8 @@
 
 import type { Row } from "../driver/index.ts";
 import type { Fact, RunState } from "../kernel/index.ts";
-import { crashPoint, integer, text, type Logger } from "../platform/index.ts";
+import { crashPoint, hasSchema, integer, migrate, text, type Logger } from "../platform/index.ts";
+import { OUTBOX_SCHEMA } from "./schema.ts";
 
 /** A message that nobody took for this long is dropped and logged: the listener is gone. */
 const GIVE_UP_MS = 3 * 24 * 60 * 60_000;
@@ -38,6 +39,7 @@ export interface Listener {
 }
 
 export class Outbox {
+  readonly #storage: DurableObjectStorage;
   readonly #sql: SqlStorage;
   readonly #listeners: readonly Listener[];
   readonly #now: () => number;
@@ -47,8 +49,9 @@ export class Outbox {
   #freshAt = -BACKSTOP_MS;
   #draining: Promise<void> | null = null;
 
-  constructor(sql: SqlStorage, listeners: readonly Listener[], now: () => number, log: Logger) {
-    this.#sql = sql;
+  constructor(storage: DurableObjectStorage, listeners: readonly Listener[], now: () => number, log: Logger) {
+    this.#storage = storage;
+    this.#sql = storage.sql;
     this.#listeners = listeners;
     this.#now = now;
     this.#log = log;
@@ -56,7 +59,7 @@ export class Outbox {
 
   /** When a life begins: what earlier ones left. */
   load(): void {
-    if (this.#listeners.length === 0) return;
+    if (this.#listeners.length === 0 || !hasSchema(this.#storage, OUTBOX_SCHEMA)) return;
     const [row] = this.#sql.exec("SELECT min(due) AS due FROM outbox").toArray();
     this.#dueAt = row === undefined || row["due"] === null ? null : integer(row, "due");
   }
@@ -71,25 +74,33 @@ export class Outbox {
     return this.#dueAt === null ? null : Math.max(this.#dueAt, this.#freshAt + BACKSTOP_MS);
   }
 
-  /** O1: to be called in the transaction of the turn. */
-  write(row: Row, after: RunState): void {
-    for (const listener of this.#listeners) {
-      row.facts.forEach((fact, i) => {
+  /** What writes the messages about a turn; null: there are none. O1: to be called in the transaction of the turn. */
+  messagesOf(row: Row, after: RunState): (() => void) | null {
+    const messages = this.#listeners.flatMap((listener) =>
+      row.facts.flatMap((fact, i) => {
         const body = listener.message(fact, after);
-        if (body === null) return;
+        return body === null
+          ? []
+          : [{ name: listener.name, version: row.seq + i, body: JSON.stringify(body) }];
+      }),
+    );
+    if (messages.length === 0) return null;
+    return () => {
+      migrate(this.#storage, OUTBOX_SCHEMA);
+      for (const { name, version, body } of messages) {
         // O3: not before an earlier one that waits for its retry.
         this.#sql.exec(
           `INSERT INTO outbox (listener, version, body, tries, due, since)
            SELECT ?1, ?2, ?3, 0, max(?4, coalesce((SELECT max(due) FROM outbox WHERE listener = ?1), 0)), ?4`,
-          listener.name,
-          row.seq + i,
-          JSON.stringify(body),
+          name,
+          version,
+          body,
           row.at,
         );
-        this.#dueAt = this.#dueAt === null ? row.at : Math.min(this.#dueAt, row.at);
-        this.#freshAt = row.at;
-      });
-    }
+      }
+      this.#dueAt = this.#dueAt === null ? row.at : Math.min(this.#dueAt, row.at);
+      this.#freshAt = row.at;
+    };
   }
 
   /** Delivers what is due. One drain at a time; a second call joins the first. */

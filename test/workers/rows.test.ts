@@ -80,9 +80,9 @@ async function forget({ stub }: Started): Promise<void> {
 describe("what a run writes", () => {
   it("is at most 1.25 rows a step for 100 steps, from the start until nothing is left of the run", async () => {
     const { counts, started } = await run(chain(100));
-    expect(counts).toMatchObject({ rows: 113, calls: 1, alarms: 0 });
+    expect(counts).toMatchObject({ rows: 107, calls: 1, alarms: 0 });
     await forget(started);
-    expect(counts).toMatchObject({ rows: 117, calls: 1, alarms: 2 });
+    expect(counts).toMatchObject({ rows: 111, calls: 1, alarms: 2 });
     expect(counts.rows).toBeLessThanOrEqual(100 * ROWS_PER_STEP);
   });
 
@@ -92,13 +92,13 @@ describe("what a run writes", () => {
     expect(dollars(counts, 100 * 0.3) * 1e4).toBeLessThanOrEqual(2);
   });
 
-  it("is 17 rows for 4 steps at the end, and 21 when nothing is left", async () => {
+  it("is 11 rows for 4 steps at the end, and 15 when nothing is left", async () => {
     const { counts, started } = await run(chain(4));
-    // The start: 8 for four tables, 2 for their version and the run's name, its first turn, its alarm. A turn for the
-    // end of each step. The alarm of the retention.
-    expect(counts).toMatchObject({ rows: 12 + 4 + 1, schemaRows: 9, alarmRows: 2, calls: 1, alarms: 0 });
+    // The start: 2 for the table, its version, the run's name, its first turn, its alarm. A turn for the end of each step.
+    // The alarm of the retention.
+    expect(counts).toMatchObject({ rows: 6 + 4 + 1, schemaRows: 3, alarmRows: 2, calls: 1, alarms: 0 });
     await forget(started);
-    expect(counts).toMatchObject({ rows: 17 + 4, alarmRows: 3, alarms: 2 });
+    expect(counts).toMatchObject({ rows: 11 + 4, alarmRows: 3, alarms: 2 });
   });
 
   it("is at most 4 rows more for a retry", async () => {
@@ -111,10 +111,10 @@ describe("what a run writes", () => {
     expect(retried.counts).toMatchObject({ calls: 1, alarms: 0 });
   });
 
-  it("is 2 rows more for each message to a listener, and 1 for the alarm behind the first", async () => {
+  it("is 2 rows more for each message to a listener, and 4 for the first: its table, and the alarm behind it", async () => {
     const calm = await run(chain(1));
     const heard = await run(chain(1), { tags: ["heard"] });
     // The messages of the start and of the end.
-    expect(heard.counts.rows - calm.counts.rows).toBe(2 * 2 + 1);
+    expect(heard.counts.rows - calm.counts.rows).toBe(2 * 2 + 4);
   });
 });

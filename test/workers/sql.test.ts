@@ -5,6 +5,7 @@ import {
   defineSchema,
   describeSchema,
   dropSchema,
+  hasSchema,
   integer,
   migrate,
   SchemaError,
@@ -18,6 +19,8 @@ const SECOND = {
   sql: "CREATE TABLE chunk (seq INTEGER PRIMARY KEY) STRICT; CREATE INDEX fact_body ON fact (body); INSERT INTO fact VALUES (1, 'from 2')",
 };
 const BROKEN = { id: 2, sql: "CREATE TABLE half (id INTEGER) STRICT; CREATE TABLE fact (again INTEGER)" };
+
+const OTHER = defineSchema([{ id: 1, sql: "CREATE TABLE other (id INTEGER PRIMARY KEY) STRICT" }], "other");
 
 let objects = 0;
 /** Runs with the storage of an object of its own. */
@@ -116,12 +119,24 @@ test("it may run inside a transaction of the caller, and goes back with it", asy
   });
 });
 
+test("schemas of different names live side by side, each with a version of its own", async () => {
+  await withStorage((storage) => {
+    migrate(storage, OTHER);
+    expect([hasSchema(storage, OTHER), hasSchema(storage, defineSchema([FIRST]))]).toEqual([true, false]);
+    migrate(storage, defineSchema([FIRST, SECOND]));
+    migrate(storage, OTHER);
+    expect(describeSchema(storage.sql)).toContain("CREATE TABLE other (id INTEGER PRIMARY KEY) STRICT");
+  });
+});
+
 test("a schema that is dropped leaves no table, keeps the other entries, and can be applied again", async () => {
   await withStorage((storage) => {
     const schema = defineSchema([FIRST, SECOND]);
     migrate(storage, schema);
     storage.kv.put("other", 1);
+    migrate(storage, OTHER);
     dropSchema(storage);
+    expect([hasSchema(storage, schema), hasSchema(storage, OTHER)]).toEqual([false, false]);
     expect(describeSchema(storage.sql)).toEqual([]);
     expect(storage.kv.get("other")).toBe(1);
     migrate(storage, schema);
