@@ -214,10 +214,7 @@ export function signal(turn: Turn, input: InputOf<"signal">): Refusal | null {
   const forward = state.phase === "forward";
   const taken = state.graph.steps.some(
     (def, i) =>
-      def.kind === "signal" &&
-      def.signal === input.name &&
-      (forward || def.part === "on_failure") &&
-      !isTerminal(state.units[i]?.status ?? "skipped"),
+      def.kind === "signal" && def.signal === input.name && !isTerminal(state.units[i]?.status ?? "skipped"),
   );
   if (!taken && !forward)
     return {

@@ -462,15 +462,13 @@ describe("the run deadline", () => {
     expect(leftBehind(play)).toEqual(["b: unknown, outcome_unknown"]);
   });
 
-  test("ends a pause", () => {
-    const play = new Play([call("a")]);
+  test("ends a pause: the undoing begins", () => {
+    const play = new Play([call("a", "keyed", undoable()), call("b", "safe", { needs: ["a"] })]);
+    play.succeed("a");
     play.take({ t: "pause", by: "ada" });
     play.wake();
-    expect([play.run, play.state.pausedSince, play.now - START]).toEqual([
-      "failed",
-      null,
-      limits.RUN_DEADLINE_MS,
-    ]);
+    expect([play.state.pausedSince, play.now - START]).toEqual([null, limits.RUN_DEADLINE_MS]);
+    expect(play.jobs()).toEqual(["prepare a/undo"]);
   });
 
   test("does not end the undoing: that has its own budget", () => {

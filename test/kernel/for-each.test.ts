@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from "vitest";
 import { keyOf, limits, type Effect, type StepDef } from "../../src/kernel/index.ts";
-import { call, ends, performance, verify } from "./support/build.ts";
+import { call, ends, HOUR, performance, verify } from "./support/build.ts";
 import { leftBehind, Play, ref } from "./support/play.ts";
 
 function each(
@@ -51,6 +51,16 @@ describe("forEach", () => {
     expect(play.jobs()).toEqual([]);
     play.end("mails[1]", ends.success());
     expect(play.jobs()).toEqual(["prepare mails[2]"]);
+  });
+
+  test("keeps its cap when an item that was unknown is to be tried again", () => {
+    const play = expand(new Play([each({ concurrency: 1 }, "once")]), 2);
+    play.attempt("mails[0]", ends.unclear());
+    play.begin("mails[1]");
+    play.take({ t: "resolve", unit: ref("mails[0]"), as: { as: "retry" }, by: "ada" });
+    expect([play.status("mails[0]"), play.jobs()]).toEqual(["backing_off", []]);
+    play.end("mails[1]", ends.success());
+    expect(play.jobs()).toEqual(["attempt mails[0]"]);
   });
 
   test("gives each item a key of its own (K6)", () => {
@@ -120,6 +130,23 @@ describe("forEach", () => {
     const play = expand(new Play([each({ concurrency: 3 })]));
     play.attempt("mails[1]", ends.cannot());
     expect(play.unit("mails[1]").failure).toMatchObject({ step: "mails", item: 1, attempt: 1, attempts: 1 });
+  });
+
+  test("an undoing that nobody could tell about ends the forEach, and does not grow the run", () => {
+    const compensate = performance("once");
+    const play = expand(
+      new Play([
+        each({ concurrency: 3 }, "keyed", { compensate, unknownLimitMs: HOUR, onFailure: "continue" }),
+      ]),
+    );
+    play.succeed("mails[0]", "mails[1]");
+    play.attempt("mails[2]", ends.cannot());
+    play.attempt("mails[0]/undo", ends.success("undone", [call("more")]));
+    play.attempt("mails[1]/undo", ends.unclear());
+    expect(play.status("mails")).toBe("running");
+    play.pass(HOUR);
+    expect([play.unit("mails").status, play.unit("mails").outcome]).toEqual(["failed", "done"]);
+    expect([play.state.phase, play.state.revision, play.jobs()]).toEqual(["forward", 1, ["output"]]);
   });
 
   test("onFailure: continue keeps the run going after the items are undone", () => {

@@ -269,6 +269,13 @@ describe("a keyed step that did happen, and still failed", () => {
     expect(leftBehind(play)).toEqual(["a: unknown, outcome_unknown"]);
   });
 
+  test("and when it is skipped this time", () => {
+    const play = happened({ when: "maybe" });
+    play.take(redrive());
+    play.prepare("a", { kind: "skip" });
+    expect(play.unit("a")).toMatchObject({ status: "skipped", outcome: "unknown" });
+  });
+
   test("does not send another payload: with a new key it would happen twice (K6)", () => {
     const play = happened();
     play.take(redrive());
@@ -337,6 +344,18 @@ describe("redrive of a forEach", () => {
     play.attempt("b", ends.cannot());
     play.take(redrive());
     expect([play.statuses(), play.jobs()]).toEqual([{ mails: "succeeded", b: "pending" }, ["prepare b"]]);
+  });
+
+  test("that is an onFailure step begins from its list; attempt numbers count on (K7)", () => {
+    const forEach = { list: null, concurrency: 3, tolerate: 0 };
+    const play = new Play([call("a"), call("calls", "safe", { part: "on_failure", forEach })]);
+    play.attempt("a", ends.cannot());
+    play.prepare("calls", { kind: "list", list: { v: [1] }, count: 1 });
+    play.succeed("calls[0]");
+    play.take(redrive());
+    play.attempt("a", ends.cannot());
+    play.prepare("calls", { kind: "list", list: { v: [1, 2] }, count: 2 });
+    expect([play.begin("calls[0]"), play.begin("calls[1]")]).toEqual([2, 2]);
   });
 
   test("that is skipped this time takes the items that it kept with it", () => {
