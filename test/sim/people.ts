@@ -273,9 +273,15 @@ export class People {
   #truth(state: RunState, ref: UnitRef, no: "failed" | "retry"): ResolveAsJson {
     const { referee } = this.#parts;
     const key = unitKey(state.run.id, ref, state);
+    const def = stepOf(state, ref.step)?.def;
     // Of a `repeat`, what the rounds of an earlier generation did counts, too: its keys change, the step does not.
-    const repeats = stepOf(state, ref.step)?.def.repeat !== undefined;
-    const done = repeats ? referee.everHappened(key) : referee.happened(key);
+    // What is idempotent has no key: somebody who looks sees whether it is there.
+    const done =
+      def?.effect === "idempotent"
+        ? referee.everStands(key)
+        : def?.repeat !== undefined
+          ? referee.everHappened(key)
+          : referee.happened(key);
     const happened = ref.role === "undo" ? referee.wasUndone(key) : done;
     return happened ? { as: "succeeded", output: { found: true } } : { as: no };
   }

@@ -48,6 +48,13 @@ export function drawSwarm(random: Random): Swarm {
 }
 
 /** Much is stopped and started again while old answers are still on their way. */
-const HASTY: Partial<Swarm> = { rough: 0.6, late: 40, stubborn: 1, conditional: 0.6, haste: 1 };
+const HASTY: Partial<Swarm> = {
+  rough: 0.6,
+  late: 40,
+  stubborn: 1,
+  compensated: 0,
+  conditional: 0.6,
+  haste: 1,
+};
 /** Much happens whose answer is of no use, and is asked for again when its key has been forgotten. */
 const FORGETFUL: Partial<Swarm> = { rough: 0.4, garbage: 20, shortKeys: 1 };
