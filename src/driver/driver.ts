@@ -35,7 +35,7 @@ import { Flights, wantedBy, type Flight } from "./flights.ts";
 import { inFlightUnits } from "./lost.ts";
 import type { Performed, Ports, Row } from "./ports.ts";
 import { Turn, type TurnParts } from "./turn.ts";
-import { Reader, type Keeper } from "./values.ts";
+import { Reader, tooLarge, type Keeper } from "./values.ts";
 
 /** The platform opens at most six connections per event; one more would only wait inside it. */
 const SLOTS = 6;
@@ -71,6 +71,11 @@ export type Outcome = { readonly ok: true } | { readonly ok: false; readonly ref
 export type ResolveAsJson =
   | { readonly as: "succeeded"; readonly output: Json }
   | Exclude<ResolveAs, { as: "succeeded" }>;
+
+const NO_ROOM: Refusal = {
+  code: "signal_buffer_full",
+  message: "The values of the run leave no room for this payload: send the address of the data instead.",
+};
 
 /** An input whose values are still plain JSON: they get their place when the row is made. */
 type Asked = (keep: Keeper["keep"]) => Input;
@@ -142,6 +147,10 @@ export class RunDriver {
   }
 
   signal(id: string, name: string, payload: Json): Outcome {
+    const { state } = this;
+    // A payload is kept whether a step takes it or not.
+    if (state !== null && !state.signalIds.includes(id) && tooLarge(payload, state.bytes) !== null)
+      return { ok: false, refusal: NO_ROOM };
     return this.#command((keep) => ({ t: "signal", id, name, payload: keep(payload) }));
   }
 

@@ -6,7 +6,7 @@ import type { FailureSeed, Json, Value } from "../kernel/index.ts";
 export const INLINE_BYTES = 1_024;
 /** One output. Peers allow 256 KiB to 4 MiB; a row of an object holds 2 MB. */
 export const MAX_OUTPUT_BYTES = 1_048_576;
-/** All values of one run. */
+/** All values of one run, but those that stand in the facts themselves: with small ones a full run can still end. */
 export const MAX_RUN_BYTES = 100 * MAX_OUTPUT_BYTES;
 /** Values read lately stay in memory, so that the next step need not read what the last one wrote. */
 const CACHE_BYTES = 4 * MAX_OUTPUT_BYTES;
@@ -46,7 +46,7 @@ export function tooLarge(json: Json, runBytes: number): FailureSeed | null {
       retryable: false,
     };
   }
-  if (runBytes + bytes > MAX_RUN_BYTES) {
+  if (bytes > INLINE_BYTES && runBytes + bytes > MAX_RUN_BYTES) {
     return {
       code: "run_too_large",
       message: `The values of one run may have ${MAX_RUN_BYTES} bytes together.`,

@@ -29,6 +29,8 @@ export const VERIFY_AFTER_MS = 5 * SECOND_MS;
 
 /** Steps of one graph, growth included: keeps a fold and a snapshot within one object's memory. */
 export const MAX_STEPS = 10_000;
+/** The steps of one graph as JSON: the state holds them, and so does every snapshot. */
+export const MAX_GRAPH_CHARS = 8_388_608;
 /** Needs of one step. */
 export const MAX_NEEDS = 1_000;
 /** Items of one `forEach`. */

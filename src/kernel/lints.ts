@@ -3,6 +3,7 @@
 import type { Graph, Performance, StepDef } from "./graph.ts";
 import {
   MAX_ATTEMPTS,
+  MAX_GRAPH_CHARS,
   MAX_ITEMS,
   MAX_ITERATIONS,
   MAX_NEEDS,
@@ -16,6 +17,7 @@ export const LINT_CODES = [
   "bad_name",
   "duplicate_step",
   "too_many_steps",
+  "graph_too_large",
   "too_many_needs",
   "unknown_need",
   "cycle",
@@ -92,6 +94,12 @@ export function checkSteps(steps: readonly StepDef[], context: Context): Lint[] 
       pointer: "/steps",
       detail: `A run has at most ${MAX_STEPS} steps.`,
     });
+  if (charsOf(context.existing) + charsOf(steps) > MAX_GRAPH_CHARS)
+    lints.push({
+      code: "graph_too_large",
+      pointer: "/steps",
+      detail: `The steps of a run have at most ${MAX_GRAPH_CHARS} characters together.`,
+    });
   for (const step of steps) {
     const at = `/steps/${escapePointer(step.name)}`;
     if (!NAME_PATTERN.test(step.name))
@@ -106,6 +114,19 @@ export function checkSteps(steps: readonly StepDef[], context: Context): Lint[] 
     known.set(step.name, step);
   }
   return lints;
+}
+
+/** Steps never change, so each is measured once: growth must not cost more the longer a run is. */
+const measured = new WeakMap<StepDef, number>();
+
+function charsOf(steps: readonly StepDef[]): number {
+  let chars = 0;
+  for (const step of steps) {
+    const known = measured.get(step) ?? JSON.stringify(step).length;
+    measured.set(step, known);
+    chars += known;
+  }
+  return chars;
 }
 
 function checkNeeds(

@@ -117,7 +117,7 @@ export abstract class WiredRunObject extends DurableObject<Env> implements RunRp
       const unit = item === undefined ? step?.unit : step?.unit.items?.[item];
       if (step === null || unit === undefined)
         return { ok: false, code: "no_such_step", message: `There is no step named ${name} in this run.` };
-      return { ok: true, value: viewStep(step.def, unit, showing(life, viewer), true) };
+      return { ok: true, value: viewStep(step.def, unit, showing(life, viewer)) };
     });
   }
 

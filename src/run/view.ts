@@ -7,6 +7,7 @@ import {
   stepOf,
   unitName,
   type Fact,
+  type Failure,
   type Json,
   type RunState,
   type StepDef,
@@ -17,6 +18,12 @@ import type { EventView, OutputView, RunView, StepView, UnitView } from "./rpc.t
 
 /** Outputs up to here are shown in lists of steps and in events; longer ones have an address of their own. */
 const SHOWN_BYTES = 4_096;
+/** All outputs and failures in the list of a run's steps: an answer of the object holds 32 MiB, and costs its reading. */
+const LISTED_BYTES = 1_048_576;
+/** An output of its own address: texts take up to two bytes a character on their way out of the object. */
+const WHOLE_BYTES = 12 * 1_048_576;
+/** Of a failure in a list that is full. */
+const CUT_FAILURE_CHARS = 80;
 
 export interface Showing {
   readonly read: (value: Value) => Json;
@@ -24,8 +31,21 @@ export interface Showing {
   readonly reveal: boolean;
 }
 
+/** What may still be shown in a list of steps. */
+class Room {
+  #bytes = LISTED_BYTES;
+
+  /** Whether so much still fits; if so, it is taken. */
+  take(bytes: number): boolean {
+    if (bytes > this.#bytes) return false;
+    this.#bytes -= bytes;
+    return true;
+  }
+}
+
 export function viewRun(state: RunState, seq: number, showing: Showing): RunView {
   const { run } = state;
+  const room = new Room();
   return {
     id: run.id,
     tenant: run.tenant,
@@ -48,27 +68,41 @@ export function viewRun(state: RunState, seq: number, showing: Showing): RunView
     failure: state.failure ?? state.lost?.failure ?? null,
     steps: state.graph.steps.flatMap((def, i) => {
       const unit = state.units[i];
-      return unit === undefined ? [] : [viewStep(def, unit, showing, false)];
+      return unit === undefined ? [] : [viewListed(def, unit, showing, room)];
     }),
   };
 }
 
-/** @param whole shows the output whatever its size */
-export function viewStep(def: StepDef, unit: Unit, showing: Showing, whole: boolean): StepView {
+/** A step at its own address: its output whatever its size, those of its items as in a list. */
+export function viewStep(def: StepDef, unit: Unit, showing: Showing): StepView {
+  const listed = viewListed(def, unit, showing, new Room());
+  const { output, failure } = unit;
+  return {
+    ...listed,
+    failure,
+    output: output === null ? null : viewValue(output, def.sensitive === true, showing, WHOLE_BYTES),
+  };
+}
+
+function viewListed(def: StepDef, unit: Unit, showing: Showing, room: Room): StepView {
   return {
     name: def.name,
     action: def.action,
     effect: def.effect,
     part: def.part,
     needs: def.needs,
-    ...viewUnit(def, unit, showing, whole),
-    ...(unit.items === null ? {} : { items: unit.items.map((item) => viewUnit(def, item, showing, whole)) }),
-    ...(unit.undo === null ? {} : { compensation: { status: unit.undo.status, failure: unit.undo.failure } }),
+    ...viewUnit(def, unit, showing, room),
+    ...(unit.items === null ? {} : { items: unit.items.map((item) => viewUnit(def, item, showing, room)) }),
+    ...(unit.undo === null
+      ? {}
+      : { compensation: { status: unit.undo.status, failure: viewFailure(unit.undo.failure, room) } }),
     ...(def.signal === undefined ? {} : { waits_for: def.signal }),
   };
 }
 
-function viewUnit(def: StepDef, unit: Unit, showing: Showing, whole: boolean): UnitView {
+function viewUnit(def: StepDef, unit: Unit, showing: Showing, room: Room): UnitView {
+  const { output } = unit;
+  const fits = output !== null && (sizeOf(output) > SHOWN_BYTES || room.take(sizeOf(output)));
   return {
     status: unit.status,
     outcome: unit.outcome,
@@ -78,15 +112,27 @@ function viewUnit(def: StepDef, unit: Unit, showing: Showing, whole: boolean): U
     ended_at: unit.endedAt,
     next_at: unit.wakeAt,
     deadline_at: unit.deadline,
-    output: unit.output === null ? null : viewValue(unit.output, def.sensitive === true, showing, whole),
-    failure: unit.failure,
+    output:
+      output === null ? null : viewValue(output, def.sensitive === true, showing, fits ? SHOWN_BYTES : -1),
+    failure: viewFailure(unit.failure, room),
   };
 }
 
-function viewValue(value: Value, sensitive: boolean, showing: Showing, whole: boolean): OutputView {
+/** Whole while there is room, else its code and the beginning of what it says. */
+function viewFailure(failure: Failure | null, room: Room): Failure | null {
+  if (failure === null || room.take(failure.message.length + failure.hint.length)) return failure;
+  return { ...failure, message: beginning(failure.message), hint: beginning(failure.hint) };
+}
+
+function beginning(text: string): string {
+  return text.length <= CUT_FAILURE_CHARS ? text : `${text.slice(0, CUT_FAILURE_CHARS)}…`;
+}
+
+/** @param most bytes up to which it is shown itself */
+function viewValue(value: Value, sensitive: boolean, showing: Showing, most: number): OutputView {
   if (sensitive && !showing.reveal) return { redacted: true };
   const bytes = sizeOf(value);
-  return whole || bytes <= SHOWN_BYTES ? { value: showing.read(value) } : { bytes };
+  return bytes <= most ? { value: showing.read(value) } : { bytes };
 }
 
 function sizeOf(value: Value): number {
@@ -116,7 +162,8 @@ function dataOf(fact: Fact, state: RunState, showing: Showing): Json {
   if (fact.t === "grew") data["steps"] = fact.steps.map((step) => step.name);
   for (const key of ["output", "list", "payload"]) {
     const value = data[key];
-    if (value !== undefined) data[key] = viewValue(value as Value, isSensitive(fact, state), showing, false);
+    if (value !== undefined)
+      data[key] = viewValue(value as Value, isSensitive(fact, state), showing, SHOWN_BYTES);
   }
   return plain(data);
 }

@@ -24,6 +24,7 @@ const TABLE: readonly (readonly [LintCode, string, Graph])[] = [
   ["bad_name", "/steps/a~1b", only(call("a/b"))],
   ["duplicate_step", "/steps/a", graph([call("a"), call("a")])],
   ["too_many_steps", "/steps", graph(Array.from({ length: limits.MAX_STEPS + 1 }, (_, i) => call(`s${i}`)))],
+  ["graph_too_large", "/steps", only({ ...call("a"), with: "x".repeat(limits.MAX_GRAPH_CHARS) })],
   [
     "too_many_needs",
     "/steps/b/needs",

@@ -1,0 +1,88 @@
+/** Runs that hold as much as they may: they can still be looked at, steered and ended. */
+
+import { describe, expect, it } from "vitest";
+import { compileSteps } from "../../src/define/index.ts";
+import type { Json } from "../../src/kernel/index.ts";
+import type { Answer, RunView } from "../../src/run/index.ts";
+import { ended, start, until, VIEWER, view, type Started } from "./run-support.ts";
+
+const MIB = 1_048_576;
+
+function append(run: Started, steps: Readonly<Record<string, Json>>): Promise<Answer<RunView>> {
+  const compiled = compileSteps(steps);
+  if (!compiled.ok) throw new Error(compiled.errors[0]?.detail);
+  return run.stub().command(VIEWER, { t: "append", steps: compiled.steps, by: "key:test" });
+}
+
+/** An open run without a workflow; it has steps as soon as some are appended. */
+const openRun = (): Promise<Started> => start("t-wait", {}, { open: true });
+
+function named(prefix: string, count: number, step: Json): Record<string, Json> {
+  return Object.fromEntries(Array.from({ length: count }, (_, i) => [`${prefix}-${i}`, step]));
+}
+
+describe("a run with many outputs", () => {
+  it("shows in its list as many as an answer has room for, and each one whole at its own address", async () => {
+    const run = await openRun();
+    const value = "x".repeat(4_000);
+    for (let k = 0; k < 10; k++)
+      expect((await append(run, named(`s${k}`, 100, { action: "transform", with: { value } }))).ok).toBe(
+        true,
+      );
+    const { steps } = await until(run, (seen) =>
+      seen.steps.every(({ name, outcome }) => outcome === "done" || !name.startsWith("s")),
+    );
+    const outputs = steps.flatMap(({ name, output }) => (name.startsWith("s") ? [output] : []));
+    expect(outputs).toHaveLength(1_000);
+    expect(outputs[0]).toEqual({ value });
+    expect(outputs.at(-1)).toEqual({ bytes: 4_002 });
+    const shown = outputs.filter((output) => output !== null && "value" in output).length;
+    expect(shown * 4_002).toBeLessThanOrEqual(MIB);
+    expect(await run.stub().step(VIEWER, "s9-99")).toMatchObject({ ok: true, value: { output: { value } } });
+  });
+
+  it("cuts what failures say where the list is full, and tells it whole at the step's own address", async () => {
+    const run = await openRun();
+    const message = "no ".repeat(300).trim();
+    for (let k = 0; k < 13; k++)
+      await append(run, named(`f${k}`, 100, { action: "fail", with: { message } }));
+    const { steps } = await view(run);
+    const last = steps.find(({ name }) => name === "f12-99");
+    expect(steps.find(({ name }) => name === "f0-0")?.failure?.message).toBe(message);
+    expect(last?.failure?.message).toMatch(/^(?:no ){20}.*…$/);
+    expect(await run.stub().step(VIEWER, "f12-99")).toMatchObject({
+      ok: true,
+      value: { failure: { message } },
+    });
+  });
+});
+
+describe("signals", () => {
+  it("beyond what a run may hold are refused, small ones and repeated ones are not", async () => {
+    const run = await openRun();
+    const send = (name: string, payload: Json) =>
+      run.stub().command(VIEWER, { t: "signal", id: name, name, payload, by: "key:test" });
+    const payload = "p".repeat(MIB - 2);
+    for (let k = 0; k < 100; k++) expect((await send(`n${k}`, payload)).ok).toBe(true);
+    expect(await send("n100", payload)).toMatchObject({ ok: false, code: "signal_buffer_full" });
+    expect((await send("n99", payload)).ok).toBe(true);
+    expect((await send("go", "small")).ok).toBe(true);
+    expect((await run.stub().command(VIEWER, { t: "close", by: "key:test" })).ok).toBe(true);
+    expect((await ended(run)).status).toBe("succeeded");
+  }, 30_000);
+});
+
+describe("growth", () => {
+  it("ends where the steps together are larger than an object can hold, and the run goes on", async () => {
+    const run = await openRun();
+    const big = { action: "transform", with: { value: "x".repeat(1_000_000) } };
+    for (let k = 0; k < 8; k++) expect((await append(run, { [`b${k}`]: big })).ok).toBe(true);
+    expect(await append(run, { b8: big })).toMatchObject({
+      ok: false,
+      code: "bad_graph",
+      details: [{ pointer: "/steps" }],
+    });
+    expect((await append(run, { small: { action: "transform", with: { value: 1 } } })).ok).toBe(true);
+    expect((await append(run, { b7: big })).ok).toBe(true);
+  });
+});
