@@ -7,7 +7,7 @@ import { failSchema, fillFail } from "./fail.ts";
 import { failure } from "./failures.ts";
 import type { Filling } from "./filling.ts";
 import { effectOfMethod } from "./http.ts";
-import { httpSchema, METHODS, type Method } from "./http-schema.ts";
+import { httpSchema, METHODS, rememberChecked, type Method } from "./http-schema.ts";
 import { explain, findingsOf, type Finding } from "./issues.ts";
 import { fillSleep, sleepSchema } from "./sleep.ts";
 import { fillTransform, transformSchema } from "./transform.ts";
@@ -39,6 +39,7 @@ const ACTIONS: Readonly<Record<ActionName, Action>> = {
       return method === null ? null : effectOfMethod(method);
     },
     ...checked(httpSchema, (parameters) => {
+      rememberChecked(parameters);
       // Only its optional members keep the compiler from seeing that it is JSON.
       const given = parameters as unknown as Json;
       return { kind: "call", digest: digestOf(given), with: given };

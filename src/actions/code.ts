@@ -97,9 +97,8 @@ export async function performCode(call: ActionCall, surroundings: Surroundings):
 /** The scope's properties stay getters: a value is loaded only if the function reads it. */
 function contextOf(tools: CodeTools, call: ActionCall): CodeTools & ScopeView {
   const { role } = call.unit;
-  const view = Object.getOwnPropertyDescriptors(viewOf(call.scope, role));
   const ownKey = role !== undefined && call.key !== null ? { key: call.key } : {};
-  return Object.defineProperties({ ...tools, ...ownKey }, view) as CodeTools & ScopeView;
+  return Object.assign(viewOf(call.scope, role), tools, ownKey);
 }
 
 async function perform(
@@ -224,6 +223,7 @@ function stepFetchOf(call: ActionCall, surroundings: Surroundings, trail: Trail)
   const egress: Egress = (request) =>
     surroundings.egress({
       ...request,
+      traceparent: traceparentOf(call),
       onSend: () => {
         request.onSend?.();
         if (!isReading(request.method)) trail.changes += 1;
@@ -233,7 +233,6 @@ function stepFetchOf(call: ActionCall, surroundings: Surroundings, trail: Trail)
   return createStepFetch(egress, {
     effect: call.effect,
     allowedHosts: surroundings.allowedHosts,
-    traceparent: traceparentOf(call),
     signal: call.signal,
     timeoutMs: egressTimeoutMs(call),
   });

@@ -1,6 +1,7 @@
 /** The parameters of an `http` step. Published as JSON Schema, so descriptions speak to those who write plans. */
 
 import * as z from "zod";
+import type { Json } from "../kernel/index.ts";
 import { checkUrl, redactShapes } from "../platform/index.ts";
 import { lazy } from "./lazy.ts";
 
@@ -149,3 +150,23 @@ function build() {
 /** Built on first use: zod at module scope is paid for at every start. */
 export const httpSchema = lazy(build);
 export type HttpParameters = z.output<ReturnType<typeof build>>;
+
+/** Parameters that were checked when they were filled in; what performs them mostly gets the very same object. */
+const known = new WeakSet<object>();
+
+/** To be told once parameters are checked: they must not be changed from then on. */
+export function rememberChecked(parameters: HttpParameters): void {
+  known.add(parameters);
+}
+
+export function checkHttp(
+  given: Json,
+):
+  | { readonly ok: true; readonly parameters: HttpParameters }
+  | { readonly ok: false; readonly error: z.ZodError } {
+  // Of the type by which they were remembered.
+  if (typeof given === "object" && given !== null && known.has(given))
+    return { ok: true, parameters: given as unknown as HttpParameters };
+  const parsed = httpSchema().safeParse(given);
+  return parsed.success ? { ok: true, parameters: parsed.data } : { ok: false, error: parsed.error };
+}

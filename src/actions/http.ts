@@ -11,7 +11,7 @@ import {
 } from "../platform/index.ts";
 import { failure, httpFailure } from "./failures.ts";
 import { readBody, saidIn } from "./http-answer.ts";
-import { httpSchema, type HttpParameters, type Method } from "./http-schema.ts";
+import { checkHttp, type HttpParameters, type Method } from "./http-schema.ts";
 import { meaningOf, SUCCESS, VERIFY_SUCCESS } from "./http-status.ts";
 import { explain } from "./issues.ts";
 import type { ActionCall, ActionResult, Surroundings } from "./ports.ts";
@@ -38,12 +38,12 @@ export function effectOfMethod(method: Method): Effect {
 }
 
 export async function performHttp(call: ActionCall, surroundings: Surroundings): Promise<ActionResult> {
-  const parsed = httpSchema().safeParse(call.with);
-  if (!parsed.success) {
-    const message = `The parameters of the request do not fit: ${explain(parsed.error)}`;
+  const checked = checkHttp(call.with);
+  if (!checked.ok) {
+    const message = `The parameters of the request do not fit: ${explain(checked.error)}`;
     return cannot(failure("template_failed", message, "Correct the step's `http` and start another run."));
   }
-  const parameters = parsed.data;
+  const { parameters } = checked;
   const target = targetOf(parameters);
   const credential =
     parameters.auth === undefined ? null : await surroundings.credential(parameters.auth, target.host, call);

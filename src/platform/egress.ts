@@ -12,7 +12,7 @@
  * - E6 `sent` is false only if nothing can have left: it is what decides whether a step may be repeated.
  * - E7 no result holds a path, a query or a header of the request.
  */
-import { readBounded } from "./body.ts";
+import { type BoundedBody, readBounded } from "./body.ts";
 import { startDeadline, type Deadline } from "./deadline.ts";
 import { type DevelopmentHosts, loopbackAddress } from "./development.ts";
 import { classifyFault } from "./faults.ts";
@@ -240,7 +240,7 @@ class Exchange {
     const answer = this.#answer(response);
     try {
       const maxBytes = this.#request.maxResponseBytes ?? DEFAULT_MAX_RESPONSE_BYTES;
-      const body = await readBounded(response.body, maxBytes, this.#deadline.signal);
+      const body = await readAnswer(response, maxBytes, this.#deadline.signal);
       if (body.kind === "complete") return { kind: "answered", ...answer, body: body.bytes, redirects };
       return this.#failed(
         "too_large",
@@ -270,6 +270,19 @@ class Exchange {
   #failed(code: EgressFailureCode, message: string, answer: EgressAnswer | null): EgressResult {
     return { kind: "failed", code, message, sent: this.#sent, answer };
   }
+}
+
+/**
+ * Most answers say how long they are, and then the platform reads them whole, which is faster than chunk by chunk. What is
+ * compressed says how long it is on the wire, so that is counted as it comes out (E4).
+ */
+async function readAnswer(response: Response, maxBytes: number, signal: AbortSignal): Promise<BoundedBody> {
+  const { body, headers } = response;
+  const length = Number(headers.get("content-length") ?? Number.NaN);
+  if (!(length <= maxBytes) || headers.has("content-encoding")) return readBounded(body, maxBytes, signal);
+  // The signal of the request ends the reading of its answer too.
+  const bytes = new Uint8Array(await response.arrayBuffer());
+  return bytes.byteLength <= maxBytes ? { kind: "complete", bytes } : { kind: "too_large" };
 }
 
 /** The platform's words, without any URL that it may quote (E7). */

@@ -15,8 +15,12 @@ export function base32(bytes: Uint8Array): string {
   return bits > 0 ? text + BASE32.charAt((held << (5 - bits)) & 31) : text;
 }
 
+const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"));
+
 export function hex(bytes: Uint8Array): string {
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  let text = "";
+  for (const byte of bytes) text += HEX[byte];
+  return text;
 }
 
 export function base64(bytes: Uint8Array): string {

@@ -112,12 +112,12 @@ export function headersForOtherOrigin(headers: Headers): Headers {
 
 /** The kept headers of an answer, names in lower case. `also` names more that the caller wants. */
 export function keptHeaders(headers: Headers, also: readonly string[] = []): Record<string, string> {
-  const wanted = new Set(also.map((name) => name.toLowerCase()));
+  const wanted = also.map((name) => name.toLowerCase());
   const kept: [string, string][] = [];
-  for (const [name, value] of headers) {
-    if (NEVER_KEPT.has(name) || value.length > MAX_KEPT_HEADER_CHARS) continue;
-    if (KEPT_OF_ANSWER.has(name) || wanted.has(name)) kept.push([name, value]);
-  }
+  headers.forEach((value, name) => {
+    if (NEVER_KEPT.has(name) || value.length > MAX_KEPT_HEADER_CHARS) return;
+    if (KEPT_OF_ANSWER.has(name) || wanted.includes(name)) kept.push([name, value]);
+  });
   return Object.fromEntries(kept);
 }
 

@@ -38,10 +38,22 @@ export function spanIdOf(runId: string, unit: string, attempt: number): string {
   return hash64(JSON.stringify([runId, unit, attempt]));
 }
 
-/** FNV-1a, 64 bits, as hex; never all zero. Synchronous, which a WebCrypto digest is not. */
+const UTF8 = new TextEncoder();
+const TWO_32 = 0x1_0000_0000;
+
+/**
+ * FNV-1a, 64 bits, as hex; never all zero. Synchronous, which a WebCrypto digest is not.
+ * In two halves: every attempt has a span, and BigInt is twenty times slower. The prime is 2^40 + 0x1b3.
+ */
 function hash64(text: string): string {
-  let hash = 0xcbf29ce484222325n;
-  for (const byte of new TextEncoder().encode(text))
-    hash = BigInt.asUintN(64, (hash ^ BigInt(byte)) * 0x100000001b3n);
-  return (hash === 0n ? 1n : hash).toString(16).padStart(16, "0");
+  let high = 0xcbf29ce4;
+  let low = 0x84222325;
+  for (const byte of UTF8.encode(text)) {
+    low = (low ^ byte) >>> 0;
+    const product = low * 0x1b3;
+    high = (high * 0x1b3 + Math.floor(product / TWO_32) + ((low << 8) >>> 0)) >>> 0;
+    low = product >>> 0;
+  }
+  if (high === 0 && low === 0) low = 1;
+  return high.toString(16).padStart(8, "0") + low.toString(16).padStart(8, "0");
 }
