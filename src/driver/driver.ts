@@ -180,13 +180,7 @@ export class RunDriver {
   wake(): void {
     if (this.#over || this.#state === null) return;
     this.#freshEvent();
-    this.#turn(this.#whatTimeBrings());
-    if (!this.#flights.hopping()) return;
-    this.#orGiveUp(() => {
-      for (const flight of this.#flights.all())
-        if (flight.hopping && !this.#eventIsFull()) this.#perform(flight);
-      this.#arm();
-    });
+    this.#turn(this.#whatTimeBrings(), "fresh event");
   }
 
   /** The alarm that was armed has fired and is used up. */
@@ -253,7 +247,7 @@ export class RunDriver {
    * One turn (D1). A single input may be refused; of several, which are the driver's own, one that no longer fits is
    * passed over. What is thrown ends this life (D2).
    */
-  #turn(inputs: readonly Asked[]): Outcome {
+  #turn(inputs: readonly Asked[], within: "this event" | "fresh event" = "this event"): Outcome {
     return this.#orGiveUp(() => {
       const turn = new Turn(this.#parts, this.#state, this.#seq);
       for (const asked of inputs) {
@@ -262,26 +256,32 @@ export class RunDriver {
       }
       turn.goOn();
       this.#commit(turn);
+      if (within === "fresh event") this.#resumeHopping();
+      this.#arm();
       return { ok: true };
     });
   }
 
-  /** Appends the turn, takes over its state, performs, arms (D1 to D4). */
+  /** Appends the turn, takes over its state, performs (D1 to D3). */
   #commit({ facts, keeper, now, starting, state }: Turn): void {
-    if (facts.length > 0 && state !== null) {
-      const row: Row = { seq: this.#seq, at: now, facts, values: keeper.values };
-      const snapshot = this.#rows + 1 >= this.#limits.snapshotRows ? toSnapshot(state) : null;
-      this.#ports.journal.append(row, state, snapshot);
-      this.#rows = snapshot === null ? this.#rows + 1 : 0;
-      this.#seq += facts.length;
-      this.#state = state;
-      this.#reader.remember(row.seq, row.values);
-      for (const flight of starting) this.#flights.add(flight);
-      this.#flights.reconcile(state);
-      this.#ports.turned(state, row);
-      for (const flight of starting) this.#perform(flight);
-    }
-    this.#arm();
+    if (facts.length === 0 || state === null) return;
+    const row: Row = { seq: this.#seq, at: now, facts, values: keeper.values };
+    const snapshot = this.#rows + 1 >= this.#limits.snapshotRows ? toSnapshot(state) : null;
+    this.#ports.journal.append(row, state, snapshot);
+    this.#rows = snapshot === null ? this.#rows + 1 : 0;
+    this.#seq += facts.length;
+    this.#state = state;
+    this.#reader.remember(row.seq, row.values);
+    for (const flight of starting) this.#flights.add(flight);
+    this.#flights.reconcile(state);
+    this.#ports.turned(state, row);
+    for (const flight of starting) this.#perform(flight);
+  }
+
+  /** Attempts that met a limit of an earlier event of the platform. */
+  #resumeHopping(): void {
+    for (const flight of this.#flights.all())
+      if (flight.hopping && !this.#eventIsFull()) this.#perform(flight);
   }
 
   #arm(): void {

@@ -1,34 +1,28 @@
 /**
- * The simulated platform around one object: lives, the output gate, flushes, the delivery of its alarm.
+ * The simulated platform around one object: its lives, the output gate, flushes.
  *
  * H1 at most one life is alive; a life begins with the event that needs it.
  * H2 what a life sends or answers leaves once every write made before it is flushed, and is lost with the life until then.
- * H3 an alarm is delivered at least once: again if the life dies before what the handler wrote is flushed.
+ * H3 one event costs at most one row and one alarm.
  */
 
 import type { Outcome, RunDriver } from "../../src/driver/index.ts";
 import type { Audit } from "./audit.ts";
 import type { Await, Coverage, Entry, Fault } from "./coverage.ts";
+import { Delivery } from "./delivery.ts";
 import { checkProgress } from "./invariants.ts";
 import { Injected, Life, Taken, type DriverClass, type Draws } from "./life.ts";
-import {
-  ALARM_LATE_MS,
-  ALARM_RETRY_MS,
-  ALARM_TRIES,
-  FLUSH_MS,
-  LEASE_MS,
-  MAX_CRASHES,
-  RETENTION_MS,
-  SKEW_MS,
-  ZOMBIE_MS,
-} from "./limits.ts";
+import { FLUSH_MS, MAX_CRASHES, RETENTION_MS, SKEW_MS, ZOMBIE_MS } from "./limits.ts";
 import { Outside, type Request } from "./outside.ts";
 import type { Random } from "./random.ts";
 import type { Referee } from "./referee.ts";
 import type { Schedule } from "./schedule.ts";
-import { Store, type Alarm } from "./store.ts";
+import { Store } from "./store.ts";
 import type { Swarm } from "./swarm.ts";
 import type { Findings } from "./verdict.ts";
+
+/** A row of the journal, and the alarm. Rows are money. */
+const WRITES_PER_EVENT = 2;
 
 /** Where this seed takes lives: at the n-th time that it comes to a site, or between its n-th event and the next. */
 export interface CrashPlan {
@@ -58,6 +52,7 @@ export interface HostParts {
 export class Host {
   readonly store: Store;
   readonly outside: Outside;
+  readonly delivery: Delivery;
   readonly trace: HostParts["trace"];
   readonly #parts: HostParts;
   readonly #limits: Draws["limits"];
@@ -66,13 +61,6 @@ export class Host {
   #gates: Gated[] = [];
   #version = 1;
   #events = 0;
-  #alarm: Alarm | null = null;
-  /** A delivery that is not over: its handler's writes are not flushed, or the platform will try again. */
-  #delivery: { tries: number; burst: number } | null = null;
-  /** The alarm is lost, and the sweeper has not come yet. */
-  #strayed = false;
-  /** Its retention is over: the object has deleted itself. */
-  #expired = false;
   crashes = 0;
 
   constructor(parts: HostParts) {
@@ -86,26 +74,36 @@ export class Host {
       snapshotRows: random.pick([2, 4, 30, 256]),
     };
     this.outside = new Outside(this, parts.schedule, random, parts.referee, parts.coverage, parts.swarm);
+    this.delivery = new Delivery({
+      ...parts,
+      store: this.store,
+      hit: (fault) => {
+        this.hit(fault);
+      },
+      handle: () => this.#alarmed(),
+      poke: () => {
+        this.poke();
+      },
+      expires: () => this.#retentionIsOver(),
+    });
   }
 
   get swarm(): Swarm {
     return this.#parts.swarm;
   }
 
-  /** Whether the alarm needs nobody's care: it is being delivered, known to be lost, or of no use any more. */
-  get alarmIsBusy(): boolean {
-    return this.#delivery !== null || this.#strayed || this.#expired;
-  }
-
   hit(fault: Fault): void {
     this.#parts.coverage.fault(fault);
   }
 
-  /** A caller's command; `answer` hears what came of it, or null if the life died first. */
+  /**
+   * A caller's command. `answer` hears what came of it, or null if the life died first, and how many rows there were
+   * right after it.
+   */
   command(
     entry: Entry,
     run: (driver: RunDriver) => Outcome,
-    answer: (outcome: Outcome | null) => void,
+    answer: (outcome: Outcome | null, rows: number) => void,
   ): void {
     const life = this.#alive();
     const outcomes: Outcome[] = [];
@@ -114,25 +112,25 @@ export class Host {
         outcomes.push(run(life.driver));
       });
     const [outcome] = outcomes;
-    if (life === null || outcome === undefined || life.state !== "alive") return answer(null);
-    const burst = this.store.burst;
+    if (life === null || outcome === undefined || life.state !== "alive") return answer(null, 0);
+    const { burst, rows } = this.store;
     let told = false;
     const open = (): void => {
       told = true;
-      answer(outcome);
+      answer(outcome, rows);
     };
     this.#gates.push({ burst, life, open });
     this.awaiting(life, "answer to a caller");
     // A caller whose object died hears of it; nobody says when.
     this.#parts.schedule.after(FLUSH_MS + 1, () => {
-      if (!told) answer(null);
+      if (!told) answer(null, 0);
     });
     this.#openGates();
   }
 
   /** The sweeper, or anybody who only looks. */
   poke(): void {
-    if (this.#expired) return;
+    if (this.delivery.expired) return;
     const life = this.#alive();
     if (life !== null)
       this.#enter(life, "poke", () => {
@@ -237,7 +235,7 @@ export class Host {
       if (request.life === life) found.add(`awaiting ${request.awaiting}`);
     if (life.hasTimer) found.add("awaiting timer");
     if (!this.store.flushed) found.add("awaiting flush");
-    if (this.#delivery !== null) found.add("awaiting alarm handler");
+    if (this.delivery.delivering) found.add("awaiting alarm handler");
     if (found.size === 0) found.add("awaiting alarm alone");
     return [...found];
   }
@@ -278,8 +276,7 @@ export class Host {
     this.#gates = this.#gates.filter((gated) => gated.life !== life);
     this.store.crash(keep);
     for (const gated of left) gated.open();
-    this.#alarmChanged();
-    if (this.#delivery !== null) this.#deliverAgain();
+    this.delivery.died();
   }
 
   /** The life that the object has, or a new one (H1); null if it died while it began. */
@@ -303,7 +300,7 @@ export class Host {
   }
 
   #enter(life: Life, entry: Entry, run: () => void): void {
-    life.enter(entry);
+    life.enter(entry, this.store.written);
     try {
       run();
     } catch (error) {
@@ -313,7 +310,7 @@ export class Host {
   }
 
   async #enterAsync(life: Life, entry: Entry, run: () => Promise<void>): Promise<void> {
-    life.enter(entry);
+    life.enter(entry, this.store.written);
     try {
       await run();
     } catch (error) {
@@ -326,6 +323,11 @@ export class Host {
   #afterTurn(life: Life, entry: Entry): void {
     if (life.state === "alive" && entry !== "birth" && entry !== "start" && entry !== "command")
       checkProgress(life.driver.state, this, life.now(), this.#parts.findings);
+    const written = this.store.written - life.writtenBefore;
+    this.#parts.findings.expect(
+      written <= WRITES_PER_EVENT,
+      `${written} rows and alarms in one event, by ${entry}`,
+    );
     this.#closeBurst(life);
   }
 
@@ -362,8 +364,7 @@ export class Host {
       return this.#end(life, applied ? burst : burst - 1);
     }
     this.store.flush(burst);
-    if (this.#delivery !== null && this.#delivery.burst <= burst) this.#delivery = null;
-    this.#alarmChanged();
+    this.delivery.flushed(burst);
     this.#openGates();
   }
 
@@ -373,110 +374,19 @@ export class Host {
     for (const gated of ready) if (gated.life.state !== "dead") gated.open();
   }
 
-  /** Another alarm is on disk: the platform will deliver it, perhaps late, perhaps never. */
-  #alarmChanged(): void {
-    const alarm = this.store.durableAlarm;
-    if (alarm === null || alarm.id === this.#alarm?.id || this.#expired) return;
-    this.#alarm = alarm;
-    this.#strayed = false;
-    // Setting an alarm replaces a delivery that the platform would have tried again.
-    if (this.#delivery?.burst === Infinity) this.#delivery = null;
-    const { random, schedule, swarm } = this.#parts;
-    if (random.chance(swarm.alarmsLost)) return this.#lose(alarm);
-    const lateMs = random.chance(swarm.alarmsLate) ? random.int(1, ALARM_LATE_MS) : 0;
-    // Somebody looks while the alarm should have come.
-    if (lateMs > 0)
-      schedule.at(alarm.at + random.int(0, lateMs), () => {
-        if (this.store.durableAlarm?.id === alarm.id) this.poke();
-      });
-    schedule.at(alarm.at + lateMs, () => {
-      if (this.store.durableAlarm?.id !== alarm.id) return;
-      if (lateMs > 0) this.hit("alarm late");
-      this.store.useAlarm(alarm.id);
-      this.#deliver(1);
-    });
-  }
-
-  /** The alarm never fires: either it is gone, or it stands there as if it would still come. */
-  #lose(alarm: Alarm): void {
-    const { random, schedule } = this.#parts;
-    const stuck = random.chance(0.5);
-    schedule.at(alarm.at, () => {
-      if (this.store.durableAlarm?.id !== alarm.id) return;
-      this.hit(stuck ? "alarm stuck in the past" : "alarm lost");
-      this.trace(() => `the alarm for ${alarm.at} is lost`);
-      if (!stuck) this.store.useAlarm(alarm.id);
-      this.#stray();
-    });
-  }
-
-  /** The sweeper comes, and comes again if the life that it began died before another alarm was on disk. */
-  #stray(): void {
-    const { random, schedule } = this.#parts;
-    this.#strayed = true;
-    schedule.after(random.scale(60_000, LEASE_MS), () => {
-      if (!this.#strayed || this.#expired) return;
-      this.hit("poked by the sweeper");
-      this.poke();
-      this.#stray();
-    });
-  }
-
-  #deliver(tries: number): void {
-    this.trace(() => `alarm, try ${tries}`);
-    const endedAt = this.#parts.audit.state(this.store.rows)?.endedAt ?? null;
-    if (endedAt !== null && this.#parts.schedule.now + SKEW_MS >= endedAt + RETENTION_MS) {
-      this.#expired = true;
-      this.#strayed = false;
-      this.#delivery = null;
-      this.store.useAlarm(this.store.durableAlarm?.id ?? 0);
-      return;
-    }
-    this.#delivery = { tries, burst: Infinity };
-    this.#strayed = false;
-    const life = this.#alarmed();
-    // A death in the handler has set up the next delivery already.
-    if (life === null) return;
-    this.awaiting(life, "alarm handler");
-    if (this.store.flushed) this.#delivery = null;
-    else this.#delivery = { tries, burst: this.store.burst };
-    const { random, schedule } = this.#parts;
-    if (random.chance(0.01 + 0.2 * this.#parts.swarm.alarmsLate)) {
-      this.hit("alarm twice");
-      schedule.after(random.scale(1, 10_000), () => {
-        this.#alarmed();
-      });
-    }
-  }
-
-  /** The handler. A life that begins wakes by that; null if it died. */
-  #alarmed(): Life | null {
-    if (this.#life === null) return this.#alive();
+  /** The handler of the alarm: a life that begins wakes by that. False if it died. */
+  #alarmed(): boolean {
     const life = this.#life;
+    if (life === null) return this.#alive() !== null;
     this.#enter(life, "alarm", () => {
       life.driver.alarmFired();
     });
-    return life.state === "alive" ? life : null;
+    if (life.state === "alive") this.awaiting(life, "alarm handler");
+    return life.state === "alive";
   }
 
-  /** H3. A handler that set another alarm before it died has replaced the delivery. */
-  #deliverAgain(): void {
-    const { tries } = this.#delivery!;
-    if (this.store.durableAlarm !== null) {
-      this.#delivery = null;
-      return;
-    }
-    if (tries >= ALARM_TRIES) {
-      this.#delivery = null;
-      this.hit("alarm lost");
-      return this.#stray();
-    }
-    const delivery = { tries, burst: Infinity };
-    this.#delivery = delivery;
-    this.#parts.schedule.after(ALARM_RETRY_MS * 2 ** (tries - 1), () => {
-      if (this.#delivery !== delivery) return;
-      this.hit("alarm retried by the platform");
-      this.#deliver(tries + 1);
-    });
+  #retentionIsOver(): boolean {
+    const endedAt = this.#parts.audit.state(this.store.rows)?.endedAt ?? null;
+    return endedAt !== null && this.#parts.schedule.now + SKEW_MS >= endedAt + RETENTION_MS;
   }
 }

@@ -19,7 +19,7 @@ export function checkBetween(state: RunState | null, host: Host, now: number, fi
   const next = comingUp(state);
   for (const name of next.withoutDeadline)
     findings.find("broken", `K4: ${name} is in flight without a deadline`);
-  if (host.alarmIsBusy) return;
+  if (host.delivery.busy) return;
   const alarm = host.store.alarm;
   if (alarm === null) return findings.find("broken", "K3: no alarm is armed");
   const latest = Math.max(now + 1, next.deadline) + 2 * SKEW_MS;

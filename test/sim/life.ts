@@ -41,6 +41,8 @@ export class Life {
   state: "alive" | "replaced" | "dead" = "alive";
   /** Writes that it made never got to the disk: its output gate stays shut. */
   shut = false;
+  /** Rows and alarms that had been written when its last event began. */
+  writtenBefore = 0;
   readonly #timers = new Set<Event>();
 
   constructor(host: Host, schedule: Schedule, random: Random, driver: DriverClass, draws: Draws) {
@@ -64,8 +66,9 @@ export class Life {
     return this.driver.state === null ? null : unitOf(this.driver.state, ref);
   }
 
-  enter(entry: Entry): void {
+  enter(entry: Entry, written: number): void {
     this.#entry = entry;
+    this.writtenBefore = written;
   }
 
   get entry(): Entry {

@@ -4,18 +4,22 @@
  * After a while they stop, and the run has to end without them.
  */
 
-import type { Outcome, ResolveAsJson, RunDriver } from "../../src/driver/index.ts";
+import type { ResolveAsJson } from "../../src/driver/index.ts";
+import { isTerminal, type Graph, type Json, type RunInfo, type RunState } from "../../src/kernel/index.ts";
+import type { Audit } from "./audit.ts";
 import {
-  isTerminal,
-  refOf,
-  stepOf,
-  unitOf,
-  type Graph,
-  type Json,
-  type RunInfo,
-  type RunState,
-  type UnitRef,
-} from "../../src/kernel/index.ts";
+  append,
+  cancel,
+  close,
+  pause,
+  redrive,
+  resolve,
+  resume,
+  signal,
+  unitsOf,
+  type Command,
+  type Seen,
+} from "./commands.ts";
 import type { Coverage } from "./coverage.ts";
 import { SIGNALS, type Drawn } from "./graphs.ts";
 import type { Host } from "./host.ts";
@@ -26,12 +30,8 @@ import type { Schedule } from "./schedule.ts";
 import type { Swarm } from "./swarm.ts";
 import type { Findings } from "./verdict.ts";
 
-/** A command, and what must be there once it was acknowledged. */
-interface Command {
-  readonly name: string;
-  readonly run: (driver: RunDriver) => Outcome;
-  readonly left: (state: RunState) => boolean;
-}
+/** After this time nothing that was sent can still be on its way. */
+const SURE_MS = LAND_MS + ZOMBIE_MS;
 
 export interface PeopleParts {
   readonly host: Host;
@@ -42,25 +42,16 @@ export interface PeopleParts {
   readonly findings: Findings;
   readonly drawn: Drawn;
   readonly swarm: Swarm;
-  /** The state on disk: what anybody can know. */
-  readonly durable: () => RunState | null;
+  readonly audit: Audit;
 }
-
-const WHO = "key:operator";
 
 export class People {
   readonly #parts: PeopleParts;
   readonly run: RunInfo;
   readonly #input: Json;
-  #visits: number;
   #signals = 0;
-  #pending = 0;
   /** The start was acknowledged: from here on the run may not be lost. */
   acknowledged = false;
-  /** Nobody will come any more. */
-  get gone(): boolean {
-    return this.#visits === 0 && this.#pending === 0;
-  }
 
   constructor(parts: PeopleParts) {
     const { random, drawn } = parts;
@@ -71,13 +62,12 @@ export class People {
       workflow: "simulated",
       version: "1",
       user: null,
-      startedBy: WHO,
+      startedBy: "key:caller",
       open: drawn.open,
       tags: [],
       traceparent: null,
     };
     this.#input = { pad: "i".repeat(random.chance(0.8) ? 2_000 : 20) };
-    this.#visits = random.int(2, 14);
     this.#start(drawn.graph);
   }
 
@@ -87,11 +77,11 @@ export class People {
       host.command(
         "start",
         (driver) => driver.start(this.run, graph, this.#input),
-        (outcome) => {
+        (outcome, rows) => {
           // A second start of the same run is answered like the first.
           const known = outcome?.ok === true || outcome?.refusal.code === "already_started";
           if (known) {
-            this.#expectLeft("start", (state) => state.run.id === this.run.id);
+            this.#expectLeft("start", rows, (state) => state.run.id === this.run.id);
             if (!this.acknowledged) this.#plan();
             this.acknowledged = true;
           } else if (outcome === null) {
@@ -109,17 +99,15 @@ export class People {
   #plan(): void {
     const { schedule, random, swarm } = this.#parts;
     const longest = random.chance(swarm.haste / 2) ? 20_000 : random.scale(2_000, 12 * 60 * 60_000);
-    const visits = this.#visits;
-    for (let i = 0; i < visits; i++)
+    for (let visits = random.int(2, 14); visits > 0; visits--)
       schedule.after(random.scale(1, longest), () => {
-        this.#visits--;
         this.#visit();
       });
   }
 
   #visit(): void {
     const { random, host } = this.#parts;
-    const state = this.#parts.durable();
+    const state = this.#durable();
     if (state === null) return;
     if (random.chance(0.4)) host.poke();
     const command = this.#choose(state);
@@ -128,14 +116,12 @@ export class People {
 
   #send(command: Command, again = 2): void {
     const { host, schedule, random, coverage, swarm } = this.#parts;
-    this.#pending++;
-    host.command("command", command.run, (outcome) => {
-      this.#pending--;
+    host.command("command", command.run, (outcome, rows) => {
       if (outcome === null) {
         coverage.fault("caller got no answer");
         if (again > 0 && random.chance(0.7)) this.#later(command, again - 1);
       } else if (outcome.ok) {
-        this.#expectLeft(command.name, command.left);
+        this.#expectLeft(command.name, rows, command.left);
         // Some change their mind at once, while answers of what they stopped are still on their way.
         if (command.name === "cancel immediate" && random.chance(swarm.haste)) this.#comeBack();
       } else coverage.fault("command refused");
@@ -150,38 +136,38 @@ export class People {
 
   #comeBack(): void {
     const { schedule, random } = this.#parts;
-    this.#pending++;
-    schedule.after(random.int(LAND_MS + ZOMBIE_MS, 10_000), () => {
-      this.#pending--;
-      const state = this.#parts.durable();
+    schedule.after(random.int(SURE_MS, 10_000), () => {
+      const state = this.#durable();
       const command = state?.phase === "ended" ? this.#redrive(state) : null;
       if (command !== null) this.#send(command);
     });
   }
 
   #later(command: Command, again: number): void {
-    this.#pending++;
     this.#parts.schedule.after(this.#parts.random.scale(10, 5_000), () => {
-      this.#pending--;
       this.#send(command, again);
     });
   }
 
-  #expectLeft(name: string, left: (state: RunState) => boolean): void {
-    const state = this.#parts.durable();
-    this.#parts.findings.expect(
-      state !== null && left(state),
-      `${name} was acknowledged and left no trace`,
-      "lost",
-    );
+  /** The state on disk: what anybody can know. */
+  #durable(): RunState | null {
+    const { audit, host } = this.#parts;
+    return audit.state(host.store.durableRows);
+  }
+
+  /** Of a command after which there were so many rows. */
+  #expectLeft(name: string, rows: number, left: (state: RunState) => boolean): void {
+    const { audit, host, findings } = this.#parts;
+    const state = rows <= host.store.durableRows ? audit.state(rows) : null;
+    findings.expect(state !== null && left(state), `${name} was acknowledged and left no trace`, "lost");
   }
 
   #choose(state: RunState): Command | null {
     const { random, swarm } = this.#parts;
     if (state.phase === "ended") return this.#redrive(state);
-    const unknown = this.#unknown(state);
+    const unknown = this.#resolve(state);
     if (unknown !== null && random.chance(0.6)) return unknown;
-    if (state.pausedSince !== null && random.chance(0.6)) return resume();
+    if (state.pausedSince !== null && random.chance(0.6)) return resume;
     const atWork = state.units.some((unit) => unit.status === "running");
     if (atWork && random.chance(swarm.haste / 3)) return cancel("immediate");
     switch (
@@ -199,9 +185,9 @@ export class People {
       case "signal":
         return this.#signal(state);
       case "pause":
-        return pause();
+        return pause;
       case "resume":
-        return resume();
+        return resume;
       case "cancel":
         return cancel("graceful");
       case "abort":
@@ -209,11 +195,7 @@ export class People {
       case "append":
         return this.#append();
       case "close":
-        return {
-          name: "close",
-          run: (driver) => driver.command({ t: "close" }),
-          left: (now) => now.closed || now.phase !== "forward",
-        };
+        return close;
       case "nothing":
         return null;
     }
@@ -229,151 +211,53 @@ export class People {
         ? (random.pick(waiting).signal ?? "none")
         : random.pick([...SIGNALS, "nobody"]);
     const id = `signal-${random.chance(0.1) ? this.#signals : ++this.#signals}`;
-    const payload = { pad: "s".repeat(random.pick([1, 1_500])) };
-    return {
-      name: `signal ${id}`,
-      run: (driver) => driver.signal(id, name, payload),
-      left: (now) => now.signalIds.includes(id),
-    };
+    return signal(id, name, { pad: "s".repeat(random.pick([1, 1_500])) });
   }
 
   #append(): Command | null {
     const { drawn, random } = this.#parts;
-    if (drawn.batches.length === 0) return null;
-    const steps = random.pick(drawn.batches);
-    return {
-      name: "append",
-      run: (driver) => driver.command({ t: "append", steps, by: WHO }),
-      left: (now) => steps.every((step) => now.indexOf.has(step.name)),
-    };
+    return drawn.batches.length === 0 ? null : append(random.pick(drawn.batches));
   }
 
   /** Somebody looks at the outside once nothing can be on its way any more, and says what is there. */
-  #unknown(state: RunState): Command | null {
+  #resolve(state: RunState): Command | null {
     const { random, schedule } = this.#parts;
-    const sure = LAND_MS + ZOMBIE_MS;
-    const refs = unitsOf(state).filter(
-      ({ status, endsAt }) => status === "unknown" && schedule.now - endsAt > sure,
-    );
-    if (refs.length === 0) return null;
-    const { ref } = random.pick(refs);
-    const as = this.#truth(state, ref, random.pick(["failed", "retry"]));
-    // A caller who tries again says again what was true when it first asked; by then it may be about another attempt.
-    const attempt = unitOf(state, ref)?.attempt;
-    return {
-      name: `resolve ${JSON.stringify(ref)}`,
-      run: (driver) =>
-        driver.state !== null && unitOf(driver.state, ref)?.attempt === attempt
-          ? driver.resolve(ref, as, WHO)
-          : { ok: false, refusal: { code: "not_unknown", message: "the caller looked again and left it" } },
-      left: () => true,
-    };
-  }
-
-  #truth(state: RunState, ref: UnitRef, no: "failed" | "retry"): ResolveAsJson {
-    const { referee } = this.#parts;
-    const key = unitKey(state.run.id, ref, state);
-    const def = stepOf(state, ref.step)?.def;
-    // Of a `repeat`, what the rounds of an earlier generation did counts, too: its keys change, the step does not.
-    // What is idempotent has no key: somebody who looks sees whether it is there.
-    const done =
-      def?.effect === "idempotent"
-        ? referee.everStands(key)
-        : def?.repeat !== undefined
-          ? referee.everHappened(key)
-          : referee.happened(key);
-    const happened = ref.role === "undo" ? referee.wasUndone(key) : done;
-    return happened ? { as: "succeeded", output: { found: true } } : { as: no };
+    const sure = unitsOf(state).filter(({ def, unit }) => {
+      // The limit of an unknown outcome counts from when it became unknown.
+      const since = (unit.deadline ?? Infinity) - def.unknownLimitMs;
+      return unit.status === "unknown" && schedule.now - since > SURE_MS;
+    });
+    if (sure.length === 0) return null;
+    const seen = random.pick(sure);
+    return resolve(state, seen.ref, this.#truth(state, seen));
   }
 
   #redrive(state: RunState): Command | null {
     const { schedule, random } = this.#parts;
     if (state.generation >= MAX_GENERATIONS || (random.chance(0.3) && state.generation > 1)) return null;
-    const sure = schedule.now - (state.endedAt ?? 0) > LAND_MS + ZOMBIE_MS;
-    const open = unitsOf(state).filter(
-      ({ ref, outcome }) => outcome === "unknown" && stepOf(state, ref.step)?.def.part === "main",
-    );
-    const asked = sure
-      ? open.map(({ ref }) => ({ unit: ref, as: this.#truth(state, ref, random.pick(["failed", "retry"])) }))
-      : [];
-    const generation = state.generation;
-    return {
-      name: "redrive",
-      run: (driver) =>
-        driver.state?.generation === generation
-          ? driver.redrive(WHO, asked)
-          : {
-              ok: false,
-              refusal: { code: "already_ending", message: "the caller saw that it was redriven" },
-            },
-      left: (now) => now.generation > generation,
-    };
-  }
-}
-
-function pause(): Command {
-  return {
-    name: "pause",
-    run: (driver) => driver.command({ t: "pause", by: WHO }),
-    // It may have been resumed within the same millisecond.
-    left: () => true,
-  };
-}
-
-function resume(): Command {
-  return { name: "resume", run: (driver) => driver.command({ t: "resume", by: WHO }), left: () => true };
-}
-
-function cancel(mode: "graceful" | "immediate"): Command {
-  return {
-    name: `cancel ${mode}`,
-    run: (driver) => driver.command({ t: "cancel", mode, by: WHO }),
-    left: (now) => now.lost !== null || now.generation > 1,
-  };
-}
-
-interface Seen {
-  readonly ref: UnitRef;
-  readonly status: string;
-  readonly outcome: string | null;
-  /** When what is known about it can have been sent last. */
-  readonly endsAt: number;
-}
-
-/** Steps, items and undoings, as a person sees them. */
-function unitsOf(state: RunState): Seen[] {
-  return state.graph.steps.flatMap((def, index) => {
-    const unit = state.units[index];
-    if (unit === undefined) return [];
-    const parts =
-      unit.items === null
-        ? [{ ref: refOf(def.name), unit }]
-        : unit.items.map((item, i) => ({ ref: refOf(def.name, i), unit: item }));
-    return parts.flatMap(({ ref, unit: part }) => {
-      if (part.undone) return [];
-      const own = {
-        ref,
-        status: part.status,
-        outcome: part.outcome,
-        endsAt: sinceOf(part, def.unknownLimitMs),
-      };
-      const undo = part.undo;
-      return undo === null
-        ? [own]
-        : [
-            own,
-            {
-              ref: refOf(ref.step, ref.item, "undo"),
-              status: undo.status,
-              outcome: undo.outcome,
-              endsAt: sinceOf(undo, def.unknownLimitMs),
-            },
-          ];
+    const sure = schedule.now - (state.endedAt ?? 0) > SURE_MS;
+    // What is unknown must be answered, and so must a `once` step that happened and failed; others may be.
+    const open = unitsOf(state).filter(({ def, ref, unit, kept }) => {
+      if (def.part !== "main") return false;
+      const failed =
+        unit.outcome === "done" && unit.status !== "succeeded" && !kept && ref.role === undefined;
+      return unit.outcome === "unknown" || (failed && (def.effect === "once" || random.chance(0.3)));
     });
-  });
-}
+    return redrive(state, sure ? open.map((seen) => ({ unit: seen.ref, as: this.#truth(state, seen) })) : []);
+  }
 
-/** An unknown unit's limit counts from when it became unknown. */
-function sinceOf(unit: { readonly deadline: number | null }, unknownLimitMs: number): number {
-  return (unit.deadline ?? 0) - unknownLimitMs;
+  #truth(state: RunState, { def, ref }: Seen): ResolveAsJson {
+    const { referee, random } = this.#parts;
+    const key = unitKey(state.run.id, ref, state);
+    // Of a `repeat`, what the rounds of an earlier generation did counts, too: its keys change, the step does not.
+    // What is idempotent has no key: somebody who looks sees whether it is there.
+    const done =
+      def.effect === "idempotent"
+        ? referee.everStands(key)
+        : def.repeat !== undefined
+          ? referee.everHappened(key)
+          : referee.happened(key);
+    const happened = ref.role === "undo" ? referee.wasUndone(key) : done;
+    return happened ? { as: "succeeded", output: { found: true } } : { as: random.pick(["failed", "retry"]) };
+  }
 }

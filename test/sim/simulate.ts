@@ -69,7 +69,7 @@ export async function simulate(
     findings,
     drawn,
     swarm,
-    durable,
+    audit,
   });
   audit.onFact = (fact) => {
     trace(() => `  ${shown(fact)}`);
