@@ -10,7 +10,6 @@ export const MAX_JSON_DEPTH = 64;
 
 /** `application/json` or any `+json`; a charset, if there is one, is UTF-8 (RFC 8259 section 8.1). */
 const JSON_TYPE = /^\s*application\/(?:[\w.!#$&^-]+\+)?json\s*(?:;\s*charset="?utf-8"?\s*)?$/i;
-const SURROGATE_ESCAPE = /\\u[dD][89a-fA-F]/;
 
 /** Undefined: there is no body. */
 export async function readJsonBody(request: Request): Promise<Result<Json | undefined, Problem>> {
@@ -55,20 +54,30 @@ function parseJson(bytes: Uint8Array): Result<Json, Problem> {
     return err(problem("malformed_json", detail));
   }
   const value = JSON.parse(text) as Json;
-  // Only an escape can smuggle half of a surrogate pair past the decoder. It cannot be hashed or stored as UTF-8.
-  if (SURROGATE_ESCAPE.test(text)) {
-    const pointer = findIllFormed(value, "");
-    if (pointer !== null)
-      return err(problemAt("invalid_request", { pointer }, "The text holds half of a surrogate pair."));
-  }
-  return ok(value);
+  const flaw = findFlaw(value, "");
+  return flaw === null
+    ? ok(value)
+    : err(problemAt("invalid_request", { pointer: flaw.pointer }, flaw.detail));
 }
 
-function findIllFormed(value: Json, pointer: string): string | null {
-  if (typeof value === "string") return value.isWellFormed() ? null : pointer;
+interface Flaw {
+  readonly pointer: string;
+  readonly detail: string;
+}
+
+/** What is JSON, but could not be hashed, checked and stored as it came. */
+function findFlaw(value: Json, pointer: string): Flaw | null {
+  // Only an escape can smuggle half of a surrogate pair past the decoder.
+  if (typeof value === "string" && !value.isWellFormed())
+    return { pointer, detail: "The text holds half of a surrogate pair." };
+  if (typeof value === "number" && !Number.isFinite(value))
+    return { pointer, detail: "The number is too large: at most about 1.8e308 can be kept." };
   if (typeof value !== "object" || value === null) return null;
   for (const [key, member] of Object.entries(value)) {
-    const found = key.isWellFormed() ? findIllFormed(member, `${pointer}/${escapePointer(key)}`) : pointer;
+    if (!key.isWellFormed()) return { pointer, detail: "A name holds half of a surrogate pair." };
+    // Checking by a schema would drop it without a word.
+    if (key === "__proto__") return { pointer, detail: "`__proto__` cannot be the name of a field." };
+    const found = findFlaw(member, `${pointer}/${escapePointer(key)}`);
     if (found !== null) return found;
   }
   return null;

@@ -78,6 +78,17 @@ describe("a body", () => {
     expect(await refusal(post(nest(MAX_JSON_DEPTH + 1)))).toMatchObject({ problem: "malformed_json" });
   });
 
+  test.each([
+    ["a number beyond what can be kept", '{"input":{"total":[1,-1e400]}}', "/input/total/1"],
+    ["a field that checking would drop", '{"input":{"__proto__":{"a":1}}}', "/input"],
+    ["such a field, written with an escape", '{"\\u005f_proto__":1}', ""],
+  ])("with %s is refused with its pointer", async (_, body, pointer) => {
+    expect(await refusal(post(body))).toMatchObject({
+      problem: "invalid_request",
+      errors: [{ pointer }],
+    });
+  });
+
   test("with half of a surrogate pair is refused with its pointer", async () => {
     const { problem, errors } = await refusal(post(String.raw`{"a/b": ["ok \ud83d\ude00", "\ud800"]}`));
     expect(problem).toBe("invalid_request");
