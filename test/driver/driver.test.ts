@@ -1,0 +1,144 @@
+import { describe, expect, it } from "vitest";
+import { graph, Host, OK, RUN, step, unclear, unit } from "./memory-host.ts";
+
+function started(...steps: Parameters<typeof graph>) {
+  const host = new Host();
+  const driver = host.live();
+  expect(driver.start(RUN, graph(...steps), null)).toEqual({ ok: true });
+  return { host, driver };
+}
+
+describe("a turn", () => {
+  it("appends the end of an attempt and the start of what follows as one row, before anything is performed (D1, D3)", async () => {
+    const { host, driver } = started(step("a"), step("b", { needs: ["a"] }));
+    expect(host.rows).toHaveLength(1);
+    expect(host.attempts).toHaveLength(1);
+    await host.attempt(1).end(OK);
+    expect(host.rows).toHaveLength(2);
+    expect(host.rows[1]?.facts.map((fact) => fact.t)).toEqual(["succeeded", "ready", "started"]);
+    await host.attempt(2).end(OK);
+    expect(driver.state?.status).toBe("succeeded");
+  });
+
+  it("numbers its facts on, without a gap and without a number twice (K8)", async () => {
+    const { host } = started(step("a"), step("b", { needs: ["a"] }));
+    await host.attempt(1).end(OK);
+    await host.attempt(2).end(OK);
+    let next = 1;
+    for (const row of host.rows) {
+      expect(row.seq).toBe(next);
+      next += row.facts.length;
+    }
+  });
+
+  it("that cannot be appended ends the life, performs nothing, and leaves the state as it was (D2)", async () => {
+    const { host, driver } = started(step("a"), step("b", { needs: ["a"] }));
+    host.refuseAppends = true;
+    await host.attempt(1).end(OK);
+    expect(host.gaveUp).toHaveLength(1);
+    expect(host.attempts).toHaveLength(1);
+    expect(unit(driver.state, "a").status).toBe("running");
+  });
+
+  it("performs nothing that the journal does not know of (D1)", () => {
+    const host = new Host();
+    const driver = host.live();
+    host.refuseAppends = true;
+    expect(() => driver.start(RUN, graph(step("a")), null)).toThrow("the disk is full");
+    expect(host.attempts).toHaveLength(0);
+  });
+});
+
+describe("a life that begins", () => {
+  it("hands what the last one had in flight to the kernel as lost, at once (D5)", () => {
+    const { host } = started(
+      step("a", { effect: "keyed", timeoutMs: 600_000 }),
+      step("o", { effect: "once", timeoutMs: 600_000 }),
+    );
+    host.now += 10;
+    const next = host.live();
+    expect(unit(next.state, "a")).toMatchObject({ status: "backing_off", strikes: 1, maybe: true });
+    expect(unit(next.state, "o")).toMatchObject({ status: "unknown", failure: { code: "attempt_lost" } });
+  });
+
+  it("counts no strike where the version has changed (D5)", () => {
+    const { host } = started(step("a", { effect: "keyed" }));
+    expect(unit(host.live("v2").state, "a")).toMatchObject({ status: "backing_off", strikes: 0 });
+  });
+
+  it("sends a keyed step again with the same key and the same payload (K6)", async () => {
+    const { host } = started(step("a", { effect: "keyed" }));
+    const next = host.live();
+    host.passTo(unit(next.state, "a").wakeAt ?? 0);
+    const [first, second] = host.attempts.map((attempt) => attempt.call);
+    expect(first?.key).toBe("run_test.a.g0");
+    expect(second).toMatchObject({ key: first?.key, with: first?.with, attempt: 2, maybe: true });
+  });
+
+  it("sends nothing more under a key whose payload the code would change (K6)", () => {
+    const { host } = started(step("a", { effect: "keyed" }));
+    host.payload = { body: 2 };
+    const next = host.live();
+    host.passTo(unit(next.state, "a").wakeAt ?? 0);
+    expect(host.attempts).toHaveLength(1);
+    expect(unit(next.state, "a")).toMatchObject({
+      status: "failed",
+      outcome: "unknown",
+      failure: { code: "payload_changed" },
+    });
+  });
+
+  it("finds the alarm no later than the next deadline, and sets one that was lost (K3)", () => {
+    const { host } = started(step("a", { timeoutMs: 60_000 }));
+    expect(host.alarmAt).toBe(host.now + 60_000);
+    host.alarmAt = null;
+    const next = host.live("v2");
+    expect(host.alarmAt).toBeLessThanOrEqual((unit(next.state, "a").wakeAt ?? 0) + 30_000);
+  });
+});
+
+describe("an attempt", () => {
+  it("of a once step that timed out is still listened to, and its late answer settles the step (K7)", async () => {
+    const { host, driver } = started(step("o", { effect: "once" }));
+    host.attempt(1).call.sent();
+    host.passTo(host.now + 1_000);
+    expect(unit(driver.state, "o").status).toBe("unknown");
+    expect(host.attempt(1).call.signal.aborted).toBe(false);
+    await host.attempt(1).end(OK);
+    expect(unit(driver.state, "o").status).toBe("succeeded");
+  });
+
+  it("of any other step is aborted when its time is up, and its late answer changes nothing (K7)", async () => {
+    const { host, driver } = started(step("k", { effect: "keyed" }));
+    host.attempt(1).call.sent();
+    host.passTo(host.now + 1_000);
+    expect(host.attempt(1).call.signal.aborted).toBe(true);
+    await host.attempt(1).end(OK);
+    expect(unit(driver.state, "k").status).toBe("backing_off");
+    expect(host.rows.at(-1)?.facts).toMatchObject([{ t: "late", attempt: 1, kind: "success" }]);
+  });
+
+  it("of a once step whose time is up before anything was sent did not happen, and is made again", () => {
+    const { host, driver } = started(step("o", { effect: "once" }));
+    host.passTo(host.now + 1_000);
+    expect(unit(driver.state, "o")).toMatchObject({ status: "backing_off", maybe: false });
+  });
+
+  it("is one of at most six at a time", async () => {
+    const { host } = started(...Array.from({ length: 10 }, (_, i) => step(`s${i}`)));
+    expect(host.attempts).toHaveLength(6);
+    await host.attempt(1).end(OK);
+    expect(host.attempts).toHaveLength(7);
+  });
+
+  it("that ended unclear is made again no earlier than its wait", async () => {
+    const { host, driver } = started(step("s"));
+    await host.attempt(1).end(unclear());
+    const { wakeAt } = unit(driver.state, "s");
+    expect(wakeAt).toBe(host.now + 1_000);
+    host.passTo((wakeAt ?? 0) - 1);
+    expect(host.attempts).toHaveLength(1);
+    host.passTo(wakeAt ?? 0);
+    expect(host.attempts).toHaveLength(2);
+  });
+});

@@ -1,0 +1,144 @@
+/** A host of one run in memory, whose clock stands still and whose attempts end when a test says so. */
+
+import { RunDriver, type Call, type Performed, type Row } from "../../src/driver/index.ts";
+import {
+  DEFAULT_RETRY,
+  type Json,
+  type RunInfo,
+  type RunState,
+  type StepDef,
+} from "../../src/kernel/index.ts";
+
+export const RUN: RunInfo = {
+  id: "run_test",
+  tenant: "default",
+  workflow: "test",
+  version: "1",
+  user: null,
+  startedBy: "key:test",
+  open: false,
+  tags: [],
+  traceparent: null,
+};
+
+/** A step that calls, with nothing before it. */
+export function step(name: string, more: Partial<StepDef> = {}): StepDef {
+  return {
+    name,
+    kind: "call",
+    needs: [],
+    join: "all",
+    part: "main",
+    action: "test",
+    with: null,
+    effect: "safe",
+    retry: { ...DEFAULT_RETRY, jitter: "none" },
+    timeoutMs: 1_000,
+    keyTtlMs: 86_400_000,
+    unknownLimitMs: 86_400_000,
+    ...more,
+  };
+}
+
+export function graph(...steps: StepDef[]) {
+  return { steps, deadlineMs: 86_400_000, undoBudgetMs: 86_400_000, idleLimitMs: 86_400_000 };
+}
+
+export interface Attempt {
+  readonly call: Call;
+  end(performed: Performed): Promise<void>;
+}
+
+/** What outlives a life: the journal, the alarm, the clock, and every attempt that was performed. */
+export class Host {
+  readonly rows: Row[] = [];
+  readonly attempts: Attempt[] = [];
+  now = 1_000_000;
+  alarmAt: number | null = null;
+  /** Parameters that the code of the moment fills in; their text is the digest. */
+  payload: Json = { body: 1 };
+  refuseAppends = false;
+  gaveUp: string[] = [];
+  #timers = new Set<() => void>();
+
+  /** Begins a life: it folds what earlier ones appended. Timers of earlier lives are gone. */
+  live(version = "v1"): RunDriver {
+    this.#timers.clear();
+    const driver = new RunDriver({
+      journal: {
+        load: () => ({ snapshot: null, rows: this.rows }),
+        append: (row) => {
+          if (this.refuseAppends) throw new Error("the disk is full");
+          this.rows.push(row);
+        },
+        value: (seq, slot) => this.rows.find((row) => row.seq === seq)?.values[slot] ?? "null",
+      },
+      alarm: {
+        armedAt: () => this.alarmAt,
+        set: (at) => {
+          this.alarmAt = at;
+        },
+        others: () => null,
+      },
+      clock: {
+        now: () => this.now,
+        after: (_ms, wake) => {
+          this.#timers.add(wake);
+          return () => this.#timers.delete(wake);
+        },
+      },
+      evaluate: {
+        fill: () => ({ kind: "call", digest: JSON.stringify(this.payload), with: this.payload }),
+        again: () => ({ ok: true, value: false }),
+        happened: () => ({ ok: true, value: { happened: null, output: null } }),
+        output: () => ({ ok: true, value: null }),
+      },
+      random: () => 0.5,
+      perform: (call) =>
+        new Promise((resolve) => {
+          this.attempts.push({
+            call,
+            end: async (performed) => {
+              resolve(performed);
+              // The driver goes on in the promises that follow; there are only a few of them.
+              for (let i = 0; i < 10; i++) await Promise.resolve();
+            },
+          });
+        }),
+      background: () => {},
+      giveUp: (reason) => void this.gaveUp.push(reason),
+      turned: () => {},
+      version,
+    });
+    driver.load();
+    driver.wake();
+    return driver;
+  }
+
+  /** Lets time pass to a moment, and fires what waits for it in this life. */
+  passTo(at: number): void {
+    this.now = at;
+    for (const wake of [...this.#timers]) wake();
+  }
+
+  attempt(number: number): Attempt {
+    const found = this.attempts[number - 1];
+    if (found === undefined) throw new Error(`there is no attempt ${number}`);
+    return found;
+  }
+}
+
+export const OK: Performed = { kind: "success", output: "done" };
+
+export function unclear(): Performed {
+  return {
+    kind: "unclear",
+    failure: { code: "network", message: "lost", hint: "wait", retryable: true },
+  };
+}
+
+export function unit(state: RunState | null, name: string) {
+  const found = state?.units[state.indexOf.get(name) ?? -1];
+  if (found === undefined) throw new Error(`there is no ${name}`);
+  return found;
+}
