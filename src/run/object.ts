@@ -41,6 +41,8 @@ const TOMBSTONE_MS = 90 * DAY_MS;
 /** Lives that may end by a failed turn, one after the other, before the run is sealed. */
 const MAX_FAILED_LIVES = 5;
 const FAILED_LIFE_RETRY_MS = 30_000;
+/** The platform tries a failing alarm six times, then it is gone (Durable Objects: Alarms API). */
+const LAST_ALARM_RETRY = 5;
 const MAX_EVENTS = 1_000;
 
 type Refused = Extract<Answer<never>, { ok: false }>;
@@ -173,8 +175,11 @@ export abstract class WiredRunObject extends DurableObject<Env> implements RunRp
     return life !== null && life.driver.state?.phase !== "ended";
   }
 
-  override async alarm(): Promise<void> {
+  override async alarm(info?: AlarmInvocationInfo): Promise<void> {
     if (CRASH_POINTS) crashPoint("crash-point:alarm-fired");
+    // Lives that die without a word (of their memory, of their CPU) leave only this trace. The platform is about to drop
+    // the alarm, so it is set anew, and the run is sealed in the end (R4).
+    if ((info?.retryCount ?? 0) >= LAST_ALARM_RETRY && this.#life === null) return this.#lastWords();
     const meta = this.#meta;
     if (meta === null) return;
     const now = Date.now();
@@ -276,6 +281,8 @@ export abstract class WiredRunObject extends DurableObject<Env> implements RunRp
     if (meta === null || meta.tenant !== viewer.tenant) return NOT_FOUND;
     if (meta.deletedUntil !== undefined) return DELETED;
     const life = await this.#current();
+    if ((await this.#sealedRun(viewer)) !== null)
+      return { ok: false, code: "run_ended", message: "The run was ended because it could not go on." };
     const state = life?.driver.state ?? null;
     if (life === null || state === null) return NOT_FOUND;
     if (viewer.onlyUser !== undefined && state.run.user !== viewer.onlyUser) return NOT_FOUND;

@@ -74,7 +74,10 @@ describe("a run whose journal cannot be read", () => {
       status: "failed",
       failure: { code: "run_unreadable" },
     });
-    expect(await run.stub().command(VIEWER, { t: "pause", by: "key:test" })).toMatchObject({ ok: false });
+    expect(await run.stub().command(VIEWER, { t: "pause", by: "key:test" })).toMatchObject({
+      ok: false,
+      code: "run_ended",
+    });
     const page = await run.stub().events(VIEWER, { after: 0, limit: 100 });
     expect(page).toMatchObject({
       ok: true,
@@ -137,6 +140,23 @@ describe("a run whose turns keep failing", () => {
       expect(alarm).not.toBeNull();
     }
     await failUnderAlarm(run);
+    expect(await view(run)).toMatchObject({ status: "failed", failure: { code: "run_unreadable" } });
+  });
+
+  it("is sealed also if its lives die without a word: the platform's count of the alarm's tries tells (R4)", async () => {
+    const run = await start("t-sleep", { ms: 1_000_000 });
+    for (let chain = 1; chain <= 5; chain++) {
+      expect((await view(run)).status).toBe("waiting");
+      await abortAllDurableObjects();
+      // What the platform calls after five tries that killed the object: runDurableObjectAlarm cannot say so.
+      await runInDurableObject(run.stub(), async (object) => {
+        await (object as unknown as { alarm(info: AlarmInvocationInfo): Promise<void> }).alarm({
+          retryCount: 5,
+          isRetry: true,
+          scheduledTime: Date.now(),
+        });
+      });
+    }
     expect(await view(run)).toMatchObject({ status: "failed", failure: { code: "run_unreadable" } });
   });
 
