@@ -35,6 +35,8 @@ export const MAX_GRAPH_CHARS = 8_388_608;
 export const MAX_NEEDS = 1_000;
 /** Items of one `forEach`. */
 export const MAX_ITEMS = 1_000;
+/** Outputs of all items of one `forEach` together: who reads them reads them all, within 128 MB of memory. */
+export const MAX_LIST_BYTES = 16 * 1_048_576;
 /** Rounds of one `repeat`. */
 export const MAX_ITERATIONS = 10_000;
 /** Attempts that a retry policy may ask for. */

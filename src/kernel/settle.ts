@@ -6,6 +6,7 @@ import { joinOf } from "./joins.ts";
 import type { LeftBehind, LeftBehindReason, RunFailure } from "./failures.ts";
 import { fail, located, seed, skip, stop } from "./failing.ts";
 import type { StepDef } from "./graph.ts";
+import { MAX_LIST_BYTES } from "./limits.ts";
 import type { RunState } from "./state.ts";
 import { emit, type Turn } from "./turn.ts";
 import { isTerminal, refOf, type Unit } from "./units.ts";
@@ -66,6 +67,13 @@ function settleForEach(turn: Turn, def: StepDef, unit: Unit, items: readonly Uni
     // In a run that is lost, the undoing of the run takes care of the items.
     if (going && items.some((item) => needsUndo(def, item))) return;
     fail(turn, ref, unit.givingUp, def.effect === "safe" ? "not_done" : itemsOutcome(items));
+  } else if (bytesOf(items) > MAX_LIST_BYTES) {
+    const large = seed(
+      "output_too_large",
+      `The items' outputs have ${bytesOf(items)} bytes together; at most ${MAX_LIST_BYTES} are kept.`,
+      "Keep only what later steps need of each item, or split the list over several steps.",
+    );
+    fail(turn, ref, located(large, ref, null), def.effect === "safe" ? "not_done" : itemsOutcome(items));
   } else if (!items.some((item) => item.status === "cancelled")) {
     emit(turn, {
       t: "succeeded",
@@ -82,6 +90,14 @@ function settleForEach(turn: Turn, def: StepDef, unit: Unit, items: readonly Uni
       outcome: def.effect === "safe" ? "not_done" : itemsOutcome(items),
     });
   }
+}
+
+/** Of the outputs that are kept by reference; the others are small. */
+function bytesOf(items: readonly Unit[]): number {
+  return items.reduce(
+    (sum, { output }) => sum + (output !== null && "bytes" in output ? output.bytes : 0),
+    0,
+  );
 }
 
 function advancePhase(turn: Turn): void {

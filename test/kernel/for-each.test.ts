@@ -30,6 +30,23 @@ describe("forEach", () => {
     });
   });
 
+  test("whose outputs are too large together fails with outcome done, and its items are undone with the run", () => {
+    const play = expand(
+      new Play([each({ concurrency: 2 }, "keyed", { compensate: performance("keyed") })]),
+      2,
+    );
+    for (const i of [0, 1]) {
+      play.begin(`mails[${i}]`);
+      play.end(`mails[${i}]`, {
+        kind: "success",
+        output: { ref: [1, i], bytes: limits.MAX_LIST_BYTES / 2 + 1 },
+      });
+    }
+    expect(play.unit("mails")).toMatchObject({ status: "failed", outcome: "done" });
+    expect(play.unit("mails").failure?.code).toBe("output_too_large");
+    expect(play.jobs()).toEqual(["prepare mails[0]/undo", "prepare mails[1]/undo"]);
+  });
+
   test("an empty list succeeds at once", () => {
     const play = expand(new Play([each()]), 0);
     expect(play.unit("mails")).toMatchObject({ status: "succeeded", output: { list: [] } });
