@@ -1,11 +1,12 @@
 /**
  * Showcaller beside Cloudflare Workflows and beside a bare Durable Object, in one `wrangler dev` process.
  *
- *   npm run bench -- [--rounds N] [--only NAME] [--state FOLDER]
+ *   npm run bench -- [--rounds N] [--only NAME] [--state FOLDER] [--recording off]
  *
  * Every measurement runs from the request that starts it to the arrival of the last step's report at the same service on
  * loopback. The sides take turns within a round, and who begins changes from round to round, so that what else the
- * machine does meets all of them alike. Last line: JSON, ratios of medians. Exit code 0 whatever they are: what they
+ * machine does meets all of them alike. `--recording off` tells wrangler not to record every call for its local explorer,
+ * which it does unless told otherwise, and which costs most where there are most calls between objects. Last line: JSON, ratios of medians. Exit code 0 whatever they are: what they
  * should be stands in docs/performance.md.
  */
 import { mkdtemp, rm } from "node:fs/promises";
@@ -50,7 +51,7 @@ const MEASUREMENTS = [
   },
   {
     name: "starts100",
-    sides: ["showcaller", "workflows"],
+    sides: ["showcaller", "workflows", "floor"],
     chain: { kind: "nothing", steps: 1 },
     count: 100,
     share: 0.7,
@@ -130,6 +131,7 @@ const { values } = parseArgs({
     rounds: { type: "string", default: "10" },
     only: { type: "string" },
     state: { type: "string" },
+    recording: { type: "string", default: "on" },
   },
 });
 const folder = await mkdtemp(join(values.state ?? tmpdir(), "showcaller-bench-"));
@@ -138,7 +140,12 @@ try {
   const variables = join(folder, "variables.env");
   await writeVariables(variables, { DEV_HOSTS: JSON.stringify(world.names) });
   const built = await build(join(import.meta.dirname, "wrangler.toml"), join(folder, "bundle"));
-  const server = await startServer({ build: built, state: join(folder, "state"), variables });
+  const server = await startServer({
+    build: built,
+    state: join(folder, "state"),
+    variables,
+    recording: values.recording === "on",
+  });
   await server.up;
   const bench = new Bench(world, server);
   const medians: Partial<Record<Name, Medians>> = {};

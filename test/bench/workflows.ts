@@ -17,7 +17,7 @@ function chain({ kind, steps }: Pick<Chain, "kind" | "steps">): Definition {
   return made.step("report", {
     needs: steps === 1 ? [] : [name(steps - 2)],
     effect: "idempotent",
-    run: async ({ input, fetch }) => {
+    run: async ({ input, fetch }: Context) => {
       const answer = await fetch(`https://${BENCH_HOST}${reportPath(input.report)}`);
       await answer.text();
       return NOTHING;
@@ -31,18 +31,22 @@ function name(i: number): string {
 
 /** A chain is built in a loop, so the names of its steps are not known to the compiler. */
 interface Chainable extends Definition {
-  step(name: string, spec: object): Chainable;
+  step(name: string, spec: Does): Chainable;
 }
 
-function begin(name_: string): Chainable & { step(name: string, spec: LastStep): Chainable } {
-  return workflow(name_, { version: "1", input: z.object({ report: z.string() }) }) as unknown as Chainable;
-}
-
-interface LastStep {
+interface Does {
   readonly needs: readonly string[];
-  readonly effect: "idempotent";
-  readonly run: (context: {
-    readonly input: { readonly report: string };
-    readonly fetch: typeof fetch;
-  }) => Promise<unknown>;
+  readonly effect?: "safe" | "idempotent";
+  readonly http?: { readonly method: "GET"; readonly url: string };
+  readonly run?: (context: Context) => unknown;
+}
+
+interface Context {
+  readonly input: { readonly report: string };
+  readonly fetch: (url: string) => Promise<Response>;
+}
+
+function begin(name_: string): Chainable {
+  // The builder's own type knows the names of all steps, here they are made up at run time.
+  return workflow(name_, { version: "1", input: z.object({ report: z.string() }) }) as unknown as Chainable;
 }

@@ -45,6 +45,11 @@ export interface ServerOptions {
   readonly state: string;
   /** File in dotenv form, from `writeVariables`: on a command line every process of the machine could read the values. */
   readonly variables: string;
+  /**
+   * Whether wrangler records every call for its local explorer, as it does unless told otherwise. It writes to disk with
+   * each call, so tests that are not about speed go without.
+   */
+  readonly recording?: boolean;
   /** Each line that the server says. */
   readonly onLine?: (line: string) => void;
 }
@@ -70,6 +75,7 @@ export async function startServer({
   build: built,
   state,
   variables,
+  recording = false,
   onLine,
 }: ServerOptions): Promise<Server> {
   const port = await freePort();
@@ -81,7 +87,12 @@ export async function startServer({
       ...["--persist-to", state, "--env-file", variables, "--log-level", "warn"],
       "--show-interactive-dev-session=false",
     ],
-    { cwd: REPOSITORY, env: environment(), detached: true, stdio: ["ignore", "pipe", "pipe"] },
+    {
+      cwd: REPOSITORY,
+      env: { ...environment(), X_LOCAL_OBSERVABILITY: String(recording) },
+      detached: true,
+      stdio: ["ignore", "pipe", "pipe"],
+    },
   );
   const group = child.pid;
   if (group === undefined) throw new Error("wrangler could not be started");
@@ -165,8 +176,6 @@ function environment(): NodeJS.ProcessEnv {
     NO_COLOR: "1",
     WRANGLER_SEND_METRICS: "false",
     WRANGLER_HIDE_BANNER: "true",
-    // wrangler's own record of every call for its local explorer: it writes to disk with each, which is not what is tested.
-    X_LOCAL_OBSERVABILITY: "false",
   };
 }
 
