@@ -82,11 +82,11 @@ const keep = () =>
         .array(headerName())
         .max(MAX_HEADERS)
         .meta({ description: "Only these headers of the answer." })
-        .exactOptional(),
+        .optional(),
       body: z
         .enum(BODY_FORMS)
         .meta({ description: "`auto`: JSON where the content type says so, else text." })
-        .exactOptional(),
+        .optional(),
     })
     .meta({ description: "What of the answer becomes the step's output. The status always does." });
 
@@ -107,31 +107,31 @@ function build() {
             });
         })
         .meta({ description: "Absolute https URL of a public host." }),
-      headers: headers().exactOptional(),
-      query: query().exactOptional(),
-      json: z.json().meta({ description: "Body, sent as application/json." }).exactOptional(),
+      headers: headers().optional(),
+      query: query().optional(),
+      json: z.json().meta({ description: "Body, sent as application/json." }).optional(),
       form: z
         .record(z.string(), scalar())
         .meta({ description: "Body, sent as application/x-www-form-urlencoded." })
-        .exactOptional(),
-      text: z.string().meta({ description: "Body, sent as it is." }).exactOptional(),
+        .optional(),
+      text: z.string().meta({ description: "Body, sent as it is." }).optional(),
       auth: z
         .strictObject({ bearer: z.string().regex(REFERENCE, "This is not the name of a service token.") })
         .meta({ description: "Credential by reference: the name of a service token of this deployment." })
-        .exactOptional(),
-      success: success().exactOptional(),
+        .optional(),
+      success: success().optional(),
       refused: z
         .array(z.literal(503))
         .max(1)
         .meta({ description: "[503]: this service answers 503 only where it did nothing." })
-        .exactOptional(),
-      keep: keep().exactOptional(),
+        .optional(),
+      keep: keep().optional(),
       idempotencyHeader: headerName()
         .refine((name) => !CREDENTIAL_HEADER.test(name) || /^(?:x-)?idempotency-key$/i.test(name), {
           message: "A credential header cannot carry the idempotency key.",
         })
         .meta({ description: "Header for the key of a `keyed` step. Default: Idempotency-Key." })
-        .exactOptional(),
+        .optional(),
     })
     .superRefine((given, ctx) => {
       const bodies = (["json", "form", "text"] as const).filter((name) => given[name] !== undefined);

@@ -6,6 +6,7 @@
  * variable and no secret can turn a deployed bundle into one: it would have to be built again. Where the constant is
  * false, the bundler leaves the mapping out.
  */
+import type { HeaderRecord } from "./headers.ts";
 import { checkUrl } from "./hosts.ts";
 
 const DEVELOPMENT_BUILD = typeof DEVELOPMENT !== "undefined" && DEVELOPMENT;
@@ -36,7 +37,7 @@ export function parseDevelopmentHosts(
 /** Where a request really goes. */
 export interface WireAddress {
   readonly url: string;
-  readonly headers: Headers;
+  readonly headers: HeaderRecord;
 }
 
 /**
@@ -46,16 +47,16 @@ export interface WireAddress {
 export function loopbackAddress(
   hosts: DevelopmentHosts | undefined,
   url: URL,
-  headers: Headers,
+  headers: HeaderRecord,
 ): WireAddress | null {
   // Written out, so that the bundler sees that the rest can never run.
   if (typeof DEVELOPMENT === "undefined" || !DEVELOPMENT) return null;
   const port = hosts?.get(url.hostname);
   if (port === undefined) return null;
-  const forwarded = new Headers(headers);
-  forwarded.set("x-forwarded-host", url.hostname);
-  forwarded.set("x-forwarded-proto", "https");
-  return { url: `http://127.0.0.1:${port}${url.pathname}${url.search}`, headers: forwarded };
+  return {
+    url: `http://127.0.0.1:${port}${url.pathname}${url.search}`,
+    headers: { ...headers, "x-forwarded-host": url.hostname, "x-forwarded-proto": "https" },
+  };
 }
 
 function readObject(text: string): object {

@@ -16,7 +16,13 @@ import { type BoundedBody, readBounded } from "./body.ts";
 import { startDeadline, type Deadline } from "./deadline.ts";
 import { type DevelopmentHosts, loopbackAddress } from "./development.ts";
 import { classifyFault } from "./faults.ts";
-import { checkHeaders, headersForOtherOrigin, keptHeaders, type HeaderRefusal } from "./headers.ts";
+import {
+  checkHeaders,
+  headersForOtherOrigin,
+  keptHeaders,
+  type HeaderRecord,
+  type HeaderRefusal,
+} from "./headers.ts";
 import { checkUrl, isHostPattern, type HostRules, type UrlRefusalCode } from "./hosts.ts";
 import { describeError } from "./errors.ts";
 import { err, ok, type Result } from "./result.ts";
@@ -125,7 +131,7 @@ export function createEgress(config: EgressConfig): Egress {
 /** What one hop sends. */
 interface Hop {
   readonly url: URL;
-  readonly headers: Headers;
+  readonly headers: HeaderRecord;
 }
 
 function prepare(
@@ -145,9 +151,9 @@ function prepare(
   if (!url.ok) return url;
   const headers = checkHeaders(request.headers ?? {});
   if (!headers.ok) return headers;
-  if (!headers.value.has("user-agent")) headers.value.set("user-agent", USER_AGENT);
+  headers.value["user-agent"] ??= USER_AGENT;
   if (request.traceparent !== undefined && parseTraceparent(request.traceparent) !== null) {
-    headers.value.set("traceparent", request.traceparent);
+    headers.value["traceparent"] = request.traceparent;
   }
   return ok({ url: url.value, headers: headers.value });
 }

@@ -82,9 +82,17 @@ export type HeaderRefusal = {
   readonly message: string;
 };
 
+/** RFC 9110 section 5.6.2, and what of section 5.5 needs no second look. The platform decides about everything else. */
+const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
+const PLAIN_VALUE = /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/;
+
+/** Headers by name in lower case: plain data, because every object of the platform costs its way there and back. */
+export type HeaderRecord = Record<string, string>;
+
 /** Headers ready to send, or why not. Values are never in the message. */
-export function checkHeaders(given: Readonly<Record<string, string>>): Result<Headers, HeaderRefusal> {
-  const headers = new Headers();
+export function checkHeaders(given: Readonly<Record<string, string>>): Result<HeaderRecord, HeaderRefusal> {
+  // Without a prototype, so that `__proto__` is a name like any other.
+  const headers = Object.create(null) as HeaderRecord;
   for (const [name, value] of Object.entries(given)) {
     const lower = name.toLowerCase();
     if (NEVER_SENT.has(lower) || NEVER_SENT_PREFIXES.some((prefix) => lower.startsWith(prefix))) {
@@ -93,8 +101,10 @@ export function checkHeaders(given: Readonly<Record<string, string>>): Result<He
         message: `The header "${lower}" is set by the platform and cannot be given.`,
       });
     }
+    const before = headers[lower];
     try {
-      headers.append(name, value);
+      const checked = TOKEN.test(name) && PLAIN_VALUE.test(value) ? value : normalized(lower, value);
+      headers[lower] = before === undefined ? checked : `${before}, ${checked}`;
     } catch {
       return err({
         code: "header_invalid",
@@ -105,9 +115,14 @@ export function checkHeaders(given: Readonly<Record<string, string>>): Result<He
   return ok(headers);
 }
 
+/** Throws if the platform does not take the header. */
+function normalized(name: string, value: string): string {
+  return new Headers([[name, value]]).get(name) ?? "";
+}
+
 /** The part of a request's headers that may go to another origin. */
-export function headersForOtherOrigin(headers: Headers): Headers {
-  return new Headers([...headers].filter(([name]) => KEPT_ACROSS_ORIGINS.has(name)));
+export function headersForOtherOrigin(headers: HeaderRecord): HeaderRecord {
+  return Object.fromEntries(Object.entries(headers).filter(([name]) => KEPT_ACROSS_ORIGINS.has(name)));
 }
 
 /** The kept headers of an answer, names in lower case. `also` names more that the caller wants. */
