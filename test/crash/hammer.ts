@@ -21,6 +21,14 @@ const timeout = "4s";
  */
 const after = "2500ms";
 
+/**
+ * The name of a step's effect, beside its key: a key that is not the same with every attempt would not tell the referee
+ * that the effect is.
+ */
+function named(unit: string) {
+  return ({ run }: { readonly run: { readonly id: string } }) => ({ "x-reference": `${run.id}.${unit}` });
+}
+
 /** Asks a collection for what carries the step's key. */
 async function lookUp(
   { fetch, expectOk, stepKey }: CodeTools & { readonly stepKey: string },
@@ -62,6 +70,7 @@ export const hammer = workflow("hammer", {
       method: "POST",
       url: AIRLINE,
       auth: { bearer: "SKYLINE_TOKEN" },
+      headers: named("flight"),
       json: { from: "LHR", to: "ZRH", date: DAY, traveller: "Ada" },
     },
     compensate: {
@@ -76,10 +85,10 @@ export const hammer = workflow("hammer", {
     effect: "keyed",
     retry,
     timeout,
-    run: async ({ key, fetch, expectOk }) => {
+    run: async ({ run, key, fetch, expectOk }) => {
       const answer = await fetch(HOTEL, {
         method: "POST",
-        headers: { "content-type": "application/json", "idempotency-key": key },
+        headers: { "content-type": "application/json", "idempotency-key": key, ...named("room")({ run }) },
         body: JSON.stringify({ city: "Zurich", date: DAY, nights: 1, guest: "Ada" }),
         auth: { bearer: "HARBOUR_TOKEN" },
       });
@@ -172,6 +181,7 @@ export const hammer = workflow("hammer", {
       method: "POST",
       url: MAIL,
       auth: { bearer: "MAIL_TOKEN" },
+      headers: ({ run, index }) => named(`mails.i${index}`)({ run }),
       json: ({ item }) => ({ to: item, subject: "Booked", text: "Flight and room are booked." }),
     },
   })
