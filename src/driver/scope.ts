@@ -1,4 +1,7 @@
-/** What templates and step functions can see of a run: the input, the ancestors, the item, the run itself. */
+/**
+ * What templates and step functions can see of a run: the input, the ancestors, the item, the run itself. All attempts of
+ * a unit see the same, in whatever life and phase of the run: one key, one payload (K6).
+ */
 
 import {
   keyOf,
@@ -8,6 +11,7 @@ import {
   type Failure,
   type Json,
   type RunState,
+  type StepDef,
   type Unit,
   type UnitRef,
   type UnitStatus,
@@ -27,7 +31,10 @@ export interface StepView {
 export interface Scope {
   /** Values are loaded when they are asked for: a run can hold far more than a template names. */
   readonly input: () => Json;
-  /** An ancestor (for `onFailure` steps: any main step; for a compensation or verify: the step itself, too). */
+  /**
+   * An ancestor; for `onFailure` steps: any main step; for a compensation or verify: the step itself, too, or the item
+   * that it is about.
+   */
   readonly step: (name: string) => StepView | null;
   /** Names that `step` answers. */
   readonly visible: () => readonly string[];
@@ -40,9 +47,12 @@ export interface Scope {
   readonly own: () => Json;
   /** Round of a `repeat`, from 0. */
   readonly iteration: number;
-  /** The unit's idempotency key; for a compensation or verify: that of the step that it belongs to. */
+  /**
+   * The unit's idempotency key; for a compensation or verify: that of the step that it belongs to. For actions: what
+   * fills in parameters must not read it, as a payload that changed since an earlier generation changes the key.
+   */
   readonly key: string;
-  /** Why the run was lost, for `onFailure` steps and compensations; null elsewhere. */
+  /** Why the run was lost, for `onFailure` steps and the compensation of whole steps; null elsewhere. */
   readonly failure: Failure | null;
   /** `now` is the moment when the unit became due, the same for all of its attempts. */
   readonly run: { readonly id: string; readonly user: string | null; readonly now: number };
@@ -61,7 +71,8 @@ export function scopeOf(
   const owner = ref === null ? null : unitOf(state, refOf(ref.step, ref.item));
   const unit = ref === null ? null : unitOf(state, ref);
   const visible = (): string[] => visibleSteps(state, ref);
-  const needs = (ref === null ? undefined : stepOf(state, ref.step)?.def.needs) ?? [];
+  const def = ref === null ? undefined : stepOf(state, ref.step)?.def;
+  const needs = def?.needs ?? [];
   let names: ReadonlySet<string> | null = null;
   return {
     input: () => load(state.input),
@@ -70,6 +81,8 @@ export function scopeOf(
     step: (name) => {
       const step = stepOf(state, name);
       if (step === null) return null;
+      // A `forEach` may not have ended yet when its items are checked or undone; the item itself has.
+      if (ref?.role !== undefined && name === ref.step) return owner === null ? null : viewOf(owner, load);
       // Mostly a direct need is asked for; only else is it worth to walk up the graph.
       if (!needs.includes(name)) {
         names ??= new Set(visible());
@@ -82,9 +95,15 @@ export function scopeOf(
     own: () => (owner === null || owner.output === null ? null : load(owner.output)),
     iteration: owner?.iteration ?? 0,
     key: ref === null || owner === null ? "" : keyOf(state.run.id, refOf(ref.step, ref.item), owner),
-    failure: state.lost?.failure ?? null,
+    failure: failureSeen(state, ref, def),
     run: { id: state.run.id, user: state.run.user, now: unit?.readyAt ?? now },
   };
+}
+
+/** Not of an item: a `forEach` that gives up undoes its items in a run that may be lost only later. */
+function failureSeen({ lost }: RunState, ref: UnitRef | null, def: StepDef | undefined): Failure | null {
+  const undoes = ref?.role === "undo" && ref.item === undefined;
+  return lost !== null && (undoes || def?.part === "on_failure") ? lost.failure : null;
 }
 
 function viewOf(unit: Unit, load: (value: Value) => Json): StepView {

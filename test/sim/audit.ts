@@ -29,13 +29,22 @@ import type { Findings } from "./verdict.ts";
 
 type UnitFact = Extract<Fact, UnitRef>;
 
+/** One output, in the characters that the simulator uses. */
+const MAX_VALUE_BYTES = 1_048_576;
+/** Version of the first life. */
+export const FIRST_VERSION = "v1";
+
 export class Audit {
   readonly #findings: Findings;
   readonly #coverage: Coverage;
   readonly #referee: Referee;
   readonly #states: (RunState | null)[] = [null];
+  /** Number that the next fact has, after each row. */
+  readonly #seqs: number[] = [1];
   /** Payload of each keyed unit, by its key (K6). */
   readonly #digests = new Map<string, { readonly digest: string; readonly row: number }>();
+  /** Code of another version has been at work. */
+  #deployed = false;
   onFact: (fact: Fact) => void = () => {};
 
   constructor(findings: Findings, coverage: Coverage, referee: Referee) {
@@ -56,11 +65,21 @@ export class Audit {
     return def !== undefined && performanceOf(def, ref)?.effect === "keyed";
   }
 
-  appended(row: Row, after: RunState, snapshot: Snapshot | null): void {
+  /** @param version of the life that appended it */
+  appended(row: Row, after: RunState, snapshot: Snapshot | null, version: string): void {
     let state = this.#states.at(-1) ?? null;
+    this.#findings.expect(row.seq === this.#seqs.at(-1), "K8: the facts are not numbered one by one");
+    this.#findings.expect(row.facts.length > 0, "a row without facts");
+    this.#findings.expect(
+      row.values.every((text) => text.length <= MAX_VALUE_BYTES),
+      "a value is too large to store",
+    );
+    this.#seqs.push(row.seq + row.facts.length);
+    this.#deployed ||= version !== FIRST_VERSION;
     for (const fact of row.facts) {
       const next = evolve(state, fact);
       this.#check(state, fact, next);
+      if ("step" in fact && fact.t !== "resolved" && state !== null) this.#checkAttempt(state, fact, version);
       this.onFact(fact);
       state = next;
     }
@@ -77,6 +96,7 @@ export class Audit {
 
   truncated(rows: number): void {
     this.#states.length = rows + 1;
+    this.#seqs.length = rows + 1;
     for (const [key, { row }] of this.#digests) if (row > rows) this.#digests.delete(key);
   }
 
@@ -130,6 +150,21 @@ export class Audit {
       );
     if (fact.t === "late")
       this.#findings.expect(unitOf(next, fact) === unit, `K7: a late answer changed ${name}`);
+  }
+
+  /** What the driver says about an attempt, of which the kernel knows nothing. */
+  #checkAttempt(state: RunState, fact: UnitFact, version: string): void {
+    const name = unitName(fact);
+    const unit = unitOf(state, fact);
+    if (fact.t === "retrying" && fact.strike === true)
+      this.#findings.expect(unit?.version === version, `a deploy counts as a strike against ${name}`);
+    if (fact.t === "failed" && fact.failure.code === "payload_changed" && fact.attempt !== undefined)
+      this.#findings.expect(this.#deployed, `K6: the payload of ${name} changed, and no code did`);
+    if (fact.t === "succeeded" && fact.attempt !== undefined && fact.by !== "fallback")
+      this.#findings.expect(
+        !("v" in fact.output && fact.output.v === null),
+        `K7: the answer of ${name} counts, and its output is gone`,
+      );
   }
 
   #checkPayload(state: RunState, fact: Extract<Fact, { t: "ready" }>, next: RunState): void {

@@ -51,7 +51,8 @@ function good<T>(value: T): Evaluated<T> {
 
 function fill(def: StepDef, unit: UnitRef, scope: Scope, version: string): Filled {
   const whole = unit.role === undefined && unit.item === undefined;
-  if (whole && def.when !== undefined) {
+  // A `repeat` fills in each of its rounds; its condition was read before the first.
+  if (whole && def.when !== undefined && scope.iteration === 0) {
     if (field(def.when, "fail") === true) return { kind: "error", failure: FAILED };
     if (!holds(def.when, scope)) return { kind: "skip" };
   }

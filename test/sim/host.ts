@@ -7,7 +7,7 @@
  */
 
 import type { Outcome, RunDriver } from "../../src/driver/index.ts";
-import type { Audit } from "./audit.ts";
+import { FIRST_VERSION, type Audit } from "./audit.ts";
 import type { Await, Coverage, Entry, Fault } from "./coverage.ts";
 import { Delivery } from "./delivery.ts";
 import { checkProgress } from "./invariants.ts";
@@ -92,6 +92,14 @@ export class Host {
     return this.#parts.swarm;
   }
 
+  get life(): Life | null {
+    return this.#life;
+  }
+
+  expect(holds: boolean, what: () => string): void {
+    this.#parts.findings.expect(holds, what);
+  }
+
   hit(fault: Fault): void {
     this.#parts.coverage.fault(fault);
   }
@@ -144,6 +152,13 @@ export class Host {
       settle();
       await request.work;
     });
+    const unit = life.unit(request.call.unit);
+    const hops = request.fate === "platform limit met" && unit?.status === "running";
+    if (life.state === "alive" && hops && unit.attempt === request.call.attempt)
+      this.expect(
+        this.delivery.busy || (this.store.alarm?.at ?? Infinity) <= life.now() + 1,
+        () => "an attempt waits for a fresh event, and none is asked for",
+      );
   }
 
   async timer(life: Life, wake: () => void): Promise<void> {
@@ -286,7 +301,7 @@ export class Host {
     const skewMs = random.chance(0.3) ? random.int(-SKEW_MS, SKEW_MS) : 0;
     if (skewMs !== 0) this.hit("clock differs");
     const life = new Life(this, schedule, random, driver, {
-      version: `v${this.#version}`,
+      version: this.#version === 1 ? FIRST_VERSION : `v${this.#version}`,
       skewMs,
       limits: this.#limits,
     });
@@ -322,7 +337,7 @@ export class Host {
   /** A command may be refused, and then there was no turn. */
   #afterTurn(life: Life, entry: Entry): void {
     if (life.state === "alive" && entry !== "birth" && entry !== "start" && entry !== "command")
-      checkProgress(life.driver.state, this, life.now(), this.#parts.findings);
+      checkProgress(life, this.store, this.#parts.findings);
     const written = this.store.written - life.writtenBefore;
     this.#parts.findings.expect(
       written <= WRITES_PER_EVENT,

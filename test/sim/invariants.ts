@@ -1,8 +1,10 @@
 /** What must hold between any two events. */
 
-import { due, isTerminal, type RunState, type Unit } from "../../src/kernel/index.ts";
+import { due, isTerminal, refOf, type RunState, type Unit, type UnitRef } from "../../src/kernel/index.ts";
 import type { Host } from "./host.ts";
+import { attemptName, type Life } from "./life.ts";
 import { RETENTION_MS, SKEW_MS } from "./limits.ts";
+import type { Store } from "./store.ts";
 import type { Findings } from "./verdict.ts";
 
 /** How much later than a wait the alarm may stand while a timer of the process is the first to come. */
@@ -17,6 +19,7 @@ const SLOTS = 6;
 export function checkBetween(state: RunState | null, host: Host, now: number, findings: Findings): void {
   if (state === null) return;
   const next = comingUp(state);
+  findings.expect(next.running.length <= SLOTS, () => `${next.running.length} attempts are in flight`);
   for (const name of next.withoutDeadline)
     findings.find("broken", `K4: ${name} is in flight without a deadline`);
   if (host.delivery.busy) return;
@@ -28,35 +31,44 @@ export function checkBetween(state: RunState | null, host: Host, now: number, fi
     () => `K3: the alarm stands ${alarm.at - next.deadline} ms after the next deadline`,
   );
   // What has waited long enough waits for a slot, or to run alone; a life's clock may be ahead.
+  const behindMs = host.life === null || host.life.hasTimer ? BEHIND_TIMER_MS : 0;
   const wakeAt = next.wake > now + SKEW_MS ? next.wake : Infinity;
   findings.expect(
-    alarm.at <= Math.max(now + 1, wakeAt) + BEHIND_TIMER_MS + 2 * SKEW_MS,
+    alarm.at <= Math.max(now + 1, wakeAt) + behindMs + 2 * SKEW_MS,
     () => `K3: the alarm stands ${alarm.at - wakeAt} ms after the next wait ends`,
   );
 }
 
-/** After a turn: nothing is due that has a slot, unless the driver goes on in a fresh event at once. */
-export function checkProgress(state: RunState | null, host: Host, now: number, findings: Findings): void {
+/**
+ * After a turn: nothing is due that has a slot, unless the driver goes on in a fresh event at once; and what is in
+ * flight, this life performs (D5).
+ */
+export function checkProgress(life: Life, store: Store, findings: Findings): void {
+  const { state } = life.driver;
   if (state === null || state.phase === "ended") return;
-  const busy = comingUp(state).running;
-  const jobs = due(state, now).filter((job) => job.kind !== "attempt" || busy < SLOTS);
-  const hops = (host.store.alarm?.at ?? Infinity) <= now + 1;
+  const { running } = comingUp(state);
+  for (const name of running)
+    findings.expect(life.performed.has(name), `D5: ${name} is in flight, and this life does not perform it`);
+  const jobs = due(state, life.now()).filter((job) => job.kind !== "attempt" || running.length < SLOTS);
+  const hops = (store.alarm?.at ?? Infinity) <= life.now() + 1;
   findings.expect(jobs.length === 0 || hops, () => `work is due and nobody does it: ${JSON.stringify(jobs)}`);
 }
 
 interface ComingUp {
   deadline: number;
   wake: number;
-  running: number;
+  /** Attempts in flight. */
+  readonly running: string[];
   readonly withoutDeadline: string[];
 }
 
 function comingUp(state: RunState): ComingUp {
-  const found: ComingUp = { deadline: endOfPhase(state), wake: Infinity, running: 0, withoutDeadline: [] };
-  const look = (name: string, unit: Unit | null): void => {
+  const found: ComingUp = { deadline: endOfPhase(state), wake: Infinity, running: [], withoutDeadline: [] };
+  const look = (ref: UnitRef, unit: Unit | null): void => {
     if (unit === null || isTerminal(unit.status)) return;
+    const name = attemptName(ref, unit.attempt);
     const flying = unit.status === "running" && unit.items === null;
-    if (flying) found.running++;
+    if (flying) found.running.push(name);
     if (flying && unit.deadline === null) found.withoutDeadline.push(name);
     found.deadline = Math.min(found.deadline, unit.deadline ?? Infinity);
     const mayWake = state.pausedSince === null || (unit.status === "waiting" && unit.readyAt !== null);
@@ -64,10 +76,14 @@ function comingUp(state: RunState): ComingUp {
   };
   state.graph.steps.forEach((def, index) => {
     const whole = state.units[index];
-    for (const unit of whole?.items ?? (whole === undefined ? [] : [whole])) {
-      look(def.name, unit);
-      look(`${def.name}/undo`, unit.undo);
-      look(`${def.name}/verify`, unit.verify);
+    if (whole === undefined) return;
+    const parts = whole.items?.map((unit, i) => ({ ref: refOf(def.name, i), unit })) ?? [
+      { ref: refOf(def.name), unit: whole },
+    ];
+    for (const { ref, unit } of parts) {
+      look(ref, unit);
+      look(refOf(ref.step, ref.item, "undo"), unit.undo);
+      look(refOf(ref.step, ref.item, "verify"), unit.verify);
     }
   });
   return found;

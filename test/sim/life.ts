@@ -7,7 +7,7 @@
  */
 
 import type { Call, DriverLimits, Performed, Ports, RunDriver } from "../../src/driver/index.ts";
-import { unitOf, type Unit, type UnitRef } from "../../src/kernel/index.ts";
+import { unitName, unitOf, type Unit, type UnitRef } from "../../src/kernel/index.ts";
 import type { Entry, Fault, Point, Read } from "./coverage.ts";
 import { evaluatePort } from "./evaluate.ts";
 import type { Host } from "./host.ts";
@@ -35,7 +35,7 @@ export class Life {
   readonly #host: Host;
   readonly #schedule: Schedule;
   readonly #random: Random;
-  readonly #skewMs: number;
+  readonly #draws: Draws;
   #entry: Entry = "birth";
   #performing: Request | null = null;
   state: "alive" | "replaced" | "dead" = "alive";
@@ -43,6 +43,9 @@ export class Life {
   shut = false;
   /** Rows and alarms that had been written when its last event began. */
   writtenBefore = 0;
+  /** Attempts that it has performed, and calls since its last fresh event. */
+  readonly performed = new Set<string>();
+  #calls = 0;
   readonly #timers = new Set<Event>();
 
   constructor(host: Host, schedule: Schedule, random: Random, driver: DriverClass, draws: Draws) {
@@ -50,12 +53,12 @@ export class Life {
     this.#schedule = schedule;
     this.#random = random;
     this.version = draws.version;
-    this.#skewMs = draws.skewMs;
+    this.#draws = draws;
     this.driver = new driver(this.#ports(), draws.limits);
   }
 
   now(): number {
-    return this.#schedule.now + this.#skewMs;
+    return this.#schedule.now + this.#draws.skewMs;
   }
 
   get hasTimer(): boolean {
@@ -68,6 +71,8 @@ export class Life {
 
   enter(entry: Entry, written: number): void {
     this.#entry = entry;
+    // An answer and a timer come within the event that waits for them.
+    if (entry !== "answer" && entry !== "timer") this.#calls = 0;
     this.writtenBefore = written;
   }
 
@@ -127,6 +132,10 @@ export class Life {
         load: () => {
           this.#reads("load");
           const loaded = store.load();
+          this.#host.expect(
+            store.rowsToRead <= this.#draws.limits.snapshotRows,
+            () => `a waking life reads ${store.rowsToRead} rows`,
+          );
           this.#reads("loaded");
           return loaded;
         },
@@ -137,7 +146,7 @@ export class Life {
             snapshot === null ? "append refused" : "snapshot refused",
             snapshot === null ? 0.004 : 0.05,
           );
-          store.append(row, after, snapshot);
+          store.append(row, after, snapshot, this.version);
           this.#point(snapshot === null ? "appended" : "appended with snapshot");
         },
         value: (seq, slot) => {
@@ -161,6 +170,11 @@ export class Life {
       },
       perform: (call: Call): Promise<Performed> => {
         this.#point("perform");
+        this.performed.add(attemptName(call.unit, call.attempt));
+        this.#host.expect(
+          ++this.#calls <= this.#draws.limits.callsPerEvent,
+          () => `${this.#calls} calls in one event of the platform`,
+        );
         const { promise, request } = this.#host.outside.perform(this, call);
         this.#performing = request;
         return promise;
@@ -177,4 +191,8 @@ export class Life {
       },
     };
   }
+}
+
+export function attemptName(ref: UnitRef, attempt: number): string {
+  return `${unitName(ref)}#${attempt}`;
 }

@@ -102,6 +102,12 @@ export class Outside {
       reject,
     };
     this.requests.add(request);
+    const repeats = call.effect === "keyed" || call.effect === "idempotent";
+    const happened = call.unit.role === undefined && this.#referee.happenedUnder(call.scope.key);
+    this.#host.expect(
+      call.maybe || !repeats || !happened,
+      () => `${call.scope.key} has happened, and its action is told that it cannot have`,
+    );
     call.signal.addEventListener("abort", () => {
       if (!request.ignoresAbort) this.#settle(request, 0, () => request.reject(new Error("aborted")));
     });

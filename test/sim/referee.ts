@@ -29,6 +29,8 @@ interface Deed {
   /** It was done and not undone. */
   standing: boolean;
   readonly at: number;
+  /** The key under which it was done first: only that one is known to the provider. */
+  readonly key: string | null;
 }
 
 export class Referee {
@@ -80,11 +82,12 @@ export class Referee {
   #count(deeds: Map<string, Deed>, name: string, landing: Landing): Landed {
     const deed = deeds.get(name);
     if (deed === undefined) {
-      deeds.set(name, { times: 1, standing: true, at: landing.at });
+      deeds.set(name, { times: 1, standing: true, at: landing.at, key: landing.key });
       return "done";
     }
     if (landing.effect === "idempotent") return "done";
-    if (landing.key !== null && landing.at <= deed.at + landing.keyTtlMs) {
+    const known = landing.key !== null && (landing.key === deed.key || landing.role === "undo");
+    if (known && landing.at <= deed.at + landing.keyTtlMs) {
       this.#coverage.fault("duplicate absorbed by its key");
       return "absorbed";
     }
@@ -116,6 +119,11 @@ export class Referee {
 
   happened(unit: string): boolean {
     return [...this.#deeds.keys()].some((of) => unitOfKey(of) === unitOfKey(unit));
+  }
+
+  /** Exactly this: the round and the generation, too. */
+  happenedUnder(key: string): boolean {
+    return this.#deeds.has(key);
   }
 
   /** In this generation of the unit or an earlier one. */

@@ -75,6 +75,11 @@ export class Store {
     return this.#texts;
   }
 
+  /** Rows that a waking life reads: those since the newest snapshot. */
+  get rowsToRead(): number {
+    return this.#current.rows - (this.#current.snapshot?.rows ?? 0);
+  }
+
   load(): Loaded {
     const { snapshot, rows } = this.#current;
     const first = snapshot?.rows ?? 0;
@@ -91,7 +96,8 @@ export class Store {
     return text;
   }
 
-  append(row: Row, after: RunState, snapshot: Snapshot | null): void {
+  /** @param version of the life that appends */
+  append(row: Row, after: RunState, snapshot: Snapshot | null, version: string): void {
     const text = JSON.stringify({ ...row, values: [] });
     this.#texts.push(text);
     this.#values.push([...row.values]);
@@ -104,7 +110,7 @@ export class Store {
         ? this.#current.snapshot
         : { text: JSON.stringify(snapshot), rows, seq: row.seq + row.facts.length };
     this.#write({ ...this.#current, rows, snapshot: kept });
-    this.#audit.appended(JSON.parse(text) as Row, after, snapshot);
+    this.#audit.appended({ ...(JSON.parse(text) as Row), values: row.values }, after, snapshot, version);
   }
 
   setAlarm(at: number): void {
