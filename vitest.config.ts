@@ -1,5 +1,6 @@
 import { cloudflareTest, readD1Migrations } from "@cloudflare/vitest-plugin";
 import { defineConfig } from "vitest/config";
+import type { ProvidedWorld } from "./test/workers/world-setup.ts";
 import { serviceTokens } from "./test/world/index.ts";
 
 /** Test-only values: the real ones are Worker secrets. */
@@ -24,7 +25,7 @@ export default defineConfig({
         define: { CRASH_POINTS: "false", DEVELOPMENT: "true" },
         plugins: [
           cloudflareTest(async ({ inject }) => {
-            const { names, tokens } = inject("world");
+            const { names, tokens }: ProvidedWorld = inject("world");
             return {
               main: "./test/workers/worker.ts",
               wrangler: { configPath: "./wrangler.toml" },

@@ -3,10 +3,15 @@
 import type { TestProject } from "vitest/node";
 import { startWorld } from "../world/index.ts";
 
+/** Ports of the world's services by name, and the token of each. */
+export interface ProvidedWorld {
+  readonly names: Record<string, number>;
+  readonly tokens: Record<string, string>;
+}
+
 declare module "vitest" {
   export interface ProvidedContext {
-    /** Ports of the world's services by name, and the token of each. */
-    readonly world: { readonly names: Record<string, number>; readonly tokens: Record<string, string> };
+    readonly world: ProvidedWorld;
   }
 }
 
