@@ -150,8 +150,8 @@ function judgeUnknowns(
     const { unit } = event.data;
     if (event.type !== "unknown" || unit === undefined) continue;
     verdict.unknown += 1;
-    const why = `${view.id} ${unit} at ${event.seq}`;
     const attempt = attempts.find((one) => one.end === event);
+    const why = `${view.id} ${unit} at ${event.seq}, ${story(event, attempts)}`;
     const killed =
       attempt !== undefined &&
       lives.some(({ killedAt }) => killedAt >= attempt.startedAt && killedAt <= event.at);
@@ -175,6 +175,21 @@ function judgeUnknowns(
     if (settled.type === "succeeded" ? !happened : happened || late)
       fault("unknownResolvedWrongly", `${why}: ${settled.type}, and the referee saw otherwise`);
   }
+}
+
+/** What journal and ledger say of a unit's attempts, in milliseconds from the moment when it became unknown. */
+function story(event: RunEvent, attempts: readonly Attempt[]): string {
+  const since = (at: number | null): string => (at === null ? "never" : `${Math.round(at - event.at)}`);
+  const told = attempts
+    .filter(({ unit }) => unit === event.data.unit)
+    .map(({ attempt, startedAt, end, entries }) => {
+      const requests = entries.map(
+        ({ at, endedAt, answer, status, fault, made }) =>
+          `arrived ${since(at)}, ${answer} ${status ?? ""} ${since(endedAt)}, ${fault ?? "no fault"}, made ${made.length}`,
+      );
+      return `#${attempt} started ${since(startedAt)}, ${end?.type ?? "open"} ${since(end?.at ?? null)} (${requests.join("; ")})`;
+    });
+  return `${event.data.failure?.code ?? ""} [${told.join(" | ")}]`;
 }
 
 function* unitsOf(view: RunView): Generator<{ name: string; unit: UnitView; step: StepView }> {

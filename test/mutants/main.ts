@@ -41,7 +41,7 @@ const TIERS: Readonly<Record<Tier, readonly string[]>> = {
     "--reporter",
     "dot",
   ],
-  simulator: ["test/sim/main.ts", "--seeds", String(SEEDS), "--json"],
+  simulator: ["test/sim/main.ts", "--seeds", String(SEEDS), "--json", "--bail", "--threads", "1"],
 };
 
 /** The tests of kernel and driver alone: the project's own configuration also starts what only other tiers need. */

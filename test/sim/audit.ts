@@ -34,6 +34,23 @@ const MAX_VALUE_BYTES = 1_048_576;
 /** Version of the first life. */
 export const FIRST_VERSION = "v1";
 
+/** What was seen in rows that may still be lost with a life. */
+class Noted<T> {
+  readonly #notes = new Map<string, { readonly value: T; readonly row: number }>();
+
+  get(key: string): T | undefined {
+    return this.#notes.get(key)?.value;
+  }
+
+  note(key: string, value: T, row: number): void {
+    this.#notes.set(key, { value, row });
+  }
+
+  truncate(rows: number): void {
+    for (const [key, { row }] of this.#notes) if (row > rows) this.#notes.delete(key);
+  }
+}
+
 export class Audit {
   readonly #findings: Findings;
   readonly #coverage: Coverage;
@@ -42,7 +59,10 @@ export class Audit {
   /** Number that the next fact has, after each row. */
   readonly #seqs: number[] = [1];
   /** Payload of each keyed unit, by its key (K6). */
-  readonly #digests = new Map<string, { readonly digest: string; readonly row: number }>();
+  readonly #digests = new Noted<string>();
+  /** The last attempt of each unit (K7), and the step that took each signal. */
+  readonly #attempts = new Noted<number>();
+  readonly #takers = new Noted<string>();
   /** Code of another version has been at work. */
   #deployed = false;
   onFact: (fact: Fact) => void = () => {};
@@ -97,7 +117,7 @@ export class Audit {
   truncated(rows: number): void {
     this.#states.length = rows + 1;
     this.#seqs.length = rows + 1;
-    for (const [key, { row }] of this.#digests) if (row > rows) this.#digests.delete(key);
+    for (const noted of [this.#digests, this.#attempts, this.#takers]) noted.truncate(rows);
   }
 
   #check(state: RunState | null, fact: Fact, next: RunState | null): void {
@@ -112,6 +132,8 @@ export class Audit {
     if (state.phase === "ended")
       this.#findings.expect(fact.t === "late" || fact.t === "redriven", `K1: ${fact.t} after the end`);
     if (fact.t === "grew") this.#checkGrowth(state, fact, next);
+    if (fact.t === "signalled")
+      this.#findings.expect(!state.signalIds.includes(fact.id), `signal ${fact.id} is taken twice`);
   }
 
   #checkUnit(state: RunState, fact: UnitFact, unit: Unit | null, next: RunState): void {
@@ -129,9 +151,26 @@ export class Audit {
       );
     }
     if (fact.t === "ready") this.#checkPayload(state, fact, next);
+    if (fact.t === "giving_up") {
+      const failed = unit?.items?.filter((item) => item.status === "failed").length ?? 0;
+      this.#findings.expect(
+        failed > (step.def.forEach?.tolerate ?? 0),
+        `${name} gives up within its tolerance`,
+      );
+    }
+    if (fact.t === "succeeded" && fact.signal !== undefined) {
+      const taker = this.#takers.get(fact.signal);
+      this.#findings.expect(taker === undefined, `signal ${fact.signal} goes to ${taker} and to ${name}`);
+      this.#takers.note(fact.signal, name, this.#states.length);
+    }
     if (fact.t === "started") {
       const performance = performanceOf(step.def, fact);
       this.#findings.expect(fact.attempt === (unit?.attempt ?? 0) + 1, `K7: ${name} skips an attempt number`);
+      this.#findings.expect(
+        fact.attempt > (this.#attempts.get(name) ?? 0),
+        `K7: attempt ${fact.attempt} of ${name} has had that number before`,
+      );
+      this.#attempts.note(name, fact.attempt, this.#states.length);
       this.#findings.expect(
         fact.deadline > fact.at && fact.deadline <= fact.at + (performance?.timeoutMs ?? 0),
         `K4: ${name} has no proper deadline`,
@@ -173,11 +212,8 @@ export class Audit {
     if (unit === null || performanceOf(def, fact)?.effect !== "keyed") return;
     const key = `${unitName(fact)} ${unit.gen} ${unit.iteration}`;
     const earlier = this.#digests.get(key);
-    this.#findings.expect(
-      earlier === undefined || earlier.digest === fact.digest,
-      `K6: ${key} has two payloads`,
-    );
-    this.#digests.set(key, earlier ?? { digest: fact.digest, row: this.#states.length });
+    this.#findings.expect(earlier === undefined || earlier === fact.digest, `K6: ${key} has two payloads`);
+    this.#digests.note(key, fact.digest, this.#states.length);
   }
 
   #checkGrowth(state: RunState, fact: Extract<Fact, { t: "grew" }>, next: RunState): void {

@@ -1,8 +1,8 @@
 /**
- * The seeded simulator: `npm run simulate -- --seeds N [--from SEED] [--seed SEED] [--json]`.
+ * The seeded simulator: `npm run simulate -- --seeds N [--from SEED] [--seed SEED] [--json] [--bail] [--threads N]`.
  *
- * Runs the seeds of `corpus.json` (they failed once), then N from `--from`, each a run of the production driver in a
- * simulated world. `--seed` runs one and shows all that happens. Last line: JSON. Exit code 1 if a run was lost, hung or
+ * Runs the seeds of `corpus.json` (each found something once), then N from `--from`, each a run of the production driver in a
+ * simulated world. `--seed` runs one and shows all that happens; `--bail` stops at the first finding. Last line: JSON. Exit code 1 if a run was lost, hung or
  * did something twice, if an invariant broke, or if something was never exercised (judged from COVERAGE_SEEDS seeds on).
  */
 
@@ -24,12 +24,20 @@ const BATCH_SEEDS = 25;
 /** Findings that are shown. */
 const MAX_SHOWN = 20;
 
+/** A seed that is always run first, and the bugs that it has found: of the past, and kept as mutants. */
+interface CorpusSeed {
+  readonly seed: number;
+  readonly found: readonly string[];
+}
+
 const { values: options } = parseArgs({
   options: {
     seeds: { type: "string", default: "1000" },
     from: { type: "string", default: "1" },
     seed: { type: "string" },
     json: { type: "boolean", default: false },
+    bail: { type: "boolean", default: false },
+    threads: { type: "string", default: `${availableParallelism()}` },
   },
 });
 
@@ -47,7 +55,9 @@ async function runOne(seed: number): Promise<number> {
 
 async function runAll(): Promise<number> {
   const started = performance.now();
-  const corpus = JSON.parse(readFileSync(join(import.meta.dirname, "corpus.json"), "utf8")) as number[];
+  const corpus = (
+    JSON.parse(readFileSync(join(import.meta.dirname, "corpus.json"), "utf8")) as CorpusSeed[]
+  ).map(({ seed }) => seed);
   const from = numberOf(options.from, "--from");
   const fresh = Array.from({ length: numberOf(options.seeds, "--seeds") }, (_, i) => from + i);
   const seeds = [...corpus, ...fresh.filter((seed) => !corpus.includes(seed))];
@@ -55,17 +65,20 @@ async function runAll(): Promise<number> {
   const findings: Finding[] = [];
   let steps = 0;
   let crashes = 0;
+  let runs = 0;
   for await (const batch of inThreads(seeds)) {
     coverage.add(batch.counts);
     findings.push(...batch.findings);
     steps += batch.steps;
     crashes += batch.crashes;
+    runs += batch.runs;
+    if (options.bail && findings.length > 0) break;
   }
   const lists = { transitions: TRANSITIONS, faults: FAULTS, sites: SITES } as const;
   const left = (Object.keys(lists) as (keyof typeof lists)[]).flatMap((part) =>
     missing(lists[part], coverage.counts[part]).map((name) => `${part}: ${name}`),
   );
-  if (!options.json) show(findings, left, seeds.length);
+  if (!options.json) show(findings, left, runs);
   const covered = (part: keyof typeof lists): Record<string, number> => ({
     [`${part}Covered`]: lists[part].length - missing(lists[part], coverage.counts[part]).length,
     [`${part}Total`]: lists[part].length,
@@ -73,9 +86,9 @@ async function runAll(): Promise<number> {
   console.log(
     JSON.stringify({
       seeds: seeds.length,
-      runs: seeds.length,
-      stepsPerRun: mean(steps, seeds.length),
-      crashesPerRun: mean(crashes, seeds.length),
+      runs,
+      stepsPerRun: mean(steps, runs),
+      crashesPerRun: mean(crashes, runs),
       ...Object.fromEntries(
         VERDICTS.map((verdict) => [verdict, findings.filter((found) => found.verdict === verdict).length]),
       ),
@@ -86,16 +99,14 @@ async function runAll(): Promise<number> {
       failingSeeds: findings.slice(0, MAX_SHOWN).map(({ seed }) => seed),
     }),
   );
-  return findings.length > 0 || (left.length > 0 && seeds.length >= COVERAGE_SEEDS) ? 1 : 0;
+  return findings.length > 0 || (left.length > 0 && runs >= COVERAGE_SEEDS) ? 1 : 0;
 }
 
-function show(findings: readonly Finding[], left: readonly string[], seeds: number): void {
+function show(findings: readonly Finding[], left: readonly string[], runs: number): void {
   for (const { seed, verdict, what } of findings.slice(0, MAX_SHOWN))
     console.log(`${verdict}, seed ${seed}: ${what}\n  npm run simulate -- --seed ${seed}`);
   if (left.length === 0) return;
-  console.log(
-    `Never exercised${seeds >= COVERAGE_SEEDS ? "" : ` (judged from ${COVERAGE_SEEDS} seeds on)`}:`,
-  );
+  console.log(`Never exercised${runs >= COVERAGE_SEEDS ? "" : ` (judged from ${COVERAGE_SEEDS} seeds on)`}:`);
   for (const name of left) console.log(`  ${name}`);
 }
 
@@ -103,7 +114,7 @@ function show(findings: readonly Finding[], left: readonly string[], seeds: numb
 async function* inThreads(seeds: readonly number[]): AsyncGenerator<Batch> {
   const batches: (readonly number[])[] = [];
   for (let i = 0; i < seeds.length; i += BATCH_SEEDS) batches.push(seeds.slice(i, i + BATCH_SEEDS));
-  const threads = Math.min(availableParallelism(), batches.length);
+  const threads = Math.min(numberOf(options.threads, "--threads"), batches.length);
   const done: Batch[] = [];
   let left = batches.length;
   let wake = (): void => {};
@@ -127,15 +138,18 @@ async function* inThreads(seeds: readonly number[]): AsyncGenerator<Batch> {
     next();
     return worker;
   });
-  while (left > 0) {
-    const batch = done.shift();
-    if (batch !== undefined) {
-      left--;
-      yield batch;
-    } else if (failed !== null) throw failed as Error;
-    else await new Promise<void>((resolve) => (wake = resolve));
+  try {
+    while (left > 0) {
+      const batch = done.shift();
+      if (batch !== undefined) {
+        left--;
+        yield batch;
+      } else if (failed !== null) throw failed as Error;
+      else await new Promise<void>((resolve) => (wake = resolve));
+    }
+  } finally {
+    await Promise.all(workers.map((worker) => worker.terminate()));
   }
-  await Promise.all(workers.map((worker) => worker.terminate()));
 }
 
 function mean(sum: number, count: number): number {
