@@ -8,6 +8,7 @@
  * are alike and not equal. Last line: JSON (see verdict.ts). Exit code 1 if a fault is not 0, if a run has not ended, or
  * if fewer than half of the kills met a request in flight.
  */
+import { monitorEventLoopDelay } from "node:perf_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Server } from "../dev-server/index.ts";
 import { Random } from "../sim/random.ts";
@@ -164,10 +165,17 @@ interface Result extends Verdict {
   /** Kills at a named point, and how many of the points these were. */
   readonly killsAtPoints: number;
   readonly points: number;
+  /**
+   * The longest time that the world itself stood still. Services that stand still for seconds are at work for longer than
+   * the verifies wait, and no verify can then tell.
+   */
+  readonly worldStoodStillMs: number;
 }
 
 async function crash(options: Options, stage: Stage): Promise<Result> {
   const random = new Random(options.seed, "crash");
+  const delay = monitorEventLoopDelay();
+  delay.enable();
   const apiKey = await adminKey(stage);
   const running: Running[] = [];
   const lives: Life[] = [];
@@ -188,6 +196,7 @@ async function crash(options: Options, stage: Stage): Promise<Result> {
   await live(stage, apiKey, running, null, async (client) => {
     witnesses = await finish(stage, client, running);
   });
+  const worldStoodStillMs = Math.round(delay.max / 1e6);
   const verdict = judge(
     witnesses,
     lives,
@@ -195,7 +204,13 @@ async function crash(options: Options, stage: Stage): Promise<Result> {
     (run) => stage.sink.hasEnded(run),
     (line) => console.error(line),
   );
-  return { cycles: options.cycles, killsAtPoints: points.length, points: new Set(points).size, ...verdict };
+  return {
+    cycles: options.cycles,
+    killsAtPoints: points.length,
+    points: new Set(points).size,
+    worldStoodStillMs,
+    ...verdict,
+  };
 }
 
 /** The fields of a result that must be 0. */

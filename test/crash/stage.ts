@@ -14,7 +14,7 @@ import {
   type Server,
 } from "../dev-server/index.ts";
 import { Random } from "../sim/random.ts";
-import { serviceTokens, startWorld, type FaultRule, type World } from "../world/index.ts";
+import { serviceTokens, startWorld, type Fault, type FaultRule, type World } from "../world/index.ts";
 import { Sink } from "./sink.ts";
 
 const SECRET_BYTES = 32;
@@ -23,14 +23,25 @@ const SINK_REFUSAL = 0.2;
 
 /**
  * Slow and late answers keep requests in flight, so that kills meet them; the others make an end unclear, or clear and
- * bad. No service works longer than 1.2 s on a request: the verifies of the workflows ask later than that.
+ * bad. No service works longer than 1.2 s on a request: the verifies of the workflows ask later than that. Questions fail
+ * less often than deeds: a verify that gives up leaves its step to a person, and there is none here.
  */
+const BAD_ENDS: readonly { readonly share: number; readonly fault: Fault }[] = [
+  { share: 0.1, fault: { kind: "lost_answer" } },
+  { share: 0.05, fault: { kind: "reset" } },
+  { share: 0.07, fault: { kind: "status", status: 503 } },
+  { share: 0.04, fault: { kind: "status", status: 500, after: true } },
+  { share: 0.04, fault: { kind: "status", status: 429, retryAfterSeconds: 1 } },
+];
+const GET_SHARE = 0.2;
 const FAULTS: readonly FaultRule[] = [
-  { probability: 0.1, fault: { kind: "lost_answer" } },
-  { probability: 0.05, fault: { kind: "reset" } },
-  { probability: 0.07, fault: { kind: "status", status: 503 } },
-  { probability: 0.04, fault: { kind: "status", status: 500, after: true } },
-  { probability: 0.04, fault: { kind: "status", status: 429, retryAfterSeconds: 1 } },
+  ...["POST", "DELETE", "GET"].flatMap((method) =>
+    BAD_ENDS.map(({ share, fault }) => ({
+      method,
+      probability: method === "GET" ? share * GET_SHARE : share,
+      fault,
+    })),
+  ),
   { probability: 0.25, fault: { kind: "slow", ms: 1_200 } },
   { probability: 0.1, fault: { kind: "slow", ms: 300 } },
   { probability: 0.2, fault: { kind: "late", ms: 1_000 } },
