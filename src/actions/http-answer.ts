@@ -33,15 +33,16 @@ export function readBody(bytes: Uint8Array, contentType: string | undefined, for
   return why === null ? { ok: true, body } : { ok: false, message: why };
 }
 
-/** What the parser takes, but the journal could not give back as it was. Level by level: no stack to run out of. */
-function unkeepable(body: Json): string | null {
-  let level: readonly Json[] = [body];
-  for (let depth = 0; level.length > 0; depth++) {
-    if (depth > MAX_ANSWER_DEPTH) return `JSON nested deeper than ${MAX_ANSWER_DEPTH} levels`;
-    // `1e400` is read as infinite.
-    if (level.some((node) => typeof node === "number" && !Number.isFinite(node)))
-      return "a number that is too large to be kept";
-    level = level.flatMap((node) => (typeof node === "object" && node !== null ? Object.values(node) : []));
+/** What the parser takes, but the journal could not give back as it was. */
+function unkeepable(node: Json, depth = 0): string | null {
+  // `1e400` is read as infinite.
+  if (typeof node === "number") return Number.isFinite(node) ? null : "a number that is too large to be kept";
+  if (typeof node !== "object" || node === null) return null;
+  // The bound is also what keeps this function within its stack.
+  if (depth === MAX_ANSWER_DEPTH) return `JSON nested deeper than ${MAX_ANSWER_DEPTH} levels`;
+  for (const member of Object.values(node)) {
+    const why = unkeepable(member, depth + 1);
+    if (why !== null) return why;
   }
   return null;
 }
@@ -69,9 +70,12 @@ function isJsonType(contentType: string | undefined): boolean {
   return /^(?:application|text)\/(?:[\w.!#$&^-]+\+)?json\s*(?:;|$)/i.test(contentType?.trim() ?? "");
 }
 
+/** Keeps nothing between calls that do not stream. */
+const UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false });
+
 function decode(bytes: Uint8Array): string | null {
   try {
-    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: false }).decode(bytes);
+    return UTF8.decode(bytes);
   } catch {
     return null;
   }

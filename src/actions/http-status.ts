@@ -17,10 +17,11 @@ export interface StatusContext {
   readonly refused: readonly number[];
 }
 
+const TWO_HUNDREDS = "200-299";
 /** The default of `success`. */
-export const SUCCESS: readonly (number | string)[] = ["200-299"];
+export const SUCCESS: readonly (number | string)[] = [TWO_HUNDREDS];
 /** For a `verify`, "there is no such thing" is an answer too. */
-export const VERIFY_SUCCESS: readonly (number | string)[] = ["200-299", 404, 410];
+export const VERIFY_SUCCESS: readonly (number | string)[] = [TWO_HUNDREDS, 404, 410];
 
 export function meaningOf(status: number, context: StatusContext): Meaning {
   if (context.success.some((one) => covers(one, status))) return "success";
@@ -35,6 +36,7 @@ export function meaningOf(status: number, context: StatusContext): Meaning {
 
 function covers(one: number | string, status: number): boolean {
   if (typeof one === "number") return one === status;
+  if (one === TWO_HUNDREDS) return status >= 200 && status <= 299;
   const [from, to] = one.split("-").map(Number);
   return from !== undefined && to !== undefined && status >= from && status <= to;
 }

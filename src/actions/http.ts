@@ -44,21 +44,21 @@ export async function performHttp(call: ActionCall, surroundings: Surroundings):
     return cannot(failure("template_failed", message, "Correct the step's `http` and start another run."));
   }
   const { parameters } = checked;
-  const target = targetOf(parameters);
-  const credential =
-    parameters.auth === undefined ? null : await surroundings.credential(parameters.auth, target.host, call);
+  const url = withQuery(parameters);
+  const { auth } = parameters;
+  const credential = auth === undefined ? null : await surroundings.credential(auth, hostOf(url), call);
   if (credential?.ok === false) return cannot(credential.failure);
   const headers = headersOf(parameters, call);
   if (credential !== null) headers[credential.header] = credential.value;
-  const result = await surroundings.egress(requestOf(parameters, target.url, headers, call, surroundings));
-  const judged = judge(result, { parameters, host: target.host, call, now: surroundings.now() });
+  const result = await surroundings.egress(requestOf(parameters, url, headers, call, surroundings));
+  const judged = judge(result, { parameters, url, call, now: surroundings.now() });
   const kept = judged.kind === "success" ? checkAnswer(judged, call, surroundings) : judged;
   return redacted(kept, createRedactor(credential?.secrets ?? []));
 }
 
 interface Exchange {
   readonly parameters: HttpParameters;
-  readonly host: string;
+  readonly url: string;
   readonly call: ActionCall;
   readonly now: number;
 }
@@ -107,7 +107,7 @@ function judgeFailed(result: Extract<EgressResult, { kind: "failed" }>, exchange
       return cannot(
         answer === null
           ? failure("egress_blocked", result.message, "Call the address that the service points to.")
-          : httpFailure(answer.status, exchange.host, result.message, false),
+          : httpFailure(answer.status, hostOf(exchange.url), result.message, false),
       );
     case "timeout":
     case "aborted":
@@ -164,11 +164,11 @@ function judgeAnswer(
         kind: "success",
         output: { status, headers: selected(headers, keep?.headers), body: read.body },
       };
-    const message = `${exchange.host} answered ${status} with ${read.message}.`;
+    const message = `${hostOf(exchange.url)} answered ${status} with ${read.message}.`;
     const hint = "Look at the service, or say in `keep.body` which form its answers have.";
     return { kind: "unusable", failure: failure("output_invalid", message, hint, { status }) };
   }
-  const seed = httpFailure(status, exchange.host, saidIn(bytes, type), meaning !== "cannot");
+  const seed = httpFailure(status, hostOf(exchange.url), saidIn(bytes, type), meaning !== "cannot");
   if (meaning === "cannot") return cannot(seed);
   const wait = retryAfterMs(headers, exchange.now);
   return { kind: meaning, failure: seed, ...(wait === null ? {} : { retryAfterMs: wait }) };
@@ -196,14 +196,18 @@ function checkAnswer(
   };
 }
 
-function targetOf(parameters: HttpParameters): { url: string; host: string } {
-  const url = URL.parse(parameters.url);
-  if (url === null) return { url: parameters.url, host: "the address" };
-  for (const [name, value] of Object.entries(parameters.query ?? {})) {
+function withQuery({ url: text, query }: HttpParameters): string {
+  const url = query === undefined ? null : URL.parse(text);
+  if (url === null) return text;
+  for (const [name, value] of Object.entries(query ?? {})) {
     for (const one of Array.isArray(value) ? value : [value])
       if (one !== null) url.searchParams.append(name, String(one));
   }
-  return { url: url.href, host: url.hostname };
+  return url.href;
+}
+
+function hostOf(url: string): string {
+  return URL.parse(url)?.hostname ?? "the address";
 }
 
 function headersOf(parameters: HttpParameters, call: ActionCall): Record<string, string> {

@@ -21,8 +21,8 @@ import {
   type StepDef,
   type UnitRef,
 } from "../kernel/index.ts";
-import type { RawStep } from "./definition.ts";
-import { fillParameters, settled } from "./parameters.ts";
+import type { RawPerformance, RawStep } from "./definition.ts";
+import { fillParameters, isFixed, settled } from "./parameters.ts";
 import { rawOf, type Registry } from "./registry.ts";
 
 export type Filled =
@@ -58,6 +58,8 @@ class Stop extends Error {
 }
 
 export function createEvaluator(registry: Registry): Evaluator {
+  /** Parameters that are the same in every run, filled in and checked once in the isolate. */
+  const fixed = new WeakMap<RawPerformance, ActionFilled>();
   const codeOf = (run: RunInfo, step: string): RawStep => {
     const found = registry.get(run.workflow, run.version)?.step(step) ?? null;
     if (found !== null) return found;
@@ -99,14 +101,16 @@ export function createEvaluator(registry: Registry): Evaluator {
       return action.fill(performance.with, scope.run.now);
     const raw = rawOf(codeOf(run, def.name), unit.role);
     if (raw === null) throw new Stop(missing(run, unitName(unit)));
+    const known = fixed.get(raw);
+    if (known !== undefined) return known;
     const what = `\`${performance.action}\` of ${unitName(unit)}`;
-    return action.fill(
-      json(
-        author(what, () => fillParameters(raw, view)),
-        what,
-      ),
-      scope.run.now,
+    const parameters = json(
+      author(what, () => fillParameters(raw, view)),
+      what,
     );
+    const filled = action.fill(parameters, scope.run.now);
+    if (filled.kind === "call" && isFixed(raw)) fixed.set(raw, filled);
+    return filled;
   };
 
   const again: Evaluator["again"] = (run, def, output, scope) => {

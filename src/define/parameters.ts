@@ -18,6 +18,11 @@ export function fillParameters(spec: RawSpec | RawPerformance, view: ScopeView):
   );
 }
 
+/** Whether every run fills these parameters in alike: no function has a part in them. */
+export function isFixed({ http }: RawPerformance): boolean {
+  return http !== undefined && Object.values(http).every((value) => typeof value !== "function");
+}
+
 /** Parameters that can be pinned with the graph: null where code has a part in them. */
 export function pinnedParameters(spec: RawSpec | RawPerformance): unknown {
   const action = actionOf(spec);

@@ -30,8 +30,13 @@ export function formatTraceparent(context: TraceContext): string {
 
 /** The trace of a run that was started without one. */
 export function traceIdOf(runId: string): string {
-  return hash64(`trace-high:${runId}`) + hash64(`trace-low:${runId}`);
+  // Asked for with every attempt, mostly by one run many times in a row.
+  if (lastTrace.runId !== runId)
+    lastTrace = { runId, traceId: hash64(`trace-high:${runId}`) + hash64(`trace-low:${runId}`) };
+  return lastTrace.traceId;
 }
+
+let lastTrace = { runId: "", traceId: "" };
 
 /** The span of one attempt. `unit` names generation, step and item or iteration, as the caller writes them. */
 export function spanIdOf(runId: string, unit: string, attempt: number): string {

@@ -29,6 +29,11 @@ export function reportPath(report: string): string {
   return `/report?id=${encodeURIComponent(report)}`;
 }
 
+/** Under which the Worker says that it is about to start what then reports. */
+export function beginOf(report: string): string {
+  return `${report}.begin`;
+}
+
 export function workflowName({ kind, steps }: Pick<Chain, "kind" | "steps">): string {
   return `${kind}-${steps}`;
 }

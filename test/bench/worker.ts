@@ -4,7 +4,7 @@ import { compose } from "../../src/compose.ts";
 import { createRegistry } from "../../src/define/index.ts";
 import { digestJson, objectName, randomId } from "../../src/platform/index.ts";
 import { WiredRunObject, type RunRpc } from "../../src/run/index.ts";
-import { BENCH_HOST, ECHO, NOTHING, reportPath, workflowName, type Chain } from "./shapes.ts";
+import { beginOf, BENCH_HOST, ECHO, NOTHING, reportPath, workflowName, type Chain } from "./shapes.ts";
 import { chains } from "./workflows.ts";
 
 interface BenchEnv extends Env {
@@ -87,13 +87,17 @@ const SIDES: Readonly<Record<string, (env: BenchEnv, chain: Chain) => Promise<un
 };
 
 export default {
-  /** `POST /<side>?count=N` with a chain: starts it so many times, and answers when all are started. */
+  /**
+   * `POST /<side>?count=N` with a chain: tells the service that it begins, starts the chain so many times, and answers when
+   * all are started.
+   */
   async fetch(request, env) {
     const url = new URL(request.url);
     const start = SIDES[url.pathname.slice(1)];
     if (start === undefined) return new Response(null, { status: 404 });
     const chain: Chain = await request.json();
     const count = Number(url.searchParams.get("count") ?? 1);
+    await call(env, reportPath(beginOf(chain.report)));
     await Promise.all(Array.from({ length: count }, () => start(env, chain)));
     return new Response(null, { status: 204 });
   },
