@@ -1,0 +1,80 @@
+/**
+ * Paths of URLs against the patterns of a policy. Pure.
+ *
+ * Services read odd paths in different ways: `%2e%2e`, `%2F`, `//`, `;x`, `\`. A path that one of them could read as another
+ * than it looks is ambiguous. It opens nothing, and it falls under everything that asks for an approval.
+ */
+
+/** RFC 3986 section 3.3, without what can be read in two ways. */
+const PATTERN_SEGMENT = /^(?:\*|[A-Za-z0-9._~!$&'()+,=:@-]+)$/;
+const DOTS = /^\.{1,2}$/;
+/** Separators, escapes of escapes, matrix parameters, control characters. */
+const AMBIGUOUS = /[/\\%;\p{Cc}]/u;
+
+/** `/`, `/bookings`, `/bookings/*`, `/users/*` + `/mail`, `/exact/`. */
+export function isPathPattern(text: string): boolean {
+  if (!text.startsWith("/")) return false;
+  const segments = text.slice(1).split("/");
+  return segments.every((segment, index) =>
+    segment === "" ? index === segments.length - 1 : PATTERN_SEGMENT.test(segment) && !DOTS.test(segment),
+  );
+}
+
+/** The segments of a URL's `pathname`, decoded once; null where they are ambiguous. */
+export function readPath(pathname: string): readonly string[] | null {
+  if (!pathname.startsWith("/")) return null;
+  const raw = pathname.slice(1).split("/");
+  const segments: string[] = [];
+  for (const [index, part] of raw.entries()) {
+    const segment = decoded(part);
+    // Some services take full-width forms for the characters that they look like.
+    const plain = segment?.normalize("NFKC");
+    if (segment === null || plain === undefined) return null;
+    if (AMBIGUOUS.test(segment) || AMBIGUOUS.test(plain) || DOTS.test(plain)) return null;
+    if (segment === "" && index < raw.length - 1) return null;
+    segments.push(segment);
+  }
+  return segments;
+}
+
+/** Whether a pattern opens a path: exactly, upper and lower case apart. */
+export function pathFits(pattern: string, segments: readonly string[]): boolean {
+  return fits(pattern.slice(1).split("/"), segments);
+}
+
+/**
+ * Whether a path may fall under a pattern, for what the pattern demands: services may not tell upper from lower case, and
+ * may not care for a slash at the end.
+ */
+export function pathMayFit(pattern: string, segments: readonly string[] | null): boolean {
+  if (segments === null) return true;
+  const loose = (parts: readonly string[]): string[] =>
+    (parts.at(-1) === "" ? parts.slice(0, -1) : parts).map((part) => part.normalize("NFKC").toLowerCase());
+  const wanted = loose(pattern.slice(1).split("/"));
+  const given = loose(segments);
+  return fits(wanted, given) || (wanted.at(-1) === "*" && fits(wanted.slice(0, -1), given));
+}
+
+function fits(pattern: readonly string[], segments: readonly string[]): boolean {
+  const below = pattern.at(-1) === "*";
+  if (below ? segments.length < pattern.length : segments.length !== pattern.length) return false;
+  return pattern.every(
+    (part, index) =>
+      part === segments[index] ||
+      (part === "*" && hasOne(segments, index, below && index === pattern.length - 1)),
+  );
+}
+
+/** In the middle a `*` stands for a segment that is there; at the end also for the empty one behind a last slash. */
+function hasOne(segments: readonly string[], index: number, last: boolean): boolean {
+  return last || segments[index] !== "";
+}
+
+function decoded(part: string): string | null {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    // No UTF-8, or an escape that is none.
+    return null;
+  }
+}
