@@ -280,6 +280,33 @@ describe("redirects", () => {
     expect(result).toMatchObject({ kind: "failed", code: "redirect_refused" });
   });
 
+  test("each hop is asked about before it is sent, with where it goes", async () => {
+    const asked: unknown[] = [];
+    const permit: EgressRequest["permit"] = async ({ url, method, redirectedFrom }) => {
+      expect(onSend).toHaveBeenCalledTimes(redirectedFrom === null ? 0 : 1);
+      asked.push([method, url.href, redirectedFrom]);
+      // What is done to it changes nothing of what is sent.
+      url.hostname = "nobody.skyline.example";
+      return null;
+    };
+    await answered(to(`${OTHER}/echo?a=1`), { permit });
+    expect(asked).toEqual([
+      ["GET", to(`${OTHER}/echo?a=1`), null],
+      ["GET", `${OTHER}/echo?a=1`, "api.skyline.example"],
+    ]);
+  });
+
+  test("a first hop that is not permitted is blocked, and a later one fails; neither is sent", async () => {
+    const refusal = { code: "policy_denied", message: "No." } as const;
+    const first = await call(`${HOST}/echo`, { permit: async () => refusal });
+    expect(first).toEqual({ kind: "blocked", ...refusal });
+    expect(onSend).not.toHaveBeenCalled();
+    const later = await call(to(`${OTHER}/echo`), {
+      permit: async ({ redirectedFrom }) => (redirectedFrom === null ? null : refusal),
+    });
+    expect(later).toMatchObject({ kind: "failed", code: "policy_denied", sent: true });
+  });
+
   test("five hops are followed, a sixth is not, a loop ends", async () => {
     expect(await answered(`${HOST}/count?left=5`)).toMatchObject({ status: 200, redirects: 5 });
     expect(await call(`${HOST}/count?left=6`)).toMatchObject({ kind: "failed", code: "too_many_redirects" });

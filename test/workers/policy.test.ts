@@ -382,9 +382,7 @@ describe("the tenant's policy", () => {
       .bind(updated_by)
       .all<{ detail: string; outcome: string }>();
     expect(results).toHaveLength(1);
-    expect(JSON.parse(String((JSON.parse(results[0]?.detail ?? "") as { policy: string }).policy))).toEqual(
-      HOME,
-    );
+    expect(JSON.parse((JSON.parse(results[0]?.detail ?? "") as { policy: string }).policy)).toEqual(HOME);
   });
 
   test("is refused where it does not fit, and nothing changes", async () => {
