@@ -74,13 +74,27 @@ beforeAll(async () => {
 });
 
 describe("what an isolate knows of a policy", () => {
-  test("that there is none is known as well, and costs one look for 25 s", async () => {
+  test("that there is none is known as well, and costs one look for 15 s", async () => {
     const one = isolate();
-    for (const at of [NOW, NOW + 1, NOW + 24_999])
+    for (const at of [NOW, NOW + 1, NOW + 14_999])
       expect(await tenantPolicy(one.deps, "nobody", at)).toEqual({ ok: true, value: null });
     expect(one.asked).toBe(1);
-    await tenantPolicy(one.deps, "nobody", NOW + 25_000);
+    await tenantPolicy(one.deps, "nobody", NOW + 15_000);
     expect(one.asked).toBe(2);
+  });
+
+  test("one of many callers asks again while the others go on, and nobody goes by what is too old", () => {
+    const cache = createPolicyCache();
+    cache.put("t", HOME, NOW);
+    const sent = (at: number, callers = 100): number =>
+      Array.from({ length: callers }, () => cache.get("t", at)).filter((known) => known === undefined).length;
+    expect([sent(NOW + 14_999), sent(NOW + 15_000), sent(NOW + 19_999), sent(NOW + 20_000)]).toEqual([
+      0, 1, 0, 1,
+    ]);
+    // No answer came: by now it is too old for everybody.
+    expect(sent(NOW + 25_000)).toBe(100);
+    cache.put("t", null, NOW + 25_000);
+    expect(sent(NOW + 25_001)).toBe(0);
   });
 
   test("a change is in force in every isolate by the time that was promised", async () => {
