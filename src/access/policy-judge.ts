@@ -1,7 +1,7 @@
 /** What policies say to a request and to a start. Pure: everything that is known comes as arguments. */
 import { matchesHost } from "../platform/index.ts";
 import { type HostRule, type PolicyRules, readPolicy } from "./policy.ts";
-import { pathFits, pathMayFit, readPath } from "./policy-path.ts";
+import { pathFits, pathMayFit, type ReadPath, readPath } from "./policy-path.ts";
 
 /** Whose policy it is. */
 export type PolicyOwner = "tenant" | "key" | "appender";
@@ -56,16 +56,16 @@ export function chainOf(
 }
 
 export function judgeRequest(chain: readonly Standing[], request: PolicyRequest): Verdict {
-  const segments = request.path === null ? undefined : readPath(request.path);
+  const path = request.path === null ? undefined : readPath(request.path);
   let approval = false;
   for (const { of, policy } of chain) {
     if (isUserBound(policy)) continue;
     const rules = readPolicy(policy);
     if (rules === null) return unreadable(of);
     if (rules.hosts === undefined) continue;
-    if (!rules.hosts.some((rule) => opens(rule, request, segments)))
+    if (!rules.hosts.some((rule) => opens(rule, request, path)))
       return denied(of, `${OWNERS[of]} does not allow ${shown(request)}. ${allowed(rules)}`);
-    approval ||= rules.hosts.some((rule) => demandsApproval(rule, request, segments));
+    approval ||= rules.hosts.some((rule) => demandsApproval(rule, request, path));
   }
   const bound = chain.find(({ policy }) => isUserBound(policy));
   if (bound !== undefined && !chain.some(({ policy }) => namesHosts(policy)))
@@ -96,25 +96,23 @@ export function judgeStart(chain: readonly Standing[], workflow: string | null):
 function opens(
   { host, methods, paths }: HostRule,
   request: PolicyRequest,
-  segments: readonly string[] | null | undefined,
+  path: ReadPath | null | undefined,
 ): boolean {
   if (!hostFits(host, request.host) || !methodFits(methods, request.method)) return false;
-  if (paths === undefined || segments === undefined) return true;
-  return segments !== null && paths.some((pattern) => pathFits(pattern, segments));
+  if (paths === undefined || path === undefined) return true;
+  return path !== null && paths.some((pattern) => pathFits(pattern, path));
 }
 
 /** For what it demands, a rule is read widely, and the strictest one counts: adding a rule never lifts an approval. */
 function demandsApproval(
   { host, methods, paths, approval = "never" }: HostRule,
   request: PolicyRequest,
-  segments: readonly string[] | null | undefined,
+  path: ReadPath | null | undefined,
 ): boolean {
   if (approval === "never" || !hostFits(host, request.host) || !methodFits(methods, request.method))
     return false;
   if (approval === "writes" && request.method !== null && READING.has(request.method)) return false;
-  return (
-    paths === undefined || segments === undefined || paths.some((pattern) => pathMayFit(pattern, segments))
-  );
+  return paths === undefined || path === undefined || paths.some((pattern) => pathMayFit(pattern, path));
 }
 
 function hostFits(pattern: string, host: string): boolean {

@@ -20,8 +20,16 @@ export function isPathPattern(text: string): boolean {
   );
 }
 
-/** The segments of a URL's `pathname`, decoded once; null where they are ambiguous. */
-export function readPath(pathname: string): readonly string[] | null {
+/** A path that has one reading. */
+export interface ReadPath {
+  /** Its segments, decoded once. */
+  readonly exact: readonly string[];
+  /** The same for a service that does not tell upper from lower case, and does not care for a slash at the end. */
+  readonly loose: readonly string[];
+}
+
+/** Reads a URL's `pathname`; null: it is ambiguous. */
+export function readPath(pathname: string): ReadPath | null {
   if (!pathname.startsWith("/")) return null;
   const raw = pathname.slice(1).split("/");
   const segments: string[] = [];
@@ -34,25 +42,24 @@ export function readPath(pathname: string): readonly string[] | null {
     if (segment === "" && index < raw.length - 1) return null;
     segments.push(segment);
   }
-  return segments;
+  return { exact: segments, loose: loose(segments) };
 }
 
 /** Whether a pattern opens a path: exactly, upper and lower case apart. */
-export function pathFits(pattern: string, segments: readonly string[]): boolean {
-  return fits(pattern.slice(1).split("/"), segments);
+export function pathFits(pattern: string, { exact }: ReadPath): boolean {
+  return fits(pattern.slice(1).split("/"), exact);
 }
 
-/**
- * Whether a path may fall under a pattern, for what the pattern demands: services may not tell upper from lower case, and
- * may not care for a slash at the end.
- */
-export function pathMayFit(pattern: string, segments: readonly string[] | null): boolean {
-  if (segments === null) return true;
-  const loose = (parts: readonly string[]): string[] =>
-    (parts.at(-1) === "" ? parts.slice(0, -1) : parts).map((part) => part.normalize("NFKC").toLowerCase());
+/** Whether a path may fall under a pattern, for what the pattern demands. */
+export function pathMayFit(pattern: string, path: ReadPath | null): boolean {
+  if (path === null) return true;
   const wanted = loose(pattern.slice(1).split("/"));
-  const given = loose(segments);
-  return fits(wanted, given) || (wanted.at(-1) === "*" && fits(wanted.slice(0, -1), given));
+  return fits(wanted, path.loose) || (wanted.at(-1) === "*" && fits(wanted.slice(0, -1), path.loose));
+}
+
+function loose(segments: readonly string[]): readonly string[] {
+  const named = segments.at(-1) === "" ? segments.slice(0, -1) : segments;
+  return named.map((segment) => segment.normalize("NFKC").toLowerCase());
 }
 
 function fits(pattern: readonly string[], segments: readonly string[]): boolean {

@@ -215,6 +215,18 @@ describe("what is sent and kept", () => {
     expect((await answered(`${HOST}/echo`, { keepHeaders })).headers).not.toHaveProperty("set-cookie");
   });
 
+  test.each([
+    "x-http-method",
+    "X-HTTP-Method-Override",
+    "x-method-override",
+    "x-original-url",
+    "X-Rewrite-Url",
+  ])("%s is not sent: it would make another request of the one that was judged", async (header) => {
+    const result = await call(`${HOST}/echo`, { headers: { [header]: "/admin" } });
+    expect(result).toMatchObject({ kind: "blocked", code: "header_forbidden" });
+    expect(onSend).not.toHaveBeenCalled();
+  });
+
   test("an error status is an answer", async () => {
     expect(await call(`${HOST}/x?status=500`)).toMatchObject({ kind: "answered", status: 500 });
     expect(await call(`${HOST}/x?status=204`)).toMatchObject({ kind: "answered", status: 204 });
