@@ -17,19 +17,30 @@ export function permitOf(call: ActionCall, surroundings: Surroundings): Permit {
           message: "The policy of the tenant cannot be read just now, so nothing is sent.",
         };
       case "allowed": {
-        // What was agreed to is the step's own request: that it may be led to another host was not seen by anybody.
-        const agreed =
-          call.def.approval !== undefined && (redirectedFrom === null || redirectedFrom === url.hostname);
-        if (!verdict.approval || agreed) return null;
-        const message = `A policy asks that a person agrees to ${method} to ${url.hostname}, and the step has no approval.`;
+        if (!verdict.approval || isAgreed(call, redirectedFrom, url.hostname)) return null;
+        const message = `A policy asks that a person agrees to ${method} to ${url.hostname}, and nobody was asked.`;
         return { code: "approval_required", message };
       }
     }
   };
 }
 
+/**
+ * Whether a person has agreed to this very request. A step with an approval waits for it before its own call, and that is
+ * what was seen: neither what verifies or undoes the step, nor what a function sends, nor that the call may be led to another
+ * host.
+ */
+function isAgreed({ def, unit, action }: ActionCall, redirectedFrom: string | null, host: string): boolean {
+  return (
+    def.approval !== undefined &&
+    unit.role === undefined &&
+    action === "http" &&
+    (redirectedFrom === null || redirectedFrom === host)
+  );
+}
+
 export function isPermitRefusal(code: string): code is PermitRefusal["code"] {
-  return code in FAILURES;
+  return Object.hasOwn(FAILURES, code);
 }
 
 /** As the failure of a step. Only what cannot be known just now may be known later. */

@@ -70,11 +70,13 @@ export function judgeSteps(
       const request = knownRequest(performance);
       if (request === null) continue;
       const verdict = judgeRequest(chain, request);
-      if (verdict.kind === "allowed") approval ||= verdict.approval;
+      const flaw = verdict.kind === "denied" ? verdict.message : unasked(place, request, verdict.approval);
+      if (flaw === null) approval ||= verdict.kind === "allowed" && verdict.approval && place === "";
       else {
         const pointer = stepsAt === null ? at : `${stepsAt}/${escapePointer(step.name)}${place}/with/url`;
-        const detail = stepsAt === null ? `${step.name}: ${verdict.message}` : verdict.message;
-        errors.push({ pointer, code: "policy_denied", detail });
+        const detail = stepsAt === null ? `${step.name}: ${flaw}` : flaw;
+        const code = verdict.kind === "denied" ? "policy_denied" : "approval_required";
+        errors.push({ pointer, code, detail });
       }
     }
     return approval && step.approval === undefined
@@ -82,6 +84,12 @@ export function judgeSteps(
       : step;
   });
   return { steps: marked, errors };
+}
+
+/** What verifies or undoes a step waits for nobody, so it cannot be what a person must agree to. Null: it is not. */
+function unasked(place: string, { host, method, path }: PolicyRequest, approval: boolean): string | null {
+  if (place === "" || !approval || method === null || path === null) return null;
+  return `A policy asks that a person agrees to ${method} to ${host}. Only a step's own request can wait for that: make it one.`;
 }
 
 function performancesOf(step: StepDef): (readonly [place: string, performance: Performance])[] {

@@ -81,10 +81,23 @@ describe("a step that stands in a plan", () => {
     });
     const own = http("https://api.pay.example/cards/1", "GET", { approval: { limitMs: 5 } });
     expect(judged(own).approval).toEqual({ limitMs: 5 });
-    const undo = http("https://weather.example/", "GET", {
+  });
+
+  test("cannot hide in its verify or compensate what a person must agree to", () => {
+    const card = http("https://api.pay.example/cards/1");
+    const step = http("https://api.pay.example/cards/1", "GET", {
+      verify: { ...card, afterMs: 0 },
       compensate: http("https://api.skyline.example/bookings/1", "DELETE"),
     });
-    expect(judged(undo).approval).toEqual({ limitMs: limits.WAIT_LIMIT_MS });
+    expect(judged(step).errors.map(({ pointer, code }) => [pointer, code])).toEqual([
+      ["/plan/steps/one/verify/with/url", "approval_required"],
+      ["/plan/steps/one/compensate/with/url", "approval_required"],
+    ]);
+    // What is not known yet may need none; it is judged when it is sent, and the step itself does not wait for it.
+    const open = http("https://weather.example/", "GET", {
+      compensate: http("https://api.skyline.example/${{ input.path }}", "DELETE"),
+    });
+    expect(judged(open)).toEqual({ approval: undefined, errors: [] });
   });
 
   test("of another action, or of a function, says nothing of where it goes", () => {

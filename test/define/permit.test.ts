@@ -40,6 +40,11 @@ describe("a hop", () => {
     [ASKS, gated, null, "sent"],
     [ASKS, gated, "api.skyline.example", "sent"],
     [ASKS, gated, "other.example", "approval_required"],
+    // Nobody has seen what verifies or undoes it.
+    [ASKS, { ...gated, unit: { step: "s", role: "undo" } }, null, "approval_required"],
+    [ASKS, { ...gated, unit: { step: "s", role: "verify" } }, null, "approval_required"],
+    [ASKS, { ...gated, action: "code" }, null, "approval_required"],
+    [ASKS, { ...gated, unit: { step: "s", item: 1 } }, null, "sent"],
   ] as const)("%j, %j, redirected from %j: %s", async (verdict, more, from, expected) => {
     expect(await permitted(verdict, more, from)).toBe(expected);
   });
