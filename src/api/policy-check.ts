@@ -34,8 +34,8 @@ export interface Wish {
   /** Pointer to what stands for the whole in the body. */
   readonly at: string;
   readonly steps: readonly StepDef[];
-  /** Pointer to the steps in the body; null: they are not in it. */
-  readonly stepsAt: string | null;
+  /** Pointer to what holds `steps` and `onFailure` in the body; null: they are not in it. */
+  readonly definitionAt: string | null;
 }
 
 export async function permit(
@@ -61,7 +61,7 @@ export async function permit(
 /** Every request of the steps that can be told already. */
 export function judgeSteps(
   chain: readonly Standing[],
-  { steps, at, stepsAt }: Pick<Wish, "steps" | "at" | "stepsAt">,
+  { steps, at, definitionAt }: Pick<Wish, "steps" | "at" | "definitionAt">,
 ): { readonly steps: readonly StepDef[]; readonly errors: readonly FieldError[] } {
   const errors: FieldError[] = [];
   const marked = steps.map((step) => {
@@ -73,8 +73,8 @@ export function judgeSteps(
       const flaw = verdict.kind === "denied" ? verdict.message : unasked(place, request, verdict.approval);
       if (flaw === null) approval ||= verdict.kind === "allowed" && verdict.approval && place === "";
       else {
-        const pointer = stepsAt === null ? at : `${stepsAt}/${escapePointer(step.name)}${place}/with/url`;
-        const detail = stepsAt === null ? `${step.name}: ${flaw}` : flaw;
+        const pointer = definitionAt === null ? at : `${definitionAt}${pointerTo(step)}${place}/with/url`;
+        const detail = definitionAt === null ? `${step.name}: ${flaw}` : flaw;
         const code = verdict.kind === "denied" ? "policy_denied" : "approval_required";
         errors.push({ pointer, code, detail });
       }
@@ -90,6 +90,10 @@ export function judgeSteps(
 function unasked(place: string, { host, method, path }: PolicyRequest, approval: boolean): string | null {
   if (place === "" || !approval || method === null || path === null) return null;
   return `A policy asks that a person agrees to ${method} to ${host}. Only a step's own request can wait for that: make it one.`;
+}
+
+function pointerTo({ name, part }: StepDef): string {
+  return `/${part === "main" ? "steps" : "onFailure"}/${escapePointer(name)}`;
 }
 
 function performancesOf(step: StepDef): (readonly [place: string, performance: Performance])[] {

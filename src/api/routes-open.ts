@@ -97,7 +97,7 @@ async function append(
   }
   const compiled = compileSteps(steps);
   if (!compiled.ok) return badSteps(compiled.errors);
-  const wish = { workflow: null, at: "/steps", steps: compiled.steps, stepsAt: "/steps" };
+  const wish = { workflow: null, at: "/steps", steps: compiled.steps, definitionAt: "" };
   const permitted = await permit(call, identity, wish);
   if (!permitted.ok) return permitted.error;
   const viewer = ownerOf(identity);

@@ -68,8 +68,8 @@ async function start(
   if (!plan.ok) return plan.error;
   const permitted = await permit(call, identity, {
     ...(body.workflow === undefined
-      ? { workflow: null, at: "", stepsAt: "/steps" }
-      : { workflow: plan.value.workflow, at: "/workflow", stepsAt: null }),
+      ? { workflow: null, at: "", definitionAt: "" }
+      : { workflow: plan.value.workflow, at: "/workflow", definitionAt: null }),
     steps: plan.value.graph.steps,
   });
   if (!permitted.ok) return permitted.error;

@@ -18,8 +18,8 @@ function http(url: string, method: Json = "GET", more: Partial<StepDef> = {}): S
   return stepDef({ name: "one", with: { method, url }, ...more });
 }
 
-function judged(step: StepDef, stepsAt: string | null = "/plan/steps") {
-  const { steps, errors } = judgeSteps(chainOf(POLICY), { steps: [step], at: "/workflow", stepsAt });
+function judged(step: StepDef, definitionAt: string | null = "/plan") {
+  const { steps, errors } = judgeSteps(chainOf(POLICY), { steps: [step], at: "/workflow", definitionAt });
   return { approval: steps[0]?.approval, errors };
 }
 
@@ -72,6 +72,8 @@ describe("a step that stands in a plan", () => {
       ["/plan/steps/a~1b/verify/with/url", "policy_denied"],
       ["/plan/steps/a~1b/compensate/with/url", "policy_denied"],
     ]);
+    const handler = http("https://foreign.example/", "GET", { part: "on_failure" });
+    expect(judged(handler, "").errors[0]?.pointer).toBe("/onFailure/one/with/url");
     expect(judged(step, null).errors.map(({ pointer }) => pointer)).toEqual(["/workflow", "/workflow"]);
   });
 
