@@ -1,8 +1,15 @@
 /** Wires the rooms into one Worker. Tests and the benchmark compose their own from other workflows. */
 
 import { waitUntil } from "cloudflare:workers";
-import { checkRootKey, createKeyCache } from "./access/index.ts";
-import { parseServiceTokens, performAction, type Surroundings } from "./actions/index.ts";
+import {
+  chainOf,
+  checkRootKey,
+  createKeyCache,
+  createPolicyCache,
+  judgeRequest,
+  tenantPolicy,
+} from "./access/index.ts";
+import { parseServiceTokens, performAction, type PolicyPort, type Surroundings } from "./actions/index.ts";
 import { createApi, type ApiDeps } from "./api/index.ts";
 import {
   createCode,
@@ -41,6 +48,8 @@ export interface House {
 export function compose(workflows: readonly Definition[], listeners: readonly Listener[] = []): House {
   const log = createLogger();
   const registry = createRegistry(workflows);
+  // Shared, so that who changes a policy is held by it at once, at least in this isolate.
+  const policies = createPolicyCache();
   // One of each per isolate: `env` is the same for every request that it serves.
   let api: ReturnType<typeof createApi> | undefined;
   let wiring: RunWiring | undefined;
@@ -61,6 +70,7 @@ export function compose(workflows: readonly Definition[], listeners: readonly Li
       access: {
         db: env.DB,
         cache: createKeyCache(),
+        policies,
         rootKey: checkRootKey(env.ROOT_API_KEY),
         log,
         defer: (work) => {
@@ -82,6 +92,16 @@ export function compose(workflows: readonly Definition[], listeners: readonly Li
     };
   }
 
+  /** The tenant's policy as it is now; those of the run and of the step as they were pinned. */
+  function policyPort({ DB: db }: Env): PolicyPort {
+    return async ({ run, def }, { url, method }) => {
+      const tenant = await tenantPolicy({ db, policies, log }, run.tenant, Date.now());
+      if (!tenant.ok) return { kind: "unavailable" };
+      const chain = chainOf(tenant.value, run.policies, def.policies);
+      return judgeRequest(chain, { host: url.hostname, method, path: url.pathname });
+    };
+  }
+
   function runWiring(env: Env, known: Registry, heard: readonly Listener[]): RunWiring {
     const tokens = parseServiceTokens(env.SERVICE_TOKENS);
     if (!tokens.ok) throw new TypeError(tokens.error);
@@ -92,6 +112,7 @@ export function compose(workflows: readonly Definition[], listeners: readonly Li
       }),
       credential: tokens.value,
       code: createCode(known),
+      policy: policyPort(env),
       log,
       now: () => Date.now(),
     };

@@ -1,6 +1,7 @@
 /** What the functions of this room need from whoever wires them. */
 import type { Logger } from "../platform/index.ts";
 import type { KeyCache } from "./key-cache.ts";
+import type { PolicyCache } from "./policy-cache.ts";
 
 const MIN_ROOT_KEY_CHARS = 32;
 
@@ -8,6 +9,8 @@ export interface AccessDeps {
   readonly db: D1Database;
   /** One for each isolate: `createKeyCache`. */
   readonly cache: KeyCache;
+  /** One for each isolate: `createPolicyCache`. */
+  readonly policies: PolicyCache;
   /** From `checkRootKey`. */
   readonly rootKey: string | null;
   readonly log: Logger;

@@ -3,7 +3,7 @@ import { err, ok, type Result } from "../platform/index.ts";
 import { refuse, type AccessRefusal } from "./refusals.ts";
 import { admits, isForUsers, type Scope, type ScopeGrant } from "./scopes.ts";
 
-/** A restriction on what may be reached and done. Access keeps and hands on policies; it does not read them. */
+/** A restriction on what may be reached and done, as it is stored: policy.ts reads it. */
 export type Policy = Readonly<Record<string, unknown>>;
 
 /** The holder of an API key. */

@@ -31,6 +31,26 @@ export {
   MAX_USER_KEY_LIFE_MS,
 } from "./narrowing.ts";
 export {
+  chainOfKey,
+  getPolicy,
+  type PolicyChange,
+  type PolicyDeps,
+  putPolicy,
+  standingOf,
+  tenantPolicy,
+} from "./policies.ts";
+export { policySchema } from "./policy.ts";
+export { createPolicyCache, type PolicyCache, POLICY_EFFECTIVE_MS } from "./policy-cache.ts";
+export {
+  chainOf,
+  judgeRequest,
+  judgeStart,
+  type PolicyRequest,
+  type Standing,
+  type Verdict,
+} from "./policy-judge.ts";
+export type { PolicyRecord } from "./policy-store.ts";
+export {
   type AccessRefusal,
   type AccessRefusalCode,
   type AuthFailure,

@@ -8,6 +8,7 @@
 import { canonicalJson, err, isTenantId, ok, type Result } from "../platform/index.ts";
 import type { Identity, KeyIdentity, Policy } from "./identity.ts";
 import { requireScope } from "./identity.ts";
+import { readPolicy } from "./policy.ts";
 import { refuse, type AccessRefusal } from "./refusals.ts";
 import { ADMIN_GRANTS, isScopeGrant, notForUsers, type ScopeGrant, widerThan } from "./scopes.ts";
 
@@ -151,9 +152,10 @@ function checkPolicies(
       `A key can stand under ${MAX_POLICIES} policies at most. Make it from a key with fewer.`,
     );
   }
-  const text = canonicalText(own);
-  if (text === null || text.length > MAX_POLICY_CHARS) {
-    return invalid("/policy", `A policy is a JSON object of at most ${MAX_POLICY_CHARS} characters.`);
+  // The door has said where and what exactly; here it counts that nothing unreadable is ever stored.
+  if (readPolicy(own) === null || canonicalJson(own).length > MAX_POLICY_CHARS) {
+    const detail = `A policy of a key has hosts, inline and workflows, and at most ${MAX_POLICY_CHARS} characters.`;
+    return invalid("/policy", detail);
   }
   return ok([...maker.policies, own]);
 }
@@ -197,14 +199,6 @@ export function isUser(text: string): boolean {
 
 function isPlainText(text: string, maxChars: number): boolean {
   return text.length > 0 && text.length <= maxChars && text.isWellFormed() && !/\p{Cc}/u.test(text);
-}
-
-function canonicalText(policy: Policy): string | null {
-  try {
-    return canonicalJson(policy);
-  } catch {
-    return null;
-  }
 }
 
 function invalid(pointer: string, message: string): Result<never, AccessRefusal> {

@@ -21,6 +21,7 @@ import { expectOk, BadAnswer, isReading, Trail } from "./expect-ok.ts";
 import { failure } from "./failures.ts";
 import { egressTimeoutMs, redacted } from "./http.ts";
 import { toJson } from "./json.ts";
+import { isPermitRefusal, notPermitted, permitFailure, permitOf } from "./permit.ts";
 import type { ActionCall, ActionResult, CredentialRef, StepFunction, Surroundings } from "./ports.ts";
 import { traceparentOf } from "./trace.ts";
 import { viewOf, type ScopeView } from "./view.ts";
@@ -160,6 +161,7 @@ function judgeThrow(error: unknown, fetcher: StepFetch): ActionResult {
   if (error instanceof CredentialRefused && !sent) return { kind: "cannot", failure: error.failure };
   if (error instanceof EgressError && !sent) {
     if (error.code === "subrequest_limit") return { kind: "hop" };
+    if (isPermitRefusal(error.code)) return notPermitted({ code: error.code, message: error.message });
     if (!PASSING.has(error.code)) return { kind: "cannot", failure: blocked(error) };
   }
   return { kind: sent ? "unclear" : "refused", failure: thrown(error, true) };
@@ -173,6 +175,8 @@ function thrown(error: unknown, retryable: boolean): FailureSeed {
       ...(error.reason === undefined ? {} : { reason: error.reason }),
     });
   if (error instanceof CredentialRefused) return error.failure;
+  if (error instanceof EgressError && isPermitRefusal(error.code))
+    return permitFailure({ code: error.code, message: error.message });
   if (error instanceof EgressError)
     return failure(codeOf(error), message, "Look at the service and the way to it.", {
       retryable,
@@ -232,7 +236,7 @@ function stepFetchOf(call: ActionCall, surroundings: Surroundings, trail: Trail)
     });
   return createStepFetch(egress, {
     effect: call.effect,
-    allowedHosts: surroundings.allowedHosts,
+    permit: permitOf(call, surroundings),
     signal: call.signal,
     timeoutMs: egressTimeoutMs(call),
   });
@@ -246,11 +250,15 @@ function lendingFetch(
   lent: string[],
   trail: Trail,
 ): CodeFetch {
+  const permit = permitOf(call, surroundings);
   return async (input, init) => {
     const { auth, ...rest } = init ?? {};
     const request = new Request(input, rest);
     const url = new URL(request.url);
     if (auth !== undefined) {
+      // Egress asks as well, of every hop. Here it counts that nothing is lent for what is not sent.
+      const refusal = await permit({ url, method: request.method, redirectedFrom: null });
+      if (refusal !== null) throw new EgressError(refusal.code, refusal.message);
       const credential = await surroundings.credential(auth, url.hostname, call);
       if (!credential.ok) throw new CredentialRefused(credential.failure);
       lent.push(...credential.secrets);

@@ -18,6 +18,8 @@ const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}$/;
 const CREDENTIAL_HEADER = /(?:authorization|cookie|token|secret|passw(?:or)?d|api-?key|credentials?)$/i;
 /** Set by us, from the body. */
 const FRAMING_HEADER = /^(?:host|content-length|transfer-encoding|connection|traceparent)$/i;
+/** Would make a service take the request for another than the one that is judged. */
+const OVERRIDE_HEADER = /^x-(?:http-method(?:-override)?|method-override|original-url|rewrite-url)$/i;
 const MAX_HEADERS = 64;
 const MAX_HEADER_CHARS = 8_192;
 const MAX_URL_CHARS = 8_192;
@@ -50,6 +52,12 @@ const headers = () =>
             path: [name],
             message: `The header ${name} holds a credential. Name one with \`auth\`; its value stays out of the step.`,
             ...coded("secret_in_plan"),
+          });
+        else if (OVERRIDE_HEADER.test(name))
+          ctx.addIssue({
+            code: "custom",
+            path: [name],
+            message: `The header ${name} names another method or address than the step does: say it in \`method\` and \`url\`.`,
           });
         else if (FRAMING_HEADER.test(name))
           ctx.addIssue({ code: "custom", path: [name], message: `The header ${name} is set by the engine.` });

@@ -7,6 +7,7 @@ import {
   type EgressAnswer,
   type EgressRequest,
   type EgressResult,
+  type Permit,
   type Redactor,
 } from "../platform/index.ts";
 import { failure, httpFailure } from "./failures.ts";
@@ -14,6 +15,7 @@ import { readBody, saidIn } from "./http-answer.ts";
 import { checkHttp, type HttpParameters, type Method } from "./http-schema.ts";
 import { meaningOf, SUCCESS, VERIFY_SUCCESS } from "./http-status.ts";
 import { explain } from "./issues.ts";
+import { isPermitRefusal, notPermitted, permitFailure, permitOf } from "./permit.ts";
 import type { ActionCall, ActionResult, Surroundings } from "./ports.ts";
 import { retryAfterMs } from "./retry-after.ts";
 import { traceparentOf } from "./trace.ts";
@@ -45,12 +47,17 @@ export async function performHttp(call: ActionCall, surroundings: Surroundings):
   }
   const { parameters } = checked;
   const url = withQuery(parameters);
-  const { auth } = parameters;
+  const permit = permitOf(call, surroundings);
+  const { auth, method } = parameters;
+  const target = auth === undefined ? null : URL.parse(url);
+  // Egress asks as well, of every hop. Here it counts that nothing is lent for what is not sent.
+  const refusal = target === null ? null : await permit({ url: target, method, redirectedFrom: null });
+  if (refusal !== null) return notPermitted(refusal);
   const credential = auth === undefined ? null : await surroundings.credential(auth, hostOf(url), call);
   if (credential?.ok === false) return cannot(credential.failure);
   const headers = headersOf(parameters, call);
   if (credential !== null) headers[credential.header] = credential.value;
-  const result = await surroundings.egress(requestOf(parameters, url, headers, call, surroundings));
+  const result = await surroundings.egress(requestOf(parameters, url, headers, call, permit));
   const judged = judge(result, { parameters, url, call, now: surroundings.now() });
   const kept = judged.kind === "success" ? checkAnswer(judged, call, surroundings) : judged;
   return redacted(kept, createRedactor(credential?.secrets ?? []));
@@ -66,6 +73,7 @@ interface Exchange {
 function judge(result: EgressResult, exchange: Exchange): ActionResult {
   switch (result.kind) {
     case "blocked":
+      if (isPermitRefusal(result.code)) return notPermitted({ code: result.code, message: result.message });
       return cannot(
         failure(
           "egress_blocked",
@@ -102,6 +110,15 @@ function judgeFailed(result: Extract<EgressResult, { kind: "failed" }>, exchange
         ? { kind: "unclear", failure: broken }
         : judgeAnswer(answer, NOTHING, broken, exchange);
     }
+    case "policy_denied":
+    case "approval_required":
+      // Of a redirect, so of a request that only reads: nothing happened.
+      return notPermitted({ code: result.code, message: result.message });
+    case "policy_unavailable":
+      return {
+        kind: "unclear",
+        failure: permitFailure({ code: result.code, message: result.message }),
+      };
     case "too_many_redirects":
     case "redirect_refused":
       return cannot(
@@ -236,7 +253,7 @@ function requestOf(
   url: string,
   headers: Record<string, string>,
   call: ActionCall,
-  surroundings: Surroundings,
+  permit: Permit,
 ): EgressRequest {
   return {
     url,
@@ -244,7 +261,7 @@ function requestOf(
     headers,
     body: bodyOf(parameters),
     effect: call.effect,
-    allowedHosts: surroundings.allowedHosts,
+    permit,
     traceparent: traceparentOf(call),
     signal: call.signal,
     timeoutMs: egressTimeoutMs(call),

@@ -20,6 +20,8 @@ export type {
   Credential,
   CredentialPort,
   CredentialRef,
+  PolicyPort,
+  PolicyVerdict,
   StepFunction,
   StepOutcome,
   Surroundings,

@@ -94,6 +94,19 @@ export type CredentialPort = (
   call: ActionCall,
 ) => Promise<Credential>;
 
+/** What the policies of a run say to one request. */
+export type PolicyVerdict =
+  | { readonly kind: "allowed"; readonly approval: boolean }
+  | { readonly kind: "denied"; readonly message: string }
+  /** They cannot be known just now. */
+  | { readonly kind: "unavailable" };
+
+/** Asks the policies of the run, as they are now, about one request before it is sent. */
+export type PolicyPort = (
+  call: ActionCall,
+  request: { readonly url: URL; readonly method: string },
+) => Promise<PolicyVerdict>;
+
 /** A step written as a function, with its types erased. */
 export type StepFunction = (context: never) => unknown;
 
@@ -125,6 +138,5 @@ export interface Surroundings {
   readonly log: Logger;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
-  /** Host patterns; if given, no step reaches another host. */
-  readonly allowedHosts?: readonly string[];
+  readonly policy: PolicyPort;
 }

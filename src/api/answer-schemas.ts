@@ -1,6 +1,7 @@
 /** What goes out. The tests hold every answer against these, field by field. */
 import * as z from "zod";
 import { EFFECTS, JOINS, RUN_STATUSES, UNIT_STATUSES } from "../kernel/index.ts";
+import { Policy } from "./request-schemas.ts";
 import { count, json, named, nullable, time } from "./schema.ts";
 
 const outcome = () => z.enum(["done", "not_done", "unknown"]).describe("What the step did to the world.");
@@ -183,12 +184,32 @@ const keyFields = () => ({
   last4: z.string(),
   scopes: z.array(z.string()),
   user: z.union([z.string(), z.null()]),
+  policies: z
+    .array(Policy.schema())
+    .describe("Those of the keys that it comes from, and its own: all of them must allow."),
   created_by: z.string(),
   created_at: time(),
   expires_at: nullable(time()),
   revoked_at: nullable(time()),
   last_used_at: nullable(time()).describe("True to about an hour."),
 });
+
+export const TenantPolicy = named("TenantPolicy", () =>
+  z.strictObject({
+    policy: z.union([Policy.schema(), z.null()]).describe("Null: the tenant has none."),
+    updated_at: nullable(time()),
+    updated_by: z.union([z.string(), z.null()]),
+  }),
+);
+
+export const ChangedPolicy = named("ChangedPolicy", () =>
+  z.strictObject({
+    policy: Policy.schema(),
+    updated_at: time(),
+    updated_by: z.string(),
+    effective_by: time().describe("By then it is in force everywhere, also for runs that go on."),
+  }),
+);
 
 export const Key = named("Key", () => z.strictObject(keyFields()));
 

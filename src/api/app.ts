@@ -16,6 +16,7 @@ import { EVENT_ROUTES } from "./routes-events.ts";
 import { KEY_ROUTES } from "./routes-keys.ts";
 import { metaRoutes } from "./routes-meta.ts";
 import { OPEN_ROUTES } from "./routes-open.ts";
+import { POLICY_ROUTES } from "./routes-policy.ts";
 import { RUN_ROUTES } from "./routes-runs.ts";
 import { START_ROUTES } from "./routes-start.ts";
 import { STEERING_ROUTES } from "./routes-steering.ts";
@@ -29,6 +30,7 @@ const API_ROUTES: readonly Route[] = [
   ...OPEN_ROUTES,
   ...WORKFLOW_ROUTES,
   ...KEY_ROUTES,
+  ...POLICY_ROUTES,
 ];
 
 /** Every route of the API, each with its rule. */

@@ -24,6 +24,14 @@ export const EXAMPLES = {
     },
   },
   key: { name: "reporting", scopes: ["runs:read" as const, "outputs:read" as const] },
+  policy: {
+    hosts: [
+      { host: "weather.example", methods: ["GET" as const] },
+      { host: "api.skyline.example", paths: ["/bookings/*"], approval: "writes" as const },
+    ],
+    workflows: ["book-trip"],
+    inline: true,
+  },
   adminKey: { name: "first admin key" },
   tenant: { id: "acme" },
 };

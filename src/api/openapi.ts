@@ -212,11 +212,11 @@ export function problemsOf({ rule, method, body, query, path, problems = [] }: R
       "insufficient_scope",
     ] as const)
       codes.add(code);
-  if (method === "POST")
+  const writes = method === "POST" || method === "PUT";
+  if (writes)
     for (const code of ["malformed_json", "body_too_large", "unsupported_media_type"] as const)
       codes.add(code);
-  if (body !== undefined || query !== undefined || path.includes("{") || method === "POST")
-    codes.add("invalid_request");
+  if (body !== undefined || query !== undefined || path.includes("{") || writes) codes.add("invalid_request");
   return [...codes].toSorted((a, b) => PROBLEMS[a].status - PROBLEMS[b].status);
 }
 

@@ -72,6 +72,11 @@ export const PROBLEMS = {
     title: "A key bound to a user cannot have this scope",
     todo: "Leave the scope out, or make a key without a user.",
   },
+  policy_denied: {
+    status: 403,
+    title: "A policy does not allow this",
+    todo: "Leave out what `errors` names; each says what is allowed. `PUT /v1/policy` changes the policy of the tenant.",
+  },
   maker_ended: {
     status: 403,
     title: "The API key in use has just ended",

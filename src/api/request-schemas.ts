@@ -1,6 +1,13 @@
 /** What comes in: bodies and parameters. */
 import * as z from "zod";
-import { isScopeGrant, MAX_KEY_NAME_CHARS, MAX_SCOPES, MAX_USER_CHARS } from "../access/index.ts";
+import {
+  isScopeGrant,
+  MAX_KEY_NAME_CHARS,
+  MAX_SCOPES,
+  MAX_USER_CHARS,
+  type Policy as AnyPolicy,
+  policySchema,
+} from "../access/index.ts";
 import { type Json, limits } from "../kernel/index.ts";
 import { count, json, named, nameSchema, nullable, time } from "./schema.ts";
 
@@ -118,6 +125,9 @@ export const AppendSteps = named("AppendSteps", () =>
   z.strictObject({ steps: steps().describe("By name, as in a plan.") }),
 );
 
+/** Only its optional members keep the compiler from seeing that it is JSON. */
+export const Policy = named("Policy", () => policySchema() as unknown as z.ZodType<AnyPolicy>);
+
 export const CreateKey = named("CreateKey", () =>
   z.strictObject({
     name: z.string().min(1).max(MAX_KEY_NAME_CHARS).describe("What the key is for."),
@@ -132,6 +142,11 @@ export const CreateKey = named("CreateKey", () =>
       .max(MAX_USER_CHARS)
       .exactOptional()
       .describe("Binds the key to an end user; it then lives for an hour at most."),
+    policy: Policy.schema()
+      .exactOptional()
+      .describe(
+        "What the key may reach and do, within what its maker may and what the tenant's policy allows.",
+      ),
     expires_at: nullable(time())
       .exactOptional()
       .describe("Milliseconds since 1970; null: never. Missing: as its maker."),

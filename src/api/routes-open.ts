@@ -5,6 +5,7 @@ import type { Json } from "../kernel/index.ts";
 import type { RunView, StepView } from "../run/index.ts";
 import { RUN_ANSWER } from "./answers.ts";
 import { EXAMPLES } from "./examples.ts";
+import { permit } from "./policy-check.ts";
 import { type Problem, problem, problemAt } from "./problems.ts";
 import { addressOf, isOver, jsonResponse, RETRY_AFTER_S, runResponse, UNSHARED } from "./replies.ts";
 import { graphTag, parseGraphTag, preferenceApplied } from "./request-headers.ts";
@@ -48,6 +49,7 @@ export const OPEN_ROUTES: readonly Route[] = [
     ],
     problems: [
       "invalid_header",
+      "policy_denied",
       "not_found",
       "not_open",
       "step_exists",
@@ -95,11 +97,14 @@ async function append(
   }
   const compiled = compileSteps(steps);
   if (!compiled.ok) return badSteps(compiled.errors);
+  const wish = { workflow: null, at: "/steps", steps: compiled.steps, definitionAt: "" };
+  const permitted = await permit(call, identity, wish);
+  if (!permitted.ok) return permitted.error;
   const viewer = ownerOf(identity);
   const taken = await askForRun(call, identity, (run) =>
     run.command(viewer, {
       t: "append",
-      steps: compiled.steps,
+      ...permitted.value,
       by: actorOf(identity),
       ...(ifRevision === undefined ? {} : { ifRevision }),
     }),

@@ -13,6 +13,7 @@ import type { StartRequest } from "../run/index.ts";
 import { LONG_RUNNING } from "./answers.ts";
 import { EXAMPLES } from "./examples.ts";
 import { sightOf } from "./outputs.ts";
+import { permit } from "./policy-check.ts";
 import { type Problem, problem } from "./problems.ts";
 import { isOver, longRunning, ofAccess } from "./replies.ts";
 import { MAX_IDEMPOTENCY_KEY_CHARS, parseIdempotencyKey } from "./request-headers.ts";
@@ -42,6 +43,7 @@ export const START_ROUTES: readonly Route[] = [
     problems: [
       "invalid_header",
       "user_wider",
+      "policy_denied",
       "unknown_workflow",
       "invalid_input",
       "bad_graph",
@@ -64,10 +66,20 @@ async function start(
   if (!user.ok) return ofAccess(user.error);
   const plan = planOf(deps.workflows, body);
   if (!plan.ok) return plan.error;
+  const permitted = await permit(call, identity, {
+    ...(body.workflow === undefined
+      ? { workflow: null, at: "", definitionAt: "" }
+      : { workflow: plan.value.workflow, at: "/workflow", definitionAt: null }),
+    steps: plan.value.graph.steps,
+  });
+  if (!permitted.ok) return permitted.error;
+  const { steps, policies } = permitted.value;
   const id = await runIdFor(call, identity, key.value);
   const trace = parseTraceparent(request.headers.get("traceparent") ?? "");
   const wanted: StartRequest = {
     ...plan.value,
+    graph: { ...plan.value.graph, steps },
+    policies,
     tenant: identity.tenant,
     id,
     user: user.value,

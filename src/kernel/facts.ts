@@ -3,7 +3,7 @@
 import type { Failure, RunFailure } from "./failures.ts";
 import type { Graph, StepDef } from "./graph.ts";
 import type { Outcome, UnitRef } from "./units.ts";
-import type { Value } from "./values.ts";
+import type { Json, Value } from "./values.ts";
 
 /** Who and what a run is. Fixed at its start. */
 export interface RunInfo {
@@ -18,6 +18,8 @@ export interface RunInfo {
   readonly open: boolean;
   readonly tags: readonly string[];
   readonly traceparent: string | null;
+  /** The policies of the key that started it, pinned; opaque to the kernel. All of them must allow what a step sends. */
+  readonly policies?: readonly Json[];
 }
 
 export type CancelMode = "graceful" | "immediate";

@@ -6,6 +6,8 @@ export const FAILURE_CODES = [
   "network",
   "not_sent",
   "egress_blocked",
+  "policy_denied",
+  "approval_required",
   "attempt_lost",
   "outcome_unknown",
   "output_too_large",

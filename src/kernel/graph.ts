@@ -67,6 +67,10 @@ export interface StepDef extends Performance {
   readonly unknownLimitMs: number;
   /** The output is redacted in the API; steps and keys with `outputs:reveal` see it. */
   readonly sensitive?: boolean;
+  /** Each call waits for a person's decision, for at most so long, before it is sent. */
+  readonly approval?: { readonly limitMs: number };
+  /** Those of the key that appended the step, where they are not the run's own; opaque. They bind beside the run's. */
+  readonly policies?: readonly Json[];
 }
 
 /** PERSISTED CONTRACT. A definition, every default filled in. Steps stand in an order in which needs come first. */

@@ -17,7 +17,7 @@ export function grow(turn: Turn, steps: readonly StepDef[], by: string, at: numb
   for (const step of orderSteps(steps)) {
     const index = state.indexOf.get(step.name);
     if (index === undefined) fresh.push(step);
-    else if (!sameJson(state.graph.steps[index], step))
+    else if (!isSame(state.graph.steps[index], step))
       return {
         code: "step_exists",
         message: `A step named ${step.name} is there already, with other content.`,
@@ -27,6 +27,19 @@ export function grow(turn: Turn, steps: readonly StepDef[], by: string, at: numb
   if (refusal !== null) return refusal;
   if (fresh.length > 0) emit(turn, { t: "grew", at, steps: fresh, revision: state.revision + 1, by });
   return null;
+}
+
+/**
+ * What the door pins to a step (the appender's policies, the approval that a policy asks for) is not its content: a step
+ * that is sent again after a policy was changed is the same step, and stays bound as it was.
+ */
+function isSame(there: StepDef | undefined, step: StepDef): boolean {
+  return there !== undefined && sameJson(content(there), content(step));
+}
+
+function content(step: StepDef): object {
+  const { policies: _policies, approval, ...rest } = step;
+  return step.kind === "call" ? rest : { ...rest, approval };
 }
 
 /** The lints of a definition, on what is added to what is there. */

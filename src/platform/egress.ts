@@ -11,6 +11,7 @@
  * - E5 the time limit covers everything, also the body; no timer and no open body is left behind.
  * - E6 `sent` is false only if nothing can have left: it is what decides whether a step may be repeated.
  * - E7 no result holds a path, a query or a header of the request.
+ * - E8 where the request has a `permit`, no hop is sent that it refuses.
  */
 import { type BoundedBody, readBounded } from "./body.ts";
 import { startDeadline, type Deadline } from "./deadline.ts";
@@ -54,6 +55,8 @@ export interface EgressRequest {
   readonly allowedHosts?: readonly string[] | undefined;
   /** W3C Trace Context, sent on. */
   readonly traceparent?: string | undefined;
+  /** Asked about every hop, also the first, just before it is sent (E8). */
+  readonly permit?: Permit | undefined;
   readonly signal?: AbortSignal | undefined;
   /** From the call to the last byte of the body. */
   readonly timeoutMs?: number | undefined;
@@ -64,13 +67,39 @@ export interface EgressRequest {
   readonly onSend?: (() => void) | undefined;
 }
 
+/** One request that is about to leave. */
+export interface EgressHop {
+  readonly url: URL;
+  readonly method: string;
+  /** Host of the request that was asked for, where a redirect led here; else null. */
+  readonly redirectedFrom: string | null;
+}
+
+export interface PermitRefusal {
+  /**
+   * - `policy_denied`: it may not be sent.
+   * - `approval_required`: only after a person's decision, which it does not have.
+   * - `policy_unavailable`: whether it may be sent cannot be known just now.
+   */
+  readonly code: "policy_denied" | "approval_required" | "policy_unavailable";
+  readonly message: string;
+}
+
+/** Whether a hop may be sent; null: it may. */
+export type Permit = (hop: EgressHop) => Promise<PermitRefusal | null>;
+
 export interface EgressAnswer {
   readonly status: number;
   /** Kept headers, names in lower case. */
   readonly headers: Readonly<Record<string, string>>;
 }
 
-export type BlockCode = UrlRefusalCode | HeaderRefusal["code"] | "method_invalid" | "body_not_allowed";
+export type BlockCode =
+  | UrlRefusalCode
+  | HeaderRefusal["code"]
+  | PermitRefusal["code"]
+  | "method_invalid"
+  | "body_not_allowed";
 
 export type EgressFailureCode =
   /** No connection, or lost before the answer's headers came. */
@@ -84,6 +113,8 @@ export type EgressFailureCode =
   | "too_many_redirects"
   /** A redirect led where the rules of the request do not allow it to go. */
   | "redirect_refused"
+  /** What `permit` said to a redirect. */
+  | PermitRefusal["code"]
   /** This event may make no more calls; a fresh one may. */
   | "subrequest_limit";
 
@@ -184,6 +215,8 @@ class Exchange {
   async run(first: Hop): Promise<EgressResult> {
     let hop = first;
     for (let redirects = 0; ; redirects += 1) {
+      const refusal = await this.#refusal(hop, first);
+      if (refusal !== null) return refusal;
       if (this.#deadline.reason() !== null) return this.#interrupted(hop, null);
       const response = await this.#send(hop);
       if (!(response instanceof Response)) return response;
@@ -207,6 +240,19 @@ class Exchange {
       const sameOrigin = next.value.origin === hop.url.origin;
       hop = { url: next.value, headers: sameOrigin ? hop.headers : headersForOtherOrigin(hop.headers) };
     }
+  }
+
+  /** E8 */
+  async #refusal(hop: Hop, first: Hop): Promise<EgressResult | null> {
+    const { permit, method } = this.#request;
+    if (permit === undefined) return null;
+    const redirectedFrom = hop === first ? null : first.url.hostname;
+    const refusal = await permit({ url: new URL(hop.url), method, redirectedFrom });
+    if (refusal === null) return null;
+    const { code, message } = refusal;
+    return redirectedFrom === null
+      ? { kind: "blocked", code, message }
+      : this.#failed(code, `A redirect was not followed. ${message}`, null);
   }
 
   async #send(hop: Hop): Promise<Response | EgressResult> {

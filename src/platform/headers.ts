@@ -17,6 +17,12 @@ const NEVER_SENT = new Set([
   "upgrade",
   "via",
   "x-real-ip",
+  // They make a service take the request for one of another method or path than the one that was judged.
+  "x-http-method",
+  "x-http-method-override",
+  "x-method-override",
+  "x-original-url",
+  "x-rewrite-url",
 ]);
 const NEVER_SENT_PREFIXES = ["cf-", "proxy-", "sec-", "x-forwarded-"] as const;
 

@@ -91,6 +91,11 @@ export function checkUrl(text: string, rules: HostRules): Result<URL, UrlRefusal
   return ok(url);
 }
 
+/** Whether a text is a public DNS name as URLs have it: lower case, ASCII, no trailing dot, not a local one. */
+export function isPublicName(text: string): boolean {
+  return text.length <= MAX_HOST_CHARS && PUBLIC_NAME.test(text) && !isLocalName(text);
+}
+
 /** A host pattern: a name, or `*.` or `*-` and the end of a name (`*-app.example.dev` covers preview addresses). */
 export function isHostPattern(text: string): boolean {
   return PUBLIC_NAME.test(text.startsWith("*.") || text.startsWith("*-") ? `x${text.slice(1)}` : text);

@@ -13,14 +13,24 @@ export {
   type EgressAnswer,
   type EgressConfig,
   type EgressFailureCode,
+  type EgressHop,
   type EgressRequest,
   type EgressResult,
+  type Permit,
+  type PermitRefusal,
   MAX_TIMEOUT_MS,
 } from "./egress.ts";
 export { base32, fromBase64, hex } from "./encoding.ts";
 export { describeError, type ErrorText } from "./errors.ts";
 export { classifyFault, type Fault, type FaultKind } from "./faults.ts";
-export { checkUrl, type HostRules, type UrlRefusal, type UrlRefusalCode } from "./hosts.ts";
+export {
+  checkUrl,
+  isPublicName,
+  matchesHost,
+  type HostRules,
+  type UrlRefusal,
+  type UrlRefusalCode,
+} from "./hosts.ts";
 export {
   isName,
   isRunId,

@@ -1,16 +1,20 @@
 /** Commands of callers, as the driver takes them. */
 
 import type { Outcome, RunDriver } from "../driver/index.ts";
-import { refOf, type UnitRef } from "../kernel/index.ts";
+import { refOf, type Json, type RunInfo, type StepDef, type UnitRef } from "../kernel/index.ts";
+import { canonicalJson } from "../platform/index.ts";
 import type { Command, UnitAddress } from "./rpc.ts";
 
-export function commandDriver(driver: RunDriver, command: Command): Outcome {
+export function commandDriver(driver: RunDriver, command: Command, run: RunInfo): Outcome {
   switch (command.t) {
     case "cancel":
     case "pause":
     case "resume":
-    case "append":
       return driver.command(command);
+    case "append": {
+      const { policies, steps, ...append } = command;
+      return driver.command({ ...append, steps: boundSteps(steps, policies ?? [], run) });
+    }
     case "close":
       return driver.command({ t: "close" });
     case "signal":
@@ -23,6 +27,12 @@ export function commandDriver(driver: RunDriver, command: Command): Outcome {
         command.resolve.map(({ unit, as }) => ({ unit: unitRef(unit), as })),
       );
   }
+}
+
+/** What a step sends is judged by the run's policies, and by its appender's where those are others. */
+function boundSteps(steps: readonly StepDef[], policies: readonly Json[], run: RunInfo): readonly StepDef[] {
+  if (policies.length === 0 || canonicalJson(policies) === canonicalJson(run.policies ?? [])) return steps;
+  return steps.map((step) => (step.kind === "call" ? { ...step, policies } : step));
 }
 
 /** Only for whoever started the run, or an administrator of runs. */

@@ -162,7 +162,7 @@ export abstract class WiredRunObject extends DurableObject<Env> implements RunRp
         state.run.startedBy !== viewer.onlyStartedBy
       )
         return NOT_FOUND;
-      const outcome = commandDriver(life.driver, command);
+      const outcome = commandDriver(life.driver, command, state.run);
       return outcome.ok ? { ok: true, value: this.#shown(life, viewer) } : { ok: false, ...outcome.refusal };
     });
   }
@@ -371,8 +371,9 @@ function showing({ driver }: Life, viewer: Viewer): Showing {
 }
 
 function runInfoOf(request: StartRequest): RunInfo {
-  const { id, tenant, workflow, version, user, startedBy, open, tags, traceparent } = request;
-  return { id, tenant, workflow, version, user, startedBy, open, tags, traceparent };
+  const { id, tenant, workflow, version, user, startedBy, open, tags, traceparent, policies } = request;
+  const pinned = policies === undefined || policies.length === 0 ? {} : { policies };
+  return { id, tenant, workflow, version, user, startedBy, open, tags, traceparent, ...pinned };
 }
 
 function withoutFailures(meta: Meta): Meta {

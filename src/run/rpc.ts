@@ -33,6 +33,8 @@ export interface StartRequest {
   readonly traceparent: string | null;
   /** Digest of the canonical body: the same key with another body is refused with `idempotency_mismatch`. */
   readonly bodyDigest: string;
+  /** The policies that its starter stands under; pinned, for good. Missing: none. */
+  readonly policies?: readonly Json[];
 }
 
 export type RunErrorCode = RefusalCode | "not_found" | "idempotency_mismatch" | "run_deleted";
@@ -151,6 +153,8 @@ export type Command =
       readonly steps: readonly StepDef[];
       readonly ifRevision?: number;
       readonly by: string;
+      /** The policies that the appender stands under. Missing: none. */
+      readonly policies?: readonly Json[];
     }
   | { readonly t: "close"; readonly by: string };
 

@@ -28,7 +28,7 @@ const backend = maker({ scopes: new Set(["keys:write", "runs:*", "outputs:read"]
 const noActAs = maker({ scopes: new Set(["keys:write", "runs:read", "runs:write"]) });
 const passing = maker({ expiresAt: NOW + 10 * HOUR });
 const bound = maker({ user: "ada", scopes: new Set(["*"]), expiresAt: NOW + HOUR });
-const policed = maker({ policies: [{ hosts: ["a.example"] }] });
+const policed = maker({ policies: [{ hosts: [{ host: "a.example" }] }] });
 
 function draft(identity: Identity, request: Partial<KeyRequest>) {
   return draftKey(identity, { name: "k", scopes: ["runs:read"], ...request }, NOW);
@@ -146,8 +146,14 @@ describe("a key is no wider than its maker", () => {
     ],
     ["a user's key that inherits over an hour", passing, { user: "ada" }, "invalid", "/expires_at"],
     // Policy
-    ["a policy that is too large", backend, { policy: { note: "x".repeat(5_000) } }, "invalid", "/policy"],
-    ["a policy that is not JSON", backend, { policy: { call: () => 1 } }, "invalid", "/policy"],
+    [
+      "a policy that is too large",
+      backend,
+      { policy: { workflows: Array.from({ length: 100 }, (_, i) => `w${i}`.padEnd(64, "x")) } },
+      "invalid",
+      "/policy",
+    ],
+    ["a policy that no build could honour", backend, { policy: { host: "a.example" } }, "invalid", "/policy"],
     ["a fifth policy", maker({ policies: [{}, {}, {}, {}] }), { policy: {} }, "invalid", "/policy"],
     // Tenant and name
     ["another tenant", backend, { tenant: "other" }, "tenant_unknown", "/tenant"],
@@ -202,10 +208,13 @@ describe("a key is no wider than its maker", () => {
   });
 
   test("policies add up, so a key stands under its maker's as well as under its own", () => {
-    const result = draft(policed, { policy: { hosts: ["b.example"] } });
-    expect(result.ok && result.value.policies).toEqual([{ hosts: ["a.example"] }, { hosts: ["b.example"] }]);
+    const result = draft(policed, { policy: { hosts: [{ host: "b.example" }] } });
+    expect(result.ok && result.value.policies).toEqual([
+      { hosts: [{ host: "a.example" }] },
+      { hosts: [{ host: "b.example" }] },
+    ]);
     expect(draft(policed, { policy: null })).toMatchObject({
-      value: { policies: [{ hosts: ["a.example"] }] },
+      value: { policies: [{ hosts: [{ host: "a.example" }] }] },
     });
   });
 });

@@ -14,7 +14,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { build, startServer, writeVariables, type Server } from "../dev-server/index.ts";
+import { build, migrateDatabase, startServer, writeVariables, type Server } from "../dev-server/index.ts";
 import { startWorld, type World } from "../world/index.ts";
 import { beginOf, type Chain } from "./shapes.ts";
 
@@ -140,6 +140,7 @@ try {
   const variables = join(folder, "variables.env");
   await writeVariables(variables, { DEV_HOSTS: JSON.stringify(world.names) });
   const built = await build(join(import.meta.dirname, "wrangler.toml"), join(folder, "bundle"));
+  await migrateDatabase(built.config, join(folder, "state"));
   const server = await startServer({
     build: built,
     state: join(folder, "state"),

@@ -6,9 +6,9 @@ import { join } from "node:path";
 import { parse } from "smol-toml";
 import {
   build,
+  migrateDatabase,
   REPOSITORY,
   startServer,
-  wrangler,
   writeVariables,
   type Build,
   type Server,
@@ -63,10 +63,7 @@ export async function setStage(seed: number): Promise<Stage> {
   const config = join(folder, "wrangler.json");
   await writeFile(config, JSON.stringify(await crashConfig()));
   const state = join(folder, "state");
-  const [built] = await Promise.all([
-    build(config, join(folder, "bundle")),
-    wrangler(["d1", "migrations", "apply", "DB", "--local", "--config", config, "--persist-to", state]),
-  ]);
+  const [built] = await Promise.all([build(config, join(folder, "bundle")), migrateDatabase(config, state)]);
   const rootKey = randomBytes(SECRET_BYTES).toString("base64url");
   const secrets = {
     SERVER_KEY: randomBytes(SECRET_BYTES).toString("base64"),

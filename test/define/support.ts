@@ -120,6 +120,7 @@ export function outside(answer: Scripted, code: Partial<CodePort> = {}): Outside
             failure: { code: "egress_blocked", message: "Not for this host.", hint: "No.", retryable: false },
           },
     code: { ...NO_CODE, ...code },
+    policy: async () => ({ kind: "allowed", approval: false }),
     log: createLogger("debug", (_, line) => void lines.push(line)),
     now: () => NOW,
   };

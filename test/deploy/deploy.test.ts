@@ -3,7 +3,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { EventsPage, RunView } from "../../src/run/rpc.ts";
-import { build, startServer, writeVariables, type Build, type Server } from "../dev-server/index.ts";
+import {
+  build,
+  migrateDatabase,
+  REPOSITORY,
+  startServer,
+  writeVariables,
+  type Build,
+  type Server,
+} from "../dev-server/index.ts";
 import { serviceTokens, startWorld, type World } from "../world/index.ts";
 
 const CONFIG = join(import.meta.dirname, "wrangler.toml");
@@ -36,6 +44,7 @@ async function builtAs(which: "old" | "new"): Promise<Build> {
     config,
     text
       .replace('"worker.ts"', JSON.stringify(join(import.meta.dirname, "worker.ts")))
+      .replace('"../../migrations"', JSON.stringify(join(REPOSITORY, "migrations")))
       .replace("'old'", `'${which}'`),
   );
   return build(config, join(folder, which));
@@ -53,6 +62,7 @@ beforeAll(async () => {
   world = await startWorld();
   // One after the other: two builds at once would only share the two cores.
   builds = { old: await builtAs("old"), new: await builtAs("new") };
+  await migrateDatabase(builds.old.config, join(folder, "state"));
 }, START_MS);
 
 afterAll(async () => {

@@ -39,6 +39,11 @@ export async function wrangler(args: readonly string[]): Promise<void> {
   await promisify(execFile)(process.execPath, [WRANGLER, ...args], { cwd: REPOSITORY, env: environment() });
 }
 
+/** Applies the migrations of a configuration's database to a state on disk. */
+export function migrateDatabase(config: string, state: string): Promise<void> {
+  return wrangler(["d1", "migrations", "apply", "DB", "--local", "--config", config, "--persist-to", state]);
+}
+
 export interface ServerOptions {
   readonly build: Build;
   /** Where storage stands on disk: the same folder again is the same world again. */

@@ -51,6 +51,16 @@ describe("an open run", () => {
     expect(play.status("b")).toBe("skipped");
   });
 
+  test("what the door pins to a step is not its content: sent again, it is the same step, bound as it was", () => {
+    const play = open();
+    const policies = [{ inline: false }];
+    play.take(append([{ ...call("a"), policies, approval: { limitMs: HOUR } }]));
+    expect(play.take(append([call("a")]))).toEqual([]);
+    expect(play.take(append([{ ...call("a"), policies: [] }]))).toEqual([]);
+    expect(play.state.graph.steps[0]).toMatchObject({ policies, approval: { limitMs: HOUR } });
+    expect(play.refusal(append([call("a", "once")]))).toBe("step_exists");
+  });
+
   test("an append of what is there changes nothing, at whatever revision", () => {
     const play = open();
     play.take(append([call("a")]));

@@ -7,6 +7,7 @@ import {
   createAccessAudit,
   createKey,
   createKeyCache,
+  createPolicyCache,
   createTenant,
   getKey,
   type Identity,
@@ -50,6 +51,7 @@ function isolate(fault?: Error): Isolate {
   const deps: AccessDeps = {
     db,
     cache: createKeyCache(),
+    policies: createPolicyCache(),
     rootKey: checkRootKey(ROOT_KEY),
     log,
     defer: (work) => void deferred.push(work),
@@ -133,7 +135,7 @@ describe("who is asking", () => {
     const request = {
       scopes: ["runs:read", "runs:write"],
       user: "ada",
-      policy: { hosts: ["a.example"] },
+      policy: { hosts: [{ host: "a.example" }] },
       expiresAt: NOW + HOUR,
     };
     const { key, text } = await made(admin, request);
@@ -147,7 +149,7 @@ describe("who is asking", () => {
           keyId: key.id,
           user: "ada",
           scopes: new Set(["runs:read", "runs:write"]),
-          policies: [{ hosts: ["a.example"] }],
+          policies: [{ hosts: [{ host: "a.example" }] }],
           expiresAt: NOW + HOUR,
         },
       });

@@ -5,6 +5,7 @@ import {
   checkRootKey,
   createKey,
   createKeyCache,
+  createPolicyCache,
   type Identity,
   type KeyRequest,
 } from "../../src/access/index.ts";
@@ -36,6 +37,7 @@ export function client(replaced: Partial<ApiDeps> & Pick<ApiDeps, "runs" | "work
   const access: AccessDeps = {
     db: env.DB,
     cache: createKeyCache(),
+    policies: createPolicyCache(),
     rootKey: checkRootKey(ROOT_KEY),
     log,
     defer: (work) => void work,

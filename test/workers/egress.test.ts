@@ -215,6 +215,18 @@ describe("what is sent and kept", () => {
     expect((await answered(`${HOST}/echo`, { keepHeaders })).headers).not.toHaveProperty("set-cookie");
   });
 
+  test.each([
+    "x-http-method",
+    "X-HTTP-Method-Override",
+    "x-method-override",
+    "x-original-url",
+    "X-Rewrite-Url",
+  ])("%s is not sent: it would make another request of the one that was judged", async (header) => {
+    const result = await call(`${HOST}/echo`, { headers: { [header]: "/admin" } });
+    expect(result).toMatchObject({ kind: "blocked", code: "header_forbidden" });
+    expect(onSend).not.toHaveBeenCalled();
+  });
+
   test("an error status is an answer", async () => {
     expect(await call(`${HOST}/x?status=500`)).toMatchObject({ kind: "answered", status: 500 });
     expect(await call(`${HOST}/x?status=204`)).toMatchObject({ kind: "answered", status: 204 });
@@ -278,6 +290,33 @@ describe("redirects", () => {
   test("a redirect off the list of allowed hosts is refused", async () => {
     const result = await call(to(`${OTHER}/echo`), { allowedHosts: ["api.skyline.example"] });
     expect(result).toMatchObject({ kind: "failed", code: "redirect_refused" });
+  });
+
+  test("each hop is asked about before it is sent, with where it goes", async () => {
+    const asked: unknown[] = [];
+    const permit: EgressRequest["permit"] = async ({ url, method, redirectedFrom }) => {
+      expect(onSend).toHaveBeenCalledTimes(redirectedFrom === null ? 0 : 1);
+      asked.push([method, url.href, redirectedFrom]);
+      // What is done to it changes nothing of what is sent.
+      url.hostname = "nobody.skyline.example";
+      return null;
+    };
+    await answered(to(`${OTHER}/echo?a=1`), { permit });
+    expect(asked).toEqual([
+      ["GET", to(`${OTHER}/echo?a=1`), null],
+      ["GET", `${OTHER}/echo?a=1`, "api.skyline.example"],
+    ]);
+  });
+
+  test("a first hop that is not permitted is blocked, and a later one fails; neither is sent", async () => {
+    const refusal = { code: "policy_denied", message: "No." } as const;
+    const first = await call(`${HOST}/echo`, { permit: async () => refusal });
+    expect(first).toEqual({ kind: "blocked", ...refusal });
+    expect(onSend).not.toHaveBeenCalled();
+    const later = await call(to(`${OTHER}/echo`), {
+      permit: async ({ redirectedFrom }) => (redirectedFrom === null ? null : refusal),
+    });
+    expect(later).toMatchObject({ kind: "failed", code: "policy_denied", sent: true });
   });
 
   test("five hops are followed, a sixth is not, a loop ends", async () => {

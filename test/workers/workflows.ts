@@ -146,6 +146,42 @@ const fatal = workflow("t-fatal", { version: "1" })
   .onFailure("tell", { effect: "safe", run: ({ failure }) => failure.code })
   .output(() => null);
 
+/** Goes where its input says: what an agent can make of a workflow that takes an address. */
+const anywhere = z.object({ url: z.string() });
+const sends = workflow("t-send", { version: "1", input: anywhere })
+  .step("send", {
+    effect: "once",
+    retry: { attempts: 2, initial: "20ms", jitter: "none" },
+    http: {
+      method: "POST",
+      url: ({ input }) => input.url,
+      headers: ({ run }) => ({ "x-reference": run.id }),
+      json: { mail: "what only Ada should know" },
+    },
+  })
+  .output(({ steps }) => steps.send.output.status);
+
+const fetches = workflow("t-fetch", { version: "1", input: anywhere })
+  .step("fetch", {
+    effect: "once",
+    retry: { attempts: 2, initial: "20ms", jitter: "none" },
+    run: async ({ input, run, fetch }) => {
+      const answer = await fetch(input.url, {
+        method: "POST",
+        headers: { "x-reference": run.id },
+        body: "what only Ada should know",
+      });
+      return answer.status;
+    },
+  })
+  .output(({ steps }) => steps.fetch.output);
+
+/** Waits for a word, and then calls. */
+const later = workflow("t-later", { version: "1" })
+  .step("ask", { wait: { signal: "go", timeout: "1h" } })
+  .step("send", { needs: ["ask"], http: booking, effect: "once" })
+  .output(({ steps }) => steps.send.output.status);
+
 export const testWorkflows: readonly Definition[] = [
   keyed,
   once,
@@ -159,4 +195,7 @@ export const testWorkflows: readonly Definition[] = [
   chain("t-chain-100", 100),
   large,
   fatal,
+  sends,
+  fetches,
+  later,
 ];

@@ -1,0 +1,71 @@
+/**
+ * What this isolate knows of tenants' policies, so that a run need not ask the database for each attempt.
+ *
+ * - P1 a policy counts as known for POLICY_CACHE_MS, counted from before the database was asked: a change is in force
+ *   everywhere POLICY_EFFECTIVE_MS later.
+ * - P2 only settled values are kept, never a promise: one that another object waits for may never settle for it.
+ * - P3 an older one is kept for when the database is away, for MAX_STALE_MS at most. What was never known is not made up.
+ * - P4 the number of entries is bounded.
+ * - P5 a policy that is used is asked for again before it is too old, by one caller while the others go on: a busy isolate
+ *   asks once in RENEW_AFTER_MS, not once for each attempt.
+ */
+import type { Policy } from "./identity.ts";
+
+/** The promise to whoever changes a policy. */
+export const POLICY_EFFECTIVE_MS = 30_000;
+/** Shorter than the promise by what a slow write and clocks that differ may cost. */
+const POLICY_CACHE_MS = 25_000;
+const RENEW_AFTER_MS = 15_000;
+/** A caller that has not brought an answer by then is given up, and another one asks. */
+const RENEWAL_MS = 5_000;
+/** An outage of the database stops no run for so long, and no old policy outlives it. */
+const MAX_STALE_MS = 3_600_000;
+const MAX_TENANTS = 2_000;
+
+interface Entry {
+  readonly policy: Policy | null;
+  readonly askedAt: number;
+  /** When a caller was last sent to ask for it again. */
+  renewedAt: number;
+}
+
+export interface PolicyCache {
+  /** Null: the tenant has none. Undefined: the caller must ask the database. */
+  get(tenant: string, now: number): Policy | null | undefined;
+  /** The last one that was known (P3); undefined: none was. */
+  last(tenant: string, now: number): Policy | null | undefined;
+  put(tenant: string, policy: Policy | null, askedAt: number): void;
+}
+
+/** One for each isolate. */
+export function createPolicyCache(maxTenants = MAX_TENANTS): PolicyCache {
+  const entries = new Map<string, Entry>();
+  const within = (tenant: string, now: number, ms: number): Policy | null | undefined => {
+    const entry = entries.get(tenant);
+    return entry !== undefined && now < entry.askedAt + ms ? entry.policy : undefined;
+  };
+  return {
+    get(tenant, now) {
+      const entry = entries.get(tenant);
+      if (
+        entry !== undefined &&
+        now >= entry.askedAt + RENEW_AFTER_MS &&
+        now >= entry.renewedAt + RENEWAL_MS
+      ) {
+        entry.renewedAt = now;
+        return undefined;
+      }
+      return within(tenant, now, POLICY_CACHE_MS);
+    },
+    last: (tenant, now) => within(tenant, now, MAX_STALE_MS),
+    put(tenant, policy, askedAt) {
+      const before = entries.get(tenant);
+      // An answer that was long on its way must not cover a newer one.
+      if (before !== undefined && before.askedAt > askedAt) return;
+      entries.delete(tenant);
+      entries.set(tenant, { policy, askedAt, renewedAt: askedAt });
+      const oldest = entries.keys().next();
+      if (entries.size > maxTenants && !oldest.done) entries.delete(oldest.value);
+    },
+  };
+}

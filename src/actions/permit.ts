@@ -1,0 +1,74 @@
+/** Whether one request of an attempt may be sent: asked of the policies for its first hop, and for every redirect. */
+
+import type { FailureSeed } from "../kernel/index.ts";
+import type { Permit, PermitRefusal } from "../platform/index.ts";
+import { failure } from "./failures.ts";
+import type { ActionCall, ActionResult, Surroundings } from "./ports.ts";
+
+export function permitOf(call: ActionCall, surroundings: Surroundings): Permit {
+  return async ({ url, method, redirectedFrom }) => {
+    const verdict = await surroundings.policy(call, { url, method });
+    switch (verdict.kind) {
+      case "denied":
+        return { code: "policy_denied", message: verdict.message };
+      case "unavailable":
+        return {
+          code: "policy_unavailable",
+          message: "The policy of the tenant cannot be read just now, so nothing is sent.",
+        };
+      case "allowed": {
+        if (!verdict.approval || isAgreed(call, redirectedFrom, url.hostname)) return null;
+        const message = `A policy asks that a person agrees to ${method} to ${url.hostname}, and nobody was asked.`;
+        return { code: "approval_required", message };
+      }
+    }
+  };
+}
+
+/**
+ * Whether a person has agreed to this very request. A step with an approval waits for it before its own call, and that is
+ * what was seen: neither what verifies or undoes the step, nor what a function sends, nor that the call may be led to another
+ * host.
+ */
+function isAgreed({ def, unit, action }: ActionCall, redirectedFrom: string | null, host: string): boolean {
+  return (
+    def.approval !== undefined &&
+    unit.role === undefined &&
+    action === "http" &&
+    (redirectedFrom === null || redirectedFrom === host)
+  );
+}
+
+export function isPermitRefusal(code: string): code is PermitRefusal["code"] {
+  return Object.hasOwn(FAILURES, code);
+}
+
+/** As the failure of a step. Only what cannot be known just now may be known later. */
+export function permitFailure({ code, message }: PermitRefusal): FailureSeed {
+  const { as, hint, retryable } = FAILURES[code];
+  return failure(as, message, hint, { retryable });
+}
+
+/** The end of an attempt that has sent nothing. */
+export function notPermitted(refusal: PermitRefusal): Exclude<ActionResult, { kind: "success" | "hop" }> {
+  const seed = permitFailure(refusal);
+  return { kind: seed.retryable ? "refused" : "cannot", failure: seed };
+}
+
+const FAILURES = {
+  policy_denied: {
+    as: "policy_denied",
+    hint: "Send only what the policies allow, or let the tenant change its policy with `PUT /v1/policy`.",
+    retryable: false,
+  },
+  approval_required: {
+    as: "approval_required",
+    hint: "Send it from an `http` step whose host and method stand in the plan: such a step waits for the approval.",
+    retryable: false,
+  },
+  policy_unavailable: {
+    as: "not_sent",
+    hint: "Nothing happened; the engine tries again.",
+    retryable: true,
+  },
+} as const satisfies Record<PermitRefusal["code"], object>;

@@ -1,0 +1,130 @@
+/**
+ * What the policies say to a start or an append, as far as it can be known before anything runs. What is filled in later is
+ * judged when it is sent; so nothing here makes a request safe, it only tells early, and marks what will need a person.
+ */
+import {
+  chainOfKey,
+  judgeRequest,
+  judgeStart,
+  type KeyIdentity,
+  type PolicyRequest,
+  type Standing,
+  standingOf,
+} from "../access/index.ts";
+import { escapePointer, type Json, limits, type Performance, type StepDef } from "../kernel/index.ts";
+import { err, ok, type Result } from "../platform/index.ts";
+import { type FieldError, type Problem, problem } from "./problems.ts";
+import { RETRY_AFTER_S } from "./replies.ts";
+import type { Call } from "./route.ts";
+
+/** From here on a text of a plan holds an expression. */
+const EXPRESSION = "${{";
+
+export interface Permitted {
+  /** Those whose requests need a person's decision are marked so. */
+  readonly steps: readonly StepDef[];
+  /** What the key stands under, to be pinned. */
+  readonly policies: readonly Json[];
+}
+
+/** What is about to be started or appended. */
+export interface Wish {
+  /** Name of the workflow; null: the steps came as JSON with this request. */
+  readonly workflow: string | null;
+  /** Pointer to what stands for the whole in the body. */
+  readonly at: string;
+  readonly steps: readonly StepDef[];
+  /** Pointer to what holds `steps` and `onFailure` in the body; null: they are not in it. */
+  readonly definitionAt: string | null;
+}
+
+export async function permit(
+  call: Call,
+  identity: KeyIdentity,
+  wish: Wish,
+): Promise<Result<Permitted, Problem>> {
+  const { deps } = call;
+  const chain = await chainOfKey(deps.access, identity, deps.now());
+  if (!chain.ok) {
+    const headers = { "retry-after": String(RETRY_AFTER_S) };
+    return err(problem("unavailable", "The policy of the tenant cannot be read just now.", { headers }));
+  }
+  const started = judgeStart(chain.value, wish.workflow);
+  if (started.kind === "denied")
+    return err(denied([{ pointer: wish.at, code: "policy_denied", detail: started.message }]));
+  const judged = judgeSteps(chain.value, wish);
+  if (judged.errors.length > 0) return err(denied(judged.errors));
+  // Policies were stored as JSON.
+  return ok({ steps: judged.steps, policies: standingOf(identity) as readonly Json[] });
+}
+
+/** Every request of the steps that can be told already. */
+export function judgeSteps(
+  chain: readonly Standing[],
+  { steps, at, definitionAt }: Pick<Wish, "steps" | "at" | "definitionAt">,
+): { readonly steps: readonly StepDef[]; readonly errors: readonly FieldError[] } {
+  const errors: FieldError[] = [];
+  const marked = steps.map((step) => {
+    let approval = false;
+    for (const [place, performance] of performancesOf(step)) {
+      const request = knownRequest(performance);
+      if (request === null) continue;
+      const verdict = judgeRequest(chain, request);
+      const flaw = verdict.kind === "denied" ? verdict.message : unasked(place, request, verdict.approval);
+      if (flaw === null) approval ||= verdict.kind === "allowed" && verdict.approval && place === "";
+      else {
+        const pointer = definitionAt === null ? at : `${definitionAt}${pointerTo(step)}${place}/with/url`;
+        const detail = definitionAt === null ? `${step.name}: ${flaw}` : flaw;
+        const code = verdict.kind === "denied" ? "policy_denied" : "approval_required";
+        errors.push({ pointer, code, detail });
+      }
+    }
+    return approval && step.approval === undefined
+      ? { ...step, approval: { limitMs: limits.WAIT_LIMIT_MS } }
+      : step;
+  });
+  return { steps: marked, errors };
+}
+
+/** What verifies or undoes a step waits for nobody, so it cannot be what a person must agree to. Null: it is not. */
+function unasked(place: string, { host, method, path }: PolicyRequest, approval: boolean): string | null {
+  if (place === "" || !approval || method === null || path === null) return null;
+  return `A policy asks that a person agrees to ${method} to ${host}. Only a step's own request can wait for that: make it one.`;
+}
+
+function pointerTo({ name, part }: StepDef): string {
+  return `/${part === "main" ? "steps" : "onFailure"}/${escapePointer(name)}`;
+}
+
+function performancesOf(step: StepDef): (readonly [place: string, performance: Performance])[] {
+  const { verify, compensate } = step;
+  return [
+    ["", step],
+    ...(verify === undefined ? [] : [["/verify", verify] as const]),
+    ...(compensate === undefined ? [] : [["/compensate", compensate] as const]),
+  ];
+}
+
+/** What stands in the step as it is. Null: where it goes is known only once it is filled in. */
+function knownRequest({ action, with: parameters }: Performance): PolicyRequest | null {
+  if (action !== "http" || !isRecord(parameters)) return null;
+  const { url: text, method } = parameters;
+  if (typeof text !== "string") return null;
+  const hole = text.indexOf(EXPRESSION);
+  const url = URL.parse(hole < 0 ? text : text.slice(0, hole));
+  // The host is whole only where the literal text goes on behind it.
+  if (url === null || (hole >= 0 && !/^https:\/\/[^/?#\\]+[/?#]/i.test(text.slice(0, hole)))) return null;
+  return {
+    host: url.hostname,
+    method: typeof method === "string" && !method.includes(EXPRESSION) ? method : null,
+    path: hole < 0 || /[?#]/.test(text.slice(0, hole)) ? url.pathname : null,
+  };
+}
+
+function isRecord(value: Json): value is { readonly [key: string]: Json } {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function denied(errors: readonly FieldError[]): Problem {
+  return problem("policy_denied", errors[0]?.detail ?? "A policy does not allow this.", { errors });
+}

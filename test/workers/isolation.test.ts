@@ -1,0 +1,262 @@
+/**
+ * Who cannot see or touch what, for every operation of the OpenAPI document that the Worker itself answers. An operation
+ * without a rule in this table fails the test: a new route says here what it means to those whose it is not.
+ */
+import { env } from "cloudflare:workers";
+import { beforeAll, describe, expect, test } from "vitest";
+import { isScopeGrant, type Scope, SCOPES } from "../../src/access/index.ts";
+import { isForUsers } from "../../src/access/scopes.ts";
+import { openApiDocument, ROUTES } from "../../src/api/index.ts";
+import type { RunView } from "../../src/run/index.ts";
+import { expectAnswer, expectProblem, newKey, newTenant, send } from "./api-support.ts";
+
+/** What somebody is answered who is not the one whose it is. */
+type Outcome =
+  /** As if there were no such thing. */
+  | "not_found"
+  | "insufficient_scope"
+  | "user_wider"
+  /** It is done, in the asker's own tenant: nothing of the other's is in the answer. */
+  | "own"
+  /** The same for everybody. */
+  | "shared";
+
+interface Rule {
+  /** An admin key of another tenant. */
+  readonly stranger: Outcome;
+  /** A key of the same tenant with every scope that such a key can have, bound to another user. */
+  readonly otherUser: Outcome;
+  /** Whose it is, and who must get through where the others do not. */
+  readonly whose: "user" | "admin" | "root" | "everybody";
+  /** In the place of the document's own example. */
+  readonly body?: unknown;
+}
+
+const OF_RUN: Rule = { stranger: "not_found", otherUser: "not_found", whose: "user" };
+const OF_TENANT: Rule = { stranger: "own", otherUser: "insufficient_scope", whose: "admin" };
+const OF_KEY: Rule = { stranger: "not_found", otherUser: "insufficient_scope", whose: "admin" };
+const OF_ROOT: Rule = { stranger: "insufficient_scope", otherUser: "insufficient_scope", whose: "root" };
+const SHARED: Rule = { stranger: "shared", otherUser: "shared", whose: "everybody" };
+
+const TABLE: Readonly<Record<string, Rule>> = {
+  startRun: {
+    stranger: "own",
+    otherUser: "user_wider",
+    whose: "user",
+    body: { workflow: "t-wait", user: "ada" },
+  },
+  getRun: OF_RUN,
+  getStep: OF_RUN,
+  getEvents: OF_RUN,
+  cancelRun: OF_RUN,
+  pauseRun: OF_RUN,
+  resumeRun: OF_RUN,
+  redriveRun: { ...OF_RUN, body: {} },
+  resolveStep: OF_RUN,
+  sendSignal: OF_RUN,
+  appendSteps: { ...OF_RUN, body: { steps: { more: { action: "transform", with: { value: 1 } } } } },
+  closeRun: OF_RUN,
+  listWorkflows: SHARED,
+  getWorkflow: SHARED,
+  createKey: OF_TENANT,
+  listKeys: OF_TENANT,
+  getKey: OF_KEY,
+  revokeKey: OF_KEY,
+  getPolicy: OF_TENANT,
+  putPolicy: { ...OF_TENANT, body: { hosts: [{ host: "stranger.example" }] } },
+  createTenant: { ...OF_ROOT, body: { id: "made-by-isolation" } },
+  listTenants: OF_ROOT,
+  createAdminKey: OF_ROOT,
+  about: SHARED,
+  health: SHARED,
+  listProblems: SHARED,
+  getProblem: SHARED,
+  openApi: SHARED,
+};
+
+/** Stands in everything that the victim has. */
+const MARK = "only-for-ada-7f3a";
+const TENANT = "isolation-victim";
+const USER_SCOPES = (Object.keys(SCOPES) as Scope[]).filter(isForUsers);
+const POLICY = { hosts: [{ host: `${MARK}.example` }] };
+
+interface Operation {
+  readonly id: string;
+  readonly method: string;
+  readonly path: string;
+  readonly example: unknown;
+}
+
+interface Document {
+  readonly paths: Readonly<Record<string, Readonly<Record<string, { readonly operationId: string }>>>>;
+}
+
+interface WithExample {
+  readonly requestBody?: { readonly content: { readonly "application/json": { readonly example: unknown } } };
+}
+
+function operationsOf({ paths }: Document): Operation[] {
+  return Object.entries(paths).flatMap(([path, methods]) =>
+    Object.entries(methods).map(([method, operation]) => ({
+      id: operation.operationId,
+      method: method.toUpperCase(),
+      path,
+      example: (operation as WithExample).requestBody?.content["application/json"].example,
+    })),
+  );
+}
+
+// The same function writes the document that the Worker answers; that both are the same is a test below.
+const OPERATIONS = operationsOf(JSON.parse(JSON.stringify(openApiDocument(ROUTES))) as Document);
+const CASES = OPERATIONS.map((one) => [`${one.method} ${one.path}`, one] as const);
+
+let admin = "";
+let stranger = "";
+let ada = "";
+let otherUser = "";
+let victimKey = "";
+
+beforeAll(async () => {
+  admin = await newTenant(TENANT);
+  stranger = await newTenant("isolation-stranger");
+  const bound = { scopes: USER_SCOPES, expires_at: Date.now() + 3_000_000 };
+  ada = await newKey(admin, { ...bound, user: "ada", name: MARK });
+  otherUser = await newKey(admin, { ...bound, user: "bob" });
+  const made = await send("POST", "/v1/keys", { key: admin, body: { name: MARK, scopes: ["runs:read"] } });
+  victimKey = (await expectAnswer<{ id: string }>(made, "createKey", 201)).id;
+  await expectAnswer(await send("PUT", "/v1/policy", { key: admin, body: POLICY }), "putPolicy", 200);
+});
+
+/** A run of Ada's that waits, and that has something to tell. */
+async function newRun(): Promise<string> {
+  const body = { workflow: "t-wait", open: true, tags: [MARK] };
+  const run = await expectAnswer<RunView>(
+    await send("POST", "/v1/runs", { key: ada, body }),
+    "startRun",
+    202,
+  );
+  return run.id;
+}
+
+/** All that can be seen of the victim's, by those who may. */
+async function victim(run: string): Promise<unknown> {
+  const read = async (path: string, key: string): Promise<unknown> =>
+    (await send("GET", path, { key })).json();
+  const keys = (await read("/v1/keys?limit=100", admin)) as {
+    data: { id: string; revoked_at: number | null }[];
+  };
+  return {
+    run: await read(`/v1/runs/${run}`, ada),
+    policy: await read("/v1/policy", admin),
+    keys: keys.data.map(({ id, revoked_at }) => [id, revoked_at]),
+    tenants: await env.DB.prepare("SELECT count(*) AS n FROM tenants").first(),
+  };
+}
+
+function ask(
+  { id, method, path, example }: Operation,
+  run: string,
+  key: string | undefined,
+): Promise<Response> {
+  const values: Readonly<Record<string, string>> = {
+    run,
+    step: "ask",
+    name: "go",
+    workflow: "t-wait",
+    key: victimKey,
+    tenant: TENANT,
+    code: "not_found",
+  };
+  const address = path.replace(/\{(\w+)\}/g, (_, name: string) => {
+    const value = values[name];
+    if (value === undefined) throw new Error(`Say in this test what stands for {${name}}.`);
+    return value;
+  });
+  const body: unknown = TABLE[id]?.body ?? example;
+  const content = method === "GET" || body === undefined ? {} : { body };
+  return send(method, address, { ...content, ...(key === undefined ? {} : { key }) });
+}
+
+async function expectOutcome(response: Response, outcome: Outcome): Promise<void> {
+  switch (outcome) {
+    case "not_found":
+      await expectProblem(response.clone(), 404, "not_found");
+      break;
+    case "insufficient_scope":
+    case "user_wider":
+      await expectProblem(response.clone(), 403, outcome);
+      break;
+    case "own":
+    case "shared":
+      expect(response.status).toBeLessThan(300);
+  }
+  const text = await response.text();
+  expect(text).not.toContain(MARK);
+  if (outcome !== "shared") expect(text).not.toContain(`"tenant":"${TENANT}"`);
+}
+
+function ruleOf(id: string): Rule {
+  const rule = TABLE[id];
+  if (rule === undefined) throw new Error(`${id} has no rule in the table of this test.`);
+  return rule;
+}
+
+test("every operation has a rule here, every rule has an operation, and the Worker answers this document", async () => {
+  expect(Object.keys(TABLE).toSorted()).toEqual(OPERATIONS.map(({ id }) => id).toSorted());
+  const answered = (await (await send("GET", "/openapi.json")).json()) as Document;
+  expect(operationsOf(answered)).toEqual(OPERATIONS);
+});
+
+describe("an admin key of another tenant", () => {
+  test.each(CASES)("%s", async (_, operation) => {
+    const run = await newRun();
+    const before = await victim(run);
+    await expectOutcome(await ask(operation, run, stranger), ruleOf(operation.id).stranger);
+    expect(await victim(run)).toEqual(before);
+  });
+});
+
+describe("a key that is bound to another user of the tenant", () => {
+  test.each(CASES)("%s", async (_, operation) => {
+    const run = await newRun();
+    const before = await victim(run);
+    await expectOutcome(await ask(operation, run, otherUser), ruleOf(operation.id).otherUser);
+    expect(await victim(run)).toEqual(before);
+  });
+});
+
+describe("a key of the tenant with every scope but the one", () => {
+  const guarded = CASES.filter(([, { id }]) => ROUTES.find((route) => route.id === id)?.rule !== "public");
+  test.each(guarded)("%s", async (_, operation) => {
+    const rule = ROUTES.find((route) => route.id === operation.id)?.rule ?? "";
+    // What any key may do to itself needs a scope where it is done to another.
+    const needed = rule === "any key" ? "keys" : rule;
+    const scopes = Object.keys(SCOPES).filter((scope) => scope !== needed && !scope.startsWith(`${needed}:`));
+    const key = await newKey(admin, { scopes });
+    const run = await newRun();
+    const before = await victim(run);
+    await expectOutcome(await ask(operation, run, key), "insufficient_scope");
+    expect(await victim(run)).toEqual(before);
+    expect(rule === "root" || rule === "any key" || isScopeGrant(rule)).toBe(true);
+  });
+});
+
+describe("nobody's key", () => {
+  test.each(CASES.filter(([, { id }]) => TABLE[id]?.whose !== "everybody"))("%s", async (_, operation) => {
+    await expectProblem(await ask(operation, await newRun(), undefined), 401, "credentials_missing");
+  });
+});
+
+describe("the one whose it is gets through, so what the others meet is no accident", () => {
+  // Last of all: some of them change what the tests above look at.
+  test.each(CASES.toSorted(([, a], [, b]) => Number(a.id === "revokeKey") - Number(b.id === "revokeKey")))(
+    "%s",
+    async (_, operation) => {
+      const { whose } = ruleOf(operation.id);
+      const keys = { user: ada, admin, root: env.ROOT_API_KEY ?? "", everybody: ada } as const;
+      const { status } = await ask(operation, await newRun(), keys[whose]);
+      // 409: a run in another state. It was seen, then.
+      expect([200, 201, 202, 204, 409]).toContain(status);
+    },
+  );
+});
