@@ -3,7 +3,7 @@
 import { waitUntil } from "cloudflare:workers";
 import { checkRootKey, createKeyCache } from "./access/index.ts";
 import { parseServiceTokens, performAction, type Surroundings } from "./actions/index.ts";
-import { createApi, type ApiDeps } from "./api/index.ts";
+import { createApi, createLinks, type ApiDeps } from "./api/index.ts";
 import {
   createCode,
   createEvaluator,
@@ -56,7 +56,8 @@ export function compose(workflows: readonly Definition[], listeners: readonly Li
   };
 
   function apiDeps(env: Env, known: Registry): ApiDeps {
-    let serverKey: CryptoKey | undefined;
+    let imported: Promise<CryptoKey> | undefined;
+    const serverKey = (): Promise<CryptoKey> => (imported ??= importHmacKey(serverKeyBytes(env)));
     return {
       access: {
         db: env.DB,
@@ -73,10 +74,8 @@ export function compose(workflows: readonly Definition[], listeners: readonly Li
         const stub: unknown = env.RUN.getByName(objectName("run", tenant, id));
         return stub as RunRpc;
       },
-      runIdOf: async (source) => {
-        serverKey ??= await importHmacKey(serverKeyBytes(env));
-        return runIdOf(serverKey, source);
-      },
+      runIdOf: async (source) => runIdOf(await serverKey(), source),
+      links: createLinks(serverKey),
       log,
       now: () => Date.now(),
     };

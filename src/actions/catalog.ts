@@ -28,7 +28,9 @@ export interface Action {
   readonly fill: (parameters: Json, now: number) => ActionFilled;
 }
 
-export type ActionFilled = Filling | { readonly kind: "call"; readonly digest: string; readonly with: Json };
+export type ActionFilled =
+  | Filling
+  | { readonly kind: "call"; readonly digest: string; readonly with: Json; readonly about?: Json };
 
 const ACTIONS: Readonly<Record<ActionName, Action>> = {
   http: {

@@ -1,5 +1,6 @@
 /** The door of the actions: what a step can do. */
 
+export { aboutCall } from "./about.ts";
 export { actionNamed, type Action, type ActionFilled, type ActionName } from "./catalog.ts";
 export { type CodeFetch, type CodeTools } from "./code.ts";
 export { Fatal, Grown, Refused, RetryAfter } from "./code-errors.ts";
@@ -28,4 +29,4 @@ export { parseServiceTokens } from "./service-tokens.ts";
 export { sleepSchema, type SleepParameters } from "./sleep.ts";
 export { transformSchema, type TransformParameters } from "./transform.ts";
 export { viewOf, type ScopeView } from "./view.ts";
-export { waitSchema, type WaitParameters } from "./wait.ts";
+export { kindOfWait, waitSchema, type WaitParameters } from "./wait.ts";

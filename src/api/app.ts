@@ -12,6 +12,7 @@ import type { ApiDeps } from "./ports.ts";
 import { isProblem, type Problem, problem, problemResponse } from "./problems.ts";
 import { ofAuth, RETRY_AFTER_S } from "./replies.ts";
 import type { Call, Route } from "./route.ts";
+import { APPROVAL_ROUTES } from "./routes-approvals.ts";
 import { EVENT_ROUTES } from "./routes-events.ts";
 import { KEY_ROUTES } from "./routes-keys.ts";
 import { metaRoutes } from "./routes-meta.ts";
@@ -27,6 +28,7 @@ const API_ROUTES: readonly Route[] = [
   ...EVENT_ROUTES,
   ...STEERING_ROUTES,
   ...OPEN_ROUTES,
+  ...APPROVAL_ROUTES,
   ...WORKFLOW_ROUTES,
   ...KEY_ROUTES,
 ];

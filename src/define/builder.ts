@@ -74,6 +74,7 @@ export class Workflow<
     B = Json,
     G extends string = never,
     VB = Json,
+    A extends string = never,
   >(
     name: NewName<Steps, Name>,
     spec: StepSpec<
@@ -92,14 +93,15 @@ export class Workflow<
       M,
       B,
       G,
-      VB
+      VB,
+      A
     > &
       Rules<E, M, R>,
   ): Workflow<
     Input,
     Steps & {
       readonly [_ in Name]: {
-        readonly output: StepOutput<OutputOf<R, M, B, G>, Element, Tolerated, F>;
+        readonly output: StepOutput<OutputOf<R, M, B, G, A>, Element, Tolerated, F>;
         readonly seen: AncestorsOf<Steps, Needs[number]> & string;
         readonly sure: SureOf<Steps, Needs[number], J> & string;
         readonly certain: CertainOf<Steps, Needs[number], J, When, F>;
@@ -128,6 +130,7 @@ export class Workflow<
     B = Json,
     G extends string = never,
     VB = Json,
+    A extends string = never,
   >(
     name: NewName<Steps & Handlers, Name>,
     spec: StepSpec<
@@ -154,14 +157,15 @@ export class Workflow<
       M,
       B,
       G,
-      VB
+      VB,
+      A
     > & { readonly compensate?: never; readonly onFailure?: never } & Rules<E, M, R>,
   ): Workflow<
     Input,
     Steps,
     Handlers & {
       readonly [_ in Name]: {
-        readonly output: StepOutput<OutputOf<R, M, B, G>, Element, Tolerated, never>;
+        readonly output: StepOutput<OutputOf<R, M, B, G, A>, Element, Tolerated, never>;
         readonly seen: AncestorsOf<Handlers, Needs[number]> & string;
         readonly sure: SureOf<Handlers, Needs[number], J> & string;
         readonly certain: false;

@@ -1,6 +1,6 @@
 /** From a workflow in TypeScript to the graph that a run pins. Functions are markers in it: `with: null`, `when: true`. */
 
-import { actionNamed, METHODS, toJson, type Finding } from "../actions/index.ts";
+import { actionNamed, kindOfWait, METHODS, toJson, type Finding } from "../actions/index.ts";
 import {
   checkGraph,
   escapePointer,
@@ -42,7 +42,8 @@ function compileStep({ name, part, spec }: RawStep, open: boolean, lints: Findin
   const authored: AuthoredStep = {
     name,
     part,
-    kind: actionNamed(actionOf(spec) ?? "")?.kind ?? "call",
+    kind:
+      spec.wait === undefined ? (actionNamed(actionOf(spec) ?? "")?.kind ?? "call") : kindOfWait(spec.wait),
     ...performance(spec, at, lints),
     needs,
     join,

@@ -41,9 +41,10 @@ function parametersOf(spec: RawSpec | RawPerformance, fill: (value: unknown) => 
     return typeof time === "object" ? time : { for: time };
   }
   if (wait !== undefined)
-    return wait.timeout === undefined
-      ? { signal: wait.signal }
-      : { signal: wait.signal, timeout: fill(wait.timeout) };
+    return {
+      ...(wait.approval === undefined ? { signal: wait.signal } : { approval: fill(wait.approval) }),
+      ...(wait.timeout === undefined ? {} : { timeout: fill(wait.timeout) }),
+    };
   if (transform !== undefined) return { value: fill(transform) ?? null };
   const words = fill(fail);
   return typeof words === "string" ? { message: words } : words;

@@ -208,6 +208,7 @@ export type StepSpec<
   B,
   G,
   VB,
+  A = never,
 > = {
   /** Names of the steps that must be settled first. */
   readonly needs?: Needs;
@@ -246,8 +247,15 @@ export type StepSpec<
       NoCall &
       NoForEach)
   | ({
-      /** Waits for a named message; its payload is the output. */
-      readonly wait: { readonly signal: G; readonly timeout?: Fill<Outer, Duration> };
+      /** Waits for a named message, whose payload is the output; or for an approval, which is the output. */
+      readonly wait:
+        | { readonly signal: G; readonly approval?: never; readonly timeout?: Fill<Outer, Duration> }
+        | {
+            /** Waits for a person's decision instead. What is asked, in your words: they are shown as such. */
+            readonly approval: Fill<Outer, A>;
+            readonly signal?: never;
+            readonly timeout?: Fill<Outer, Duration>;
+          };
     } & Only<"wait"> &
       NoCall &
       NoForEach)
@@ -284,13 +292,25 @@ export type Rules<E, M, R> = ([E] extends [never]
       });
 
 /** What one attempt gives: of an action by its kind, of a function what it returns. */
-export type OutputOf<R, M, B, G> = [M] extends [never]
+export type OutputOf<R, M, B, G, A = never> = [M] extends [never]
   ? [G] extends [never]
-    ? R extends void | undefined
-      ? null
-      : R
+    ? [A] extends [never]
+      ? R extends void | undefined
+        ? null
+        : R
+      : Approved
     : Json
   : HttpAnswer<B>;
+
+/** The output of a step that waited for an approval, and got it. A denial fails the step. */
+export interface Approved {
+  readonly decision: "approved";
+  /** Who decided: `key:<id>`, `identity:<as the backend said>`, or `bearer_link`. */
+  readonly by: string;
+  /** Milliseconds since 1970. */
+  readonly at: number;
+  readonly note?: string;
+}
 
 /** What the whole step gives: a list for a `forEach` (null for an item that was allowed to fail), or the fallback. */
 export type StepOutput<Output, Element, Tolerated, OnFailure> =

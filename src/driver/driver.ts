@@ -166,7 +166,9 @@ export class RunDriver {
     }));
   }
 
-  command(input: Extract<Input, { t: "pause" | "resume" | "cancel" | "append" | "close" }>): Outcome {
+  command(
+    input: Extract<Input, { t: "pause" | "resume" | "cancel" | "append" | "close" | "decide" }>,
+  ): Outcome {
     return this.#command(() => input);
   }
 

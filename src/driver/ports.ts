@@ -87,7 +87,13 @@ export type Performed =
 /** What filling in the templates of a unit gave; values are still plain JSON here. `call.with` is what is performed. */
 export type Filled =
   | Exclude<Prepared, { readonly kind: "call" | "list" | "done" }>
-  | { readonly kind: "call"; readonly digest: string; readonly with: Json }
+  | {
+      readonly kind: "call";
+      readonly digest: string;
+      readonly with: Json;
+      /** What can be said of the call to whoever is asked to approve it: no secrets, and small. */
+      readonly about?: Json;
+    }
   | { readonly kind: "list"; readonly list: readonly Json[] }
   | { readonly kind: "done"; readonly output: Json };
 

@@ -118,7 +118,11 @@ export class Turn {
     switch (filled.kind) {
       case "call":
         this.#parts.filled.set(unitName(ref), filled);
-        return { kind: "call", digest: filled.digest };
+        return {
+          kind: "call",
+          digest: filled.digest,
+          ...(filled.about === undefined ? {} : { about: filled.about }),
+        };
       case "list": {
         const failure = tooLarge(filled.list, state.bytes);
         return failure === null

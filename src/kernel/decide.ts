@@ -1,6 +1,7 @@
 /** `decide(state, input, now, random) -> facts`. Total: every state and input give facts or a typed refusal (K9). */
 
 import { append, cancel, close, pause, redrive, resolve, resume, signal, takeSignal } from "./control.ts";
+import { ask, decideApproval, releases } from "./approvals.ts";
 import { isDue, performanceOf } from "./due.ts";
 import { evolve } from "./evolve.ts";
 import { fail, located, lose, seed, skip } from "./failing.ts";
@@ -76,6 +77,8 @@ function take(turn: Turn, input: Exclude<Input, { t: "start" }>): Refusal | null
       return null;
     case "signal":
       return signal(turn, input);
+    case "decide":
+      return decideApproval(turn, input);
     case "pause":
       return pause(turn, input);
     case "resume":
@@ -112,7 +115,7 @@ function prepared(turn: Turn, input: InputOf<"prepared">): Refusal | null {
       skip(turn, ref.step, "when");
       return null;
     case "call":
-      ready(turn, def, ref, unit, result.digest);
+      ready(turn, def, ref, unit, result);
       return null;
     case "list":
       expand(turn, ref, unit, result);
@@ -128,6 +131,10 @@ function prepared(turn: Turn, input: InputOf<"prepared">): Refusal | null {
       }
       emit(turn, { t: "waiting", at, ...ref, limitAt: at + result.limitMs });
       takeSignal(turn, ref.step);
+      return null;
+    case "approval":
+      if (isWait(result.limitMs)) ask(turn, ref, unit, result.limitMs, { text: result.text });
+      else fail(turn, ref, located(BAD_WAIT, ref, unit), "not_done");
       return null;
     case "done":
       emit(turn, { t: "succeeded", at, ...ref, output: result.output });
@@ -185,11 +192,21 @@ function outcomeBefore(def: StepDef, ref: UnitRef, unit: Unit | null): Outcome {
 }
 
 /** One key, one payload (K6): a payload that changed since an earlier generation gets a key of its own. */
-function ready(turn: Turn, def: StepDef, ref: UnitRef, unit: Unit | null, digest: string): void {
+function ready(
+  turn: Turn,
+  def: StepDef,
+  ref: UnitRef,
+  unit: Unit | null,
+  { digest, about }: Extract<Prepared, { readonly kind: "call" }>,
+): void {
   const changed = unit !== null && unit.digest !== null && unit.digest !== digest;
   if (changed && unit.maybe && performanceOf(def, ref)?.effect === "keyed") {
     // With a new key, what happened under the old one would happen twice.
     fail(turn, ref, located(CHANGED, ref, unit), "done");
+    return;
+  }
+  if (def.approval !== undefined && ref.role === undefined && !releases(unit, digest)) {
+    ask(turn, ref, unit, def.approval.limitMs, { digest, ...(about === undefined ? {} : { about }) });
     return;
   }
   emit(turn, { t: "ready", at: turn.now, ...ref, digest, ...(changed ? { newKey: true } : {}) });

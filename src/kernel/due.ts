@@ -106,7 +106,9 @@ function itemJobs(def: StepDef, unit: Unit, starting: boolean, now: number, jobs
     if (item.status === "backing_off" && room > 0 && (item.wakeAt ?? now) <= now) {
       room--;
       unitJobs(ref, item, true, now, jobs);
-    } else if (item.status === "pending" && free > 0) {
+    } else if ((item.status === "pending" || item.status === "waiting") && free > 0) {
+      // One that waits for a decision takes no place: all are asked about at once.
+      if (awaitsDecision(item)) return;
       free--;
       unitJobs(ref, item, true, now, jobs);
     }
@@ -115,7 +117,7 @@ function itemJobs(def: StepDef, unit: Unit, starting: boolean, now: number, jobs
 
 function unitJobs(ref: UnitRef, unit: Unit, mayStart: boolean, now: number, jobs: Job[]): void {
   const asleep = unit.wakeAt !== null && unit.wakeAt > now;
-  if (asleep || !mayStart) return;
+  if (asleep || !mayStart || awaitsDecision(unit)) return;
   const resting = unit.status === "pending" || (unit.status === "waiting" && unit.readyAt === null);
   if (resting && unit.readyAt === null) jobs.push({ kind: "prepare", unit: ref });
   else if (
@@ -125,6 +127,11 @@ function unitJobs(ref: UnitRef, unit: Unit, mayStart: boolean, now: number, jobs
   ) {
     jobs.push({ kind: "attempt", unit: ref, attempt: unit.attempt + 1 });
   }
+}
+
+/** Whether somebody was asked to approve the unit, and has not answered. */
+export function awaitsDecision(unit: Unit): boolean {
+  return unit.status === "waiting" && unit.approval !== null && unit.approval.decided === null;
 }
 
 function undoJob(def: StepDef, ref: UnitRef, unit: Unit, now: number, jobs: Job[]): void {

@@ -3,7 +3,7 @@
 import type { Failure, RunFailure } from "./failures.ts";
 import type { Graph, StepDef } from "./graph.ts";
 import type { Outcome, UnitRef } from "./units.ts";
-import type { Value } from "./values.ts";
+import type { Json, Value } from "./values.ts";
 
 /** Who and what a run is. Fixed at its start. */
 export interface RunInfo {
@@ -18,13 +18,24 @@ export interface RunInfo {
   readonly open: boolean;
   readonly tags: readonly string[];
   readonly traceparent: string | null;
+  /** Policies of the key that started the run, pinned. Opaque to the kernel. */
+  readonly policies?: readonly Json[];
 }
 
 export type CancelMode = "graceful" | "immediate";
 export type Resolution = "succeeded" | "failed" | "retry";
+export type ApprovalDecision = "approved" | "denied";
 
 /** Who settled a unit, where it was not an attempt of its own. */
-export type SettledBy = "late" | "verify" | "resolve" | "timer" | "signal" | "fallback" | "items";
+export type SettledBy =
+  | "late"
+  | "verify"
+  | "resolve"
+  | "timer"
+  | "signal"
+  | "fallback"
+  | "items"
+  | "approval";
 
 export type Fact =
   | {
@@ -90,6 +101,30 @@ export type Fact =
       readonly at: number;
       readonly wakeAt?: number;
       readonly limitAt?: number;
+    } & UnitRef)
+  | ({
+      /** An approval is required: from here on the unit waits for a decision, until `limitAt`. */
+      readonly t: "asked";
+      readonly at: number;
+      /** Name of the approval, for whoever decides. */
+      readonly id: string;
+      readonly limitAt: number;
+      /** Of a call: digest of the parameters that an approval releases. */
+      readonly digest?: string;
+      /** Of a call: what the engine can say of it, as its action said it. */
+      readonly about?: Json;
+      /** Of a step that only waits for a decision: its author's words. */
+      readonly text?: string;
+    } & UnitRef)
+  | ({
+      readonly t: "decided";
+      readonly at: number;
+      readonly as: ApprovalDecision;
+      readonly by: string;
+      /** Who vouches for `by`: the key that made the link by which it was decided. */
+      readonly via?: string;
+      readonly note?: string;
+      readonly newKey?: boolean;
     } & UnitRef)
   | ({
       readonly t: "iterated";
@@ -170,6 +205,8 @@ export const FACT_TYPES = Object.keys({
   retrying: 0,
   unknown: 0,
   waiting: 0,
+  asked: 0,
+  decided: 0,
   iterated: 0,
   giving_up: 0,
   skipped: 0,

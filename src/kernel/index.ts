@@ -1,10 +1,11 @@
 /** The kernel: the state machine of a run, pure. It imports nothing; `now`, random numbers and ids are arguments. */
 
 export { decide } from "./decide.ts";
-export { due, nextDeadline, nextWake, performanceOf, type Job } from "./due.ts";
+export { awaitsDecision, due, nextDeadline, nextWake, performanceOf, type Job } from "./due.ts";
 export { evolve, evolveAll, illegal } from "./evolve.ts";
 export {
   FACT_TYPES,
+  type ApprovalDecision,
   type CancelMode,
   type Fact,
   type FactOf,
@@ -65,13 +66,17 @@ export {
   type RunState,
   type RunStatus,
 } from "./state.ts";
+export { mayDecide } from "./approvals.ts";
 export {
+  approvalIdOf,
   isTerminal,
   keyOf,
+  parseApprovalId,
   refOf,
   UNIT_MOVES,
   UNIT_STATUSES,
   unitName,
+  type Approval,
   type Outcome,
   type Unit,
   type UnitRef,

@@ -1,10 +1,10 @@
 /** What can reach a run, and what it answers when it refuses. */
 
-import type { CancelMode, Fact, RunInfo } from "./facts.ts";
+import type { ApprovalDecision, CancelMode, Fact, RunInfo } from "./facts.ts";
 import type { Failure } from "./failures.ts";
 import type { Graph, StepDef } from "./graph.ts";
 import type { UnitRef } from "./units.ts";
-import type { Value } from "./values.ts";
+import type { Json, Value } from "./values.ts";
 
 /** A failure before the kernel adds where it happened. */
 export type FailureSeed = Omit<Failure, "step" | "item" | "attempt" | "attempts">;
@@ -34,10 +34,12 @@ export type AttemptEnd =
 /** What filling in the templates of a due unit gave. */
 export type Prepared =
   | { readonly kind: "skip" }
-  | { readonly kind: "call"; readonly digest: string }
+  /** `about`: what the engine can say of the call to whoever is asked to approve it. */
+  | { readonly kind: "call"; readonly digest: string; readonly about?: Json }
   | { readonly kind: "list"; readonly list: Value; readonly count: number }
   | { readonly kind: "timer"; readonly ms: number }
   | { readonly kind: "signal"; readonly limitMs: number }
+  | { readonly kind: "approval"; readonly limitMs: number; readonly text: string }
   | { readonly kind: "done"; readonly output: Value }
   | { readonly kind: "error"; readonly failure: FailureSeed };
 
@@ -61,6 +63,16 @@ export type Input =
   | { readonly t: "output"; readonly result: { readonly output: Value } | { readonly failure: FailureSeed } }
   | { readonly t: "tick" }
   | { readonly t: "signal"; readonly id: string; readonly name: string; readonly payload: Value }
+  | {
+      readonly t: "decide";
+      readonly unit: UnitRef;
+      /** The approval that is meant: a decision is for one asking, and for nothing that is asked later. */
+      readonly id: string;
+      readonly as: ApprovalDecision;
+      readonly by: string;
+      readonly via?: string;
+      readonly note?: string;
+    }
   | { readonly t: "pause"; readonly by: string }
   | { readonly t: "resume"; readonly by: string }
   | { readonly t: "cancel"; readonly mode: CancelMode; readonly by: string; readonly reason?: string }
@@ -87,6 +99,7 @@ export const INPUT_TYPES = Object.keys({
   output: 0,
   tick: 0,
   signal: 0,
+  decide: 0,
   pause: 0,
   resume: 0,
   cancel: 0,
@@ -113,6 +126,8 @@ export const REFUSAL_CODES = [
   "bad_graph",
   "signal_not_expected",
   "signal_buffer_full",
+  "not_waiting_for_approval",
+  "approver_is_starter",
 ] as const;
 export type RefusalCode = (typeof REFUSAL_CODES)[number];
 

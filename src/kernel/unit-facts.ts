@@ -90,6 +90,27 @@ export function applied(unit: Unit, fact: UnitFactRecord): Unit {
         wakeAt: fact.wakeAt ?? null,
         deadline: fact.limitAt ?? null,
       };
+    case "asked":
+      return {
+        ...unit,
+        status,
+        startedAt: unit.startedAt ?? fact.at,
+        // Of a call, the moment for which its parameters were filled in: they are filled in again for the same.
+        readyAt: fact.at,
+        wakeAt: null,
+        deadline: fact.limitAt,
+        approval: {
+          id: fact.id,
+          askedAt: fact.at,
+          limitAt: fact.limitAt,
+          digest: fact.digest ?? null,
+          about: fact.about ?? null,
+          text: fact.text ?? null,
+          decided: null,
+        },
+      };
+    case "decided":
+      return decided(unit, fact);
     case "iterated":
       // A new round has a new key, so nothing of the old one's attempts counts any more (K6).
       return {
@@ -115,6 +136,26 @@ export function applied(unit: Unit, fact: UnitFactRecord): Unit {
     case "reset":
       return resetUnit(unit, fact);
   }
+}
+
+/** What was approved is ready; what was denied fails by the next fact. */
+function decided(unit: Unit, { as, by, via, note, at, newKey }: FactOf<"decided">): Unit {
+  const { approval } = unit;
+  if (approval === null) return unit;
+  const decision = {
+    as,
+    by,
+    at,
+    ...(via === undefined ? {} : { via }),
+    ...(note === undefined ? {} : { note }),
+  };
+  return {
+    ...unit,
+    deadline: null,
+    approval: { ...approval, decided: decision },
+    ...(as === "approved" && approval.digest !== null ? { digest: approval.digest } : {}),
+    ...(newKey === true ? { gen: unit.gen + 1, keySince: null } : {}),
+  };
 }
 
 function ended(unit: Unit, at: number): Unit {

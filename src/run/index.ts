@@ -5,7 +5,10 @@ export type { Listener, Message } from "./outbox.ts";
 export type { RunWiring } from "./ports.ts";
 export type {
   Answer,
+  ApprovalAddress,
+  ApprovalView,
   Command,
+  Decide,
   EventsPage,
   EventView,
   OutputView,

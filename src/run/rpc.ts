@@ -5,6 +5,7 @@
  */
 
 import type {
+  ApprovalDecision,
   CancelMode,
   Fact,
   Graph,
@@ -62,6 +63,8 @@ export interface UnitView {
   readonly deadline_at: number | null;
   readonly output: OutputView | null;
   readonly failure: Failure | null;
+  /** The approval that it waits for. */
+  readonly awaits_approval?: string;
 }
 
 export interface StepView extends UnitView {
@@ -98,6 +101,55 @@ export interface RunView {
   readonly output: OutputView | null;
   readonly failure: RunFailure | Failure | null;
   readonly steps: readonly StepView[];
+}
+
+/** A decision that was asked for. All of it is the engine's word, but for `text`, which is the author's. */
+export interface ApprovalView {
+  readonly id: string;
+  readonly run: string;
+  readonly workflow: string;
+  readonly version: string;
+  readonly user: string | null;
+  readonly started_by: string;
+  readonly step: string;
+  readonly item: number | null;
+  readonly action: string;
+  readonly effect: string;
+  /** Of a request that is held back. */
+  readonly method: string | null;
+  readonly host: string | null;
+  readonly path: string | null;
+  /** Of the filled-in parameters that an approval releases. */
+  readonly digest: string | null;
+  /** What the author of the workflow wrote, filled in with what the run has seen: not to be trusted. */
+  readonly text: string | null;
+  /** `closed`: it expired, or the step ended otherwise. */
+  readonly status: "pending" | ApprovalDecision | "closed";
+  readonly asked_at: number;
+  readonly expires_at: number;
+  readonly decided: {
+    readonly by: string;
+    /** The key that vouches for `by`, where it was decided by a link. */
+    readonly via: string | null;
+    readonly at: number;
+    readonly note: string | null;
+  } | null;
+}
+
+/** An approval's id, and the unit that can be read from it. */
+export interface ApprovalAddress {
+  readonly id: string;
+  readonly step: string;
+  readonly item?: number;
+}
+
+export interface Decide {
+  readonly as: ApprovalDecision;
+  /** `key:<id>`, `identity:<as the backend said>`, `bearer_link`. */
+  readonly by: string;
+  /** The key that made the link. */
+  readonly via?: string;
+  readonly note?: string;
 }
 
 /** One fact of the journal as shown: references to values are replaced by the value while small, or by its size. */
@@ -184,4 +236,15 @@ export interface RunRpc {
     options: { readonly after: number; readonly limit: number; readonly waitMs?: number },
   ): Promise<Answer<EventsPage>>;
   command(viewer: Viewer, command: Command): Promise<Answer<RunView>>;
+  /** What waits for a decision. */
+  approvals(viewer: Viewer): Promise<Answer<readonly ApprovalView[]>>;
+  approval(viewer: Viewer, address: ApprovalAddress): Promise<Answer<ApprovalView>>;
+  /** The first decision counts; a later one is answered with what was decided, `applied: false`. */
+  decide(
+    viewer: Viewer,
+    address: ApprovalAddress,
+    decide: Decide,
+  ): Promise<Answer<{ readonly applied: boolean; readonly approval: ApprovalView }>>;
+  /** Whether `actor` may make a link by which somebody else decides. */
+  mayLink(viewer: Viewer, address: ApprovalAddress, actor: string): Promise<Answer<ApprovalView>>;
 }

@@ -2,6 +2,7 @@
 
 import type { Row } from "../driver/index.ts";
 import {
+  awaitsDecision,
   refOf,
   statusOf,
   stepOf,
@@ -115,6 +116,7 @@ function viewUnit(def: StepDef, unit: Unit, showing: Showing, room: Room): UnitV
     output:
       output === null ? null : viewValue(output, def.sensitive === true, showing, fits ? SHOWN_BYTES : -1),
     failure: viewFailure(unit.failure, room),
+    ...(unit.approval !== null && awaitsDecision(unit) ? { awaits_approval: unit.approval.id } : {}),
   };
 }
 
@@ -165,6 +167,7 @@ function dataOf(fact: Fact, state: RunState, showing: Showing): Json {
     if (value !== undefined)
       data[key] = viewValue(value as Value, isSensitive(fact, state), showing, SHOWN_BYTES);
   }
+  if (fact.t === "asked" && isSensitive(fact, state) && !showing.reveal) data["text"] = { redacted: true };
   return plain(data);
 }
 

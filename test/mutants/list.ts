@@ -209,6 +209,62 @@ const KERNEL: readonly Omit<Mutant, "first">[] = [
     replace: "revision: state.revision",
     why: "Two callers who grow the same graph do not notice each other (K11).",
   },
+  {
+    name: "approval-not-asked",
+    file: "src/kernel/decide.ts",
+    find: "if (def.approval !== undefined && ref.role === undefined && !releases(unit, digest)) {",
+    replace: "if (def.approval !== undefined && ref.role === undefined && unit === null) {",
+    why: "A call that somebody must approve is sent without asking.",
+  },
+  {
+    name: "approval-of-any-payload",
+    file: "src/kernel/approvals.ts",
+    find: `approval?.decided?.as === "approved" && approval.digest === digest`,
+    replace: `approval?.decided?.as === "approved"`,
+    why: "What was approved once releases another payload.",
+  },
+  {
+    name: "begins-before-it-is-approved",
+    file: "src/kernel/due.ts",
+    find: "if (asleep || !mayStart || awaitsDecision(unit)) return;",
+    replace: "if (asleep || !mayStart) return;",
+    why: "In a redriven run a held call goes out while somebody is still asked about it.",
+  },
+  {
+    name: "starter-approves",
+    file: "src/kernel/approvals.ts",
+    find: "run.startedBy !== actor && extendedBy?.includes(actor) !== true",
+    replace: "extendedBy?.includes(actor) !== true",
+    why: "An agent approves what it asked for itself.",
+  },
+  {
+    name: "extender-approves",
+    file: "src/kernel/approvals.ts",
+    find: "run.startedBy !== actor && extendedBy?.includes(actor) !== true",
+    replace: "run.startedBy !== actor",
+    why: "Whoever appended a step approves it.",
+  },
+  {
+    name: "decided-twice",
+    file: "src/kernel/approvals.ts",
+    find: "if (approval.decided !== null) return null;",
+    replace: "",
+    why: "The second decision overrides the first, or is refused as if there had been none.",
+  },
+  {
+    name: "decided-too-late",
+    file: "src/kernel/approvals.ts",
+    find: "if (!awaitsDecision(unit) || turn.now >= approval.limitAt) return NOT_WAITING;",
+    replace: "if (!awaitsDecision(unit)) return NOT_WAITING;",
+    why: "An approval that has expired is still taken, if the alarm is late.",
+  },
+  {
+    name: "any-approval-decides",
+    file: "src/kernel/approvals.ts",
+    find: "if (approval?.id !== id) return NOT_WAITING;",
+    replace: "if (approval === null) return NOT_WAITING;",
+    why: "A link to what was asked in an earlier generation decides what is asked now.",
+  },
 ];
 
 const DRIVER: readonly Omit<Mutant, "first">[] = [

@@ -65,6 +65,9 @@ export const FAULTS = [
   // callers
   "command sent twice",
   "command refused",
+  "decided twice",
+  "decided by whoever started the run",
+  "decided too late",
   "caller got no answer",
 ] as const;
 export type Fault = (typeof FAULTS)[number];

@@ -5,12 +5,20 @@
  */
 
 import type { ResolveAsJson } from "../../src/driver/index.ts";
-import { isTerminal, type Graph, type Json, type RunInfo, type RunState } from "../../src/kernel/index.ts";
+import {
+  awaitsDecision,
+  isTerminal,
+  type Graph,
+  type Json,
+  type RunInfo,
+  type RunState,
+} from "../../src/kernel/index.ts";
 import type { Audit } from "./audit.ts";
 import {
   append,
   cancel,
   close,
+  decide,
   pause,
   redrive,
   resolve,
@@ -168,6 +176,8 @@ export class People {
     const unknown = this.#resolve(state);
     if (unknown !== null && random.chance(0.6)) return unknown;
     if (state.pausedSince !== null && random.chance(0.6)) return resume;
+    const asked = this.#decide(state);
+    if (asked !== null && random.chance(0.6)) return asked;
     const atWork = state.units.some((unit) => unit.status === "running");
     if (atWork && random.chance(swarm.haste / 3)) return cancel("immediate");
     switch (
@@ -212,6 +222,22 @@ export class People {
         : random.pick([...SIGNALS, "nobody"]);
     const id = `signal-${random.chance(0.1) ? this.#signals : ++this.#signals}`;
     return signal(id, name, { pad: "s".repeat(random.pick([1, 1_500])) });
+  }
+
+  /** Mostly yes; now and then by somebody who may not, or once more about what was decided or has expired. */
+  #decide(state: RunState): Command | null {
+    const { random, coverage, schedule } = this.#parts;
+    const asked = unitsOf(state).filter(({ unit }) => unit.approval !== null);
+    const open = asked.filter(({ unit }) => awaitsDecision(unit));
+    const from = open.length > 0 && random.chance(0.8) ? open : asked;
+    if (from.length === 0) return null;
+    const { ref, unit } = random.pick(from);
+    const starter = random.chance(0.15);
+    if (starter) coverage.fault("decided by whoever started the run");
+    else if ((unit.approval?.decided ?? null) !== null) coverage.fault("decided twice");
+    else if ((unit.approval?.limitAt ?? Infinity) < schedule.now) coverage.fault("decided too late");
+    const by = starter ? this.run.startedBy : "key:approver";
+    return decide(state, ref, random.chance(0.8) ? "approved" : "denied", by);
   }
 
   #append(): Command | null {

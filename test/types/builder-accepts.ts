@@ -1,7 +1,14 @@
 /** What the builder knows: the types that an author sees. Nothing here runs. */
 import * as z from "zod";
 import type { Json } from "../../src/kernel/index.ts";
-import { grow, workflow, type HttpAnswer, type InputOf, type OutputOfRun } from "../../src/define/index.ts";
+import {
+  grow,
+  workflow,
+  type Approved,
+  type HttpAnswer,
+  type InputOf,
+  type OutputOfRun,
+} from "../../src/define/index.ts";
 import { same } from "./equal.ts";
 
 const Booking = z.object({ id: z.string(), price: z.number() });
@@ -217,5 +224,21 @@ base
       same<typeof steps.tell.output, string>("same");
       same<typeof steps.a.output, HttpAnswer<Booking> | null>("same");
       return null;
+    },
+  });
+
+// An approval gives who decided; its text may be made of what is seen.
+base
+  .step("ok", {
+    needs: ["a"],
+    wait: { approval: ({ steps }) => `Pay ${steps.a.output.body.price}?`, timeout: "2d" },
+  })
+  .step("fixed", { wait: { approval: "Go on?" } })
+  .step("after", {
+    needs: ["ok", "fixed"],
+    transform: ({ steps }) => {
+      same<typeof steps.ok.output, Approved>("same");
+      same<typeof steps.fixed.output, Approved>("same");
+      return steps.ok.output.by;
     },
   });

@@ -180,6 +180,12 @@ w.step("d", { transform: () => 1, repeat: { every: "1s", until: () => true } });
 // @ts-expect-error a sleep has no items
 w.step("d", { forEach: () => [1], sleep: "1s" });
 
+// @ts-expect-error a wait is for a signal or for an approval
+w.step("d", { wait: { signal: "go", approval: "Go on?" } });
+
+// @ts-expect-error what is asked is a text
+w.step("d", { wait: { approval: () => 1 } });
+
 // The end of a lost run.
 
 // @ts-expect-error an onFailure step cannot need a step of the workflow; it sees them all anyway

@@ -105,6 +105,11 @@ const waiter = workflow("t-wait", { version: "1" })
   .step("echo", { needs: ["ask"], transform: ({ steps }) => ({ heard: steps.ask.output }) })
   .output(({ steps }) => steps.echo.output);
 
+/** A person decides, and the decision is the output. */
+const approved = workflow("t-approval", { version: "1", input: z.object({ price: z.number() }) })
+  .step("ok", { wait: { approval: ({ input }) => `Pay ${input.price} <b>now</b>?`, timeout: "1h" } })
+  .output(({ steps }) => steps.ok.output);
+
 /** Steps that take no time, one after the other. */
 function chain(name: string, length: number): Definition {
   let flow = workflow(name, { version: "1" }).step("s0", { effect: "safe", run: () => 0 });
@@ -155,6 +160,7 @@ export const testWorkflows: readonly Definition[] = [
   slow,
   sleeper,
   waiter,
+  approved,
   chain("t-chain-4", 4),
   chain("t-chain-100", 100),
   large,

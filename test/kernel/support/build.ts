@@ -62,6 +62,15 @@ export function wait(name: string, signal: string, over: Partial<StepDef> = {}):
   return call(name, "safe", { kind: "signal", signal, ...over });
 }
 
+export function approval(name: string, over: Partial<StepDef> = {}): StepDef {
+  return call(name, "safe", { kind: "approval", ...over });
+}
+
+/** A call that somebody must approve within an hour. */
+export function gated(name: string, effect: Effect = "keyed", over: Partial<StepDef> = {}): StepDef {
+  return call(name, effect, { approval: { limitMs: HOUR }, ...over });
+}
+
 export function instant(name: string, over: Partial<StepDef> = {}): StepDef {
   return call(name, "safe", { kind: "instant", ...over });
 }

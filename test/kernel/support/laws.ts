@@ -87,16 +87,19 @@ interface Sent {
 export class Laws {
   /** Every idempotency key that was sent, and for what (K5, K6). */
   readonly #sent = new Map<string, Sent>();
+  /** What was asked last of each unit in this generation, and whether it was approved. */
+  #asked = new Map<string, { readonly digest: string | undefined; approved: boolean }>();
 
   /** Before and after one fact. */
   fact(before: RunState, fact: Fact, after: RunState): void {
     this.#terminal(before, fact, after);
     this.#growth(before, fact, after);
+    if (fact.t === "redriven") this.#asked = new Map();
     if (!("step" in fact)) return;
     const unit = unitOf(before, fact);
     const def = stepOf(before, fact.step)?.def;
     law(def !== undefined, `${fact.t} for a step that is not there`);
-    const begins = ["ready", "expanded", "started", "waiting", "giving_up"].includes(fact.t);
+    const begins = ["ready", "expanded", "started", "waiting", "asked", "giving_up"].includes(fact.t);
     if (begins && fact.t !== "giving_up")
       law(before.pausedSince === null, `${fact.t} of ${unitName(fact)} while paused`);
     if (begins && fact.role === undefined && fact.item === undefined) {
@@ -109,6 +112,7 @@ export class Laws {
     if (fact.t === "skipped" && fact.why === "needs")
       law(joinSays(before, def) === "skip", `${fact.step} skipped although its join may be met`);
     if (fact.role === "undo" && (fact.t === "ready" || fact.t === "started")) this.#order(before, fact);
+    this.#approval(before, fact, def);
     if (fact.t === "started") this.#started(before, fact, unit);
     if (fact.t === "resolved") this.#cleared(before, fact);
   }
@@ -130,6 +134,25 @@ export class Laws {
     if (input.t === "tick" && after.phase !== "ended" && due(after, now).length === 0) {
       const wake = nextWake(after, now);
       law(wake !== null && wake > now, `busy: nothing is due at ${now}, and the next wake is ${wake}`);
+    }
+  }
+
+  /** What somebody must approve is not begun before, and nothing but what was approved is. */
+  #approval(before: RunState, fact: Extract<Fact, UnitRef>, def: StepDef): void {
+    const name = unitName(fact);
+    const asked = this.#asked.get(name);
+    if (fact.t === "asked") {
+      this.#asked.set(name, { digest: fact.digest, approved: false });
+    } else if (fact.t === "decided") {
+      law(asked?.approved === false, `${name} was decided and not asked about, or is decided twice`);
+      const actors = [before.run.startedBy, ...(before.extendedBy ?? [])];
+      law(!actors.includes(fact.by), `${fact.by} decides about its own run`);
+      asked.approved = fact.as === "approved";
+    } else if (fact.t === "started" && fact.role === undefined && def.approval !== undefined) {
+      law(asked?.approved === true, `${name} began without an approval`);
+      law(asked.digest === unitOf(before, fact)?.digest, `${name} sends another payload than was approved`);
+    } else if (fact.t === "succeeded" && def.kind === "approval" && fact.by !== "fallback") {
+      law(asked?.approved === true, `${name} succeeded without an approval`);
     }
   }
 

@@ -50,6 +50,7 @@ const MOVES = {
   resume: 6,
   cancel: 1,
   signal: 4,
+  decide: 8,
   resolve: 4,
   redrive: 5,
   append: 2,
@@ -172,6 +173,8 @@ export class Walk {
         return;
       case "signal":
         return this.#signal(move);
+      case "decide":
+        return this.#decide(move);
       case "resolve": {
         const unknown = unitsOf(this.state).filter(({ unit }) => unit.status === "unknown");
         const one = pick(move.b % 5 === 0 ? unitsOf(this.state) : unknown, move.a);
@@ -262,6 +265,8 @@ export class Walk {
     if (ref.role === undefined && def?.kind === "timer") return { kind: "timer", ms: (b % 5) * MINUTE };
     if (ref.role === undefined && def?.kind === "signal")
       return { kind: "signal", limitMs: (b % 5) * MINUTE };
+    if (ref.role === undefined && def?.kind === "approval")
+      return { kind: "approval", limitMs: (b % 5) * MINUTE, text: "May it?" };
     return { kind: "call", digest: b % 7 === 0 ? "another" : "payload" };
   }
 
@@ -362,6 +367,22 @@ export class Walk {
     }
   }
 
+  /** Mostly of what waits; sometimes twice, late, of an earlier asking, or by somebody who may not. */
+  #decide({ a, b }: Move): void {
+    const asked = unitsOf(this.state).filter(({ unit }) => unit.approval !== null);
+    const waiting = asked.filter(({ unit }) => unit.status === "waiting");
+    const one = pick(b % 5 === 0 || waiting.length === 0 ? asked : waiting, a);
+    if (one === undefined) return;
+    this.send({
+      t: "decide",
+      unit: one.ref,
+      id: b % 9 === 0 ? "earlier" : (one.unit.approval?.id ?? ""),
+      as: b % 4 === 0 ? "denied" : "approved",
+      by: ["bob", "bob", "bob", RUN.startedBy, "ada"][b % 5] ?? "bob",
+      ...(b % 3 === 0 ? { note: "because", via: "key_2" } : {}),
+    });
+  }
+
   /** As often as not with an answer for everything that must be answered. */
   #redrive({ a, b }: Move): void {
     const answer = a % 3 > 0;
@@ -419,6 +440,7 @@ export class Walk {
       { t: "prepared", unit, prepared: { kind: "skip" } },
       { t: "begin", unit, attempt: a % 4, version: "v2" },
       { t: "attempt_lost", unit, attempt: a % 4, strike: true },
+      { t: "decide", unit, id: "nothing", as: "approved", by: "bob" },
       { t: "resolve", unit, as: resolution(a), by: "ada" },
       { t: "ended", generation: 1, unit, attempt: a % 4, end: ends.success() },
       { t: "start", run: RUN, graph: this.state.graph, input: { v: null } },
