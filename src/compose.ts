@@ -20,7 +20,14 @@ import {
   parseDevelopmentHosts,
   runIdOf,
 } from "./platform/index.ts";
-import type { Listener, RunRpc, RunWiring } from "./run/index.ts";
+import {
+  createChildren,
+  createFamily,
+  type FamilyParts,
+  type Listener,
+  type RunRpc,
+  type RunWiring,
+} from "./run/index.ts";
 
 /** How long a run is kept after its end. */
 const RETENTION_MS = 30 * 24 * 60 * 60_000;
@@ -55,10 +62,26 @@ export function compose(workflows: readonly Definition[], listeners: readonly Li
     },
   };
 
-  function apiDeps(env: Env, known: Registry): ApiDeps {
+  function serverKeyOf(env: Env): () => Promise<CryptoKey> {
     let imported: Promise<CryptoKey> | undefined;
-    const serverKey = (): Promise<CryptoKey> => (imported ??= importHmacKey(serverKeyBytes(env)));
+    return () => (imported ??= importHmacKey(serverKeyBytes(env)));
+  }
+
+  function familyOf(env: Env, serverKey: () => Promise<CryptoKey>): FamilyParts {
     return {
+      runs: (tenant, id) => {
+        // The platform's own type of a stub does not end on types that hold themselves, like JSON: it is passed over.
+        const stub: unknown = env.RUN.getByName(objectName("run", tenant, id));
+        return stub as RunRpc;
+      },
+      runIdOf: async (source) => runIdOf(await serverKey(), source),
+    };
+  }
+
+  function apiDeps(env: Env, known: Registry): ApiDeps {
+    const serverKey = serverKeyOf(env);
+    return {
+      ...familyOf(env, serverKey),
       access: {
         db: env.DB,
         cache: createKeyCache(),
@@ -69,12 +92,6 @@ export function compose(workflows: readonly Definition[], listeners: readonly Li
         },
       },
       workflows: known,
-      runs: (tenant, id) => {
-        // The platform's own type of a stub does not end on types that hold themselves, like JSON: it is passed over.
-        const stub: unknown = env.RUN.getByName(objectName("run", tenant, id));
-        return stub as RunRpc;
-      },
-      runIdOf: async (source) => runIdOf(await serverKey(), source),
       links: createLinks(serverKey),
       log,
       now: () => Date.now(),
@@ -84,6 +101,7 @@ export function compose(workflows: readonly Definition[], listeners: readonly Li
   function runWiring(env: Env, known: Registry, heard: readonly Listener[]): RunWiring {
     const tokens = parseServiceTokens(env.SERVICE_TOKENS);
     if (!tokens.ok) throw new TypeError(tokens.error);
+    const family = familyOf(env, serverKeyOf(env));
     const surroundings: Surroundings = {
       egress: createEgress({
         ownHosts: (env.OWN_HOSTS ?? "").split(",").filter((host) => host !== ""),
@@ -91,13 +109,14 @@ export function compose(workflows: readonly Definition[], listeners: readonly Li
       }),
       credential: tokens.value,
       code: createCode(known),
+      children: createChildren(family, known),
       log,
       now: () => Date.now(),
     };
     return {
       evaluate: createEvaluator(known),
       perform: (call) => performAction(call, surroundings),
-      listeners: heard,
+      listeners: [createFamily(family), ...heard],
       log,
       version: env.VERSION.id,
       retentionMs: RETENTION_MS,

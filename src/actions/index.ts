@@ -17,6 +17,8 @@ export type {
   ActionResult,
   ActionScope,
   AnswerCheck,
+  ChildrenPort,
+  ChildState,
   CodePort,
   Credential,
   CredentialPort,
@@ -25,6 +27,7 @@ export type {
   StepOutcome,
   Surroundings,
 } from "./ports.ts";
+export { CHILD_KEY_TTL_MS, runSchema } from "./run.ts";
 export { parseServiceTokens } from "./service-tokens.ts";
 export { sleepSchema, type SleepParameters } from "./sleep.ts";
 export { transformSchema, type TransformParameters } from "./transform.ts";

@@ -27,6 +27,10 @@ export const Failure = named("Failure", () =>
     attempts: count().optional(),
     status: z.int().optional(),
     reason: z.string().optional(),
+    child: z
+      .strictObject({ run: z.string(), code: z.string() })
+      .optional()
+      .describe("Of `child_failed`: which run, and with which code."),
     left_behind: z
       .array(
         z.strictObject({
@@ -60,6 +64,7 @@ const unitFields = () => ({
   output: z.union([Output.schema(), z.null()]),
   failure: z.union([Failure.schema(), z.null()]),
   awaits_approval: z.string().optional().describe("The approval that it waits for."),
+  child: z.string().optional().describe("The run that it started."),
 });
 
 export const Item = named("Item", () => z.strictObject(unitFields()));
@@ -91,6 +96,10 @@ export const Run = named("Run", () =>
     version: z.string(),
     user: z.union([z.string(), z.null()]),
     started_by: z.string(),
+    parent: z
+      .strictObject({ run: z.string(), unit: z.string() })
+      .optional()
+      .describe("Of a child: the step or item that started it."),
     tags: z.array(z.string()),
     status: z.enum(RUN_STATUSES).describe("Terminal: succeeded, failed, cancelled."),
     paused: z.boolean(),

@@ -75,13 +75,14 @@ export class Workflow<
     G extends string = never,
     VB = Json,
     A extends string = never,
+    W extends string | Definition = never,
   >(
     name: NewName<Steps, Name>,
     spec: StepSpec<
       StepScope<Input, Visible<Steps, Needs[number], J>>,
       StepScope<Input, Visible<Steps, Needs[number], J>, ItemOf<Element>>,
       VerifyScope<Input, Visible<Steps, Needs[number], J>, ItemOf<Element>>,
-      UndoScope<Input, Visible<Steps, Needs[number], J>, ItemOf<Element>, OutputOf<R, M, B, G>>,
+      UndoScope<Input, Visible<Steps, Needs[number], J>, ItemOf<Element>, OutputOf<R, M, B, G, never, W>>,
       Needs,
       J,
       When,
@@ -94,14 +95,15 @@ export class Workflow<
       B,
       G,
       VB,
-      A
+      A,
+      W
     > &
-      Rules<E, M, R>,
+      Rules<E, M, R, W>,
   ): Workflow<
     Input,
     Steps & {
       readonly [_ in Name]: {
-        readonly output: StepOutput<OutputOf<R, M, B, G, A>, Element, Tolerated, F>;
+        readonly output: StepOutput<OutputOf<R, M, B, G, A, W>, Element, Tolerated, F>;
         readonly seen: AncestorsOf<Steps, Needs[number]> & string;
         readonly sure: SureOf<Steps, Needs[number], J> & string;
         readonly certain: CertainOf<Steps, Needs[number], J, When, F>;
@@ -131,6 +133,7 @@ export class Workflow<
     G extends string = never,
     VB = Json,
     A extends string = never,
+    W extends string | Definition = never,
   >(
     name: NewName<Steps & Handlers, Name>,
     spec: StepSpec<
@@ -158,14 +161,15 @@ export class Workflow<
       B,
       G,
       VB,
-      A
-    > & { readonly compensate?: never; readonly onFailure?: never } & Rules<E, M, R>,
+      A,
+      W
+    > & { readonly compensate?: never; readonly onFailure?: never } & Rules<E, M, R, W>,
   ): Workflow<
     Input,
     Steps,
     Handlers & {
       readonly [_ in Name]: {
-        readonly output: StepOutput<OutputOf<R, M, B, G, A>, Element, Tolerated, never>;
+        readonly output: StepOutput<OutputOf<R, M, B, G, A, W>, Element, Tolerated, never>;
         readonly seen: AncestorsOf<Handlers, Needs[number]> & string;
         readonly sure: SureOf<Handlers, Needs[number], J> & string;
         readonly certain: false;

@@ -43,6 +43,10 @@ export interface RawSpec extends RawPerformance {
   readonly sensitive?: boolean;
   readonly sleep?: unknown;
   readonly wait?: { readonly signal?: string; readonly approval?: unknown; readonly timeout?: unknown };
+  readonly child?: {
+    readonly workflow: string | Definition;
+    readonly [parameter: string]: unknown;
+  };
   readonly transform?: ScopeFunction;
   readonly fail?: unknown;
 }

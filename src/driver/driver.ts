@@ -167,7 +167,10 @@ export class RunDriver {
   }
 
   command(
-    input: Extract<Input, { t: "pause" | "resume" | "cancel" | "append" | "close" | "decide" }>,
+    input: Extract<
+      Input,
+      { t: "pause" | "resume" | "cancel" | "append" | "close" | "decide" | "child_ended" }
+    >,
   ): Outcome {
     return this.#command(() => input);
   }

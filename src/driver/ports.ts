@@ -2,6 +2,7 @@
 
 import type {
   AttemptEnd,
+  Child,
   Fact,
   FailureSeed,
   Json,
@@ -71,6 +72,10 @@ export interface Call {
   readonly timeoutMs: number;
   /** An earlier attempt may have happened: a DELETE that answers 404 now is a success. */
   readonly maybe: boolean;
+  /** The child run of the unit, if it has had one; one that has not `ended` is only to be looked after. */
+  readonly child: Pick<Child, "run" | "generation" | "ended"> | null;
+  /** Who made the run what it is, for the children that it starts. */
+  readonly makers: readonly string[];
   readonly scope: Scope;
   readonly signal: AbortSignal;
   /** To be called just before something leaves for the outside: from here on the attempt may have happened. */

@@ -33,9 +33,14 @@ export function releases(unit: Unit | null, digest: string): boolean {
   return approval?.decided?.as === "approved" && approval.digest === digest;
 }
 
-/** Whether an actor may decide: nobody who started the run, or appended to it, may. */
-export function mayDecide({ run, extendedBy }: RunState, actor: string): boolean {
-  return run.startedBy !== actor && extendedBy?.includes(actor) !== true;
+/** Who made the run what it is: whoever started it or appended to it, or to a run above it. */
+export function makersOf({ run, extendedBy }: RunState): readonly string[] {
+  return [...new Set([run.startedBy, ...(extendedBy ?? []), ...(run.origins ?? [])])];
+}
+
+/** Whether an actor may decide: nobody who made the run may. */
+export function mayDecide(state: RunState, actor: string): boolean {
+  return !makersOf(state).includes(actor);
 }
 
 const STARTER: Refusal = {

@@ -14,7 +14,7 @@ import { settle } from "./settle.ts";
 import { stepOf, unitOf, type RunState } from "./state.ts";
 import { tick } from "./time.ts";
 import { emit, newTurn, type Turn } from "./turn.ts";
-import { unitName, type Outcome, type Unit, type UnitRef } from "./units.ts";
+import { hasChild, isTerminal, unitName, type Outcome, type Unit, type UnitRef } from "./units.ts";
 import type { Value } from "./values.ts";
 
 type InputOf<T extends Input["t"]> = Extract<Input, { readonly t: T }>;
@@ -68,6 +68,8 @@ function take(turn: Turn, input: Exclude<Input, { t: "start" }>): Refusal | null
       return begin(turn, input);
     case "ended":
       return ended(turn, input);
+    case "child_ended":
+      return childEnded(turn, input);
     case "attempt_lost":
       return attemptLost(turn, input);
     case "output":
@@ -281,13 +283,34 @@ function ended(turn: Turn, input: InputOf<"ended">): Refusal | null {
     judge(turn, ref, end);
     return null;
   }
-  if (current && unit.status === "unknown" && unit.listening && end.kind !== "unclear") {
+  // Only `once` attempts are listened to, and those have no children.
+  const tells = end.kind !== "unclear" && end.kind !== "child" && end.kind !== "child_failed";
+  if (current && unit.status === "unknown" && unit.listening && tells) {
     judge(turn, ref, end, { by: "late" });
     return null;
   }
-  if (attempt <= unit.attempt && unit.items === null)
-    emit(turn, { t: "late", at: turn.now, ...ref, attempt, kind: end.kind });
+  if (attempt <= unit.attempt && unit.items === null) {
+    // A unit that is over has a child after all: it is told to end. In a new generation it would be found again.
+    const stray = end.kind === "child" && isTerminal(unit.status);
+    const child = stray ? { child: { run: end.run, generation: end.generation } } : {};
+    emit(turn, { t: "late", at: turn.now, ...ref, attempt, kind: end.kind, ...child });
+  }
   return null;
+}
+
+/** A child tells that it has ended. What it brought is asked of the child itself, by an attempt that looks. */
+function childEnded(turn: Turn, input: InputOf<"child_ended">): Refusal | null {
+  const { unit: ref, run, generation } = input;
+  const unit = unitOf(turn.state, ref);
+  if (unit === null) return { code: "no_such_step", message: `There is no ${unitName(ref)} in this run.` };
+  if (hasChild(unit)) {
+    const { child } = unit;
+    if (child.run === run && child.generation === generation && !child.told)
+      emit(turn, { t: "child_ended", at: turn.now, ...ref, generation });
+    return null;
+  }
+  // The attempt that started it has not come back yet: tell it again.
+  return unit.status === "running" && unit.items === null ? NOT_DUE : null;
 }
 
 /** The life of the object that ran the attempt ended before the attempt did. */

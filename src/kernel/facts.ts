@@ -20,6 +20,10 @@ export interface RunInfo {
   readonly traceparent: string | null;
   /** Policies of the key that started the run, pinned. Opaque to the kernel. */
   readonly policies?: readonly Json[];
+  /** Of a child: which unit of which run started it, and how deep it stands. The first child has depth 1. */
+  readonly parent?: { readonly run: string; readonly unit: string; readonly depth: number };
+  /** Of a child: who started or extended the runs above it. They decide nothing here either. */
+  readonly origins?: readonly string[];
 }
 
 export type CancelMode = "graceful" | "immediate";
@@ -35,7 +39,8 @@ export type SettledBy =
   | "signal"
   | "fallback"
   | "items"
-  | "approval";
+  | "approval"
+  | "child";
 
 export type Fact =
   | {
@@ -127,6 +132,33 @@ export type Fact =
       readonly newKey?: boolean;
     } & UnitRef)
   | ({
+      /** The unit has a child run, and waits for its end; `ended`: it is over already. */
+      readonly t: "delegated";
+      readonly at: number;
+      readonly run: string;
+      /** Of the child. */
+      readonly generation: number;
+      readonly limitAt: number;
+      /** When to look after the child, if it has not told of its end by then. */
+      readonly wakeAt: number;
+      readonly attempt: number;
+      readonly ended?: boolean;
+    } & UnitRef)
+  | ({
+      /** The child told that it has ended: it is looked after at once. */
+      readonly t: "child_ended";
+      readonly at: number;
+      readonly generation: number;
+    } & UnitRef)
+  | ({
+      /** The child is told to end; `graceful`: the unit goes on waiting for that. */
+      readonly t: "recalled";
+      readonly at: number;
+      readonly run: string;
+      readonly generation: number;
+      readonly mode: CancelMode;
+    } & UnitRef)
+  | ({
       readonly t: "iterated";
       readonly at: number;
       readonly output: Value;
@@ -136,7 +168,14 @@ export type Fact =
   | ({ readonly t: "giving_up"; readonly at: number; readonly failure: Failure } & UnitRef)
   | ({ readonly t: "skipped"; readonly at: number; readonly why: "when" | "needs" } & UnitRef)
   | ({ readonly t: "cancelled"; readonly at: number; readonly outcome: Outcome } & UnitRef)
-  | ({ readonly t: "late"; readonly at: number; readonly attempt: number; readonly kind: string } & UnitRef)
+  | ({
+      readonly t: "late";
+      readonly at: number;
+      readonly attempt: number;
+      readonly kind: string;
+      /** A child that it started, and that nobody waits for. */
+      readonly child?: { readonly run: string; readonly generation: number };
+    } & UnitRef)
   | ({
       readonly t: "reset";
       readonly at: number;
@@ -207,6 +246,9 @@ export const FACT_TYPES = Object.keys({
   waiting: 0,
   asked: 0,
   decided: 0,
+  delegated: 0,
+  child_ended: 0,
+  recalled: 0,
   iterated: 0,
   giving_up: 0,
   skipped: 0,

@@ -66,17 +66,20 @@ export {
   type RunState,
   type RunStatus,
 } from "./state.ts";
-export { mayDecide } from "./approvals.ts";
+export { makersOf, mayDecide } from "./approvals.ts";
 export {
   approvalIdOf,
+  hasChild,
   isTerminal,
   keyOf,
   parseApprovalId,
+  parseUnitName,
   refOf,
   UNIT_MOVES,
   UNIT_STATUSES,
   unitName,
   type Approval,
+  type Child,
   type Outcome,
   type Unit,
   type UnitRef,

@@ -3,7 +3,7 @@
 import type { ApprovalDecision, CancelMode, Fact, RunInfo } from "./facts.ts";
 import type { Failure } from "./failures.ts";
 import type { Graph, StepDef } from "./graph.ts";
-import type { UnitRef } from "./units.ts";
+import type { Outcome, UnitRef } from "./units.ts";
 import type { Json, Value } from "./values.ts";
 
 /** A failure before the kernel adds where it happened. */
@@ -17,6 +17,8 @@ export type FailureSeed = Omit<Failure, "step" | "item" | "attempt" | "attempts"
  * - `unclear`: it may or may not have happened.
  * - `cannot`: it did not happen now and would not if asked again.
  * - `unusable`: it happened, but the result cannot be used.
+ * - `child`: it has started a child run, or has seen that the one it had goes on; the unit waits for that one's end.
+ * - `child_failed`: the child has ended otherwise than well; `left` says what it did to the world and did not take back.
  */
 export type AttemptEnd =
   | {
@@ -29,7 +31,15 @@ export type AttemptEnd =
   | { readonly kind: "refused"; readonly failure: FailureSeed; readonly retryAfterMs?: number }
   | { readonly kind: "unclear"; readonly failure: FailureSeed; readonly retryAfterMs?: number }
   | { readonly kind: "cannot"; readonly failure: FailureSeed }
-  | { readonly kind: "unusable"; readonly failure: FailureSeed };
+  | { readonly kind: "unusable"; readonly failure: FailureSeed }
+  | { readonly kind: "child"; readonly run: string; readonly generation: number; readonly limitMs: number }
+  | {
+      readonly kind: "child_failed";
+      readonly run: string;
+      readonly generation: number;
+      readonly failure: FailureSeed;
+      readonly left: Outcome;
+    };
 
 /** What filling in the templates of a due unit gave. */
 export type Prepared =
@@ -58,6 +68,14 @@ export type Input =
       readonly unit: UnitRef;
       readonly attempt: number;
       readonly end: AttemptEnd;
+    }
+  /** A child tells that it has ended. Sent at least once, so it may come twice, and late. */
+  | {
+      readonly t: "child_ended";
+      readonly unit: UnitRef;
+      readonly run: string;
+      /** Of the child. */
+      readonly generation: number;
     }
   | { readonly t: "attempt_lost"; readonly unit: UnitRef; readonly attempt: number; readonly strike: boolean }
   | { readonly t: "output"; readonly result: { readonly output: Value } | { readonly failure: FailureSeed } }
@@ -95,6 +113,7 @@ export const INPUT_TYPES = Object.keys({
   prepared: 0,
   begin: 0,
   ended: 0,
+  child_ended: 0,
   attempt_lost: 0,
   output: 0,
   tick: 0,

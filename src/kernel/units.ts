@@ -3,7 +3,7 @@
  * an unknown one happened. All four move by the one table below.
  */
 
-import type { ApprovalDecision } from "./facts.ts";
+import type { ApprovalDecision, CancelMode } from "./facts.ts";
 import type { Failure } from "./failures.ts";
 import type { Json, Value } from "./values.ts";
 
@@ -33,6 +33,9 @@ export const UNIT_MOVES = {
     failed: "failed",
     retrying: "backing_off",
     unknown: "unknown",
+    delegated: "waiting",
+    child_ended: "running",
+    recalled: "running",
     iterated: "waiting",
     giving_up: "running",
     late: "running",
@@ -48,6 +51,8 @@ export const UNIT_MOVES = {
     ready: "waiting",
     asked: "waiting",
     decided: "waiting",
+    child_ended: "waiting",
+    recalled: "waiting",
     started: "running",
     succeeded: "succeeded",
     failed: "failed",
@@ -99,6 +104,21 @@ export interface Approval {
     readonly via?: string;
     readonly note?: string;
   } | null;
+}
+
+/** PERSISTED CONTRACT (in snapshots). The run that a unit has started, and waits for. */
+export interface Child {
+  readonly run: string;
+  /** Of the child: the one whose end is awaited, or was counted last. */
+  readonly generation: number;
+  readonly limitAt: number;
+  /** Times that it was looked after. */
+  readonly looks: number;
+  /** It told of its end, and was not looked after since. */
+  readonly told: boolean;
+  readonly recalled: CancelMode | null;
+  /** Nobody waits for it any more. */
+  readonly ended: boolean;
 }
 
 /** PERSISTED CONTRACT (in snapshots). */
@@ -153,6 +173,8 @@ export interface Unit {
   readonly verify: Unit | null;
   /** The last decision that was asked for in this generation. */
   readonly approval: Approval | null;
+  /** The child run of this unit under its current key. */
+  readonly child: Child | null;
 }
 
 export function newUnit(gen = 0, attempt = 0): Unit {
@@ -186,7 +208,13 @@ export function newUnit(gen = 0, attempt = 0): Unit {
     undo: null,
     verify: null,
     approval: null,
+    child: null,
   };
+}
+
+/** Whether the unit waits for the end of a child run. */
+export function hasChild(unit: Unit): unit is Unit & { readonly child: Child } {
+  return unit.child !== null && !unit.child.ended && (unit.status === "waiting" || unit.status === "running");
 }
 
 /** Names a unit: a step, perhaps one of its items, perhaps the undoing or the checking of it. */
@@ -222,6 +250,14 @@ export function keyOf(runId: string, ref: UnitRef, unit: Pick<Unit, "gen" | "ite
  */
 export function approvalIdOf(runId: string, ref: UnitRef, iteration: number, generation: number): string {
   return keyOf(runId, ref, { gen: generation, iteration });
+}
+
+const UNIT_NAME = /^([a-z0-9][a-z0-9_-]{0,63})(?:\[(\d{1,4})\])?$/;
+
+/** The step or item of a name as `unitName` writes it, or null. */
+export function parseUnitName(name: string): UnitRef | null {
+  const [, step, item] = UNIT_NAME.exec(name) ?? [];
+  return step === undefined ? null : refOf(step, item === undefined ? undefined : Number(item));
 }
 
 const APPROVAL_ID = /^([^.]{1,64})\.([a-z0-9][a-z0-9_-]{0,63})(?:\.i(\d{1,4}))?(?:\.r\d{1,5})?\.g\d{1,9}$/;

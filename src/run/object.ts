@@ -12,7 +12,7 @@
 
 import { DurableObject } from "cloudflare:workers";
 import { UnreadableJournal, type RunDriver } from "../driver/index.ts";
-import { refOf, stepOf, unitOf, type RunInfo, type RunState } from "../kernel/index.ts";
+import { parseUnitName, refOf, stepOf, unitOf, type RunInfo, type RunState } from "../kernel/index.ts";
 import { armCrashPoint, classifyFault, crashPoint, dropSchema, migrate } from "../platform/index.ts";
 import { checkLink, findApproval, pendingApprovals } from "./approvals.ts";
 import { commandDriver, isForStarter } from "./commands.ts";
@@ -196,6 +196,26 @@ export abstract class WiredRunObject extends DurableObject<Env> implements RunRp
       const after = findApproval(driver.state ?? state, address, viewer, Date.now());
       const applied = (unitOf(state, unit)?.approval?.decided ?? null) === null;
       return after.ok ? { ok: true, value: { applied, approval: after.value } } : after;
+    });
+  }
+
+  async childEnded(viewer: Viewer, child: Parameters<RunRpc["childEnded"]>[1]): Promise<Answer<null>> {
+    return this.#visit(viewer, ({ driver }) => {
+      const unit = parseUnitName(child.unit);
+      if (unit === null) return NOT_FOUND;
+      const outcome = driver.command({ ...child, t: "child_ended", unit });
+      return outcome.ok ? { ok: true, value: null } : { ok: false, ...outcome.refusal };
+    });
+  }
+
+  async recall(viewer: Viewer, how: Parameters<RunRpc["recall"]>[1]): Promise<Answer<null>> {
+    return this.#visit(viewer, ({ driver }, state) => {
+      const { generation, mode, by } = how;
+      // Only its parent can recall it.
+      if (state.generation !== generation || state.run.startedBy !== by) return NOT_FOUND;
+      const reason = "The run that started it does not wait for it any more.";
+      const outcome = driver.command({ t: "cancel", mode, by, reason });
+      return outcome.ok ? { ok: true, value: null } : { ok: false, ...outcome.refusal };
     });
   }
 
@@ -404,7 +424,13 @@ function showing({ driver }: Life, viewer: Viewer): Showing {
 
 function runInfoOf(request: StartRequest): RunInfo {
   const { id, tenant, workflow, version, user, startedBy, open, tags, traceparent } = request;
-  return { id, tenant, workflow, version, user, startedBy, open, tags, traceparent };
+  const { policies, parent, origins } = request;
+  return {
+    ...{ id, tenant, workflow, version, user, startedBy, open, tags, traceparent },
+    ...(policies === undefined ? {} : { policies }),
+    ...(parent === undefined ? {} : { parent }),
+    ...(origins === undefined ? {} : { origins }),
+  };
 }
 
 function withoutFailures(meta: Meta): Meta {

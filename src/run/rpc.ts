@@ -13,6 +13,7 @@ import type {
   Outcome,
   RefusalCode,
   RunFailure,
+  RunInfo,
   RunStatus,
   StepDef,
   UnitStatus,
@@ -34,6 +35,11 @@ export interface StartRequest {
   readonly traceparent: string | null;
   /** Digest of the canonical body: the same key with another body is refused with `idempotency_mismatch`. */
   readonly bodyDigest: string;
+  /** Of the key that starts it, pinned. */
+  readonly policies?: readonly Json[];
+  /** Of a child: the unit that it is the child of. */
+  readonly parent?: RunInfo["parent"];
+  readonly origins?: readonly string[];
 }
 
 export type RunErrorCode = RefusalCode | "not_found" | "idempotency_mismatch" | "run_deleted";
@@ -65,6 +71,8 @@ export interface UnitView {
   readonly failure: Failure | null;
   /** The approval that it waits for. */
   readonly awaits_approval?: string;
+  /** The run that it started. */
+  readonly child?: string;
 }
 
 export interface StepView extends UnitView {
@@ -85,6 +93,8 @@ export interface RunView {
   readonly version: string;
   readonly user: string | null;
   readonly started_by: string;
+  /** Of a child: the step or item of the run that started it. */
+  readonly parent?: { readonly run: string; readonly unit: string };
   readonly tags: readonly string[];
   /** `paused` is a flag beside the status. */
   readonly status: RunStatus;
@@ -245,6 +255,16 @@ export interface RunRpc {
     address: ApprovalAddress,
     decide: Decide,
   ): Promise<Answer<{ readonly applied: boolean; readonly approval: ApprovalView }>>;
+  /** A child of this run has ended. `not_due`: tell it again, the run does not know the child yet. */
+  childEnded(
+    viewer: Viewer,
+    child: { readonly unit: string; readonly run: string; readonly generation: number },
+  ): Promise<Answer<null>>;
+  /** Nobody waits for this run any more: it is cancelled, if it is still in that generation. */
+  recall(
+    viewer: Viewer,
+    how: { readonly generation: number; readonly mode: CancelMode; readonly by: string },
+  ): Promise<Answer<null>>;
   /** Whether `actor` may make a link by which somebody else decides. */
   mayLink(viewer: Viewer, address: ApprovalAddress, actor: string): Promise<Answer<ApprovalView>>;
 }

@@ -54,6 +54,7 @@ export function viewRun(state: RunState, seq: number, showing: Showing): RunView
     version: run.version,
     user: run.user,
     started_by: run.startedBy,
+    ...(run.parent === undefined ? {} : { parent: { run: run.parent.run, unit: run.parent.unit } }),
     tags: run.tags,
     status: statusOf(state),
     paused: state.pausedSince !== null,
@@ -117,6 +118,7 @@ function viewUnit(def: StepDef, unit: Unit, showing: Showing, room: Room): UnitV
       output === null ? null : viewValue(output, def.sensitive === true, showing, fits ? SHOWN_BYTES : -1),
     failure: viewFailure(unit.failure, room),
     ...(unit.approval !== null && awaitsDecision(unit) ? { awaits_approval: unit.approval.id } : {}),
+    ...(unit.child === null ? {} : { child: unit.child.run }),
   };
 }
 

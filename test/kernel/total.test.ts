@@ -103,6 +103,10 @@ function inputsFor(state: RunState, unit: UnitRef, attempt: number): Input[] {
     ends.unclear(),
     ends.cannot(),
     ends.unusable(),
+    ends.child(),
+    ends.child(2, -1),
+    ends.childFailed(),
+    ends.childFailed(2, "unknown"),
   ];
   const resolutions = [{ as: "succeeded", output: NULL_VALUE }, { as: "failed" }, { as: "retry" }] as const;
   return [
@@ -113,6 +117,7 @@ function inputsFor(state: RunState, unit: UnitRef, attempt: number): Input[] {
     { t: "ended", generation: generation - 1, unit, attempt, end: ends.success() },
     { t: "attempt_lost", unit, attempt, strike: true },
     ...decisions(state, unit),
+    { t: "child_ended", unit, run: unitOf(state, unit)?.child?.run ?? "run_2", generation: 1 },
     ...resolutions.map((as): Input => ({ t: "resolve", unit, as, by: "ada" })),
     ...resolutions.map((as): Input => ({ t: "redrive", by: "ada", resolve: [{ unit, as }] })),
   ];

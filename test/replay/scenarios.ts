@@ -224,6 +224,52 @@ export const SCENARIOS: Readonly<Record<string, () => Play>> = {
     return play;
   },
 
+  delegated: () => {
+    const play = new Play(
+      [
+        call("quick", "keyed", undo),
+        call("flaky", "keyed", { needs: ["quick"], onFailure: "continue" }),
+        call("each", "keyed", { needs: ["quick"], forEach: { list: "of", concurrency: 2, tolerate: 1 } }),
+        call("long", "keyed", { needs: ["flaky", "each"], join: "settled" }),
+      ],
+      {
+        run: {
+          startedBy: "run:run_0",
+          parent: { run: "run_0", unit: "sub[1]", depth: 2 },
+          origins: ["key_1"],
+          policies: [{ hosts: ["api.skyline.example"] }],
+        },
+      },
+    );
+    play.attempt("quick", ends.child());
+    play.take(play.childEnded("quick"));
+    play.attempt("quick", ends.success("of the child"));
+    play.attempt("flaky", ends.child());
+    play.wake();
+    play.attempt("flaky", ends.childFailed(1, "done"));
+    play.prepare("each", { kind: "list", list: { v: [1, 2, 3] }, count: 3 });
+    play.attempt("each[0]", ends.child());
+    play.attempt("each[1]", ends.child());
+    play.take(play.childEnded("each[1]"));
+    play.attempt("each[1]", ends.childFailed(1, "unknown"));
+    play.take(play.childEnded("each[0]"));
+    play.attempt("each[0]", ends.success());
+    play.attempt("each[2]", ends.success());
+    play.attempt("long", ends.child());
+    play.wake();
+    play.begin("long");
+    play.take(play.childEnded("long"));
+    play.take({ t: "cancel", mode: "graceful", by: "ada" });
+    play.end("long", ends.child());
+    play.attempt("long", ends.childFailed());
+    play.succeed("quick/undo");
+    play.take({ t: "redrive", by: "ada", resolve: [{ unit: ref("each[1]"), as: { as: "failed" } }] });
+    play.begin("quick");
+    play.take({ t: "cancel", mode: "immediate", by: "ada" });
+    play.end("quick", ends.child(), play.unit("quick").attempt);
+    return play;
+  },
+
   "cancelled-in-flight": () => {
     const play = new Play([call("a", "keyed"), call("b"), wait("c", "go"), call("d", "once")]);
     play.begin("a");

@@ -56,6 +56,7 @@ export class Audit {
   readonly #coverage: Coverage;
   readonly #referee: Referee;
   readonly #states: (RunState | null)[] = [null];
+  readonly #facts: (readonly Fact[])[] = [];
   /** Number that the next fact has, after each row. */
   readonly #seqs: number[] = [1];
   /** Payload of each keyed unit, by its key (K6). */
@@ -78,6 +79,11 @@ export class Audit {
   /** The state after so many rows; null before the first. */
   state(rows: number): RunState | null {
     return this.#states[rows] ?? null;
+  }
+
+  /** The facts of a row, counted from 0. */
+  facts(row: number): readonly Fact[] {
+    return this.#facts[row] ?? [];
   }
 
   /** Of a fact that is being appended. */
@@ -106,6 +112,7 @@ export class Audit {
       state = next;
     }
     this.#states.push(state);
+    this.#facts.push(row.facts);
     this.#findings.expect(
       state !== null && sameState(state, after),
       "K8: the state taken over is not the fold of its journal",
@@ -118,6 +125,7 @@ export class Audit {
 
   truncated(rows: number): void {
     this.#states.length = rows + 1;
+    this.#facts.length = rows;
     this.#seqs.length = rows + 1;
     for (const noted of [this.#digests, this.#attempts, this.#takers, this.#released]) noted.truncate(rows);
   }
@@ -148,7 +156,10 @@ export class Audit {
       fact.t === "started" ||
       fact.t === "waiting" ||
       fact.t === "asked";
-    if (starts) {
+    // A child is looked after in every phase.
+    const looks = fact.t === "started" && unit?.status === "waiting" && unit.child?.ended === false;
+    if (looks) this.#findings.expect(state.pausedSince === null, `${name} is looked after while paused`);
+    if (starts && !looks) {
       this.#findings.expect(state.pausedSince === null, `${fact.t} of ${name} while paused`);
       this.#findings.expect(mayStart(state, step.def, fact), `K2: ${fact.t} of ${name}, which may not start`);
       this.#findings.expect(

@@ -120,7 +120,13 @@ function drawStep(
   };
   if (how.plain === true) return base;
   const shaped = { ...base, ...drawShape(random, base, needs) };
-  return { ...shaped, ...drawCare(random, swarm, shaped, needs, name) };
+  return { ...shaped, ...drawChild(random, shaped), ...drawCare(random, swarm, shaped, needs, name) };
+}
+
+/** Some keyed steps have a run of their own to do the work; its provider never forgets a key. */
+function drawChild(random: Random, base: StepDef): Partial<StepDef> {
+  const may = base.kind === "call" && base.effect === "keyed" && base.repeat === undefined;
+  return may && random.chance(0.25) ? { action: "child", keyTtlMs: 365 * DAY_MS } : {};
 }
 
 function drawNeeds(random: Random, earlier: readonly StepDef[]): string[] {

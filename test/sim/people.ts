@@ -12,6 +12,7 @@ import {
   type Json,
   type RunInfo,
   type RunState,
+  type UnitRef,
 } from "../../src/kernel/index.ts";
 import type { Audit } from "./audit.ts";
 import {
@@ -248,10 +249,10 @@ export class People {
   /** Somebody looks at the outside once nothing can be on its way any more, and says what is there. */
   #resolve(state: RunState): Command | null {
     const { random, schedule } = this.#parts;
-    const sure = unitsOf(state).filter(({ def, unit }) => {
+    const sure = unitsOf(state).filter(({ def, unit, ref }) => {
       // The limit of an unknown outcome counts from when it became unknown.
       const since = (unit.deadline ?? Infinity) - def.unknownLimitMs;
-      return unit.status === "unknown" && schedule.now - since > SURE_MS;
+      return unit.status === "unknown" && schedule.now - since > SURE_MS && !this.#goesOn(state, ref);
     });
     if (sure.length === 0) return null;
     const seen = random.pick(sure);
@@ -261,7 +262,8 @@ export class People {
   #redrive(state: RunState): Command | null {
     const { schedule, random } = this.#parts;
     if (state.generation >= MAX_GENERATIONS || (random.chance(0.3) && state.generation > 1)) return null;
-    const sure = schedule.now - (state.endedAt ?? 0) > SURE_MS;
+    const atWork = unitsOf(state).some(({ ref }) => this.#goesOn(state, ref));
+    const sure = schedule.now - (state.endedAt ?? 0) > SURE_MS && !atWork;
     // What is unknown must be answered, and so must a `once` step that happened and failed; others may be.
     const open = unitsOf(state).filter(({ def, ref, unit, kept }) => {
       if (def.part !== "main") return false;
@@ -270,6 +272,11 @@ export class People {
       return unit.outcome === "unknown" || (failed && (def.effect === "once" || random.chance(0.3)));
     });
     return redrive(state, sure ? open.map((seen) => ({ unit: seen.ref, as: this.#truth(state, seen) })) : []);
+  }
+
+  /** A child that has not ended may still do what is asked about. */
+  #goesOn(state: RunState, ref: UnitRef): boolean {
+    return ref.role === undefined && this.#parts.host.children.goesOn(unitKey(state.run.id, ref, state));
   }
 
   #truth(state: RunState, { def, ref }: Seen): ResolveAsJson {

@@ -242,3 +242,27 @@ base
       return steps.ok.output.by;
     },
   });
+
+// A child that is given as a workflow takes its input and gives its output; by name alone, both are any JSON.
+const child = workflow("child", { version: "3", input: z.object({ n: z.number() }) })
+  .step("a", { transform: ({ input }) => input.n })
+  .output(({ steps }) => ({ twice: steps.a.output * 2 }));
+base
+  .step("typed", {
+    child: { workflow: child, input: ({ input }) => ({ n: input.ids.length }), timeout: "2d" },
+  })
+  .step("each", {
+    forEach: ({ input }) => input.ids,
+    child: { workflow: child, input: ({ item }) => ({ n: item }) },
+    compensate: { effect: "idempotent", run: ({ own }) => own?.twice ?? 0 },
+  })
+  .step("named", { child: { workflow: "other", version: "1", input: { any: ["thing"] }, tags: ["t"] } })
+  .step("after", {
+    needs: ["typed", "each", "named"],
+    transform: ({ steps }) => {
+      same<typeof steps.typed.output, { twice: number }>("same");
+      same<typeof steps.each.output, readonly { twice: number }[]>("same");
+      same<typeof steps.named.output, Json>("same");
+      return null;
+    },
+  });

@@ -28,6 +28,8 @@ const api = client({
     approval: unused,
     decide: unused,
     mayLink: unused,
+    childEnded: unused,
+    recall: unused,
   }),
   runIdOf: unused,
   workflows: { list: () => [], get: () => null },

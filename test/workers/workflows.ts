@@ -151,6 +151,28 @@ const fatal = workflow("t-fatal", { version: "1" })
   .onFailure("tell", { effect: "safe", run: ({ failure }) => failure.code })
   .output(() => null);
 
+/** Runs of their own for a part of the work: one that sleeps, one that waits, one that fails, one that asks. */
+const parentSleep = workflow("t-parent-sleep", { version: "1", input: z.object({ ms: z.number() }) })
+  .step("sub", { child: { workflow: sleeper, input: ({ input }) => ({ ms: input.ms }), tags: ["sub"] } })
+  .output(({ steps }) => ({ said: steps.sub.output }));
+const parentWait = workflow("t-parent-wait", { version: "1" })
+  .step("sub", { child: { workflow: waiter, timeout: "2h" } })
+  .output(({ steps }) => steps.sub.output);
+const parentFatal = workflow("t-parent-fatal", { version: "1" }).step("sub", {
+  child: { workflow: "t-fatal" },
+});
+const parentAsks = workflow("t-parent-asks", { version: "1" }).step("sub", {
+  child: { workflow: approved, input: { price: 1 } },
+});
+const parentEach = workflow("t-parent-each", { version: "1" })
+  .step("sub", {
+    forEach: { list: () => [1, 2, 3], concurrency: 2 },
+    child: { workflow: sleeper, input: ({ item }) => ({ ms: item }) },
+  })
+  .output(({ steps }) => steps.sub.output);
+/** Runs that start runs that start runs. */
+const nest = workflow("t-nest", { version: "1" }).step("sub", { child: { workflow: "t-nest" } });
+
 export const testWorkflows: readonly Definition[] = [
   keyed,
   once,
@@ -165,4 +187,10 @@ export const testWorkflows: readonly Definition[] = [
   chain("t-chain-100", 100),
   large,
   fatal,
+  parentSleep,
+  parentWait,
+  parentFatal,
+  parentAsks,
+  parentEach,
+  nest,
 ];

@@ -9,6 +9,7 @@ import {
   type FailureSeed,
   type Graph,
   type Json,
+  type Outcome,
   type Performance,
   type RetryPolicy,
   type StepDef,
@@ -108,5 +109,18 @@ export const ends = {
   }),
   unclear: (code: FailureCode = "http_500"): AttemptEnd => ({ kind: "unclear", failure: seed(code) }),
   cannot: (code: FailureCode = "http_422"): AttemptEnd => ({ kind: "cannot", failure: seed(code) }),
+  child: (generation = 1, limitMs = DAY): AttemptEnd => ({
+    kind: "child",
+    run: "run_2",
+    generation,
+    limitMs,
+  }),
+  childFailed: (generation = 1, left: Outcome = "not_done"): AttemptEnd => ({
+    kind: "child_failed",
+    run: "run_2",
+    generation,
+    failure: seed("child_failed"),
+    left,
+  }),
   unusable: (code: FailureCode = "output_invalid"): AttemptEnd => ({ kind: "unusable", failure: seed(code) }),
 } as const;

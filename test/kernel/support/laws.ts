@@ -99,7 +99,9 @@ export class Laws {
     const unit = unitOf(before, fact);
     const def = stepOf(before, fact.step)?.def;
     law(def !== undefined, `${fact.t} for a step that is not there`);
-    const begins = ["ready", "expanded", "started", "waiting", "asked", "giving_up"].includes(fact.t);
+    const looks = fact.t === "started" && unit !== null && childOf(unit) !== null;
+    const begins =
+      !looks && ["ready", "expanded", "started", "waiting", "asked", "giving_up"].includes(fact.t);
     if (begins && fact.t !== "giving_up")
       law(before.pausedSince === null, `${fact.t} of ${unitName(fact)} while paused`);
     if (begins && fact.role === undefined && fact.item === undefined) {
@@ -111,6 +113,13 @@ export class Laws {
     }
     if (fact.t === "skipped" && fact.why === "needs")
       law(joinSays(before, def) === "skip", `${fact.step} skipped although its join may be met`);
+    if (looks) law(before.pausedSince === null, `${unitName(fact)} looks after its child while paused`);
+    const leaves = unit !== null && unitOf(after, fact)?.child?.ended === true ? childOf(unit) : null;
+    if (leaves !== null && fact.t !== "delegated")
+      law(
+        leaves.recalled !== null || (fact.t === "succeeded" && fact.attempt !== undefined),
+        `${unitName(fact)} leaves a child that goes on, by ${fact.t}`,
+      );
     if (fact.role === "undo" && (fact.t === "ready" || fact.t === "started")) this.#order(before, fact);
     this.#approval(before, fact, def);
     if (fact.t === "started") this.#started(before, fact, unit);
@@ -125,7 +134,9 @@ export class Laws {
       if (unit.status === "running" && unit.items === null)
         law(unit.deadline !== null && Number.isFinite(unit.deadline), `K4: ${unitName(ref)} has no deadline`);
       if (unit.items !== null && def.forEach !== undefined) {
-        const running = unit.items.filter((item) => item.status === "running").length;
+        const running = unit.items.filter(
+          (item) => item.status === "running" || (childOf(item) !== null && item.status === "waiting"),
+        ).length;
         law(running <= def.forEach.concurrency, `${unitName(ref)} has ${running} items in flight`);
       }
     }
@@ -292,6 +303,7 @@ export class Laws {
       // Nothing called for the `onFailure` steps, or for the undoing of an earlier generation once more.
       const uncalled = unit.status === "pending" && (state.status === "succeeded" || ref.role === "undo");
       law(uncalled || TERMINAL.has(unit.status), `K1: ${unitName(ref)} is ${unit.status} at the end`);
+      law(childOf(unit) === null, `${unitName(ref)} still waits for a child at the end`);
     }
     if (state.status === "succeeded") return;
     const { failure } = state;
@@ -326,6 +338,11 @@ export class Laws {
       );
     }
   }
+}
+
+/** The child that a unit waits for. */
+function childOf(unit: Unit): Unit["child"] {
+  return unit.child === null || unit.child.ended ? null : unit.child;
 }
 
 function stillToUndo(def: StepDef, unit: Unit): boolean {

@@ -159,6 +159,13 @@ export class Play {
     });
   }
 
+  /** The child of the unit tells that it has ended. */
+  childEnded(name: string, over: { run?: string; generation?: number } = {}): Input {
+    const { child } = this.unit(name);
+    const { run = "run_2", generation = 1 } = child ?? {};
+    return { t: "child_ended", unit: ref(name), run, generation, ...over };
+  }
+
   /** A decision about what the unit was asked for last. */
   decide(name: string, as: ApprovalDecision = "approved", over: Partial<Decide> = {}): Decide {
     return {
