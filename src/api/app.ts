@@ -8,6 +8,7 @@
 import { Hono } from "hono";
 import { authenticate } from "../access/index.ts";
 import { classifyFault, randomId } from "../platform/index.ts";
+import { mountApprovalPage } from "./approval-page.ts";
 import type { ApiDeps } from "./ports.ts";
 import { isProblem, type Problem, problem, problemResponse } from "./problems.ts";
 import { ofAuth, RETRY_AFTER_S } from "./replies.ts";
@@ -52,6 +53,7 @@ export function createApi(deps: ApiDeps): Hono {
     const path = route.path.replace(/\{(\w+)\}/g, ":$1");
     app.on(route.method, path, (c) => serve(deps, route, c.req.raw, c.req.param()));
   }
+  mountApprovalPage(app, deps, SECURITY_HEADERS);
   app.notFound((c) => serve(deps, null, c.req.raw, {}));
   return app;
 }

@@ -58,6 +58,7 @@ export async function send(method: string, path: string, options: Sending = {}):
 function requestOf(method: string, path: string, { key, body, raw, headers = {} }: Sending): Request {
   const sent = body === undefined ? raw : JSON.stringify(body);
   return new Request(ORIGIN + path, {
+    redirect: "manual",
     method,
     ...(sent === undefined ? {} : { body: sent }),
     headers: {
