@@ -61,11 +61,12 @@ function tellingOf(fact: Fact, after: RunState): Telling | null {
     case "failed":
     case "cancelled":
     case "succeeded": {
-      const unit = unitOf(after, fact);
-      const starts = fact.role === undefined && stepOf(after, fact.step)?.def.action === "run";
       // A fallback succeeds for a step that may have started something.
       const outcome = fact.t === "succeeded" ? fact.fallback?.outcome : fact.outcome;
-      if (!starts || outcome !== "unknown" || unit === null || unit.child !== null) return null;
+      if (outcome !== "unknown" || fact.role !== undefined) return null;
+      const unit = unitOf(after, fact);
+      const starts = stepOf(after, fact.step)?.def.action === "run";
+      if (!starts || unit === null || unit.child !== null) return null;
       return { t: "recall_unheard", key: keyOf(after.run.id, refOf(fact.step, fact.item), unit) };
     }
     default:
