@@ -7,10 +7,11 @@ import {
   createKeyCache,
   createPolicyCache,
   judgeRequest,
+  judgeStart,
   tenantPolicy,
 } from "./access/index.ts";
 import { parseServiceTokens, performAction, type PolicyPort, type Surroundings } from "./actions/index.ts";
-import { createApi, type ApiDeps } from "./api/index.ts";
+import { createApi, createLinks, judgeSteps, type ApiDeps } from "./api/index.ts";
 import {
   createCode,
   createEvaluator,
@@ -27,7 +28,15 @@ import {
   parseDevelopmentHosts,
   runIdOf,
 } from "./platform/index.ts";
-import type { Listener, RunRpc, RunWiring } from "./run/index.ts";
+import {
+  createChildren,
+  createFamily,
+  type FamilyParts,
+  type Listener,
+  type PermitChild,
+  type RunRpc,
+  type RunWiring,
+} from "./run/index.ts";
 
 /** How long a run is kept after its end. */
 const RETENTION_MS = 30 * 24 * 60 * 60_000;
@@ -64,9 +73,27 @@ export function compose(workflows: readonly Definition[], listeners: readonly Li
     },
   };
 
-  function apiDeps(env: Env, known: Registry): ApiDeps {
-    let serverKey: CryptoKey | undefined;
+  function serverKeyOf(env: Env): () => Promise<CryptoKey> {
+    // The key itself is kept, never its promise: one that another object began may never settle.
+    let key: CryptoKey | undefined;
+    return async () => (key ??= await importHmacKey(serverKeyBytes(env)));
+  }
+
+  function familyOf(env: Env, serverKey: () => Promise<CryptoKey>): FamilyParts {
     return {
+      runs: (tenant, id) => {
+        // The platform's own type of a stub does not end on types that hold themselves, like JSON: it is passed over.
+        const stub: unknown = env.RUN.getByName(objectName("run", tenant, id));
+        return stub as RunRpc;
+      },
+      runIdOf: async (source) => runIdOf(await serverKey(), source),
+    };
+  }
+
+  function apiDeps(env: Env, known: Registry): ApiDeps {
+    const serverKey = serverKeyOf(env);
+    return {
+      ...familyOf(env, serverKey),
       access: {
         db: env.DB,
         cache: createKeyCache(),
@@ -78,15 +105,7 @@ export function compose(workflows: readonly Definition[], listeners: readonly Li
         },
       },
       workflows: known,
-      runs: (tenant, id) => {
-        // The platform's own type of a stub does not end on types that hold themselves, like JSON: it is passed over.
-        const stub: unknown = env.RUN.getByName(objectName("run", tenant, id));
-        return stub as RunRpc;
-      },
-      runIdOf: async (source) => {
-        serverKey ??= await importHmacKey(serverKeyBytes(env));
-        return runIdOf(serverKey, source);
-      },
+      links: createLinks(serverKey),
       log,
       now: () => Date.now(),
     };
@@ -102,9 +121,31 @@ export function compose(workflows: readonly Definition[], listeners: readonly Li
     };
   }
 
+  /** A child is judged as a start of its own would be, by the policies that bind the step that starts it. */
+  function permitChild({ DB: db }: Env): PermitChild {
+    return async ({ run, def }, workflow, steps) => {
+      const tenant = await tenantPolicy({ db, policies, log }, run.tenant, Date.now());
+      if (!tenant.ok)
+        return { kind: "unavailable", message: "The policy of the tenant cannot be read just now." };
+      const chain = chainOf(tenant.value, run.policies, def.policies);
+      const started = judgeStart(chain, workflow);
+      if (started.kind === "denied") return started;
+      const judged = judgeSteps(chain, { steps, at: "", definitionAt: null });
+      const [first] = judged.errors;
+      return first === undefined
+        ? {
+            kind: "permitted",
+            steps: judged.steps,
+            policies: [...(run.policies ?? []), ...(def.policies ?? [])],
+          }
+        : { kind: "denied", message: first.detail };
+    };
+  }
+
   function runWiring(env: Env, known: Registry, heard: readonly Listener[]): RunWiring {
     const tokens = parseServiceTokens(env.SERVICE_TOKENS);
     if (!tokens.ok) throw new TypeError(tokens.error);
+    const family = familyOf(env, serverKeyOf(env));
     const surroundings: Surroundings = {
       egress: createEgress({
         ownHosts: (env.OWN_HOSTS ?? "").split(",").filter((host) => host !== ""),
@@ -113,13 +154,14 @@ export function compose(workflows: readonly Definition[], listeners: readonly Li
       credential: tokens.value,
       code: createCode(known),
       policy: policyPort(env),
+      children: createChildren(family, known, permitChild(env)),
       log,
       now: () => Date.now(),
     };
     return {
       evaluate: createEvaluator(known),
       perform: (call) => performAction(call, surroundings),
-      listeners: heard,
+      listeners: [createFamily(family), ...heard],
       log,
       version: env.VERSION.id,
       retentionMs: RETENTION_MS,

@@ -9,11 +9,12 @@ import type { Filling } from "./filling.ts";
 import { effectOfMethod } from "./http.ts";
 import { httpSchema, METHODS, rememberChecked, type Method } from "./http-schema.ts";
 import { explain, findingsOf, type Finding } from "./issues.ts";
+import { runSchema } from "./run.ts";
 import { fillSleep, sleepSchema } from "./sleep.ts";
 import { fillTransform, transformSchema } from "./transform.ts";
 import { fillWait, waitSchema } from "./wait.ts";
 
-const ACTION_NAMES = ["http", "code", "sleep", "wait", "transform", "fail"] as const;
+const ACTION_NAMES = ["http", "code", "run", "sleep", "wait", "transform", "fail"] as const;
 export type ActionName = (typeof ACTION_NAMES)[number];
 
 export interface Action {
@@ -28,7 +29,9 @@ export interface Action {
   readonly fill: (parameters: Json, now: number) => ActionFilled;
 }
 
-export type ActionFilled = Filling | { readonly kind: "call"; readonly digest: string; readonly with: Json };
+export type ActionFilled =
+  | Filling
+  | { readonly kind: "call"; readonly digest: string; readonly with: Json; readonly about?: Json };
 
 const ACTIONS: Readonly<Record<ActionName, Action>> = {
   http: {
@@ -51,6 +54,16 @@ const ACTIONS: Readonly<Record<ActionName, Action>> = {
     effect: () => null,
     check: () => [],
     fill: () => ({ kind: "call", digest: CODE_DIGEST, with: null }),
+  },
+  run: {
+    kind: "call",
+    carriesKey: true,
+    effect: () => "keyed",
+    ...checked(runSchema, (parameters) => {
+      // Only its optional members keep the compiler from seeing that it is JSON.
+      const given = parameters as unknown as Json;
+      return { kind: "call", digest: digestOf(given), with: given };
+    }),
   },
   sleep: { kind: "timer", carriesKey: false, effect: () => "safe", ...checked(sleepSchema, fillSleep) },
   wait: { kind: "signal", carriesKey: false, effect: () => "safe", ...checked(waitSchema, fillWait) },

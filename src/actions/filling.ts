@@ -4,5 +4,6 @@ import type { FailureSeed, Json } from "../kernel/index.ts";
 export type Filling =
   | { readonly kind: "timer"; readonly ms: number }
   | { readonly kind: "signal"; readonly limitMs: number }
+  | { readonly kind: "approval"; readonly limitMs: number; readonly text: string }
   | { readonly kind: "done"; readonly output: Json }
   | { readonly kind: "error"; readonly failure: FailureSeed };

@@ -290,7 +290,7 @@ function cannot(seed: FailureSeed): ActionResult {
 
 /** Takes what was lent to the attempt out of all that it brings back (K12). */
 export function redacted(result: ActionResult, redactor: Redactor): ActionResult {
-  if (result.kind === "hop") return result;
+  if (result.kind === "hop" || result.kind === "child") return result;
   if (result.kind === "success") return { ...result, ...redactor.json({ output: result.output }).value };
   return { ...result, failure: redactor.json(result.failure).value };
 }

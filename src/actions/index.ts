@@ -1,5 +1,6 @@
 /** The door of the actions: what a step can do. */
 
+export { aboutCall } from "./about.ts";
 export { actionNamed, type Action, type ActionFilled, type ActionName } from "./catalog.ts";
 export { type CodeFetch, type CodeTools } from "./code.ts";
 export { Fatal, Grown, Refused, RetryAfter } from "./code-errors.ts";
@@ -16,6 +17,8 @@ export type {
   ActionResult,
   ActionScope,
   AnswerCheck,
+  ChildrenPort,
+  ChildState,
   CodePort,
   Credential,
   CredentialPort,
@@ -26,8 +29,9 @@ export type {
   StepOutcome,
   Surroundings,
 } from "./ports.ts";
+export { CHILD_KEY_TTL_MS, runSchema } from "./run.ts";
 export { parseServiceTokens } from "./service-tokens.ts";
 export { sleepSchema, type SleepParameters } from "./sleep.ts";
 export { transformSchema, type TransformParameters } from "./transform.ts";
 export { viewOf, type ScopeView } from "./view.ts";
-export { waitSchema, type WaitParameters } from "./wait.ts";
+export { kindOfWait, waitSchema, type WaitParameters } from "./wait.ts";

@@ -1,6 +1,7 @@
 import { performCode } from "./code.ts";
 import { failure } from "./failures.ts";
 import { performHttp } from "./http.ts";
+import { performRun } from "./run.ts";
 import type { ActionCall, ActionResult, Surroundings } from "./ports.ts";
 
 /** Performs one attempt. What it throws is a bug or the platform; the driver judges it by whether `call.sent` was called. */
@@ -10,6 +11,8 @@ export async function performAction(call: ActionCall, surroundings: Surroundings
       return performHttp(call, surroundings);
     case "code":
       return performCode(call, surroundings);
+    case "run":
+      return performRun(call, surroundings);
     default:
       return {
         kind: "cannot",

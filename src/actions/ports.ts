@@ -6,12 +6,14 @@ import type {
   Failure,
   FailureSeed,
   Json,
+  RunFailure,
   RunInfo,
   StepDef,
   UnitRef,
   UnitStatus,
 } from "../kernel/index.ts";
 import type { Egress, Logger } from "../platform/index.ts";
+import type { RunParameters } from "./run.ts";
 
 /** A step as others see it. The output of one that did not succeed is null. */
 export interface StepOutcome {
@@ -59,6 +61,10 @@ export interface ActionCall {
   readonly timeoutMs: number;
   /** An earlier attempt may have happened. */
   readonly maybe: boolean;
+  /** The child run of the unit; one that has not `ended` is only to be looked after. */
+  readonly child: { readonly run: string; readonly generation: number; readonly ended: boolean } | null;
+  /** Who made the run what it is. */
+  readonly makers: readonly string[];
   readonly scope: ActionScope;
   readonly signal: AbortSignal;
   /** Called just before something leaves for the outside. */
@@ -130,11 +136,38 @@ export interface CodePort {
     | { readonly ok: false; readonly message: string };
 }
 
+/** How a child run stands. */
+export type ChildState =
+  | { readonly kind: "running"; readonly run: string; readonly generation: number }
+  | { readonly kind: "succeeded"; readonly output: Json }
+  | {
+      readonly kind: "failed";
+      readonly run: string;
+      readonly generation: number;
+      readonly failure: Failure | RunFailure;
+    }
+  /** It is still undoing what it did in a generation whose end was counted. */
+  | { readonly kind: "ending"; readonly run: string }
+  | {
+      readonly kind: "refused";
+      readonly code: "child_failed" | "child_too_deep" | "policy_denied";
+      readonly message: string;
+    }
+  /** Whether it may be started cannot be known just now. */
+  | { readonly kind: "unavailable"; readonly message: string };
+
+export interface ChildrenPort {
+  /** Starts the child of the unit, or finds it: one key, one child. */
+  start(call: ActionCall, key: string, wanted: RunParameters): Promise<ChildState>;
+  look(call: ActionCall, run: string): Promise<ChildState>;
+}
+
 /** Everything that performing needs. The composition of a run wires it once. */
 export interface Surroundings {
   readonly egress: Egress;
   readonly credential: CredentialPort;
   readonly code: CodePort;
+  readonly children: ChildrenPort;
   readonly log: Logger;
   /** Milliseconds since the epoch. */
   readonly now: () => number;

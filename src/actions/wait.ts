@@ -1,26 +1,44 @@
-/** The action `wait`: waits for a named message to the run. Its output is the message's payload. */
+/**
+ * The action `wait`: waits for a named message to the run, whose payload is the output; or for a person's decision, which
+ * is the output if it is yes.
+ */
 
 import * as z from "zod";
-import { limits, NAME_PATTERN } from "../kernel/index.ts";
+import { limits, NAME_PATTERN, type StepKind } from "../kernel/index.ts";
 import { durationSchema, toMs } from "./durations.ts";
 import { failure } from "./failures.ts";
 import type { Filling } from "./filling.ts";
 import { lazy } from "./lazy.ts";
 
 export const waitSchema = lazy(() =>
-  z.strictObject({
-    signal: z
-      .string()
-      .regex(NAME_PATTERN, "A signal's name matches [a-z0-9][a-z0-9_-]{0,63}.")
-      .meta({ description: "Name of the signal." }),
-    timeout: durationSchema().meta({ description: "How long to wait (7 days)." }).exactOptional(),
-  }),
+  z
+    .strictObject({
+      signal: z
+        .string()
+        .regex(NAME_PATTERN, "A signal's name matches [a-z0-9][a-z0-9_-]{0,63}.")
+        .meta({ description: "Name of the signal to wait for." })
+        .exactOptional(),
+      approval: z
+        .string()
+        .min(1)
+        .max(limits.MAX_MESSAGE_CHARS)
+        .meta({ description: "Instead of a signal: what a person is asked to approve, in your words." })
+        .exactOptional(),
+      timeout: durationSchema().meta({ description: "How long to wait (7 days)." }).exactOptional(),
+    })
+    .refine(({ signal, approval }) => (signal === undefined) !== (approval === undefined), {
+      message: "A wait is for one thing: `signal` or `approval`.",
+    }),
 );
 export type WaitParameters = z.output<ReturnType<typeof waitSchema>>;
 
 export function fillWait(parameters: WaitParameters): Filling {
   const limitMs = parameters.timeout === undefined ? limits.WAIT_LIMIT_MS : toMs(parameters.timeout);
-  if (limitMs >= 1 && limitMs <= limits.MAX_WAIT_MS) return { kind: "signal", limitMs };
+  const { approval } = parameters;
+  if (limitMs >= 1 && limitMs <= limits.MAX_WAIT_MS)
+    return approval === undefined
+      ? { kind: "signal", limitMs }
+      : { kind: "approval", limitMs, text: approval };
   return {
     kind: "error",
     failure: failure(
@@ -29,4 +47,9 @@ export function fillWait(parameters: WaitParameters): Filling {
       "Give `wait.timeout` a time of 1 ms to 365 days.",
     ),
   };
+}
+
+/** Which of the two a wait is, by its parameters as they were written. */
+export function kindOfWait(parameters: object | null | undefined): StepKind {
+  return parameters !== null && parameters !== undefined && "approval" in parameters ? "approval" : "signal";
 }

@@ -28,6 +28,10 @@ export const Failure = named("Failure", () =>
     attempts: count().optional(),
     status: z.int().optional(),
     reason: z.string().optional(),
+    child: z
+      .strictObject({ run: z.string(), code: z.string() })
+      .optional()
+      .describe("Of `child_failed`: which run, and with which code."),
     left_behind: z
       .array(
         z.strictObject({
@@ -60,6 +64,8 @@ const unitFields = () => ({
   ),
   output: z.union([Output.schema(), z.null()]),
   failure: z.union([Failure.schema(), z.null()]),
+  awaits_approval: z.string().optional().describe("The approval that it waits for."),
+  child: z.string().optional().describe("The run that it started."),
 });
 
 export const Item = named("Item", () => z.strictObject(unitFields()));
@@ -91,6 +97,10 @@ export const Run = named("Run", () =>
     version: z.string(),
     user: z.union([z.string(), z.null()]),
     started_by: z.string(),
+    parent: z
+      .strictObject({ run: z.string(), unit: z.string() })
+      .optional()
+      .describe("Of a child: the step or item that started it."),
     tags: z.array(z.string()),
     status: z.enum(RUN_STATUSES).describe("Terminal: succeeded, failed, cancelled."),
     paused: z.boolean(),
@@ -116,6 +126,58 @@ export const Appended = named("Appended", () =>
     seq: count(),
     settled: z.boolean().describe("Whether every one of the steps has come to its end."),
     steps: z.array(Step.schema()).describe("The steps of the request."),
+  }),
+);
+
+export const Approval = named("Approval", () =>
+  z.strictObject({
+    id: z.string().describe("Names the run, the step, the item and the generation."),
+    run: z.string(),
+    workflow: z.string(),
+    version: z.string(),
+    user: z.union([z.string(), z.null()]),
+    started_by: z.string(),
+    step: z.string(),
+    item: nullable(count()),
+    action: z.string(),
+    effect: z.enum(EFFECTS),
+    method: z.union([z.string(), z.null()]).describe("Of a request that is held back."),
+    host: z.union([z.string(), z.null()]),
+    path: z.union([z.string(), z.null()]),
+    digest: z.union([z.string(), z.null()]).describe("Of the parameters that an approval releases."),
+    text: z
+      .union([z.string(), z.null()])
+      .describe("What the author of the steps wrote. All other fields are the engine's word; this is not."),
+    status: z
+      .enum(["pending", "approved", "denied", "closed"])
+      .describe("closed: it expired, or the step ended otherwise."),
+    asked_at: time(),
+    expires_at: time(),
+    decided: z.union([
+      z.strictObject({
+        by: z.string().describe("`key:<id>`, `identity:<as the backend said>`, or `bearer_link`."),
+        via: z.union([z.string(), z.null()]).describe("The key that made the link."),
+        at: time(),
+        note: z.union([z.string(), z.null()]),
+      }),
+      z.null(),
+    ]),
+  }),
+);
+
+export const ApprovalList = named("ApprovalList", () => z.strictObject({ data: z.array(Approval.schema()) }));
+
+export const Decided = named("Decided", () =>
+  z.strictObject({
+    applied: z.boolean().describe("False: it had been decided before, as `approval` says."),
+    approval: Approval.schema(),
+  }),
+);
+
+export const ApprovalLink = named("ApprovalLink", () =>
+  z.strictObject({
+    url: z.string().describe("Whoever has it can decide: hand it to one person, by a channel you trust."),
+    expires_at: time(),
   }),
 );
 

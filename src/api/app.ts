@@ -8,10 +8,12 @@
 import { Hono } from "hono";
 import { authenticate } from "../access/index.ts";
 import { classifyFault, randomId } from "../platform/index.ts";
+import { mountApprovalPage } from "./approval-page.ts";
 import type { ApiDeps } from "./ports.ts";
 import { isProblem, type Problem, problem, problemResponse } from "./problems.ts";
 import { ofAuth, RETRY_AFTER_S } from "./replies.ts";
 import type { Call, Route } from "./route.ts";
+import { APPROVAL_ROUTES } from "./routes-approvals.ts";
 import { EVENT_ROUTES } from "./routes-events.ts";
 import { KEY_ROUTES } from "./routes-keys.ts";
 import { metaRoutes } from "./routes-meta.ts";
@@ -28,6 +30,7 @@ const API_ROUTES: readonly Route[] = [
   ...EVENT_ROUTES,
   ...STEERING_ROUTES,
   ...OPEN_ROUTES,
+  ...APPROVAL_ROUTES,
   ...WORKFLOW_ROUTES,
   ...KEY_ROUTES,
   ...POLICY_ROUTES,
@@ -52,6 +55,7 @@ export function createApi(deps: ApiDeps): Hono {
     const path = route.path.replace(/\{(\w+)\}/g, ":$1");
     app.on(route.method, path, (c) => serve(deps, route, c.req.raw, c.req.param()));
   }
+  mountApprovalPage(app, deps, SECURITY_HEADERS);
   app.notFound((c) => serve(deps, null, c.req.raw, {}));
   return app;
 }

@@ -15,6 +15,8 @@ export const EXAMPLES = {
   redrive: { resolve: { invoice: { as: "failed" as const, note: "The ledger has no such invoice." } } },
   resolve: { as: "succeeded" as const, output: { id: "bk_1042" } },
   signal: { id: "delivery-2042", payload: { delivered: true } },
+  decide: { decision: "approved" as const, note: "Within the budget." },
+  link: { identity: "ada@corp.example" },
   append: {
     steps: {
       weather: {

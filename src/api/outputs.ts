@@ -8,7 +8,7 @@ import type { EventView, OutputView, RunView, StepView, UnitView } from "../run/
 
 const REDACTED: OutputView = { redacted: true };
 /** Fields of events that hold outputs, or what becomes one. */
-const OUTPUT_FIELDS: ReadonlySet<string> = new Set(["output", "list", "payload"]);
+const OUTPUT_FIELDS: ReadonlySet<string> = new Set(["output", "list", "payload", "text"]);
 
 export interface Sight {
   readonly run: (view: RunView) => RunView;

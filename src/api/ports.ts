@@ -3,6 +3,7 @@ import type { AccessDeps } from "../access/index.ts";
 import type { Registry } from "../define/index.ts";
 import type { Logger, RunSource } from "../platform/index.ts";
 import type { RunRpc } from "../run/index.ts";
+import type { Links } from "./links.ts";
 
 export interface ApiDeps {
   readonly access: AccessDeps;
@@ -12,6 +13,8 @@ export interface ApiDeps {
   readonly runs: (tenant: string, id: string) => RunRpc;
   /** The id of the one run that a source may start with an idempotency key. */
   readonly runIdOf: (source: RunSource) => Promise<string>;
+  /** Links by which people decide. */
+  readonly links: Links;
   readonly log: Logger;
   /** Milliseconds since 1970. */
   readonly now: () => number;

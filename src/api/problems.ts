@@ -82,6 +82,11 @@ export const PROBLEMS = {
     title: "The API key in use has just ended",
     todo: "Use another key: this one was revoked or has expired.",
   },
+  approver_is_starter: {
+    status: 403,
+    title: "Who started or extended the run cannot decide what it may do",
+    todo: "Let another key with `approvals:decide` decide, or make the link with one.",
+  },
   not_found: {
     status: 404,
     title: "There is nothing here",
@@ -146,6 +151,11 @@ export const PROBLEMS = {
     status: 409,
     title: "Too many signals wait to be taken",
     todo: "Send the signal again when a step has taken some.",
+  },
+  not_waiting_for_approval: {
+    status: 409,
+    title: "Nothing waits for this decision any more",
+    todo: "Read the approval: it has expired, or the step has ended otherwise. A redrive asks anew.",
   },
   tenant_exists: {
     status: 409,

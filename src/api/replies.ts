@@ -26,6 +26,8 @@ const OF_RUN: Readonly<Record<RunErrorCode, ProblemCode>> = {
   bad_graph: "bad_graph",
   signal_not_expected: "signal_not_expected",
   signal_buffer_full: "signal_buffer_full",
+  not_waiting_for_approval: "not_waiting_for_approval",
+  approver_is_starter: "approver_is_starter",
   // Answers to inputs that no caller can give.
   already_started: "internal_error",
   not_due: "internal_error",

@@ -121,6 +121,34 @@ export const SendSignal = named("SendSignal", () =>
   }),
 );
 
+const MAX_IDENTITY_CHARS = 200;
+const MAX_NOTE_CHARS = 500;
+
+/** Control characters could make a line of a log or a page look like another. */
+const plainText = (most: number) =>
+  z
+    .string()
+    .min(1)
+    .max(most)
+    .regex(/^\P{Cc}*$/u, "It holds a control character.");
+
+export const Note = named("Note", () => plainText(MAX_NOTE_CHARS));
+
+export const DecideApproval = named("DecideApproval", () =>
+  z.strictObject({
+    decision: z.enum(["approved", "denied"]),
+    note: Note.schema().exactOptional().describe("Why. It stands in the run's journal."),
+  }),
+);
+
+export const LinkApproval = named("LinkApproval", () =>
+  z.strictObject({
+    identity: plainText(MAX_IDENTITY_CHARS)
+      .exactOptional()
+      .describe("Who will decide, by your word. Missing: whoever has the link."),
+  }),
+);
+
 export const AppendSteps = named("AppendSteps", () =>
   z.strictObject({ steps: steps().describe("By name, as in a plan.") }),
 );

@@ -74,13 +74,15 @@ export class Workflow<
     B = Json,
     G extends string = never,
     VB = Json,
+    A extends string = never,
+    W extends string | Definition = never,
   >(
     name: NewName<Steps, Name>,
     spec: StepSpec<
       StepScope<Input, Visible<Steps, Needs[number], J>>,
       StepScope<Input, Visible<Steps, Needs[number], J>, ItemOf<Element>>,
       VerifyScope<Input, Visible<Steps, Needs[number], J>, ItemOf<Element>>,
-      UndoScope<Input, Visible<Steps, Needs[number], J>, ItemOf<Element>, OutputOf<R, M, B, G>>,
+      UndoScope<Input, Visible<Steps, Needs[number], J>, ItemOf<Element>, OutputOf<R, M, B, G, never, W>>,
       Needs,
       J,
       When,
@@ -92,14 +94,16 @@ export class Workflow<
       M,
       B,
       G,
-      VB
+      VB,
+      A,
+      W
     > &
-      Rules<E, M, R>,
+      Rules<E, M, R, W>,
   ): Workflow<
     Input,
     Steps & {
       readonly [_ in Name]: {
-        readonly output: StepOutput<OutputOf<R, M, B, G>, Element, Tolerated, F>;
+        readonly output: StepOutput<OutputOf<R, M, B, G, A, W>, Element, Tolerated, F>;
         readonly seen: AncestorsOf<Steps, Needs[number]> & string;
         readonly sure: SureOf<Steps, Needs[number], J> & string;
         readonly certain: CertainOf<Steps, Needs[number], J, When, F>;
@@ -128,6 +132,8 @@ export class Workflow<
     B = Json,
     G extends string = never,
     VB = Json,
+    A extends string = never,
+    W extends string | Definition = never,
   >(
     name: NewName<Steps & Handlers, Name>,
     spec: StepSpec<
@@ -154,14 +160,16 @@ export class Workflow<
       M,
       B,
       G,
-      VB
-    > & { readonly compensate?: never; readonly onFailure?: never } & Rules<E, M, R>,
+      VB,
+      A,
+      W
+    > & { readonly compensate?: never; readonly onFailure?: never } & Rules<E, M, R, W>,
   ): Workflow<
     Input,
     Steps,
     Handlers & {
       readonly [_ in Name]: {
-        readonly output: StepOutput<OutputOf<R, M, B, G>, Element, Tolerated, never>;
+        readonly output: StepOutput<OutputOf<R, M, B, G, A, W>, Element, Tolerated, never>;
         readonly seen: AncestorsOf<Handlers, Needs[number]> & string;
         readonly sure: SureOf<Handlers, Needs[number], J> & string;
         readonly certain: false;

@@ -1,6 +1,6 @@
 /** From steps as JSON to steps of a graph. Everything that is wrong is said at once, each with its place. */
 
-import { actionNamed, findingsOf, type Finding } from "../actions/index.ts";
+import { actionNamed, CHILD_KEY_TTL_MS, findingsOf, kindOfWait, type Finding } from "../actions/index.ts";
 import { escapePointer, orderSteps, type StepDef } from "../kernel/index.ts";
 import { toStepDef, type AuthoredPerformance, type AuthoredStep } from "./authored.ts";
 import { stepsSchema, type StepInput } from "./step-input.ts";
@@ -43,7 +43,15 @@ function authored(name: string, input: StepInput): AuthoredStep {
     sensitive,
     ...performance(input),
   } as const;
-  if (input.action === "wait") return { ...step, signal: input.with.signal };
+  if (input.action === "wait") return { ...step, kind: kindOfWait(input.with), signal: input.with.signal };
+  if (input.action === "run") {
+    const undo = input.compensate;
+    return {
+      ...step,
+      keyTtl: CHILD_KEY_TTL_MS,
+      compensate: undo === undefined ? undefined : performance(undo),
+    };
+  }
   if (input.action !== "http") return step;
   const { verify, compensate, unknownLimit } = input;
   return {

@@ -1,6 +1,13 @@
 /** From a workflow in TypeScript to the graph that a run pins. Functions are markers in it: `with: null`, `when: true`. */
 
-import { actionNamed, METHODS, toJson, type Finding } from "../actions/index.ts";
+import {
+  actionNamed,
+  CHILD_KEY_TTL_MS,
+  kindOfWait,
+  METHODS,
+  toJson,
+  type Finding,
+} from "../actions/index.ts";
 import {
   checkGraph,
   escapePointer,
@@ -42,7 +49,8 @@ function compileStep({ name, part, spec }: RawStep, open: boolean, lints: Findin
   const authored: AuthoredStep = {
     name,
     part,
-    kind: actionNamed(actionOf(spec) ?? "")?.kind ?? "call",
+    kind:
+      spec.wait === undefined ? (actionNamed(actionOf(spec) ?? "")?.kind ?? "call") : kindOfWait(spec.wait),
     ...performance(spec, at, lints),
     needs,
     join,
@@ -69,7 +77,7 @@ function performance(spec: RawSpec | RawPerformance, at: string, lints: Finding[
     lints.push({
       pointer: at,
       code: "no_action",
-      detail: "A step does one thing: run, http, sleep, wait, transform or fail.",
+      detail: "A step does one thing: run, http, child, sleep, wait, transform or fail.",
     });
     return { action: "fail", with: { message: "The step does nothing." }, effect: "safe" };
   }
@@ -86,7 +94,7 @@ function performance(spec: RawSpec | RawPerformance, at: string, lints: Finding[
     effect: effectOf(spec, action.effect(methodOf(spec)), action.carriesKey, at, lints),
     retry: spec.retry,
     timeout: spec.timeout,
-    keyTtl: spec.keyTtl,
+    keyTtl: spec.keyTtl ?? (name === "run" ? CHILD_KEY_TTL_MS : undefined),
   };
 }
 

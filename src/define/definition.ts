@@ -42,7 +42,11 @@ export interface RawSpec extends RawPerformance {
   readonly unknownLimit?: Duration;
   readonly sensitive?: boolean;
   readonly sleep?: unknown;
-  readonly wait?: { readonly signal: string; readonly timeout?: unknown };
+  readonly wait?: { readonly signal?: string; readonly approval?: unknown; readonly timeout?: unknown };
+  readonly child?: {
+    readonly workflow: string | Definition;
+    readonly [parameter: string]: unknown;
+  };
   readonly transform?: ScopeFunction;
   readonly fail?: unknown;
 }

@@ -4,6 +4,7 @@
  */
 
 import {
+  aboutCall,
   actionNamed,
   describe,
   failure,
@@ -153,13 +154,19 @@ export function createEvaluator(registry: Registry): Evaluator {
   return {
     fill: (...args) =>
       guarded(
-        () => fill(...args),
+        () => told(fill(...args), args[1], args[2]),
         (seed): Filled => ({ kind: "error", failure: seed }),
       ),
     again: (...args) => guarded(() => again(...args), refuse),
     happened: (...args) => guarded(() => happened(...args), refuse),
     output: (...args) => guarded(() => output(...args), refuse),
   };
+}
+
+/** Of a call that somebody must approve: what it is, for whoever decides. */
+function told(filled: Filled, def: StepDef, unit: UnitRef): Filled {
+  if (filled.kind !== "call" || def.approval === undefined || unit.role !== undefined) return filled;
+  return { ...filled, about: aboutCall(def.action, filled.with) };
 }
 
 function refuse(seed: FailureSeed): { ok: false; failure: FailureSeed } {

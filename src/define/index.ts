@@ -21,7 +21,7 @@ export type {
   UndoScope,
   VerifyScope,
 } from "./scope-types.ts";
-export type { Fill, Happened, HttpAnswer, RetrySpec } from "./spec-types.ts";
+export type { Approved, Fill, Happened, HttpAnswer, RetrySpec } from "./spec-types.ts";
 
 // For the engine.
 export { compile, type Compiled } from "./compile.ts";

@@ -6,6 +6,7 @@ import type { RawPerformance, RawSpec, ScopeFunction } from "./definition.ts";
 /** What a step does, by the one field that says so; null if there is none. */
 export function actionOf(spec: RawSpec | RawPerformance): ActionName | null {
   if ("run" in spec && spec.run !== undefined) return "code";
+  if ("child" in spec && spec.child !== undefined) return "run";
   for (const name of ["http", "sleep", "wait", "transform", "fail"] as const)
     if (name in spec && (spec as RawSpec)[name] !== undefined) return name;
   return null;
@@ -36,7 +37,18 @@ export function pinnedParameters(spec: RawSpec | RawPerformance): unknown {
 }
 
 function parametersOf(spec: RawSpec | RawPerformance, fill: (value: unknown) => unknown): unknown {
-  const { http, sleep, wait, transform, fail } = spec as RawSpec;
+  const { http, sleep, wait, transform, fail, child } = spec as RawSpec;
+  if (child !== undefined) {
+    const { workflow, ...fields } = child;
+    const named =
+      typeof workflow === "string"
+        ? { workflow }
+        : { workflow: workflow.name, version: workflow.options.version };
+    return {
+      ...named,
+      ...Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, fill(value)])),
+    };
+  }
   if (http !== undefined) {
     const { answer: _answer, ...fields } = http;
     return Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, fill(value)]));
@@ -46,9 +58,10 @@ function parametersOf(spec: RawSpec | RawPerformance, fill: (value: unknown) => 
     return typeof time === "object" ? time : { for: time };
   }
   if (wait !== undefined)
-    return wait.timeout === undefined
-      ? { signal: wait.signal }
-      : { signal: wait.signal, timeout: fill(wait.timeout) };
+    return {
+      ...(wait.approval === undefined ? { signal: wait.signal } : { approval: fill(wait.approval) }),
+      ...(wait.timeout === undefined ? {} : { timeout: fill(wait.timeout) }),
+    };
   if (transform !== undefined) return { value: fill(transform) ?? null };
   const words = fill(fail);
   return typeof words === "string" ? { message: words } : words;

@@ -172,6 +172,7 @@ interface Does {
   readonly wait?: unknown;
   readonly transform?: unknown;
   readonly fail?: unknown;
+  readonly child?: unknown;
 }
 type Only<Name extends keyof Does> = { readonly [Other in Exclude<keyof Does, Name>]?: never };
 type NoCall = {
@@ -208,6 +209,8 @@ export type StepSpec<
   B,
   G,
   VB,
+  A = never,
+  W = never,
 > = {
   /** Names of the steps that must be settled first. */
   readonly needs?: Needs;
@@ -235,6 +238,23 @@ export type StepSpec<
     } & Calls<Inner, Verify, Undo, NoInfer<OutputOf<R, M, B, G>>, VB> &
       Only<"http">)
   | ({
+      /** Starts a run of another workflow, and waits for it; what that answers is the output. */
+      readonly child: {
+        /** The workflow itself, which types input and output, or its name. */
+        readonly workflow: W;
+        readonly version?: W extends string ? string : never;
+        readonly input?: Fill<Inner, ChildInput<W>>;
+        readonly tags?: Fill<Inner, readonly string[]>;
+        /** How long to wait for its end (30 days). */
+        readonly timeout?: Fill<Inner, Duration>;
+      };
+      readonly forEach?: ForEachSpec<Outer, Element, Tolerated>;
+      readonly compensate?: UndoSpec<Undo>;
+    } & Attempts &
+      Only<"child"> & {
+        readonly [Field in "effect" | "verify" | "repeat" | "keyTtl"]?: never;
+      })
+  | ({
       readonly transform: (scope: Inner) => R;
       readonly forEach?: ForEachSpec<Outer, Element, Tolerated>;
     } & Only<"transform"> &
@@ -246,8 +266,15 @@ export type StepSpec<
       NoCall &
       NoForEach)
   | ({
-      /** Waits for a named message; its payload is the output. */
-      readonly wait: { readonly signal: G; readonly timeout?: Fill<Outer, Duration> };
+      /** Waits for a named message, whose payload is the output; or for an approval, which is the output. */
+      readonly wait:
+        | { readonly signal: G; readonly approval?: never; readonly timeout?: Fill<Outer, Duration> }
+        | {
+            /** Waits for a person's decision instead. What is asked, in your words: they are shown as such. */
+            readonly approval: Fill<Outer, A>;
+            readonly signal?: never;
+            readonly timeout?: Fill<Outer, Duration>;
+          };
     } & Only<"wait"> &
       NoCall &
       NoForEach)
@@ -264,15 +291,10 @@ export type StepSpec<
  * property would be resolved before the compiler has seen what the step returns. Where a rule is broken, the type that is
  * not met is the sentence that says why.
  */
-export type Rules<E, M, R> = ([E] extends [never]
+export type Rules<E, M, R, W = never> = ([E] extends [never]
   ? { readonly run?: "Say what repeating the function means: effect is safe, idempotent, keyed or once." }
   : unknown) &
-  (EffectOf<E, M> extends "safe"
-    ? {
-        readonly verify?: "A safe step can simply be tried again: it needs no verify.";
-        readonly compensate?: "A safe step changes nothing: there is nothing to take back.";
-      }
-    : unknown) &
+  ([W] extends [never] ? NothingToUndo<E, M> : unknown) &
   (EffectOf<E, M> extends "once"
     ? { readonly repeat?: "A once step cannot be repeated: make it safe, idempotent or keyed." }
     : unknown) &
@@ -283,14 +305,44 @@ export type Rules<E, M, R> = ([E] extends [never]
         readonly transform?: "What a step returns is kept as JSON: turn dates into text, leave functions out.";
       });
 
+/** A child is never safe: the rule is not for it. */
+type NothingToUndo<E, M> =
+  EffectOf<E, M> extends "safe"
+    ? {
+        readonly verify?: "A safe step can simply be tried again: it needs no verify.";
+        readonly compensate?: "A safe step changes nothing: there is nothing to take back.";
+      }
+    : unknown;
+
+type Typed<Input, Output> = { readonly types?: { readonly input: Input; readonly output: Output } };
+
+/** What a child takes: the input as its steps see it, or any JSON where only its name is known. */
+type ChildInput<W> = W extends Typed<infer Input, unknown> ? Input : JsonInput;
+
 /** What one attempt gives: of an action by its kind, of a function what it returns. */
-export type OutputOf<R, M, B, G> = [M] extends [never]
+export type OutputOf<R, M, B, G, A = never, W = never> = [M] extends [never]
   ? [G] extends [never]
-    ? R extends void | undefined
-      ? null
-      : R
+    ? [A] extends [never]
+      ? [W] extends [never]
+        ? R extends void | undefined
+          ? null
+          : R
+        : W extends Typed<unknown, infer Output>
+          ? Output
+          : Json
+      : Approved
     : Json
   : HttpAnswer<B>;
+
+/** The output of a step that waited for an approval, and got it. A denial fails the step. */
+export interface Approved {
+  readonly decision: "approved";
+  /** Who decided: `key:<id>`, `identity:<as the backend said>`, or `bearer_link`. */
+  readonly by: string;
+  /** Milliseconds since 1970. */
+  readonly at: number;
+  readonly note?: string;
+}
 
 /** What the whole step gives: a list for a `forEach` (null for an item that was allowed to fail), or the fallback. */
 export type StepOutput<Output, Element, Tolerated, OnFailure> =

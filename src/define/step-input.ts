@@ -6,6 +6,7 @@ import {
   failSchema,
   httpSchema,
   lazy,
+  runSchema,
   sleepSchema,
   transformSchema,
   waitSchema,
@@ -106,6 +107,20 @@ function build() {
       keyTtl: durationSchema().exactOptional(),
       unknownLimit: durationSchema().exactOptional(),
       verify: verify().exactOptional(),
+      compensate: compensate().exactOptional(),
+    }),
+    z.strictObject({
+      action: z.literal("run"),
+      with: runSchema(),
+      ...common(),
+      ...attempts(),
+      effect: z
+        .enum(EFFECTS)
+        .refine((given) => given === "keyed", {
+          message: "A step that starts a run is keyed: whoever asks again finds the same child.",
+          params: { code: "child_is_keyed" },
+        })
+        .exactOptional(),
       compensate: compensate().exactOptional(),
     }),
     z.strictObject({ action: z.literal("sleep"), with: sleepSchema(), ...quiet("sleep") }),

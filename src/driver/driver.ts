@@ -166,7 +166,12 @@ export class RunDriver {
     }));
   }
 
-  command(input: Extract<Input, { t: "pause" | "resume" | "cancel" | "append" | "close" }>): Outcome {
+  command(
+    input: Extract<
+      Input,
+      { t: "pause" | "resume" | "cancel" | "append" | "close" | "decide" | "child_ended" }
+    >,
+  ): Outcome {
     return this.#command(() => input);
   }
 

@@ -2,6 +2,7 @@
 
 import type {
   AttemptEnd,
+  Child,
   Fact,
   FailureSeed,
   Json,
@@ -71,6 +72,10 @@ export interface Call {
   readonly timeoutMs: number;
   /** An earlier attempt may have happened: a DELETE that answers 404 now is a success. */
   readonly maybe: boolean;
+  /** The child run of the unit, if it has had one; one that has not `ended` is only to be looked after. */
+  readonly child: Pick<Child, "run" | "generation" | "ended"> | null;
+  /** Who made the run what it is, for the children that it starts. */
+  readonly makers: readonly string[];
   readonly scope: Scope;
   readonly signal: AbortSignal;
   /** To be called just before something leaves for the outside: from here on the attempt may have happened. */
@@ -87,7 +92,13 @@ export type Performed =
 /** What filling in the templates of a unit gave; values are still plain JSON here. `call.with` is what is performed. */
 export type Filled =
   | Exclude<Prepared, { readonly kind: "call" | "list" | "done" }>
-  | { readonly kind: "call"; readonly digest: string; readonly with: Json }
+  | {
+      readonly kind: "call";
+      readonly digest: string;
+      readonly with: Json;
+      /** What can be said of the call to whoever is asked to approve it: no secrets, and small. */
+      readonly about?: Json;
+    }
   | { readonly kind: "list"; readonly list: readonly Json[] }
   | { readonly kind: "done"; readonly output: Json };
 

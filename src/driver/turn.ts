@@ -9,7 +9,9 @@ import {
   decide,
   due,
   evolveAll,
+  hasChild,
   keyOf,
+  makersOf,
   performanceOf,
   stepOf,
   unitName,
@@ -118,7 +120,11 @@ export class Turn {
     switch (filled.kind) {
       case "call":
         this.#parts.filled.set(unitName(ref), filled);
-        return { kind: "call", digest: filled.digest };
+        return {
+          kind: "call",
+          digest: filled.digest,
+          ...(filled.about === undefined ? {} : { about: filled.about }),
+        };
       case "list": {
         const failure = tooLarge(filled.list, state.bytes);
         return failure === null
@@ -146,8 +152,11 @@ export class Turn {
     // The kernel may have answered otherwise: an unclear attempt whose key has been forgotten becomes unknown.
     if (state === null || unit?.status !== "running" || unit.attempt !== attempt || def === undefined) return;
     const scope = this.#scope(state, ref);
-    const filled = this.#refill(state, def, ref, scope);
     const { generation, run } = state;
+    // To look after a child needs no parameters: they may have changed since it was started, and it is what it is.
+    const filled: Filled = hasChild(unit)
+      ? { kind: "call", digest: unit.digest ?? "", with: null }
+      : this.#refill(state, def, ref, scope);
     if (filled.kind !== "call" || filled.digest !== unit.digest) {
       const failure = filled.kind === "error" ? filled.failure : CHANGED;
       this.decide(endedOf({ unit: ref, attempt, generation }, { kind: "cannot", failure }));
@@ -168,6 +177,8 @@ export class Turn {
         deadline: unit.deadline ?? this.now + timeoutMs,
         timeoutMs,
         maybe: unit.maybe,
+        child: unit.child,
+        makers: makersOf(state),
         scope,
       }),
     );

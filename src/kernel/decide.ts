@@ -1,6 +1,7 @@
 /** `decide(state, input, now, random) -> facts`. Total: every state and input give facts or a typed refusal (K9). */
 
 import { append, cancel, close, pause, redrive, resolve, resume, signal, takeSignal } from "./control.ts";
+import { ask, decideApproval, releases } from "./approvals.ts";
 import { isDue, performanceOf } from "./due.ts";
 import { evolve } from "./evolve.ts";
 import { fail, located, lose, seed, skip } from "./failing.ts";
@@ -13,7 +14,7 @@ import { settle } from "./settle.ts";
 import { stepOf, unitOf, type RunState } from "./state.ts";
 import { tick } from "./time.ts";
 import { emit, newTurn, type Turn } from "./turn.ts";
-import { unitName, type Outcome, type Unit, type UnitRef } from "./units.ts";
+import { hasChild, isTerminal, unitName, type Outcome, type Unit, type UnitRef } from "./units.ts";
 import type { Value } from "./values.ts";
 
 type InputOf<T extends Input["t"]> = Extract<Input, { readonly t: T }>;
@@ -67,6 +68,8 @@ function take(turn: Turn, input: Exclude<Input, { t: "start" }>): Refusal | null
       return begin(turn, input);
     case "ended":
       return ended(turn, input);
+    case "child_ended":
+      return childEnded(turn, input);
     case "attempt_lost":
       return attemptLost(turn, input);
     case "output":
@@ -76,6 +79,8 @@ function take(turn: Turn, input: Exclude<Input, { t: "start" }>): Refusal | null
       return null;
     case "signal":
       return signal(turn, input);
+    case "decide":
+      return decideApproval(turn, input);
     case "pause":
       return pause(turn, input);
     case "resume":
@@ -112,7 +117,7 @@ function prepared(turn: Turn, input: InputOf<"prepared">): Refusal | null {
       skip(turn, ref.step, "when");
       return null;
     case "call":
-      ready(turn, def, ref, unit, result.digest);
+      ready(turn, def, ref, unit, result);
       return null;
     case "list":
       expand(turn, ref, unit, result);
@@ -128,6 +133,10 @@ function prepared(turn: Turn, input: InputOf<"prepared">): Refusal | null {
       }
       emit(turn, { t: "waiting", at, ...ref, limitAt: at + result.limitMs });
       takeSignal(turn, ref.step);
+      return null;
+    case "approval":
+      if (isWait(result.limitMs)) ask(turn, ref, unit, result.limitMs, { text: result.text });
+      else fail(turn, ref, located(BAD_WAIT, ref, unit), "not_done");
       return null;
     case "done":
       emit(turn, { t: "succeeded", at, ...ref, output: result.output });
@@ -185,11 +194,21 @@ function outcomeBefore(def: StepDef, ref: UnitRef, unit: Unit | null): Outcome {
 }
 
 /** One key, one payload (K6): a payload that changed since an earlier generation gets a key of its own. */
-function ready(turn: Turn, def: StepDef, ref: UnitRef, unit: Unit | null, digest: string): void {
+function ready(
+  turn: Turn,
+  def: StepDef,
+  ref: UnitRef,
+  unit: Unit | null,
+  { digest, about }: Extract<Prepared, { readonly kind: "call" }>,
+): void {
   const changed = unit !== null && unit.digest !== null && unit.digest !== digest;
   if (changed && unit.maybe && performanceOf(def, ref)?.effect === "keyed") {
     // With a new key, what happened under the old one would happen twice.
     fail(turn, ref, located(CHANGED, ref, unit), "done");
+    return;
+  }
+  if (def.approval !== undefined && ref.role === undefined && !releases(unit, digest)) {
+    ask(turn, ref, unit, def.approval.limitMs, { digest, ...(about === undefined ? {} : { about }) });
     return;
   }
   emit(turn, { t: "ready", at: turn.now, ...ref, digest, ...(changed ? { newKey: true } : {}) });
@@ -264,13 +283,34 @@ function ended(turn: Turn, input: InputOf<"ended">): Refusal | null {
     judge(turn, ref, end);
     return null;
   }
-  if (current && unit.status === "unknown" && unit.listening && end.kind !== "unclear") {
+  // Only `once` attempts are listened to, and those have no children.
+  const tells = end.kind !== "unclear" && end.kind !== "child" && end.kind !== "child_failed";
+  if (current && unit.status === "unknown" && unit.listening && tells) {
     judge(turn, ref, end, { by: "late" });
     return null;
   }
-  if (attempt <= unit.attempt && unit.items === null)
-    emit(turn, { t: "late", at: turn.now, ...ref, attempt, kind: end.kind });
+  if (attempt <= unit.attempt && unit.items === null) {
+    // A unit that is over has a child after all: it is told to end. In a new generation it would be found again.
+    const stray = end.kind === "child" && isTerminal(unit.status);
+    const child = stray ? { child: { run: end.run, generation: end.generation } } : {};
+    emit(turn, { t: "late", at: turn.now, ...ref, attempt, kind: end.kind, ...child });
+  }
   return null;
+}
+
+/** A child tells that it has ended. What it brought is asked of the child itself, by an attempt that looks. */
+function childEnded(turn: Turn, input: InputOf<"child_ended">): Refusal | null {
+  const { unit: ref, run, generation } = input;
+  const unit = unitOf(turn.state, ref);
+  if (unit === null) return { code: "no_such_step", message: `There is no ${unitName(ref)} in this run.` };
+  if (hasChild(unit)) {
+    const { child } = unit;
+    if (child.run === run && child.generation === generation && !child.told)
+      emit(turn, { t: "child_ended", at: turn.now, ...ref, generation });
+    return null;
+  }
+  // The attempt that started it has not come back yet: tell it again.
+  return unit.status === "running" && unit.items === null ? NOT_DUE : null;
 }
 
 /** The life of the object that ran the attempt ended before the attempt did. */

@@ -4,7 +4,7 @@ import { joinOf } from "./joins.ts";
 import type { Performance, StepDef } from "./graph.ts";
 import { STRIKES_BEFORE_ALONE } from "./limits.ts";
 import { unitOf, type RunState } from "./state.ts";
-import { isTerminal, refOf, type Unit, type UnitRef } from "./units.ts";
+import { hasChild, isTerminal, refOf, type Unit, type UnitRef } from "./units.ts";
 
 export type Job =
   /** Fill in the templates of the unit and say what came of it (input `prepared`). */
@@ -84,6 +84,13 @@ function stepJobs(state: RunState, def: StepDef, unit: Unit, now: number, jobs: 
     if (part.unit.status !== "unknown" || part.unit.verify === null) continue;
     unitJobs(refOf(def.name, part.ref.item, "verify"), part.unit.verify, true, now, jobs);
   }
+  for (const part of partsOf(def, unit)) lookJob(part.ref, part.unit, now, jobs);
+}
+
+/** A child is looked after whatever phase its parent is in: one that drains waits for it. */
+function lookJob(ref: UnitRef, unit: Unit, now: number, jobs: Job[]): void {
+  if (unit.status === "waiting" && hasChild(unit) && (unit.wakeAt ?? 0) <= now)
+    jobs.push({ kind: "attempt", unit: ref, attempt: unit.attempt + 1 });
 }
 
 /** The items of a `forEach`, up to its concurrency; when it gives up, the undoing of those that succeeded. */
@@ -96,7 +103,7 @@ function itemJobs(def: StepDef, unit: Unit, starting: boolean, now: number, jobs
     return;
   }
   if (!starting) return;
-  const running = items.filter((item) => item.status === "running").length;
+  const running = items.filter((item) => item.status === "running" || hasChild(item)).length;
   const resting = items.filter((item) => item.status === "backing_off").length;
   // An item that backs off keeps its place; one that was unknown in the meantime may have lost it.
   let room = (def.forEach?.concurrency ?? 1) - running;
@@ -106,7 +113,9 @@ function itemJobs(def: StepDef, unit: Unit, starting: boolean, now: number, jobs
     if (item.status === "backing_off" && room > 0 && (item.wakeAt ?? now) <= now) {
       room--;
       unitJobs(ref, item, true, now, jobs);
-    } else if (item.status === "pending" && free > 0) {
+    } else if ((item.status === "pending" || item.status === "waiting") && free > 0) {
+      // One that waits for a decision takes no place: all are asked about at once.
+      if (awaitsDecision(item) || hasChild(item)) return;
       free--;
       unitJobs(ref, item, true, now, jobs);
     }
@@ -115,7 +124,7 @@ function itemJobs(def: StepDef, unit: Unit, starting: boolean, now: number, jobs
 
 function unitJobs(ref: UnitRef, unit: Unit, mayStart: boolean, now: number, jobs: Job[]): void {
   const asleep = unit.wakeAt !== null && unit.wakeAt > now;
-  if (asleep || !mayStart) return;
+  if (asleep || !mayStart || awaitsDecision(unit) || hasChild(unit)) return;
   const resting = unit.status === "pending" || (unit.status === "waiting" && unit.readyAt === null);
   if (resting && unit.readyAt === null) jobs.push({ kind: "prepare", unit: ref });
   else if (
@@ -125,6 +134,11 @@ function unitJobs(ref: UnitRef, unit: Unit, mayStart: boolean, now: number, jobs
   ) {
     jobs.push({ kind: "attempt", unit: ref, attempt: unit.attempt + 1 });
   }
+}
+
+/** Whether somebody was asked to approve the unit, and has not answered. */
+export function awaitsDecision(unit: Unit): boolean {
+  return unit.status === "waiting" && unit.approval !== null && unit.approval.decided === null;
 }
 
 function undoJob(def: StepDef, ref: UnitRef, unit: Unit, now: number, jobs: Job[]): void {
@@ -217,6 +231,6 @@ function* workingUnits(state: RunState): Generator<Unit> {
 function wakeOf(unit: Unit, paused: boolean, after: number): number {
   if (unit.wakeAt === null) return Infinity;
   // A sleep that is over settles also while paused; a retry or a new round may not start.
-  const sleeping = unit.status === "waiting" && unit.readyAt !== null;
+  const sleeping = unit.status === "waiting" && unit.readyAt !== null && unit.digest === null;
   return sleeping || (!paused && unit.wakeAt > after) ? unit.wakeAt : Infinity;
 }

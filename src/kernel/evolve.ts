@@ -43,7 +43,7 @@ export function evolve(state: RunState | null, fact: Fact): RunState | null {
         bytes: state.bytes + bytesOf(fact.payload),
       };
     case "grew":
-      return grown({ ...state, revision: fact.revision, activeAt: fact.at }, fact.steps);
+      return grown({ ...extended(state, fact.by), revision: fact.revision, activeAt: fact.at }, fact.steps);
     case "closed":
       return { ...state, closed: true };
     case "paused":
@@ -147,6 +147,12 @@ function grown(state: RunState, steps: readonly StepDef[]): RunState {
     next,
     steps.map((_, i) => first + i),
   );
+}
+
+/** Who appended steps is remembered; steps that a step of the run returned are nobody else's. */
+function extended(state: RunState, by: string): RunState {
+  const known = state.extendedBy ?? [];
+  return state.indexOf.has(by) || known.includes(by) ? state : { ...state, extendedBy: [...known, by] };
 }
 
 function bytesOf(value: Value | null): number {

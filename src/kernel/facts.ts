@@ -20,13 +20,27 @@ export interface RunInfo {
   readonly traceparent: string | null;
   /** The policies of the key that started it, pinned; opaque to the kernel. All of them must allow what a step sends. */
   readonly policies?: readonly Json[];
+  /** Of a child: which unit of which run started it, and how deep it stands. The first child has depth 1. */
+  readonly parent?: { readonly run: string; readonly unit: string; readonly depth: number };
+  /** Of a child: who started or extended the runs above it. They decide nothing here either. */
+  readonly origins?: readonly string[];
 }
 
 export type CancelMode = "graceful" | "immediate";
 export type Resolution = "succeeded" | "failed" | "retry";
+export type ApprovalDecision = "approved" | "denied";
 
 /** Who settled a unit, where it was not an attempt of its own. */
-export type SettledBy = "late" | "verify" | "resolve" | "timer" | "signal" | "fallback" | "items";
+export type SettledBy =
+  | "late"
+  | "verify"
+  | "resolve"
+  | "timer"
+  | "signal"
+  | "fallback"
+  | "items"
+  | "approval"
+  | "child";
 
 export type Fact =
   | {
@@ -94,6 +108,57 @@ export type Fact =
       readonly limitAt?: number;
     } & UnitRef)
   | ({
+      /** An approval is required: from here on the unit waits for a decision, until `limitAt`. */
+      readonly t: "asked";
+      readonly at: number;
+      /** Name of the approval, for whoever decides. */
+      readonly id: string;
+      readonly limitAt: number;
+      /** Of a call: digest of the parameters that an approval releases. */
+      readonly digest?: string;
+      /** Of a call: what the engine can say of it, as its action said it. */
+      readonly about?: Json;
+      /** Of a step that only waits for a decision: its author's words. */
+      readonly text?: string;
+    } & UnitRef)
+  | ({
+      readonly t: "decided";
+      readonly at: number;
+      readonly as: ApprovalDecision;
+      readonly by: string;
+      /** Who vouches for `by`: the key that made the link by which it was decided. */
+      readonly via?: string;
+      readonly note?: string;
+      readonly newKey?: boolean;
+    } & UnitRef)
+  | ({
+      /** The unit has a child run, and waits for its end; `ended`: it is over already. */
+      readonly t: "delegated";
+      readonly at: number;
+      readonly run: string;
+      /** Of the child. */
+      readonly generation: number;
+      readonly limitAt: number;
+      /** When to look after the child, if it has not told of its end by then. */
+      readonly wakeAt: number;
+      readonly attempt: number;
+      readonly ended?: boolean;
+    } & UnitRef)
+  | ({
+      /** The child told that it has ended: it is looked after at once. */
+      readonly t: "child_ended";
+      readonly at: number;
+      readonly generation: number;
+    } & UnitRef)
+  | ({
+      /** The child is told to end; `graceful`: the unit goes on waiting for that. */
+      readonly t: "recalled";
+      readonly at: number;
+      readonly run: string;
+      readonly generation: number;
+      readonly mode: CancelMode;
+    } & UnitRef)
+  | ({
       readonly t: "iterated";
       readonly at: number;
       readonly output: Value;
@@ -103,7 +168,14 @@ export type Fact =
   | ({ readonly t: "giving_up"; readonly at: number; readonly failure: Failure } & UnitRef)
   | ({ readonly t: "skipped"; readonly at: number; readonly why: "when" | "needs" } & UnitRef)
   | ({ readonly t: "cancelled"; readonly at: number; readonly outcome: Outcome } & UnitRef)
-  | ({ readonly t: "late"; readonly at: number; readonly attempt: number; readonly kind: string } & UnitRef)
+  | ({
+      readonly t: "late";
+      readonly at: number;
+      readonly attempt: number;
+      readonly kind: string;
+      /** A child that it started, and that nobody waits for. */
+      readonly child?: { readonly run: string; readonly generation: number };
+    } & UnitRef)
   | ({
       readonly t: "reset";
       readonly at: number;
@@ -172,6 +244,11 @@ export const FACT_TYPES = Object.keys({
   retrying: 0,
   unknown: 0,
   waiting: 0,
+  asked: 0,
+  decided: 0,
+  delegated: 0,
+  child_ended: 0,
+  recalled: 0,
   iterated: 0,
   giving_up: 0,
   skipped: 0,

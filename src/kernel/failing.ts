@@ -5,7 +5,7 @@ import type { Failure, FailureCode } from "./failures.ts";
 import type { FailureSeed } from "./inputs.ts";
 import { stepOf, unitOf } from "./state.ts";
 import { emit, type Turn } from "./turn.ts";
-import { isTerminal, refOf, type Outcome, type Unit, type UnitRef } from "./units.ts";
+import { hasChild, isTerminal, refOf, type Outcome, type Unit, type UnitRef } from "./units.ts";
 import { performanceOf } from "./due.ts";
 
 /** Adds to a failure where it happened. */
@@ -34,6 +34,7 @@ export function fail(turn: Turn, ref: UnitRef, failure: Failure, outcome: Outcom
   if (step === null) return;
   const { def } = step;
   stopItems(turn, ref);
+  recall(turn, ref, "graceful");
   const whole = ref.item === undefined && ref.role === undefined;
   const main = def.part === "main";
   if (!whole || turn.state.phase !== (main ? "forward" : "handling")) {
@@ -62,7 +63,8 @@ export function outcomeNow(turn: Turn, ref: UnitRef, unit: Unit): Outcome {
   const def = stepOf(turn.state, ref.step)?.def;
   const effect = def === undefined ? "safe" : (performanceOf(def, ref)?.effect ?? "safe");
   if (effect === "safe") return "not_done";
-  if (unit.maybe || unit.status === "running" || unit.status === "unknown") return "unknown";
+  if (unit.maybe || unit.status === "running" || unit.status === "unknown" || hasChild(unit))
+    return "unknown";
   // Earlier rounds of a `repeat` that answered did happen.
   return unit.iteration > 0 ? "done" : "not_done";
 }
@@ -112,7 +114,17 @@ export function stop(turn: Turn, ref: UnitRef, mode: CancelMode | "budget"): voi
     // A redriven `forEach` that has not begun again has items, but is itself still pending.
     if (unit.status !== "pending") return;
   }
-  if (unit.status === "running" && mode === "graceful") return;
+  if (hasChild(unit)) recall(turn, ref, mode === "graceful" ? "graceful" : "immediate");
+  if ((unit.status === "running" || hasChild(unit)) && mode === "graceful") return;
   if (unit.status === "unknown" && mode !== "budget") return;
   emit(turn, { t: "cancelled", at: turn.now, ...ref, outcome: outcomeNow(turn, ref, unit) });
+}
+
+/** Tells a child to end, unless it was told so already. The unit may go on waiting for that. */
+export function recall(turn: Turn, ref: UnitRef, mode: CancelMode): void {
+  const unit = unitOf(turn.state, ref);
+  if (unit === null || !hasChild(unit)) return;
+  const { run, generation, recalled } = unit.child;
+  if (recalled === "immediate" || recalled === mode) return;
+  emit(turn, { t: "recalled", at: turn.now, ...ref, run, generation, mode });
 }

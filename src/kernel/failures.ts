@@ -24,6 +24,8 @@ export const FAILURE_CODES = [
   "repeat_exhausted",
   "wait_expired",
   "denied",
+  "child_failed",
+  "child_too_deep",
   "verify_inconclusive",
   "resolved_as_failed",
   "cancelled",
@@ -53,6 +55,8 @@ export interface Failure {
   readonly status?: number;
   /** The author's own word for it, from `fail` or `Fatal`. */
   readonly reason?: string;
+  /** Of `child_failed`: which run, and with which code. */
+  readonly child?: { readonly run: string; readonly code: FailureCode };
 }
 
 export type LeftBehindReason =

@@ -15,9 +15,10 @@ export type Join = (typeof JOINS)[number];
  * - `call`: attempts against the outside, each with a deadline.
  * - `timer`: a sleep.
  * - `signal`: waits for a named message.
+ * - `approval`: waits for a person's decision.
  * - `instant`: computed in the turn itself (`transform`, `fail`).
  */
-export const STEP_KINDS = ["call", "timer", "signal", "instant"] as const;
+export const STEP_KINDS = ["call", "timer", "signal", "approval", "instant"] as const;
 export type StepKind = (typeof STEP_KINDS)[number];
 
 /** PERSISTED CONTRACT. Something that is performed: an action's name, and its parameters as data. */
@@ -64,11 +65,11 @@ export interface StepDef extends Performance {
   readonly onFailure?: OnStepFailure;
   /** For `signal` steps: the name they take. */
   readonly signal?: string;
+  /** For `call` steps: each call waits for a decision, at most so long, before anything of it is sent. */
+  readonly approval?: { readonly limitMs: number };
   readonly unknownLimitMs: number;
   /** The output is redacted in the API; steps and keys with `outputs:reveal` see it. */
   readonly sensitive?: boolean;
-  /** Each call waits for a person's decision, for at most so long, before it is sent. */
-  readonly approval?: { readonly limitMs: number };
   /** Those of the key that appended the step, where they are not the run's own; opaque. They bind beside the run's. */
   readonly policies?: readonly Json[];
 }

@@ -1,10 +1,11 @@
 /** The kernel: the state machine of a run, pure. It imports nothing; `now`, random numbers and ids are arguments. */
 
 export { decide } from "./decide.ts";
-export { due, nextDeadline, nextWake, performanceOf, type Job } from "./due.ts";
+export { awaitsDecision, due, nextDeadline, nextWake, performanceOf, type Job } from "./due.ts";
 export { evolve, evolveAll, illegal } from "./evolve.ts";
 export {
   FACT_TYPES,
+  type ApprovalDecision,
   type CancelMode,
   type Fact,
   type FactOf,
@@ -65,13 +66,20 @@ export {
   type RunState,
   type RunStatus,
 } from "./state.ts";
+export { makersOf, mayDecide } from "./approvals.ts";
 export {
+  approvalIdOf,
+  hasChild,
   isTerminal,
   keyOf,
+  parseApprovalId,
+  parseUnitName,
   refOf,
   UNIT_MOVES,
   UNIT_STATUSES,
   unitName,
+  type Approval,
+  type Child,
   type Outcome,
   type Unit,
   type UnitRef,

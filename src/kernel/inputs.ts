@@ -1,10 +1,10 @@
 /** What can reach a run, and what it answers when it refuses. */
 
-import type { CancelMode, Fact, RunInfo } from "./facts.ts";
+import type { ApprovalDecision, CancelMode, Fact, RunInfo } from "./facts.ts";
 import type { Failure } from "./failures.ts";
 import type { Graph, StepDef } from "./graph.ts";
-import type { UnitRef } from "./units.ts";
-import type { Value } from "./values.ts";
+import type { Outcome, UnitRef } from "./units.ts";
+import type { Json, Value } from "./values.ts";
 
 /** A failure before the kernel adds where it happened. */
 export type FailureSeed = Omit<Failure, "step" | "item" | "attempt" | "attempts">;
@@ -17,6 +17,8 @@ export type FailureSeed = Omit<Failure, "step" | "item" | "attempt" | "attempts"
  * - `unclear`: it may or may not have happened.
  * - `cannot`: it did not happen now and would not if asked again.
  * - `unusable`: it happened, but the result cannot be used.
+ * - `child`: it has started a child run, or has seen that the one it had goes on; the unit waits for that one's end.
+ * - `child_failed`: the child has ended otherwise than well; `left` says what it did to the world and did not take back.
  */
 export type AttemptEnd =
   | {
@@ -29,15 +31,25 @@ export type AttemptEnd =
   | { readonly kind: "refused"; readonly failure: FailureSeed; readonly retryAfterMs?: number }
   | { readonly kind: "unclear"; readonly failure: FailureSeed; readonly retryAfterMs?: number }
   | { readonly kind: "cannot"; readonly failure: FailureSeed }
-  | { readonly kind: "unusable"; readonly failure: FailureSeed };
+  | { readonly kind: "unusable"; readonly failure: FailureSeed }
+  | { readonly kind: "child"; readonly run: string; readonly generation: number; readonly limitMs: number }
+  | {
+      readonly kind: "child_failed";
+      readonly run: string;
+      readonly generation: number;
+      readonly failure: FailureSeed;
+      readonly left: Outcome;
+    };
 
 /** What filling in the templates of a due unit gave. */
 export type Prepared =
   | { readonly kind: "skip" }
-  | { readonly kind: "call"; readonly digest: string }
+  /** `about`: what the engine can say of the call to whoever is asked to approve it. */
+  | { readonly kind: "call"; readonly digest: string; readonly about?: Json }
   | { readonly kind: "list"; readonly list: Value; readonly count: number }
   | { readonly kind: "timer"; readonly ms: number }
   | { readonly kind: "signal"; readonly limitMs: number }
+  | { readonly kind: "approval"; readonly limitMs: number; readonly text: string }
   | { readonly kind: "done"; readonly output: Value }
   | { readonly kind: "error"; readonly failure: FailureSeed };
 
@@ -57,10 +69,28 @@ export type Input =
       readonly attempt: number;
       readonly end: AttemptEnd;
     }
+  /** A child tells that it has ended. Sent at least once, so it may come twice, and late. */
+  | {
+      readonly t: "child_ended";
+      readonly unit: UnitRef;
+      readonly run: string;
+      /** Of the child. */
+      readonly generation: number;
+    }
   | { readonly t: "attempt_lost"; readonly unit: UnitRef; readonly attempt: number; readonly strike: boolean }
   | { readonly t: "output"; readonly result: { readonly output: Value } | { readonly failure: FailureSeed } }
   | { readonly t: "tick" }
   | { readonly t: "signal"; readonly id: string; readonly name: string; readonly payload: Value }
+  | {
+      readonly t: "decide";
+      readonly unit: UnitRef;
+      /** The approval that is meant: a decision is for one asking, and for nothing that is asked later. */
+      readonly id: string;
+      readonly as: ApprovalDecision;
+      readonly by: string;
+      readonly via?: string;
+      readonly note?: string;
+    }
   | { readonly t: "pause"; readonly by: string }
   | { readonly t: "resume"; readonly by: string }
   | { readonly t: "cancel"; readonly mode: CancelMode; readonly by: string; readonly reason?: string }
@@ -83,10 +113,12 @@ export const INPUT_TYPES = Object.keys({
   prepared: 0,
   begin: 0,
   ended: 0,
+  child_ended: 0,
   attempt_lost: 0,
   output: 0,
   tick: 0,
   signal: 0,
+  decide: 0,
   pause: 0,
   resume: 0,
   cancel: 0,
@@ -113,6 +145,8 @@ export const REFUSAL_CODES = [
   "bad_graph",
   "signal_not_expected",
   "signal_buffer_full",
+  "not_waiting_for_approval",
+  "approver_is_starter",
 ] as const;
 export type RefusalCode = (typeof REFUSAL_CODES)[number];
 

@@ -4,17 +4,17 @@
  */
 
 import { performanceOf } from "./due.ts";
-import { fail, located, lose, outcomeNow, seed } from "./failing.ts";
+import { fail, located, lose, outcomeNow, recall, seed } from "./failing.ts";
 import { spentMs } from "./unit-facts.ts";
 import type { SettledBy } from "./facts.ts";
 import type { Effect, Performance, StepDef } from "./graph.ts";
 import { grow } from "./growth.ts";
 import type { AttemptEnd, FailureSeed } from "./inputs.ts";
-import { STRIKES_BEFORE_ALONE } from "./limits.ts";
+import { FIRST_LOOK_MS, MAX_LOOK_MS, STRIKES_BEFORE_ALONE } from "./limits.ts";
 import { delayMs, retries } from "./policy.ts";
 import { stepOf, unitOf, type RunState } from "./state.ts";
 import { emit, type Turn } from "./turn.ts";
-import { refOf, type Outcome, type Unit, type UnitRef } from "./units.ts";
+import { hasChild, refOf, type Outcome, type Unit, type UnitRef } from "./units.ts";
 
 interface Judged {
   readonly turn: Turn;
@@ -36,13 +36,25 @@ export function judge(
   const unit = unitOf(turn.state, ref);
   const performance = step === null ? null : performanceOf(step.def, ref);
   if (step === null || unit === null || performance === null) return;
+  if (hasChild(unit) && (end.kind === "refused" || end.kind === "unclear")) {
+    // Nobody knows more than before: the child is looked after again, a while later.
+    const { run, generation, limitAt } = unit.child;
+    return delegate(turn, ref, unit, { run, generation, limitAt });
+  }
   const j: Judged = { turn, ref, def: step.def, performance, unit, attempt: unit.attempt };
   const cause = { attempt: j.attempt, ...(how.by === undefined ? {} : { by: how.by }) };
   switch (end.kind) {
     case "success":
       return succeeded(j, end, cause);
     case "cannot":
-      return fail(turn, ref, located(end.failure, ref, unit), notNow(j), cause);
+      // That it cannot be looked after any more says nothing about what a child does.
+      return fail(
+        turn,
+        ref,
+        located(end.failure, ref, unit),
+        hasChild(unit) ? outcomeNow(turn, ref, unit) : notNow(j),
+        cause,
+      );
     case "unusable":
       if (performance.effect === "safe") return again(j, end.failure, 0, false, how.strike);
       return fail(turn, ref, located(end.failure, ref, unit), "done", cause);
@@ -51,7 +63,53 @@ export function judge(
       return again(j, end.failure, end.retryAfterMs ?? 0, how.by === "late" ? false : unit.maybe, how.strike);
     case "unclear":
       return unclear(j, end.failure, end.retryAfterMs ?? 0, how);
+    case "child":
+    case "child_failed":
+      return childSeen(j, end);
   }
+}
+
+/** The attempt has a child. Where nothing new may start any more, the child is told to end, and waited for. */
+function childSeen(j: Judged, end: Extract<AttemptEnd, { kind: "child" | "child_failed" }>): void {
+  const { turn, ref, def, unit, attempt } = j;
+  if (ref.role !== undefined) {
+    const failure = seed("template_failed", "An undoing or a check cannot start a run.", "Correct the step.");
+    return fail(turn, ref, located(failure, ref, unit), notNow(j), { attempt });
+  }
+  const { run, generation } = end;
+  if (end.kind === "child") {
+    const same = unit.child?.run === run && unit.child.generation === generation && !unit.child.ended;
+    const limitAt = same ? (unit.child?.limitAt ?? 0) : turn.now + end.limitMs;
+    delegate(turn, ref, unit, { run, generation, limitAt });
+    if (!mayRetry(turn.state, def, ref)) recall(turn, ref, "graceful");
+    return;
+  }
+  const recalled = hasChild(unit) && unit.child.recalled !== null;
+  const over = { t: "delegated", at: turn.now, ...ref, run, generation, attempt, ended: true } as const;
+  emit(turn, { ...over, limitAt: turn.now, wakeAt: turn.now });
+  const outcome = outcomeOfChild(j, end.left);
+  if (recalled) emit(turn, { t: "cancelled", at: turn.now, ...ref, outcome });
+  else fail(turn, ref, located(end.failure, ref, unit), outcome, { by: "child" });
+}
+
+function outcomeOfChild({ performance, unit }: Judged, left: Outcome): Outcome {
+  if (performance.effect === "safe") return "not_done";
+  return left === "not_done" ? outcomeOfRounds(unit) : left;
+}
+
+/** Waits for the child, and looks after it less and less often: its own message is what is counted on. */
+function delegate(
+  turn: Turn,
+  ref: UnitRef,
+  unit: Unit,
+  child: { readonly run: string; readonly generation: number; readonly limitAt: number },
+): void {
+  const known =
+    unit.child?.run === child.run && unit.child.generation === child.generation ? unit.child : null;
+  const looks = known?.looks ?? 0;
+  const wait = known?.told === true ? 0 : Math.min(MAX_LOOK_MS, FIRST_LOOK_MS * 2 ** Math.min(looks, 16));
+  const { attempt } = unit;
+  emit(turn, { t: "delegated", at: turn.now, ...ref, ...child, wakeAt: turn.now + wait, attempt });
 }
 
 function succeeded(

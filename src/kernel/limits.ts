@@ -51,3 +51,8 @@ export const STRIKES_BEFORE_ALONE = 2;
 export const ITEM_CONCURRENCY = 6;
 /** Characters of a failure's message: a record for people, not a log. */
 export const MAX_MESSAGE_CHARS = 2_000;
+/** A child run tells of its end; should that message be lost, its parent looks after it, less and less often. */
+export const FIRST_LOOK_MS = MINUTE_MS;
+export const MAX_LOOK_MS = HOUR_MS;
+/** How deep runs may start runs. */
+export const MAX_DEPTH = 8;

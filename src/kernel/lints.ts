@@ -38,6 +38,7 @@ export const LINT_CODES = [
   "compensate_on_failure_step",
   "effect_without_call",
   "missing_signal_name",
+  "approval_without_call",
 ] as const;
 export type LintCode = (typeof LINT_CODES)[number];
 
@@ -177,6 +178,12 @@ function checkStep(step: StepDef, at: string, { deadlineMs, undoBudgetMs }: Cont
     add("missing_signal_name", "/with/signal", "A wait names the signal that it waits for.");
   if (step.kind !== "call" && step.effect !== "safe")
     add("effect_without_call", "/effect", "A step that calls nothing changes nothing: its effect is safe.");
+  if (step.approval !== undefined) {
+    if (step.kind !== "call")
+      add("approval_without_call", "/approval", "Only a call can be held back until it is approved.");
+    if (!isDuration(step.approval.limitMs, 1, MAX_WAIT_MS))
+      add("bad_duration", "/approval", "An approval is waited for between 1 ms and 365 days.");
+  }
   if (step.repeat !== undefined) {
     const { max, everyMs, withinMs } = step.repeat;
     if (step.effect === "once")

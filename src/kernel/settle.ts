@@ -9,7 +9,7 @@ import type { StepDef } from "./graph.ts";
 import { MAX_LIST_BYTES } from "./limits.ts";
 import type { RunState } from "./state.ts";
 import { emit, type Turn } from "./turn.ts";
-import { isTerminal, refOf, type Unit } from "./units.ts";
+import { hasChild, isTerminal, refOf, type Unit } from "./units.ts";
 
 /** Goes on until nothing follows any more. Every round adds a fact, and the moves are finite, so it ends. */
 export function settle(turn: Turn): void {
@@ -103,7 +103,10 @@ function bytesOf(items: readonly Unit[]): number {
 function advancePhase(turn: Turn): void {
   const { state } = turn;
   const { phase } = state;
-  if (phase === "draining" && !mainUnits(state).some(({ unit }) => unit.status === "running"))
+  if (
+    phase === "draining" &&
+    !mainUnits(state).some(({ unit }) => unit.status === "running" || hasChild(unit))
+  )
     emit(turn, { t: "undoing", at: turn.now });
   else if (
     phase === "undoing" &&

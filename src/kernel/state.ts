@@ -64,6 +64,8 @@ export interface RunState {
   readonly failure: RunFailure | null;
   readonly pausedSince: number | null;
   readonly closed: boolean;
+  /** Keys that appended steps. */
+  readonly extendedBy?: readonly string[];
   /** When work last ended or was added; an open run counts its idle time from here. */
   readonly activeAt: number;
   readonly units: readonly Unit[];

@@ -1,7 +1,7 @@
 /** Time: timeouts, limits, sleeps, the deadline of the run, the budget of undoing. */
 
 import { activeUnits, workingSteps } from "./due.ts";
-import { fail, located, lose, seed, stop } from "./failing.ts";
+import { fail, located, lose, outcomeNow, seed, stop } from "./failing.ts";
 import { giveUpUnknown, judge } from "./judge.ts";
 import { endLost } from "./settle.ts";
 import { stepOf, unitOf } from "./state.ts";
@@ -51,7 +51,7 @@ function tickUnit(turn: Turn, ref: UnitRef): void {
         "What the step waited for did not come within its limit.",
         "Raise the limit, or give the step an onFailure.",
       );
-      fail(turn, ref, located(failure, ref, unit), "not_done");
+      fail(turn, ref, located(failure, ref, unit), outcomeNow(turn, ref, unit));
     } else if (unit.wakeAt !== null && unit.digest === null && turn.now >= unit.wakeAt) {
       emit(turn, { t: "succeeded", at: turn.now, ...ref, output: NULL_VALUE, by: "timer" });
     }

@@ -1,7 +1,7 @@
 /** What a fact does to the unit that it names. Pure; the tables of moves say what the status becomes. */
 
 import type { Fact, FactOf } from "./facts.ts";
-import { moveUnit, newUnit, type Unit, type UnitRef } from "./units.ts";
+import { moveUnit, newUnit, type Child, type Unit, type UnitRef } from "./units.ts";
 
 /** Facts that change a unit. */
 export type UnitFactRecord = Exclude<Extract<Fact, UnitRef>, { readonly t: "late" | "resolved" }>;
@@ -17,7 +17,7 @@ export function applied(unit: Unit, fact: UnitFactRecord): Unit {
         digest: fact.digest,
         readyAt: fact.at,
         wakeAt: null,
-        ...(fact.newKey === true ? { gen: unit.gen + 1, keySince: null } : {}),
+        ...(fact.newKey === true ? { gen: unit.gen + 1, keySince: null, child: null } : {}),
       };
     case "expanded":
       return {
@@ -90,6 +90,35 @@ export function applied(unit: Unit, fact: UnitFactRecord): Unit {
         wakeAt: fact.wakeAt ?? null,
         deadline: fact.limitAt ?? null,
       };
+    case "asked":
+      return {
+        ...unit,
+        status,
+        startedAt: unit.startedAt ?? fact.at,
+        // Of a call, the moment for which its parameters were filled in: they are filled in again for the same.
+        readyAt: fact.at,
+        wakeAt: null,
+        deadline: fact.limitAt,
+        approval: {
+          id: fact.id,
+          askedAt: fact.at,
+          limitAt: fact.limitAt,
+          digest: fact.digest ?? null,
+          about: fact.about ?? null,
+          text: fact.text ?? null,
+          decided: null,
+        },
+      };
+    case "decided":
+      return decided(unit, fact);
+    case "delegated":
+      return delegated({ ...unit, status }, fact);
+    case "child_ended":
+      return unit.child === null
+        ? unit
+        : { ...unit, status, wakeAt: fact.at, child: { ...unit.child, told: true } };
+    case "recalled":
+      return unit.child === null ? unit : { ...unit, status, child: { ...unit.child, recalled: fact.mode } };
     case "iterated":
       // A new round has a new key, so nothing of the old one's attempts counts any more (K6).
       return {
@@ -117,6 +146,42 @@ export function applied(unit: Unit, fact: UnitFactRecord): Unit {
   }
 }
 
+/** What was approved is ready; what was denied fails by the next fact. */
+function decided(unit: Unit, { as, by, via, note, at, newKey }: FactOf<"decided">): Unit {
+  const { approval } = unit;
+  if (approval === null) return unit;
+  const decision = {
+    as,
+    by,
+    at,
+    ...(via === undefined ? {} : { via }),
+    ...(note === undefined ? {} : { note }),
+  };
+  return {
+    ...unit,
+    deadline: null,
+    approval: { ...approval, decided: decision },
+    ...(as === "approved" && approval.digest !== null ? { digest: approval.digest } : {}),
+    ...(newKey === true ? { gen: unit.gen + 1, keySince: null, child: null } : {}),
+  };
+}
+
+/** It happened, and what is awaited now is the child: attempts from here on only look, and count for nothing. */
+function delegated(unit: Unit, fact: FactOf<"delegated">): Unit {
+  const { run, generation, limitAt } = fact;
+  const known = unit.child?.run === run && unit.child.generation === generation ? unit.child : null;
+  const child: Child = {
+    run,
+    generation,
+    limitAt,
+    looks: (known?.looks ?? 0) + 1,
+    told: false,
+    recalled: known?.recalled ?? null,
+    ended: fact.ended === true,
+  };
+  return { ...unit, child, deadline: limitAt, wakeAt: fact.wakeAt, tries: 0, spentMs: 0, maybe: false };
+}
+
 function ended(unit: Unit, at: number): Unit {
   return {
     ...unit,
@@ -125,6 +190,7 @@ function ended(unit: Unit, at: number): Unit {
     wakeAt: null,
     listening: false,
     verify: overtaken(unit.verify),
+    ...(unit.child === null ? {} : { child: { ...unit.child, ended: true } }),
   };
 }
 
@@ -165,6 +231,7 @@ function resetUnit(unit: Unit, { newKey, maybe }: FactOf<"reset">): Unit {
           keySince: maybe === true ? unit.keySince : null,
           list: unit.list,
           items: unit.items,
+          child: unit.child,
         }),
   };
 }

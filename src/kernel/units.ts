@@ -3,8 +3,9 @@
  * an unknown one happened. All four move by the one table below.
  */
 
+import type { ApprovalDecision, CancelMode } from "./facts.ts";
 import type { Failure } from "./failures.ts";
-import type { Value } from "./values.ts";
+import type { Json, Value } from "./values.ts";
 
 /** What a unit did to the world. */
 export type Outcome = "done" | "not_done" | "unknown";
@@ -19,6 +20,7 @@ export const UNIT_MOVES = {
     expanded: "running",
     started: "running",
     waiting: "waiting",
+    asked: "waiting",
     succeeded: "succeeded",
     failed: "failed",
     skipped: "skipped",
@@ -31,6 +33,9 @@ export const UNIT_MOVES = {
     failed: "failed",
     retrying: "backing_off",
     unknown: "unknown",
+    delegated: "waiting",
+    child_ended: "running",
+    recalled: "running",
     iterated: "waiting",
     giving_up: "running",
     late: "running",
@@ -44,6 +49,10 @@ export const UNIT_MOVES = {
   },
   waiting: {
     ready: "waiting",
+    asked: "waiting",
+    decided: "waiting",
+    child_ended: "waiting",
+    recalled: "waiting",
     started: "running",
     succeeded: "succeeded",
     failed: "failed",
@@ -77,6 +86,39 @@ export function moveUnit(status: UnitStatus, fact: UnitFact): UnitStatus | null 
 /** Terminal: nothing but a redrive leads on (K1). */
 export function isTerminal(status: UnitStatus): boolean {
   return status === "succeeded" || status === "failed" || status === "skipped" || status === "cancelled";
+}
+
+/** PERSISTED CONTRACT (in snapshots). A decision that was asked for, and what came of it. */
+export interface Approval {
+  readonly id: string;
+  readonly askedAt: number;
+  readonly limitAt: number;
+  /** Of a call: what an approval releases, and nothing else. */
+  readonly digest: string | null;
+  readonly about: Json;
+  readonly text: string | null;
+  readonly decided: {
+    readonly as: ApprovalDecision;
+    readonly by: string;
+    readonly at: number;
+    readonly via?: string;
+    readonly note?: string;
+  } | null;
+}
+
+/** PERSISTED CONTRACT (in snapshots). The run that a unit has started, and waits for. */
+export interface Child {
+  readonly run: string;
+  /** Of the child: the one whose end is awaited, or was counted last. */
+  readonly generation: number;
+  readonly limitAt: number;
+  /** Times that it was looked after. */
+  readonly looks: number;
+  /** It told of its end, and was not looked after since. */
+  readonly told: boolean;
+  readonly recalled: CancelMode | null;
+  /** Nobody waits for it any more. */
+  readonly ended: boolean;
 }
 
 /** PERSISTED CONTRACT (in snapshots). */
@@ -129,6 +171,10 @@ export interface Unit {
   readonly undo: Unit | null;
   /** The check of an unknown outcome. One that was overtaken stays, `cancelled`, so that its attempts count on (K7). */
   readonly verify: Unit | null;
+  /** The last decision that was asked for in this generation. */
+  readonly approval: Approval | null;
+  /** The child run of this unit under its current key. */
+  readonly child: Child | null;
 }
 
 export function newUnit(gen = 0, attempt = 0): Unit {
@@ -161,7 +207,14 @@ export function newUnit(gen = 0, attempt = 0): Unit {
     list: null,
     undo: null,
     verify: null,
+    approval: null,
+    child: null,
   };
+}
+
+/** Whether the unit waits for the end of a child run. */
+export function hasChild(unit: Unit): unit is Unit & { readonly child: Child } {
+  return unit.child !== null && !unit.child.ended && (unit.status === "waiting" || unit.status === "running");
 }
 
 /** Names a unit: a step, perhaps one of its items, perhaps the undoing or the checking of it. */
@@ -189,4 +242,29 @@ export function keyOf(runId: string, ref: UnitRef, unit: Pick<Unit, "gen" | "ite
   const iteration = unit.iteration === 0 ? "" : `.r${unit.iteration}`;
   const role = ref.role === undefined ? "" : `.${ref.role}`;
   return `${runId}.${ref.step}${item}${iteration}${role}.g${unit.gen}`;
+}
+
+/**
+ * The name of an approval: one per run, step, item, round and generation of the run. A redrive asks anew, so a link to
+ * what was asked before decides nothing.
+ */
+export function approvalIdOf(runId: string, ref: UnitRef, iteration: number, generation: number): string {
+  return keyOf(runId, ref, { gen: generation, iteration });
+}
+
+const UNIT_NAME = /^([a-z0-9][a-z0-9_-]{0,63})(?:\[(\d{1,4})\])?$/;
+
+/** The step or item of a name as `unitName` writes it, or null. */
+export function parseUnitName(name: string): UnitRef | null {
+  const [, step, item] = UNIT_NAME.exec(name) ?? [];
+  return step === undefined ? null : refOf(step, item === undefined ? undefined : Number(item));
+}
+
+const APPROVAL_ID = /^([^.]{1,64})\.([a-z0-9][a-z0-9_-]{0,63})(?:\.i(\d{1,4}))?(?:\.r\d{1,5})?\.g\d{1,9}$/;
+
+/** Which run and which unit an approval is about; null: it can be the name of none. */
+export function parseApprovalId(id: string): { readonly run: string; readonly unit: UnitRef } | null {
+  const [, run, step, item] = APPROVAL_ID.exec(id) ?? [];
+  if (run === undefined || step === undefined) return null;
+  return { run, unit: refOf(step, item === undefined ? undefined : Number(item)) };
 }

@@ -45,6 +45,7 @@ export {
 export { createLogger, type LogFields, type Logger, type LogLevel, type LogWriter } from "./log.ts";
 export { createRedactor, type Redacted, type Redactor } from "./redact.ts";
 export { err, ok, type Result } from "./result.ts";
+export { macOf, openSealed, sealText } from "./seal.ts";
 export { REDACTED, redactShapes } from "./secret-shapes.ts";
 export {
   defineSchema,

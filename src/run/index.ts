@@ -1,11 +1,16 @@
 /** The run room: the object that holds one run, and what others can ask of it. */
 
+export { createChildren, type FamilyParts, type PermitChild } from "./children.ts";
+export { createFamily } from "./family.ts";
 export { WiredRunObject } from "./object.ts";
 export type { Listener, Message } from "./outbox.ts";
 export type { RunWiring } from "./ports.ts";
 export type {
   Answer,
+  ApprovalAddress,
+  ApprovalView,
   Command,
+  Decide,
   EventsPage,
   EventView,
   OutputView,

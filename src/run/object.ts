@@ -12,8 +12,9 @@
 
 import { DurableObject } from "cloudflare:workers";
 import { UnreadableJournal, type RunDriver } from "../driver/index.ts";
-import { stepOf, type RunInfo, type RunState } from "../kernel/index.ts";
+import { parseUnitName, refOf, stepOf, unitOf, type RunInfo, type RunState } from "../kernel/index.ts";
 import { armCrashPoint, classifyFault, crashPoint, dropSchema, migrate } from "../platform/index.ts";
+import { checkLink, findApproval, pendingApprovals } from "./approvals.ts";
 import { commandDriver, isForStarter } from "./commands.ts";
 import { createJournalStore, type JournalStore } from "./journal-store.ts";
 import { createLife, type Life } from "./life.ts";
@@ -21,7 +22,10 @@ import { readMeta, writeMeta, type Meta } from "./meta.ts";
 import type { RunWiring } from "./ports.ts";
 import type {
   Answer,
+  ApprovalAddress,
+  ApprovalView,
   Command,
+  Decide,
   EventsPage,
   EventView,
   RunRpc,
@@ -164,6 +168,54 @@ export abstract class WiredRunObject extends DurableObject<Env> implements RunRp
         return NOT_FOUND;
       const outcome = commandDriver(life.driver, command, state.run);
       return outcome.ok ? { ok: true, value: this.#shown(life, viewer) } : { ok: false, ...outcome.refusal };
+    });
+  }
+
+  async approvals(viewer: Viewer): Promise<Answer<readonly ApprovalView[]>> {
+    return this.#visit(viewer, (_, state) => ({
+      ok: true,
+      value: pendingApprovals(state, viewer, Date.now()),
+    }));
+  }
+
+  async approval(viewer: Viewer, address: ApprovalAddress): Promise<Answer<ApprovalView>> {
+    return this.#visit(viewer, (_, state) => findApproval(state, address, viewer, Date.now()));
+  }
+
+  async mayLink(viewer: Viewer, address: ApprovalAddress, actor: string): Promise<Answer<ApprovalView>> {
+    return this.#visit(viewer, (_, state) => checkLink(state, address, actor, viewer, Date.now()));
+  }
+
+  async decide(viewer: Viewer, address: ApprovalAddress, decide: Decide): ReturnType<RunRpc["decide"]> {
+    return this.#visit(viewer, ({ driver }, state) => {
+      const found = findApproval(state, address, viewer, Date.now());
+      if (!found.ok) return found;
+      const unit = refOf(address.step, address.item);
+      const outcome = driver.command({ t: "decide", unit, id: address.id, ...decide });
+      if (!outcome.ok) return { ok: false, ...outcome.refusal };
+      const after = findApproval(driver.state ?? state, address, viewer, Date.now());
+      const applied = (unitOf(state, unit)?.approval?.decided ?? null) === null;
+      return after.ok ? { ok: true, value: { applied, approval: after.value } } : after;
+    });
+  }
+
+  async childEnded(viewer: Viewer, child: Parameters<RunRpc["childEnded"]>[1]): Promise<Answer<null>> {
+    return this.#visit(viewer, ({ driver }) => {
+      const unit = parseUnitName(child.unit);
+      if (unit === null) return NOT_FOUND;
+      const outcome = driver.command({ ...child, t: "child_ended", unit });
+      return outcome.ok ? { ok: true, value: null } : { ok: false, ...outcome.refusal };
+    });
+  }
+
+  async recall(viewer: Viewer, how: Parameters<RunRpc["recall"]>[1]): Promise<Answer<null>> {
+    return this.#visit(viewer, ({ driver }, state) => {
+      const { generation, mode, by } = how;
+      // Only its parent can recall it.
+      if (state.generation !== generation || state.run.startedBy !== by) return NOT_FOUND;
+      const reason = "The run that started it does not wait for it any more.";
+      const outcome = driver.command({ t: "cancel", mode, by, reason });
+      return outcome.ok ? { ok: true, value: null } : { ok: false, ...outcome.refusal };
     });
   }
 
@@ -371,9 +423,14 @@ function showing({ driver }: Life, viewer: Viewer): Showing {
 }
 
 function runInfoOf(request: StartRequest): RunInfo {
-  const { id, tenant, workflow, version, user, startedBy, open, tags, traceparent, policies } = request;
-  const pinned = policies === undefined || policies.length === 0 ? {} : { policies };
-  return { id, tenant, workflow, version, user, startedBy, open, tags, traceparent, ...pinned };
+  const { id, tenant, workflow, version, user, startedBy, open, tags, traceparent } = request;
+  const { policies, parent, origins } = request;
+  return {
+    ...{ id, tenant, workflow, version, user, startedBy, open, tags, traceparent },
+    ...(policies === undefined || policies.length === 0 ? {} : { policies }),
+    ...(parent === undefined ? {} : { parent }),
+    ...(origins === undefined ? {} : { origins }),
+  };
 }
 
 function withoutFailures(meta: Meta): Meta {

@@ -5,6 +5,7 @@
  */
 
 import type {
+  ApprovalDecision,
   CancelMode,
   Fact,
   Graph,
@@ -12,6 +13,7 @@ import type {
   Outcome,
   RefusalCode,
   RunFailure,
+  RunInfo,
   RunStatus,
   StepDef,
   UnitStatus,
@@ -35,6 +37,9 @@ export interface StartRequest {
   readonly bodyDigest: string;
   /** The policies that its starter stands under; pinned, for good. Missing: none. */
   readonly policies?: readonly Json[];
+  /** Of a child: the unit that it is the child of. */
+  readonly parent?: RunInfo["parent"];
+  readonly origins?: readonly string[];
 }
 
 export type RunErrorCode = RefusalCode | "not_found" | "idempotency_mismatch" | "run_deleted";
@@ -64,6 +69,10 @@ export interface UnitView {
   readonly deadline_at: number | null;
   readonly output: OutputView | null;
   readonly failure: Failure | null;
+  /** The approval that it waits for. */
+  readonly awaits_approval?: string;
+  /** The run that it started. */
+  readonly child?: string;
 }
 
 export interface StepView extends UnitView {
@@ -84,6 +93,8 @@ export interface RunView {
   readonly version: string;
   readonly user: string | null;
   readonly started_by: string;
+  /** Of a child: the step or item of the run that started it. */
+  readonly parent?: { readonly run: string; readonly unit: string };
   readonly tags: readonly string[];
   /** `paused` is a flag beside the status. */
   readonly status: RunStatus;
@@ -100,6 +111,55 @@ export interface RunView {
   readonly output: OutputView | null;
   readonly failure: RunFailure | Failure | null;
   readonly steps: readonly StepView[];
+}
+
+/** A decision that was asked for. All of it is the engine's word, but for `text`, which is the author's. */
+export interface ApprovalView {
+  readonly id: string;
+  readonly run: string;
+  readonly workflow: string;
+  readonly version: string;
+  readonly user: string | null;
+  readonly started_by: string;
+  readonly step: string;
+  readonly item: number | null;
+  readonly action: string;
+  readonly effect: string;
+  /** Of a request that is held back. */
+  readonly method: string | null;
+  readonly host: string | null;
+  readonly path: string | null;
+  /** Of the filled-in parameters that an approval releases. */
+  readonly digest: string | null;
+  /** What the author of the workflow wrote, filled in with what the run has seen: not to be trusted. */
+  readonly text: string | null;
+  /** `closed`: it expired, or the step ended otherwise. */
+  readonly status: "pending" | ApprovalDecision | "closed";
+  readonly asked_at: number;
+  readonly expires_at: number;
+  readonly decided: {
+    readonly by: string;
+    /** The key that vouches for `by`, where it was decided by a link. */
+    readonly via: string | null;
+    readonly at: number;
+    readonly note: string | null;
+  } | null;
+}
+
+/** An approval's id, and the unit that can be read from it. */
+export interface ApprovalAddress {
+  readonly id: string;
+  readonly step: string;
+  readonly item?: number;
+}
+
+export interface Decide {
+  readonly as: ApprovalDecision;
+  /** `key:<id>`, `identity:<as the backend said>`, `bearer_link`. */
+  readonly by: string;
+  /** The key that made the link. */
+  readonly via?: string;
+  readonly note?: string;
 }
 
 /** One fact of the journal as shown: references to values are replaced by the value while small, or by its size. */
@@ -188,4 +248,25 @@ export interface RunRpc {
     options: { readonly after: number; readonly limit: number; readonly waitMs?: number },
   ): Promise<Answer<EventsPage>>;
   command(viewer: Viewer, command: Command): Promise<Answer<RunView>>;
+  /** What waits for a decision. */
+  approvals(viewer: Viewer): Promise<Answer<readonly ApprovalView[]>>;
+  approval(viewer: Viewer, address: ApprovalAddress): Promise<Answer<ApprovalView>>;
+  /** The first decision counts; a later one is answered with what was decided, `applied: false`. */
+  decide(
+    viewer: Viewer,
+    address: ApprovalAddress,
+    decide: Decide,
+  ): Promise<Answer<{ readonly applied: boolean; readonly approval: ApprovalView }>>;
+  /** A child of this run has ended. `not_due`: tell it again, the run does not know the child yet. */
+  childEnded(
+    viewer: Viewer,
+    child: { readonly unit: string; readonly run: string; readonly generation: number },
+  ): Promise<Answer<null>>;
+  /** Nobody waits for this run any more: it is cancelled, if it is still in that generation. */
+  recall(
+    viewer: Viewer,
+    how: { readonly generation: number; readonly mode: CancelMode; readonly by: string },
+  ): Promise<Answer<null>>;
+  /** Whether `actor` may make a link by which somebody else decides. */
+  mayLink(viewer: Viewer, address: ApprovalAddress, actor: string): Promise<Answer<ApprovalView>>;
 }

@@ -2,6 +2,7 @@
 
 import type { Row } from "../driver/index.ts";
 import {
+  awaitsDecision,
   refOf,
   statusOf,
   stepOf,
@@ -53,6 +54,7 @@ export function viewRun(state: RunState, seq: number, showing: Showing): RunView
     version: run.version,
     user: run.user,
     started_by: run.startedBy,
+    ...(run.parent === undefined ? {} : { parent: { run: run.parent.run, unit: run.parent.unit } }),
     tags: run.tags,
     status: statusOf(state),
     paused: state.pausedSince !== null,
@@ -115,6 +117,8 @@ function viewUnit(def: StepDef, unit: Unit, showing: Showing, room: Room): UnitV
     output:
       output === null ? null : viewValue(output, def.sensitive === true, showing, fits ? SHOWN_BYTES : -1),
     failure: viewFailure(unit.failure, room),
+    ...(unit.approval !== null && awaitsDecision(unit) ? { awaits_approval: unit.approval.id } : {}),
+    ...(unit.child === null ? {} : { child: unit.child.run }),
   };
 }
 
@@ -165,6 +169,7 @@ function dataOf(fact: Fact, state: RunState, showing: Showing): Json {
     if (value !== undefined)
       data[key] = viewValue(value as Value, isSensitive(fact, state), showing, SHOWN_BYTES);
   }
+  if (fact.t === "asked" && isSensitive(fact, state) && !showing.reveal) data["text"] = { redacted: true };
   return plain(data);
 }
 

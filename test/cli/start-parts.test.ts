@@ -134,12 +134,15 @@ describe("the process table", () => {
   it("knows who lives, and that a dead process nobody has waited for does not", async () => {
     expect(isAlive(process.pid)).toBe(true);
     expect(lookAt(process.pid)?.parent).toBe(process.ppid);
-    // The inner shell ends at once; the outer one becomes a program that waits for no children.
-    const child = spawn("sh", ["-c", "sh -c exit & echo $!; exec cat"], {
+    // The shell becomes a program that waits for no children; that it has is told by what comes back from it.
+    const child = spawn("sh", ["-c", "sleep 600 & echo $!; exec cat"], {
       stdio: ["pipe", "pipe", "inherit"],
     });
     const [chunk] = (await once(child.stdout, "data")) as [Buffer];
     const pid = Number(chunk.toString());
+    child.stdin.write("there");
+    await once(child.stdout, "data");
+    process.kill(pid, "SIGKILL");
     await expect.poll(() => lookAt(pid)?.dead, { timeout: 10_000 }).toBe(true);
     expect(isAlive(pid)).toBe(false);
     child.stdin.end();

@@ -35,10 +35,16 @@ describe("steps as JSON", () => {
         onFailure: { fallback: null },
       },
       go: { action: "wait", with: { signal: "go", timeout: "2h" }, sensitive: true },
+      sub: {
+        action: "run",
+        with: { workflow: "notify", input: { to: "ada" }, timeout: "1d" },
+        needs: ["go"],
+      },
+      ok: { action: "wait", with: { approval: "Pay 100?", timeout: "2h" }, needs: ["go"] },
     });
     if (!compiled.ok) throw new Error(JSON.stringify(compiled.errors));
     const byName = new Map(compiled.steps.map((step) => [step.name, step]));
-    expect(compiled.steps.map((step) => step.name)).toEqual(["nap", "flight", "mail", "go"]);
+    expect(compiled.steps.map((step) => step.name)).toEqual(["nap", "flight", "mail", "go", "sub", "ok"]);
     expect(byName.get("mail")).toMatchObject({
       kind: "call",
       effect: "keyed",
@@ -56,6 +62,14 @@ describe("steps as JSON", () => {
     });
     expect(byName.get("nap")).toMatchObject({ kind: "timer", effect: "safe" });
     expect(byName.get("go")).toMatchObject({ kind: "signal", signal: "go", sensitive: true });
+    expect(byName.get("sub")).toMatchObject({
+      kind: "call",
+      effect: "keyed",
+      keyTtlMs: 120 * 24 * 3_600_000,
+      with: { workflow: "notify", timeout: "1d" },
+    });
+    expect(byName.get("ok")).toMatchObject({ kind: "approval", with: { approval: "Pay 100?" } });
+    expect(byName.get("ok")).not.toHaveProperty("signal");
     // Absent means: as the run is, open or not.
     expect(byName.get("mail")).not.toHaveProperty("onFailure");
     expect(

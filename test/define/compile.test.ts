@@ -31,6 +31,8 @@ describe("the graph of a workflow", () => {
           when: () => true,
           wait: { signal: "go", timeout: "1h" },
         })
+        .step("ok", { wait: { approval: "Go on?" } })
+        .step("asks", { wait: { approval: () => "Go on?", timeout: "1d" } })
         .step("sum", { transform: () => 1, sensitive: true })
         .step("end", { when: () => false, fail: "No." })
         .step("each", { forEach: () => [1, 2], effect: "safe", run: ({ item }) => item })
@@ -60,6 +62,8 @@ describe("the graph of a workflow", () => {
       join: "settled",
       with: { signal: "go", timeout: "1h" },
     });
+    expect(steps.get("ok")).toMatchObject({ kind: "approval", with: { approval: "Go on?" } });
+    expect(steps.get("asks")).toMatchObject({ kind: "approval", action: "wait", with: null });
     expect(steps.get("sum")).toMatchObject({
       kind: "instant",
       action: "transform",
@@ -120,6 +124,9 @@ describe("lints of a workflow", () => {
     expect(lintsOf(start().step("a", { wait: { signal: "Bad Name" } }))).toEqual([
       "/steps/a/wait/signal invalid",
       "/steps/a/with/signal missing_signal_name",
+    ]);
+    expect(lintsOf(start().step("a", { wait: { approval: "x".repeat(2_001) } }))).toEqual([
+      "/steps/a/wait/approval invalid",
     ]);
     expect(
       lintsOf(workflow("w", { version: "1", deadline: "1m" }).step("a", { effect: "safe", run: () => 1 })),

@@ -10,7 +10,7 @@ import {
   workflow,
   type Definition,
 } from "../../src/define/index.ts";
-import type { RunInfo, StepDef, UnitRef } from "../../src/kernel/index.ts";
+import { limits, type RunInfo, type StepDef, type UnitRef } from "../../src/kernel/index.ts";
 import type { ActionScope } from "../../src/actions/index.ts";
 import { call, NOW, RUN, scope } from "./support.ts";
 
@@ -102,6 +102,8 @@ describe("filling in a step", () => {
         .step("till", { sleep: ({ run }) => ({ until: new Date(run.now + 60_000).toISOString() }) })
         .step("past", { sleep: { until: "2020-01-01T00:00:00Z" } })
         .step("go", { wait: { signal: "go", timeout: ({ input }) => `${input.n}h` } })
+        .step("ok", { wait: { approval: ({ input }) => `Pay ${input.n}?` } })
+        .step("empty", { wait: { approval: () => "" } })
         .step("bad", { fail: ({ input }) => ({ message: `No ${input.n}.`, reason: "no" }) }),
     );
     const given = scope({ input: () => ({ n: 2 }) });
@@ -109,10 +111,40 @@ describe("filling in a step", () => {
     expect(fill("till")).toEqual({ kind: "timer", ms: 60_000 });
     expect(fill("past")).toEqual({ kind: "timer", ms: 0 });
     expect(fill("go", given)).toEqual({ kind: "signal", limitMs: 7_200_000 });
+    expect(fill("ok", given)).toEqual({ kind: "approval", limitMs: limits.WAIT_LIMIT_MS, text: "Pay 2?" });
+    expect(fill("empty", given)).toMatchObject({ kind: "error", failure: { code: "template_failed" } });
     expect(fill("bad", given)).toMatchObject({
       kind: "error",
       failure: { code: "step_failed", message: "No 2.", reason: "no" },
     });
+  });
+
+  it("says of a call that somebody must approve what it is, and nothing of what it sends", () => {
+    const {
+      evaluator: { fill },
+      def,
+    } = evaluatorOf(
+      start()
+        .step("pay", {
+          http: {
+            method: "POST",
+            url: ({ input }) => `https://bank.example/pay/${input.n}?token=secret`,
+            json: { iban: "secret" },
+          },
+        })
+        .step("code", { effect: "once", run: () => 1 }),
+    );
+    const held = (name: string): StepDef => ({ ...def(name), approval: { limitMs: 1 } });
+    const given = scope({ input: () => ({ n: 7 }) });
+    const filled = fill(RUN_W, held("pay"), { step: "pay" }, given);
+    expect(filled).toMatchObject({
+      about: { action: "http", method: "POST", host: "bank.example", path: "/pay/7" },
+    });
+    expect(JSON.stringify("about" in filled ? filled.about : null)).not.toContain("secret");
+    expect(fill(RUN_W, held("code"), { step: "code" }, given)).toMatchObject({
+      about: { action: "code" },
+    });
+    expect(fill(RUN_W, def("pay"), { step: "pay" }, given)).not.toHaveProperty("about");
   });
 
   it("gives a function nothing but a constant digest: its payload is made while it runs", () => {

@@ -1,5 +1,12 @@
 /** Calls, scopes and surroundings for tests of actions and definitions. */
-import type { ActionCall, ActionScope, CodePort, Credential, Surroundings } from "../../src/actions/index.ts";
+import type {
+  ActionCall,
+  ActionScope,
+  ChildrenPort,
+  CodePort,
+  Credential,
+  Surroundings,
+} from "../../src/actions/index.ts";
 import type { Json, RunInfo, StepDef } from "../../src/kernel/index.ts";
 import { createLogger, type EgressRequest, type EgressResult } from "../../src/platform/index.ts";
 
@@ -78,6 +85,8 @@ export function call(more: Partial<ActionCall> = {}): ActionCall {
     key: effect === "keyed" ? "run_test.s.g0" : null,
     timeoutMs: 1_000,
     maybe: false,
+    child: null,
+    makers: [],
     scope: scope(),
     signal: new AbortController().signal,
     sent: () => {},
@@ -89,6 +98,11 @@ export const NO_CODE: CodePort = {
   step: () => null,
   answer: () => null,
   growth: () => ({ ok: false, message: "no growth here" }),
+};
+
+export const NO_CHILDREN: ChildrenPort = {
+  start: async () => ({ kind: "refused", code: "child_failed", message: "no children here" }),
+  look: async () => ({ kind: "refused", code: "child_failed", message: "no children here" }),
 };
 
 export interface Outside extends Surroundings {
@@ -121,6 +135,7 @@ export function outside(answer: Scripted, code: Partial<CodePort> = {}): Outside
           },
     code: { ...NO_CODE, ...code },
     policy: async () => ({ kind: "allowed", approval: false }),
+    children: NO_CHILDREN,
     log: createLogger("debug", (_, line) => void lines.push(line)),
     now: () => NOW,
   };

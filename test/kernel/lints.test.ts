@@ -56,6 +56,8 @@ const TABLE: readonly (readonly [LintCode, string, Graph])[] = [
     "/steps/a/verify/after",
     only(call("a", "once", { verify: verify({ afterMs: 4 * DAY }) })),
   ],
+  ["bad_duration", "/steps/a/approval", only(call("a", "safe", { approval: { limitMs: 0 } }))],
+  ["approval_without_call", "/steps/a/approval", only(sleep("a", { approval: { limitMs: 1 } }))],
   ["bad_duration", "/deadlineMs", graph([], { deadlineMs: 0 })],
   ["bad_duration", "/undoBudgetMs", graph([], { undoBudgetMs: Number.POSITIVE_INFINITY })],
   ["bad_duration", "/idleLimitMs", graph([], { idleLimitMs: -1 })],

@@ -38,12 +38,13 @@ const tasks: fc.Arbitrary<Task[]> = fc
       join: fc.constantFrom(...JOINS, "all" as const),
       when: fc.constantFrom(true, true, true, false),
       onFailure: fc.constantFrom("fail", "continue", "fallback"),
+      gate: fc.constantFrom(null, null, "approved", "denied"),
     }),
     { minLength: 1, maxLength: 8 },
   )
   .map((made) => {
     const names = made.map((_, i) => `s${i}`);
-    return made.map(({ deed: main, undo, part, pick, join, when, onFailure }, i): Task => {
+    return made.map(({ deed: main, undo, part, pick, join, when, onFailure, gate }, i): Task => {
       const needs = [...new Set(pick.filter((at) => at < i && made[at]?.part === part))].map(
         (at) => names[at] ?? "",
       );
@@ -57,6 +58,7 @@ const tasks: fc.Arbitrary<Task[]> = fc
         when,
         onFailure,
         undo: undoable ? undo : null,
+        gate,
       };
     });
   });
@@ -72,6 +74,7 @@ function stepOfTask(task: Task): StepDef {
     retry: atOnce(task.attempts),
     onFailure: task.onFailure === "fallback" ? { fallback: "instead" } : task.onFailure,
     ...(task.when ? {} : { when: "never" }),
+    ...(task.gate === null ? {} : { approval: { limitMs: 1 } }),
     ...(task.undo === null
       ? {}
       : { compensate: performance(task.undo.effect, { retry: atOnce(task.undo.attempts) }) }),
@@ -113,6 +116,8 @@ function playOut(all: readonly Task[]): Verdict {
         unitName(job.unit),
         task?.when === false && job.unit.role === undefined ? { kind: "skip" } : undefined,
       );
+      if (play.count("asked") > play.count("decided"))
+        play.take(play.decide(unitName(job.unit), task?.gate ?? undefined));
     } else play.attempt(unitName(job.unit), ends[script(job.unit).ends.shift() ?? "success"]());
   }
   return {

@@ -14,6 +14,7 @@ import {
   refOf,
   UNIT_MOVES,
   UNIT_STATUSES,
+  unitOf,
   type Fact,
   type Input,
   type Prepared,
@@ -85,6 +86,8 @@ function inputsFor(state: RunState, unit: UnitRef, attempt: number): Input[] {
     { kind: "list", list: NULL_VALUE, count: Number.NaN },
     { kind: "timer", ms: -1 },
     { kind: "signal", limitMs: 1 },
+    { kind: "approval", limitMs: 1, text: "May it?" },
+    { kind: "approval", limitMs: Number.NaN, text: "" },
     { kind: "done", output: NULL_VALUE },
     { kind: "error", failure: seed("template_failed") },
   ];
@@ -100,6 +103,10 @@ function inputsFor(state: RunState, unit: UnitRef, attempt: number): Input[] {
     ends.unclear(),
     ends.cannot(),
     ends.unusable(),
+    ends.child(),
+    ends.child(2, -1),
+    ends.childFailed(),
+    ends.childFailed(2, "unknown"),
   ];
   const resolutions = [{ as: "succeeded", output: NULL_VALUE }, { as: "failed" }, { as: "retry" }] as const;
   return [
@@ -109,9 +116,22 @@ function inputsFor(state: RunState, unit: UnitRef, attempt: number): Input[] {
     ...everyEnd.map((end): Input => ({ t: "ended", generation, unit, attempt, end })),
     { t: "ended", generation: generation - 1, unit, attempt, end: ends.success() },
     { t: "attempt_lost", unit, attempt, strike: true },
+    ...decisions(state, unit),
+    { t: "child_ended", unit, run: unitOf(state, unit)?.child?.run ?? "run_2", generation: 1 },
     ...resolutions.map((as): Input => ({ t: "resolve", unit, as, by: "ada" })),
     ...resolutions.map((as): Input => ({ t: "redrive", by: "ada", resolve: [{ unit, as }] })),
   ];
+}
+
+/** Of what was asked, of something else, by whoever may and may not. */
+function decisions(state: RunState, unit: UnitRef): Input[] {
+  const id = unitOf(state, unit)?.approval?.id ?? "none";
+  return (["approved", "denied"] as const).flatMap((as): Input[] => [
+    { t: "decide", unit, id, as, by: "bob", note: "n" },
+    { t: "decide", unit, id, as, by: RUN.startedBy },
+    { t: "decide", unit, id, as, by: "bob", via: RUN.startedBy },
+    { t: "decide", unit, id: "another", as, by: "bob" },
+  ]);
 }
 
 /** Inputs of every type about the run as a whole. */

@@ -2,14 +2,17 @@
 
 import { limits } from "../../src/kernel/index.ts";
 import {
+  approval,
   call,
   ends,
+  gated,
   HOUR,
   instant,
   MINUTE,
   performance,
   retry,
   SECOND,
+  seed,
   sleep,
   verify,
   wait,
@@ -178,6 +181,92 @@ export const SCENARIOS: Readonly<Record<string, () => Play>> = {
       play.lose("heavy", strike);
       play.pass(MINUTE);
     }
+    return play;
+  },
+
+  approved: () => {
+    const play = new Play(
+      [
+        approval("budget"),
+        gated("pay", "keyed", { needs: ["budget"], ...undo }),
+        gated("mails", "keyed", {
+          needs: ["pay"],
+          forEach: { list: "to", concurrency: 2, tolerate: 1 },
+        }),
+        approval("last-word", { needs: ["mails"], onFailure: "continue" }),
+      ],
+      { run: { open: true } },
+    );
+    play.take({ t: "append", steps: [call("more")], by: "key_3" });
+    play.prepare("budget");
+    play.take(play.decide("budget", "approved", { note: "within the limit" }));
+    play.prepare("pay", { kind: "call", digest: "d1", about: { method: "POST", host: "bank.example" } });
+    play.take(play.decide("pay", "denied", { by: "identity:eve", via: "key_2", note: "wrong account" }));
+    play.take({ t: "close" });
+    play.succeed("more");
+    play.take({ t: "output", result: { failure: seed("template_failed") } });
+    play.take({ t: "redrive", by: "ada", resolve: [] });
+    play.prepare("pay", { kind: "call", digest: "d2", about: { method: "POST", host: "bank.example" } });
+    play.take(play.decide("pay"));
+    play.attempt("pay");
+    play.prepare("mails");
+    for (const i of [0, 1, 2]) play.prepare(`mails[${i}]`);
+    play.take(play.decide("mails[0]"));
+    play.take(play.decide("mails[1]", "denied"));
+    play.attempt("mails[0]");
+    play.take({ t: "pause", by: "ada" });
+    play.take(play.decide("mails[2]"));
+    play.take({ t: "resume", by: "ada" });
+    play.attempt("mails[2]");
+    play.prepare("last-word");
+    play.pass(2 * HOUR);
+    play.finish("paid");
+    return play;
+  },
+
+  delegated: () => {
+    const play = new Play(
+      [
+        call("quick", "keyed", undo),
+        call("flaky", "keyed", { needs: ["quick"], onFailure: "continue" }),
+        call("each", "keyed", { needs: ["quick"], forEach: { list: "of", concurrency: 2, tolerate: 1 } }),
+        call("long", "keyed", { needs: ["flaky", "each"], join: "settled" }),
+      ],
+      {
+        run: {
+          startedBy: "run:run_0",
+          parent: { run: "run_0", unit: "sub[1]", depth: 2 },
+          origins: ["key_1"],
+          policies: [{ hosts: ["api.skyline.example"] }],
+        },
+      },
+    );
+    play.attempt("quick", ends.child());
+    play.take(play.childEnded("quick"));
+    play.attempt("quick", ends.success("of the child"));
+    play.attempt("flaky", ends.child());
+    play.wake();
+    play.attempt("flaky", ends.childFailed(1, "done"));
+    play.prepare("each", { kind: "list", list: { v: [1, 2, 3] }, count: 3 });
+    play.attempt("each[0]", ends.child());
+    play.attempt("each[1]", ends.child());
+    play.take(play.childEnded("each[1]"));
+    play.attempt("each[1]", ends.childFailed(1, "unknown"));
+    play.take(play.childEnded("each[0]"));
+    play.attempt("each[0]", ends.success());
+    play.attempt("each[2]", ends.success());
+    play.attempt("long", ends.child());
+    play.wake();
+    play.begin("long");
+    play.take(play.childEnded("long"));
+    play.take({ t: "cancel", mode: "graceful", by: "ada" });
+    play.end("long", ends.child());
+    play.attempt("long", ends.childFailed());
+    play.succeed("quick/undo");
+    play.take({ t: "redrive", by: "ada", resolve: [{ unit: ref("each[1]"), as: { as: "failed" } }] });
+    play.begin("quick");
+    play.take({ t: "cancel", mode: "immediate", by: "ada" });
+    play.end("quick", ends.child(), play.unit("quick").attempt);
     return play;
   },
 

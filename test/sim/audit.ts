@@ -56,6 +56,7 @@ export class Audit {
   readonly #coverage: Coverage;
   readonly #referee: Referee;
   readonly #states: (RunState | null)[] = [null];
+  readonly #facts: (readonly Fact[])[] = [];
   /** Number that the next fact has, after each row. */
   readonly #seqs: number[] = [1];
   /** Payload of each keyed unit, by its key (K6). */
@@ -63,6 +64,8 @@ export class Audit {
   /** The last attempt of each unit (K7), and the step that took each signal. */
   readonly #attempts = new Noted<number>();
   readonly #takers = new Noted<string>();
+  /** Approved payloads, by the unit and the generation of the run. */
+  readonly #released = new Noted<true>();
   /** Code of another version has been at work. */
   #deployed = false;
   onFact: (fact: Fact) => void = () => {};
@@ -76,6 +79,11 @@ export class Audit {
   /** The state after so many rows; null before the first. */
   state(rows: number): RunState | null {
     return this.#states[rows] ?? null;
+  }
+
+  /** The facts of a row, counted from 0. */
+  facts(row: number): readonly Fact[] {
+    return this.#facts[row] ?? [];
   }
 
   /** Of a fact that is being appended. */
@@ -104,6 +112,7 @@ export class Audit {
       state = next;
     }
     this.#states.push(state);
+    this.#facts.push(row.facts);
     this.#findings.expect(
       state !== null && sameState(state, after),
       "K8: the state taken over is not the fold of its journal",
@@ -116,8 +125,9 @@ export class Audit {
 
   truncated(rows: number): void {
     this.#states.length = rows + 1;
+    this.#facts.length = rows;
     this.#seqs.length = rows + 1;
-    for (const noted of [this.#digests, this.#attempts, this.#takers]) noted.truncate(rows);
+    for (const noted of [this.#digests, this.#attempts, this.#takers, this.#released]) noted.truncate(rows);
   }
 
   #check(state: RunState | null, fact: Fact, next: RunState | null): void {
@@ -141,8 +151,15 @@ export class Audit {
     const step = stepOf(state, fact.step);
     if (step === null) return;
     const starts =
-      fact.t === "ready" || fact.t === "expanded" || fact.t === "started" || fact.t === "waiting";
-    if (starts) {
+      fact.t === "ready" ||
+      fact.t === "expanded" ||
+      fact.t === "started" ||
+      fact.t === "waiting" ||
+      fact.t === "asked";
+    // A child is looked after in every phase.
+    const looks = fact.t === "started" && unit?.status === "waiting" && unit.child?.ended === false;
+    if (looks) this.#findings.expect(state.pausedSince === null, `${name} is looked after while paused`);
+    if (starts && !looks) {
       this.#findings.expect(state.pausedSince === null, `${fact.t} of ${name} while paused`);
       this.#findings.expect(mayStart(state, step.def, fact), `K2: ${fact.t} of ${name}, which may not start`);
       this.#findings.expect(
@@ -150,7 +167,9 @@ export class Audit {
         `K10: ${name} is undone before what needs it`,
       );
     }
-    if (fact.t === "ready") this.#checkPayload(state, fact, next);
+    if (fact.t === "ready" || (fact.t === "decided" && fact.as === "approved"))
+      this.#checkPayload(state, fact, next);
+    this.#checkApproval(state, fact, step.def, unit);
     if (fact.t === "giving_up") {
       const failed = unit?.items?.filter((item) => item.status === "failed").length ?? 0;
       this.#findings.expect(
@@ -206,14 +225,38 @@ export class Audit {
       );
   }
 
-  #checkPayload(state: RunState, fact: Extract<Fact, { t: "ready" }>, next: RunState): void {
+  /** Nothing that needs an approval begins without one for just this payload; whoever started the run gives none. */
+  #checkApproval(state: RunState, fact: UnitFact, def: StepDef, unit: Unit | null): void {
+    const released = (digest: string | null): string => `${state.generation} ${unitName(fact)} ${digest}`;
+    if (fact.t === "decided") {
+      const { approval = null } = unit ?? {};
+      this.#findings.expect(
+        approval !== null && approval.decided === null && fact.at < approval.limitAt,
+        `${unitName(fact)} is decided twice, or too late`,
+      );
+      this.#findings.expect(fact.by !== state.run.startedBy, `${fact.by} approves its own run`);
+      if (fact.as === "approved" && approval !== null)
+        this.#released.note(released(approval.digest), true, this.#states.length);
+    }
+    const begins = fact.t === "started" && fact.role === undefined && def.approval !== undefined;
+    const passes = fact.t === "succeeded" && def.kind === "approval" && fact.by !== "fallback";
+    if (begins || passes)
+      this.#findings.expect(
+        this.#released.get(released(begins ? (unit?.digest ?? null) : null)) === true,
+        `${unitName(fact)} goes on without an approval`,
+        "broken",
+      );
+  }
+
+  #checkPayload(state: RunState, fact: Extract<Fact, { t: "ready" | "decided" }>, next: RunState): void {
     const { def } = stepOf(state, fact.step)!;
     const unit = unitOf(next, fact);
     if (unit === null || performanceOf(def, fact)?.effect !== "keyed") return;
     const key = `${unitName(fact)} ${unit.gen} ${unit.iteration}`;
     const earlier = this.#digests.get(key);
-    this.#findings.expect(earlier === undefined || earlier === fact.digest, `K6: ${key} has two payloads`);
-    this.#digests.note(key, fact.digest, this.#states.length);
+    const digest = unit.digest ?? "none";
+    this.#findings.expect(earlier === undefined || earlier === digest, `K6: ${key} has two payloads`);
+    this.#digests.note(key, digest, this.#states.length);
   }
 
   #checkGrowth(state: RunState, fact: Extract<Fact, { t: "grew" }>, next: RunState): void {

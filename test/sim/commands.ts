@@ -4,6 +4,7 @@ import type { Outcome, ResolveAsJson, RunDriver } from "../../src/driver/index.t
 import {
   refOf,
   unitOf,
+  type ApprovalDecision,
   type Json,
   type RefusalCode,
   type RunState,
@@ -60,6 +61,19 @@ export function append(steps: readonly StepDef[]): Command {
     name: "append",
     run: (driver) => driver.command({ t: "append", steps, by: WHO }),
     left: (state) => steps.every((step) => state.indexOf.has(step.name)),
+  };
+}
+
+/** About one asking: a caller who tries again means the same one. */
+export function decide(state: RunState, ref: UnitRef, as: ApprovalDecision, by: string): Command {
+  const id = unitOf(state, ref)?.approval?.id ?? "none";
+  return {
+    name: `decide ${id}`,
+    run: (driver) => driver.command({ t: "decide", unit: ref, id, as, by }),
+    left: (now) => {
+      const approval = unitOf(now, ref)?.approval ?? null;
+      return approval?.id === id && approval.decided !== null;
+    },
   };
 }
 

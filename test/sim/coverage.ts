@@ -65,6 +65,15 @@ export const FAULTS = [
   // callers
   "command sent twice",
   "command refused",
+  "child recalled",
+  "child recalled too late",
+  "child redriven",
+  "end of a child not told",
+  "end of a child told twice",
+  "end of a child told too early",
+  "decided twice",
+  "decided by whoever started the run",
+  "decided too late",
   "caller got no answer",
 ] as const;
 export type Fault = (typeof FAULTS)[number];

@@ -62,6 +62,8 @@ function fill(def: StepDef, unit: UnitRef, scope: Scope, version: string): Fille
   if (unit.role === undefined && def.kind === "timer") return { kind: "timer", ms: count(template, "ms") };
   if (unit.role === undefined && def.kind === "signal")
     return { kind: "signal", limitMs: count(template, "limitMs") };
+  if (unit.role === undefined && def.kind === "approval")
+    return { kind: "approval", limitMs: count(template, "limitMs"), text: "May it?" };
   const needs = (Array.isArray(template["needs"]) ? template["needs"] : []) as string[];
   const seen = {
     views: needs.map((name) => shown(scope.step(name))),
@@ -82,7 +84,8 @@ function fill(def: StepDef, unit: UnitRef, scope: Scope, version: string): Fille
     iteration: scope.iteration,
     rest: JSON.stringify(seen),
   } satisfies Payload;
-  return { kind: "call", digest: `${digest(payload)}`, with: payload };
+  const about = def.approval === undefined ? {} : { about: { host: "simulated" } };
+  return { kind: "call", digest: `${digest(payload)}`, with: payload, ...about };
 }
 
 function shown(view: StepView | null): Json {

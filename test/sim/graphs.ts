@@ -101,7 +101,7 @@ function drawStep(
 ): StepDef {
   const kind: StepKind = how.plain
     ? random.weighted({ call: 8, instant: 1, timer: 1 })
-    : random.weighted({ call: 75, instant: 10, timer: 8, signal: 7 });
+    : random.weighted({ call: 75, instant: 10, timer: 8, signal: 7, approval: 4 });
   const effect: Effect = kind === "call" ? random.pick(EFFECTS) : "safe";
   const needs = drawNeeds(random, earlier);
   const base: StepDef = {
@@ -120,7 +120,13 @@ function drawStep(
   };
   if (how.plain === true) return base;
   const shaped = { ...base, ...drawShape(random, base, needs) };
-  return { ...shaped, ...drawCare(random, swarm, shaped, needs, name) };
+  return { ...shaped, ...drawChild(random, shaped), ...drawCare(random, swarm, shaped, needs, name) };
+}
+
+/** Some keyed steps have a run of their own to do the work; its provider never forgets a key. */
+function drawChild(random: Random, base: StepDef): Partial<StepDef> {
+  const may = base.kind === "call" && base.effect === "keyed" && base.repeat === undefined;
+  return may && random.chance(0.25) ? { action: "child", keyTtlMs: 365 * DAY_MS } : {};
 }
 
 function drawNeeds(random: Random, earlier: readonly StepDef[]): string[] {
@@ -177,9 +183,10 @@ function drawCare(
 ): Partial<StepDef> {
   if (base.kind !== "call") return {};
   const template = base.with as Template;
+  const held = random.chance(0.07) ? { approval: { limitMs: random.scale(MINUTE_MS, 3 * DAY_MS) } } : {};
   const grows = random.chance(0.06)
-    ? { with: { ...template, grow: growth(random, swarm, name) as unknown as Json } }
-    : {};
+    ? { ...held, with: { ...template, grow: growth(random, swarm, name) as unknown as Json } }
+    : held;
   if (base.effect === "safe") return grows;
   const verify: Verify = {
     ...drawPerformance(random, swarm, "safe", templateOf(random, "call", needs)),
@@ -221,6 +228,7 @@ function templateOf(random: Random, kind: StepKind, needs: readonly string[]): T
         ms: random.chance(0.7) ? random.scale(100, 30 * SECOND_MS) : random.scale(MINUTE_MS, 5 * HOUR_MS),
       };
     case "signal":
+    case "approval":
       return { limitMs: random.scale(10 * SECOND_MS, 3 * DAY_MS) };
     case "instant":
       return { bytes: 20, needs, ...(random.chance(0.1) ? { fail: true } : {}) };

@@ -8,6 +8,7 @@
 
 import type { Outcome, RunDriver } from "../../src/driver/index.ts";
 import { FIRST_VERSION, type Audit } from "./audit.ts";
+import { Children } from "./children.ts";
 import type { Await, Coverage, Entry, Fault } from "./coverage.ts";
 import { Delivery } from "./delivery.ts";
 import { checkProgress } from "./invariants.ts";
@@ -52,6 +53,7 @@ export interface HostParts {
 export class Host {
   readonly store: Store;
   readonly outside: Outside;
+  readonly children: Children;
   readonly delivery: Delivery;
   readonly trace: HostParts["trace"];
   readonly #parts: HostParts;
@@ -74,6 +76,7 @@ export class Host {
       snapshotRows: random.pick([2, 4, 30, 256]),
     };
     this.outside = new Outside(this, parts.schedule, random, parts.referee, parts.coverage, parts.swarm);
+    this.children = new Children({ ...parts, host: this });
     this.delivery = new Delivery({
       ...parts,
       store: this.store,
@@ -199,6 +202,7 @@ export class Host {
   between(): void {
     const life = this.#life;
     this.#events++;
+    this.children.between();
     if (life === null) return;
     if (this.#parts.plan.events.has(this.#events)) this.#takeLife(life, null);
     else if (this.#idle(life) && this.#parts.random.chance(0.02)) {

@@ -71,7 +71,9 @@ function comingUp(state: RunState): ComingUp {
     if (flying) found.running.push(name);
     if (flying && unit.deadline === null) found.withoutDeadline.push(name);
     found.deadline = Math.min(found.deadline, unit.deadline ?? Infinity);
-    const mayWake = state.pausedSince === null || (unit.status === "waiting" && unit.readyAt !== null);
+    // A sleep that is over settles also while paused; a retry, a round or a look may not start.
+    const sleeps = unit.status === "waiting" && unit.readyAt !== null && unit.digest === null;
+    const mayWake = state.pausedSince === null || sleeps;
     if (mayWake) found.wake = Math.min(found.wake, unit.wakeAt ?? Infinity);
   };
   state.graph.steps.forEach((def, index) => {

@@ -2,6 +2,7 @@
 
 import type { Call, Performed } from "../../src/driver/index.ts";
 import { performanceOf, type FailureSeed, type Json, type StepDef } from "../../src/kernel/index.ts";
+import { isChild } from "./children.ts";
 import type { Await, Coverage, Fault } from "./coverage.ts";
 import type { Payload } from "./evaluate.ts";
 import type { Host } from "./host.ts";
@@ -47,6 +48,8 @@ export interface Request {
   work: Promise<void>;
   awaiting: Await;
   settled: boolean;
+  /** What its child said. */
+  child: Performed | null;
   readonly resolve: (performed: Performed) => void;
   readonly reject: (error: Error) => void;
 }
@@ -98,6 +101,7 @@ export class Outside {
       work: Promise.resolve(),
       awaiting: "credentials",
       settled: false,
+      child: null,
       resolve,
       reject,
     };
@@ -105,7 +109,7 @@ export class Outside {
     const repeats = call.effect === "keyed" || call.effect === "idempotent";
     const happened = call.unit.role === undefined && this.#referee.happenedUnder(call.scope.key);
     this.#host.expect(
-      call.maybe || !repeats || !happened,
+      call.maybe || !repeats || !happened || isChild(call),
       () => `${call.scope.key} has happened, and its action is told that it cannot have`,
     );
     call.signal.addEventListener("abort", () => {
@@ -165,7 +169,7 @@ export class Outside {
       fate !== "refused" &&
       fate !== "refused with Retry-After";
     const of = call.scope.key;
-    if (lands) this.#referee.leaves(of, call.unit.role, call.effect);
+    if (lands && !isChild(call)) this.#referee.leaves(of, call.unit.role, call.effect);
     this.#await(request, fate === "request lost" ? "answer that never comes" : "request on its way");
     if (fate === "request lost") return this.#hit(fate);
     this.#schedule.after(landMs, () => {
@@ -176,6 +180,7 @@ export class Outside {
   #land(request: Request, lands: boolean): void {
     const { call, fate, life } = request;
     const of = call.scope.key;
+    if (isChild(call)) return this.#landAtChild(request, lands);
     const { rest } = call.with as unknown as Payload;
     const role = call.unit.role;
     const before = this.#referee.stands(of);
@@ -207,6 +212,20 @@ export class Outside {
     this.#answer(request, landed, role === "verify" ? before : null);
   }
 
+  #landAtChild(request: Request, lands: boolean): void {
+    const { call, fate, life } = request;
+    const answer = lands ? this.#host.children.asked(call) : null;
+    this.#host.trace(() => `outside: ${call.key} #${call.attempt} at its child: ${fate}, ${answer?.kind}`);
+    if (request.settled || life.state === "dead") return;
+    request.child = answer;
+    this.#await(request, "request landed");
+    if (fate === "answer lost") {
+      this.#await(request, "answer that never comes");
+      return this.#hit(fate);
+    }
+    this.#answer(request, "nothing to do", null);
+  }
+
   #answer(request: Request, landed: Landed, seen: boolean | null): void {
     const { call, fate } = request;
     const left = Math.max(1, call.deadline - request.life.now());
@@ -224,7 +243,8 @@ export class Outside {
         this.#hit(fate);
         request.reject(new Error("made to throw"));
       } else {
-        if (fate !== "fine" && fate !== "answer late" && fate !== "lands late") this.#hit(fate);
+        const unfit = isChild(call) && (fate === "garbage" || fate === "too large");
+        if (fate !== "fine" && fate !== "answer late" && fate !== "lands late" && !unfit) this.#hit(fate);
         request.resolve(performed);
       }
     });
@@ -255,9 +275,11 @@ export class Outside {
       case "cannot work":
         return cannot();
       case "garbage":
+        if (request.child !== null) return request.child;
         return { kind: "unusable", failure: failure("output_invalid") };
       default:
     }
+    if (request.child !== null) return request.child;
     const payload = call.with as unknown as Payload;
     const told = seen === null ? {} : { happened: fate === "verify cannot tell" ? null : seen };
     const output: Json = {

@@ -5,12 +5,21 @@
  */
 
 import type { ResolveAsJson } from "../../src/driver/index.ts";
-import { isTerminal, type Graph, type Json, type RunInfo, type RunState } from "../../src/kernel/index.ts";
+import {
+  awaitsDecision,
+  isTerminal,
+  type Graph,
+  type Json,
+  type RunInfo,
+  type RunState,
+  type UnitRef,
+} from "../../src/kernel/index.ts";
 import type { Audit } from "./audit.ts";
 import {
   append,
   cancel,
   close,
+  decide,
   pause,
   redrive,
   resolve,
@@ -168,6 +177,8 @@ export class People {
     const unknown = this.#resolve(state);
     if (unknown !== null && random.chance(0.6)) return unknown;
     if (state.pausedSince !== null && random.chance(0.6)) return resume;
+    const asked = this.#decide(state);
+    if (asked !== null && random.chance(0.6)) return asked;
     const atWork = state.units.some((unit) => unit.status === "running");
     if (atWork && random.chance(swarm.haste / 3)) return cancel("immediate");
     switch (
@@ -214,6 +225,22 @@ export class People {
     return signal(id, name, { pad: "s".repeat(random.pick([1, 1_500])) });
   }
 
+  /** Mostly yes; now and then by somebody who may not, or once more about what was decided or has expired. */
+  #decide(state: RunState): Command | null {
+    const { random, coverage, schedule } = this.#parts;
+    const asked = unitsOf(state).filter(({ unit }) => unit.approval !== null);
+    const open = asked.filter(({ unit }) => awaitsDecision(unit));
+    const from = open.length > 0 && random.chance(0.8) ? open : asked;
+    if (from.length === 0) return null;
+    const { ref, unit } = random.pick(from);
+    const starter = random.chance(0.15);
+    if (starter) coverage.fault("decided by whoever started the run");
+    else if ((unit.approval?.decided ?? null) !== null) coverage.fault("decided twice");
+    else if ((unit.approval?.limitAt ?? Infinity) < schedule.now) coverage.fault("decided too late");
+    const by = starter ? this.run.startedBy : "key:approver";
+    return decide(state, ref, random.chance(0.8) ? "approved" : "denied", by);
+  }
+
   #append(): Command | null {
     const { drawn, random } = this.#parts;
     return drawn.batches.length === 0 ? null : append(random.pick(drawn.batches));
@@ -222,10 +249,10 @@ export class People {
   /** Somebody looks at the outside once nothing can be on its way any more, and says what is there. */
   #resolve(state: RunState): Command | null {
     const { random, schedule } = this.#parts;
-    const sure = unitsOf(state).filter(({ def, unit }) => {
+    const sure = unitsOf(state).filter(({ def, unit, ref }) => {
       // The limit of an unknown outcome counts from when it became unknown.
       const since = (unit.deadline ?? Infinity) - def.unknownLimitMs;
-      return unit.status === "unknown" && schedule.now - since > SURE_MS;
+      return unit.status === "unknown" && schedule.now - since > SURE_MS && !this.#goesOn(state, ref);
     });
     if (sure.length === 0) return null;
     const seen = random.pick(sure);
@@ -235,7 +262,8 @@ export class People {
   #redrive(state: RunState): Command | null {
     const { schedule, random } = this.#parts;
     if (state.generation >= MAX_GENERATIONS || (random.chance(0.3) && state.generation > 1)) return null;
-    const sure = schedule.now - (state.endedAt ?? 0) > SURE_MS;
+    const atWork = unitsOf(state).some(({ ref }) => this.#goesOn(state, ref));
+    const sure = schedule.now - (state.endedAt ?? 0) > SURE_MS && !atWork;
     // What is unknown must be answered, and so must a `once` step that happened and failed; others may be.
     const open = unitsOf(state).filter(({ def, ref, unit, kept }) => {
       if (def.part !== "main") return false;
@@ -244,6 +272,11 @@ export class People {
       return unit.outcome === "unknown" || (failed && (def.effect === "once" || random.chance(0.3)));
     });
     return redrive(state, sure ? open.map((seen) => ({ unit: seen.ref, as: this.#truth(state, seen) })) : []);
+  }
+
+  /** A child that has not ended may still do what is asked about. */
+  #goesOn(state: RunState, ref: UnitRef): boolean {
+    return ref.role === undefined && this.#parts.host.children.goesOn(unitKey(state.run.id, ref, state));
   }
 
   #truth(state: RunState, { def, ref }: Seen): ResolveAsJson {

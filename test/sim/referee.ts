@@ -71,6 +71,11 @@ export class Referee {
     return this.#count(this.#deeds, landing.of, landing);
   }
 
+  /** A child run has done what it was for; in which of its generations does not matter. */
+  childDid(of: string, at: number): void {
+    if (!this.#deeds.has(of)) this.#deeds.set(of, { times: 1, standing: true, at, key: of });
+  }
+
   #undo(landing: Landing): Landed {
     const unit = unitOfKey(landing.of);
     // What is idempotent has no key: whatever its generation, it is the same thing in the world.

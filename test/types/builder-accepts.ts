@@ -1,7 +1,14 @@
 /** What the builder knows: the types that an author sees. Nothing here runs. */
 import * as z from "zod";
 import type { Json } from "../../src/kernel/index.ts";
-import { grow, workflow, type HttpAnswer, type InputOf, type OutputOfRun } from "../../src/define/index.ts";
+import {
+  grow,
+  workflow,
+  type Approved,
+  type HttpAnswer,
+  type InputOf,
+  type OutputOfRun,
+} from "../../src/define/index.ts";
 import { same } from "./equal.ts";
 
 const Booking = z.object({ id: z.string(), price: z.number() });
@@ -216,6 +223,46 @@ base
     transform: ({ steps }) => {
       same<typeof steps.tell.output, string>("same");
       same<typeof steps.a.output, HttpAnswer<Booking> | null>("same");
+      return null;
+    },
+  });
+
+// An approval gives who decided; its text may be made of what is seen.
+base
+  .step("ok", {
+    needs: ["a"],
+    wait: { approval: ({ steps }) => `Pay ${steps.a.output.body.price}?`, timeout: "2d" },
+  })
+  .step("fixed", { wait: { approval: "Go on?" } })
+  .step("after", {
+    needs: ["ok", "fixed"],
+    transform: ({ steps }) => {
+      same<typeof steps.ok.output, Approved>("same");
+      same<typeof steps.fixed.output, Approved>("same");
+      return steps.ok.output.by;
+    },
+  });
+
+// A child that is given as a workflow takes its input and gives its output; by name alone, both are any JSON.
+const child = workflow("child", { version: "3", input: z.object({ n: z.number() }) })
+  .step("a", { transform: ({ input }) => input.n })
+  .output(({ steps }) => ({ twice: steps.a.output * 2 }));
+base
+  .step("typed", {
+    child: { workflow: child, input: ({ input }) => ({ n: input.ids.length }), timeout: "2d" },
+  })
+  .step("each", {
+    forEach: ({ input }) => input.ids,
+    child: { workflow: child, input: ({ item }) => ({ n: item }) },
+    compensate: { effect: "idempotent", run: ({ own }) => own?.twice ?? 0 },
+  })
+  .step("named", { child: { workflow: "other", version: "1", input: { any: ["thing"] }, tags: ["t"] } })
+  .step("after", {
+    needs: ["typed", "each", "named"],
+    transform: ({ steps }) => {
+      same<typeof steps.typed.output, { twice: number }>("same");
+      same<typeof steps.each.output, readonly { twice: number }[]>("same");
+      same<typeof steps.named.output, Json>("same");
       return null;
     },
   });

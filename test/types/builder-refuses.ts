@@ -180,6 +180,26 @@ w.step("d", { transform: () => 1, repeat: { every: "1s", until: () => true } });
 // @ts-expect-error a sleep has no items
 w.step("d", { forEach: () => [1], sleep: "1s" });
 
+// @ts-expect-error a wait is for a signal or for an approval
+w.step("d", { wait: { signal: "go", approval: "Go on?" } });
+
+// @ts-expect-error what is asked is a text
+w.step("d", { wait: { approval: () => 1 } });
+
+const child = workflow("child", { version: "1", input: z.object({ n: z.number() }) }).output(() => 1);
+
+// @ts-expect-error the input is that of the child
+w.step("d", { child: { workflow: child, input: { n: "1" } } });
+
+// @ts-expect-error a workflow that is given as such has its version
+w.step("d", { child: { workflow: child, version: "2", input: { n: 1 } } });
+
+// @ts-expect-error a step that starts a run is keyed, and nothing else
+w.step("d", { effect: "safe", child: { workflow: child, input: { n: 1 } } });
+
+// @ts-expect-error one thing in a step
+w.step("d", { child: { workflow: child, input: { n: 1 } }, transform: () => 1 });
+
 // The end of a lost run.
 
 // @ts-expect-error an onFailure step cannot need a step of the workflow; it sees them all anyway

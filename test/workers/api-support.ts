@@ -10,8 +10,8 @@ import {
   type KeyRequest,
 } from "../../src/access/index.ts";
 import * as answers from "../../src/api/answer-schemas.ts";
-import { type ApiDeps, createApi, ROUTES } from "../../src/api/index.ts";
-import { createLogger } from "../../src/platform/index.ts";
+import { type ApiDeps, createApi, createLinks, ROUTES } from "../../src/api/index.ts";
+import { createLogger, importHmacKey } from "../../src/platform/index.ts";
 
 export const ROOT_KEY = "root-key-of-the-api-tests-0123456789";
 export const ORIGIN = "https://showcaller.test";
@@ -32,6 +32,7 @@ export interface Sending {
 
 /** One isolate of the API, with the real rooms behind it where they are not replaced. */
 export function client(replaced: Partial<ApiDeps> & Pick<ApiDeps, "runs" | "workflows" | "runIdOf">): Client {
+  const links = createLinks(() => importHmacKey(new Uint8Array(32).fill(7)));
   const lines: string[] = [];
   const log = createLogger("debug", (_, line) => lines.push(line));
   const access: AccessDeps = {
@@ -42,7 +43,7 @@ export function client(replaced: Partial<ApiDeps> & Pick<ApiDeps, "runs" | "work
     log,
     defer: (work) => void work,
   };
-  const deps: ApiDeps = { access, log, now: () => Date.now(), ...replaced };
+  const deps: ApiDeps = { access, log, links, now: () => Date.now(), ...replaced };
   const app = createApi(deps);
   return {
     lines,
@@ -59,6 +60,7 @@ export async function send(method: string, path: string, options: Sending = {}):
 function requestOf(method: string, path: string, { key, body, raw, headers = {} }: Sending): Request {
   const sent = body === undefined ? raw : JSON.stringify(body);
   return new Request(ORIGIN + path, {
+    redirect: "manual",
     method,
     ...(sent === undefined ? {} : { body: sent }),
     headers: {

@@ -36,6 +36,7 @@ const OF_RUN: Rule = { stranger: "not_found", otherUser: "not_found", whose: "us
 const OF_TENANT: Rule = { stranger: "own", otherUser: "insufficient_scope", whose: "admin" };
 const OF_KEY: Rule = { stranger: "not_found", otherUser: "insufficient_scope", whose: "admin" };
 const OF_ROOT: Rule = { stranger: "insufficient_scope", otherUser: "insufficient_scope", whose: "root" };
+const OF_APPROVAL: Rule = { stranger: "not_found", otherUser: "insufficient_scope", whose: "admin" };
 const SHARED: Rule = { stranger: "shared", otherUser: "shared", whose: "everybody" };
 
 const TABLE: Readonly<Record<string, Rule>> = {
@@ -56,6 +57,10 @@ const TABLE: Readonly<Record<string, Rule>> = {
   sendSignal: OF_RUN,
   appendSteps: { ...OF_RUN, body: { steps: { more: { action: "transform", with: { value: 1 } } } } },
   closeRun: OF_RUN,
+  listApprovals: OF_RUN,
+  getApproval: OF_RUN,
+  decideApproval: OF_APPROVAL,
+  linkApproval: { ...OF_APPROVAL, body: {} },
   listWorkflows: SHARED,
   getWorkflow: SHARED,
   createKey: OF_TENANT,
@@ -127,9 +132,12 @@ beforeAll(async () => {
   await expectAnswer(await send("PUT", "/v1/policy", { key: admin, body: POLICY }), "putPolicy", 200);
 });
 
-/** A run of Ada's that waits, and that has something to tell. */
-async function newRun(): Promise<string> {
-  const body = { workflow: "t-wait", open: true, tags: [MARK] };
+/** A run of Ada's that waits, for an approval where the operation is about one, and that has something to tell. */
+async function newRun({ path }: Operation): Promise<string> {
+  const tags = [MARK];
+  const body = path.includes("approvals")
+    ? { workflow: "t-approval", input: { price: 1 }, tags }
+    : { workflow: "t-wait", open: true, tags };
   const run = await expectAnswer<RunView>(
     await send("POST", "/v1/runs", { key: ada, body }),
     "startRun",
@@ -160,6 +168,7 @@ function ask(
 ): Promise<Response> {
   const values: Readonly<Record<string, string>> = {
     run,
+    approval: `${run}.ok.g1`,
     step: "ask",
     name: "go",
     workflow: "t-wait",
@@ -209,7 +218,7 @@ test("every operation has a rule here, every rule has an operation, and the Work
 
 describe("an admin key of another tenant", () => {
   test.each(CASES)("%s", async (_, operation) => {
-    const run = await newRun();
+    const run = await newRun(operation);
     const before = await victim(run);
     await expectOutcome(await ask(operation, run, stranger), ruleOf(operation.id).stranger);
     expect(await victim(run)).toEqual(before);
@@ -218,7 +227,7 @@ describe("an admin key of another tenant", () => {
 
 describe("a key that is bound to another user of the tenant", () => {
   test.each(CASES)("%s", async (_, operation) => {
-    const run = await newRun();
+    const run = await newRun(operation);
     const before = await victim(run);
     await expectOutcome(await ask(operation, run, otherUser), ruleOf(operation.id).otherUser);
     expect(await victim(run)).toEqual(before);
@@ -233,7 +242,7 @@ describe("a key of the tenant with every scope but the one", () => {
     const needed = rule === "any key" ? "keys" : rule;
     const scopes = Object.keys(SCOPES).filter((scope) => scope !== needed && !scope.startsWith(`${needed}:`));
     const key = await newKey(admin, { scopes });
-    const run = await newRun();
+    const run = await newRun(operation);
     const before = await victim(run);
     await expectOutcome(await ask(operation, run, key), "insufficient_scope");
     expect(await victim(run)).toEqual(before);
@@ -243,7 +252,7 @@ describe("a key of the tenant with every scope but the one", () => {
 
 describe("nobody's key", () => {
   test.each(CASES.filter(([, { id }]) => TABLE[id]?.whose !== "everybody"))("%s", async (_, operation) => {
-    await expectProblem(await ask(operation, await newRun(), undefined), 401, "credentials_missing");
+    await expectProblem(await ask(operation, await newRun(operation), undefined), 401, "credentials_missing");
   });
 });
 
@@ -254,7 +263,7 @@ describe("the one whose it is gets through, so what the others meet is no accide
     async (_, operation) => {
       const { whose } = ruleOf(operation.id);
       const keys = { user: ada, admin, root: env.ROOT_API_KEY ?? "", everybody: ada } as const;
-      const { status } = await ask(operation, await newRun(), keys[whose]);
+      const { status } = await ask(operation, await newRun(operation), keys[whose]);
       // 409: a run in another state. It was seen, then.
       expect([200, 201, 202, 204, 409]).toContain(status);
     },

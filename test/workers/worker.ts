@@ -16,9 +16,13 @@ const house = compose(
       name: "test",
       // Only of runs that ask for it: a message moves the alarm, and most tests look at that.
       message: (fact, after) =>
-        after.run.tags.includes("heard") && (fact.t === "run_started" || fact.t === "ended")
-          ? { what: fact.t }
-          : null,
+        !after.run.tags.includes("heard")
+          ? null
+          : fact.t === "run_started" || fact.t === "ended"
+            ? { what: fact.t }
+            : fact.t === "asked"
+              ? { what: fact.t, id: fact.id, until: fact.limitAt, about: fact.about ?? fact.text }
+              : null,
       deliver: async (message) => {
         const left = refuse.get(message.run) ?? 0;
         if (left > 0) {

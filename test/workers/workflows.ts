@@ -105,6 +105,11 @@ const waiter = workflow("t-wait", { version: "1" })
   .step("echo", { needs: ["ask"], transform: ({ steps }) => ({ heard: steps.ask.output }) })
   .output(({ steps }) => steps.echo.output);
 
+/** A person decides, and the decision is the output. */
+const approved = workflow("t-approval", { version: "1", input: z.object({ price: z.number() }) })
+  .step("ok", { wait: { approval: ({ input }) => `Pay ${input.price} <b>now</b>?`, timeout: "1h" } })
+  .output(({ steps }) => steps.ok.output);
+
 /** Steps that take no time, one after the other. */
 function chain(name: string, length: number): Definition {
   let flow = workflow(name, { version: "1" }).step("s0", { effect: "safe", run: () => 0 });
@@ -181,6 +186,27 @@ const later = workflow("t-later", { version: "1" })
   .step("ask", { wait: { signal: "go", timeout: "1h" } })
   .step("send", { needs: ["ask"], http: booking, effect: "once" })
   .output(({ steps }) => steps.send.output.status);
+/** Runs of their own for a part of the work: one that sleeps, one that waits, one that fails, one that asks. */
+const parentSleep = workflow("t-parent-sleep", { version: "1", input: z.object({ ms: z.number() }) })
+  .step("sub", { child: { workflow: sleeper, input: ({ input }) => ({ ms: input.ms }), tags: ["sub"] } })
+  .output(({ steps }) => ({ said: steps.sub.output }));
+const parentWait = workflow("t-parent-wait", { version: "1" })
+  .step("sub", { child: { workflow: waiter, timeout: "2h" } })
+  .output(({ steps }) => steps.sub.output);
+const parentFatal = workflow("t-parent-fatal", { version: "1" }).step("sub", {
+  child: { workflow: "t-fatal" },
+});
+const parentAsks = workflow("t-parent-asks", { version: "1" }).step("sub", {
+  child: { workflow: approved, input: { price: 1 } },
+});
+const parentEach = workflow("t-parent-each", { version: "1" })
+  .step("sub", {
+    forEach: { list: () => [1, 2, 3], concurrency: 2 },
+    child: { workflow: sleeper, input: ({ item }) => ({ ms: item }) },
+  })
+  .output(({ steps }) => steps.sub.output);
+/** Runs that start runs that start runs. */
+const nest = workflow("t-nest", { version: "1" }).step("sub", { child: { workflow: "t-nest" } });
 
 export const testWorkflows: readonly Definition[] = [
   keyed,
@@ -191,6 +217,7 @@ export const testWorkflows: readonly Definition[] = [
   slow,
   sleeper,
   waiter,
+  approved,
   chain("t-chain-4", 4),
   chain("t-chain-100", 100),
   large,
@@ -198,4 +225,10 @@ export const testWorkflows: readonly Definition[] = [
   sends,
   fetches,
   later,
+  parentSleep,
+  parentWait,
+  parentFatal,
+  parentAsks,
+  parentEach,
+  nest,
 ];

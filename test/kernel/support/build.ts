@@ -9,6 +9,7 @@ import {
   type FailureSeed,
   type Graph,
   type Json,
+  type Outcome,
   type Performance,
   type RetryPolicy,
   type StepDef,
@@ -62,6 +63,15 @@ export function wait(name: string, signal: string, over: Partial<StepDef> = {}):
   return call(name, "safe", { kind: "signal", signal, ...over });
 }
 
+export function approval(name: string, over: Partial<StepDef> = {}): StepDef {
+  return call(name, "safe", { kind: "approval", ...over });
+}
+
+/** A call that somebody must approve within an hour. */
+export function gated(name: string, effect: Effect = "keyed", over: Partial<StepDef> = {}): StepDef {
+  return call(name, effect, { approval: { limitMs: HOUR }, ...over });
+}
+
 export function instant(name: string, over: Partial<StepDef> = {}): StepDef {
   return call(name, "safe", { kind: "instant", ...over });
 }
@@ -99,5 +109,18 @@ export const ends = {
   }),
   unclear: (code: FailureCode = "http_500"): AttemptEnd => ({ kind: "unclear", failure: seed(code) }),
   cannot: (code: FailureCode = "http_422"): AttemptEnd => ({ kind: "cannot", failure: seed(code) }),
+  child: (generation = 1, limitMs = DAY): AttemptEnd => ({
+    kind: "child",
+    run: "run_2",
+    generation,
+    limitMs,
+  }),
+  childFailed: (generation = 1, left: Outcome = "not_done"): AttemptEnd => ({
+    kind: "child_failed",
+    run: "run_2",
+    generation,
+    failure: seed("child_failed"),
+    left,
+  }),
   unusable: (code: FailureCode = "output_invalid"): AttemptEnd => ({ kind: "unusable", failure: seed(code) }),
 } as const;

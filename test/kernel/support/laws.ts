@@ -87,16 +87,21 @@ interface Sent {
 export class Laws {
   /** Every idempotency key that was sent, and for what (K5, K6). */
   readonly #sent = new Map<string, Sent>();
+  /** What was asked last of each unit in this generation, and whether it was approved. */
+  #asked = new Map<string, { readonly digest: string | undefined; approved: boolean }>();
 
   /** Before and after one fact. */
   fact(before: RunState, fact: Fact, after: RunState): void {
     this.#terminal(before, fact, after);
     this.#growth(before, fact, after);
+    if (fact.t === "redriven") this.#asked = new Map();
     if (!("step" in fact)) return;
     const unit = unitOf(before, fact);
     const def = stepOf(before, fact.step)?.def;
     law(def !== undefined, `${fact.t} for a step that is not there`);
-    const begins = ["ready", "expanded", "started", "waiting", "giving_up"].includes(fact.t);
+    const looks = fact.t === "started" && unit !== null && childOf(unit) !== null;
+    const begins =
+      !looks && ["ready", "expanded", "started", "waiting", "asked", "giving_up"].includes(fact.t);
     if (begins && fact.t !== "giving_up")
       law(before.pausedSince === null, `${fact.t} of ${unitName(fact)} while paused`);
     if (begins && fact.role === undefined && fact.item === undefined) {
@@ -108,7 +113,15 @@ export class Laws {
     }
     if (fact.t === "skipped" && fact.why === "needs")
       law(joinSays(before, def) === "skip", `${fact.step} skipped although its join may be met`);
+    if (looks) law(before.pausedSince === null, `${unitName(fact)} looks after its child while paused`);
+    const leaves = unit !== null && unitOf(after, fact)?.child?.ended === true ? childOf(unit) : null;
+    if (leaves !== null && fact.t !== "delegated")
+      law(
+        leaves.recalled !== null || (fact.t === "succeeded" && fact.attempt !== undefined),
+        `${unitName(fact)} leaves a child that goes on, by ${fact.t}`,
+      );
     if (fact.role === "undo" && (fact.t === "ready" || fact.t === "started")) this.#order(before, fact);
+    this.#approval(before, fact, def);
     if (fact.t === "started") this.#started(before, fact, unit);
     if (fact.t === "resolved") this.#cleared(before, fact);
   }
@@ -121,7 +134,9 @@ export class Laws {
       if (unit.status === "running" && unit.items === null)
         law(unit.deadline !== null && Number.isFinite(unit.deadline), `K4: ${unitName(ref)} has no deadline`);
       if (unit.items !== null && def.forEach !== undefined) {
-        const running = unit.items.filter((item) => item.status === "running").length;
+        const running = unit.items.filter(
+          (item) => item.status === "running" || (childOf(item) !== null && item.status === "waiting"),
+        ).length;
         law(running <= def.forEach.concurrency, `${unitName(ref)} has ${running} items in flight`);
       }
     }
@@ -130,6 +145,25 @@ export class Laws {
     if (input.t === "tick" && after.phase !== "ended" && due(after, now).length === 0) {
       const wake = nextWake(after, now);
       law(wake !== null && wake > now, `busy: nothing is due at ${now}, and the next wake is ${wake}`);
+    }
+  }
+
+  /** What somebody must approve is not begun before, and nothing but what was approved is. */
+  #approval(before: RunState, fact: Extract<Fact, UnitRef>, def: StepDef): void {
+    const name = unitName(fact);
+    const asked = this.#asked.get(name);
+    if (fact.t === "asked") {
+      this.#asked.set(name, { digest: fact.digest, approved: false });
+    } else if (fact.t === "decided") {
+      law(asked?.approved === false, `${name} was decided and not asked about, or is decided twice`);
+      const actors = [before.run.startedBy, ...(before.extendedBy ?? [])];
+      law(!actors.includes(fact.by), `${fact.by} decides about its own run`);
+      asked.approved = fact.as === "approved";
+    } else if (fact.t === "started" && fact.role === undefined && def.approval !== undefined) {
+      law(asked?.approved === true, `${name} began without an approval`);
+      law(asked.digest === unitOf(before, fact)?.digest, `${name} sends another payload than was approved`);
+    } else if (fact.t === "succeeded" && def.kind === "approval" && fact.by !== "fallback") {
+      law(asked?.approved === true, `${name} succeeded without an approval`);
     }
   }
 
@@ -269,6 +303,7 @@ export class Laws {
       // Nothing called for the `onFailure` steps, or for the undoing of an earlier generation once more.
       const uncalled = unit.status === "pending" && (state.status === "succeeded" || ref.role === "undo");
       law(uncalled || TERMINAL.has(unit.status), `K1: ${unitName(ref)} is ${unit.status} at the end`);
+      law(childOf(unit) === null, `${unitName(ref)} still waits for a child at the end`);
     }
     if (state.status === "succeeded") return;
     const { failure } = state;
@@ -303,6 +338,11 @@ export class Laws {
       );
     }
   }
+}
+
+/** The child that a unit waits for. */
+function childOf(unit: Unit): Unit["child"] {
+  return unit.child === null || unit.child.ended ? null : unit.child;
 }
 
 function stillToUndo(def: StepDef, unit: Unit): boolean {

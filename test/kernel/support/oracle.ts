@@ -25,6 +25,8 @@ export interface Task extends Deed {
   readonly when: boolean;
   readonly onFailure: "fail" | "continue" | "fallback";
   readonly undo: Deed | null;
+  /** What somebody says before anything is done; null: nobody is asked. */
+  readonly gate: "approved" | "denied" | null;
 }
 
 export interface Verdict {
@@ -141,6 +143,7 @@ class Model {
       if (next === undefined) return;
       const step = this.#step(next);
       if (step.status === "unknown") step.resolve(true);
+      else if (next.when && next.gate === "denied") step.settle("failed", "not_done");
       else if (next.when) step.attempt();
       else step.settle("skipped", "not_done");
       if (step.status !== "failed") continue;

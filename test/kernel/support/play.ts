@@ -14,6 +14,7 @@ import {
   stepOf,
   unitName,
   unitOf,
+  type ApprovalDecision,
   type AttemptEnd,
   type Decision,
   type Fact,
@@ -46,6 +47,8 @@ export const RUN: RunInfo = {
   tags: [],
   traceparent: null,
 };
+
+type Decide = Extract<Input, { t: "decide" }>;
 
 /** `flight`, `mails[3]`, `flight/undo`: as `unitName` writes it. */
 export function ref(name: string): UnitRef {
@@ -156,6 +159,25 @@ export class Play {
     });
   }
 
+  /** The child of the unit tells that it has ended. */
+  childEnded(name: string, over: { run?: string; generation?: number } = {}): Input {
+    const { child } = this.unit(name);
+    const { run = "run_2", generation = 1 } = child ?? {};
+    return { t: "child_ended", unit: ref(name), run, generation, ...over };
+  }
+
+  /** A decision about what the unit was asked for last. */
+  decide(name: string, as: ApprovalDecision = "approved", over: Partial<Decide> = {}): Decide {
+    return {
+      t: "decide",
+      unit: ref(name),
+      id: this.unit(name).approval?.id ?? "none",
+      as,
+      by: "bob",
+      ...over,
+    };
+  }
+
   finish(output: Json = null): readonly Fact[] {
     return this.take({ t: "output", result: { output: { v: output } } });
   }
@@ -204,6 +226,7 @@ export class Play {
         ? { kind: "list", list: { v: [1, 2, 3] }, count: 3 }
         : { kind: "call", digest: `d-${unitName(unit)}` };
     if (def.kind === "instant") return { kind: "done", output: { v: "computed" } };
+    if (def.kind === "approval") return { kind: "approval", limitMs: 3_600_000, text: "May it?" };
     return def.kind === "timer" ? { kind: "timer", ms: 60_000 } : { kind: "signal", limitMs: 3_600_000 };
   }
 }

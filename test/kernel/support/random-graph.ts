@@ -68,7 +68,11 @@ const raw: fc.Arbitrary<Raw> = fc
   .record({
     performing,
     effect: fc.constantFrom(...EFFECTS, "keyed" as const, "once" as const),
-    kind: fc.constantFrom("call", "call", "call", "call", "call", "timer", "signal", "instant"),
+    kind: fc.constantFrom(
+      ...(["call", "call", "call", "call", "call", "call"] as const),
+      ...(["timer", "signal", "approval", "instant"] as const),
+    ),
+    gateMs: fc.option(fc.constantFrom(MINUTE, DAY), { freq: 4 }),
     shape: fc.constantFrom("plain", "plain", "forEach", "repeat"),
     join: fc.constantFrom(...JOINS, "all" as const),
     when: fc.boolean(),
@@ -102,6 +106,7 @@ const raw: fc.Arbitrary<Raw> = fc
         unknownLimitMs: made.unknownLimitMs,
         ...(made.when ? { when: "maybe" } : {}),
         ...(made.kind === "signal" ? { signal: made.signal } : {}),
+        ...(call && made.gateMs !== null ? { approval: { limitMs: made.gateMs } } : {}),
         ...(each ? { forEach: { list: null, concurrency: made.concurrency, tolerate: made.tolerate } } : {}),
         ...(repeated
           ? { repeat: { until: null, everyMs: 2 * SECOND, max: made.max, withinMs: 5 * MINUTE } }

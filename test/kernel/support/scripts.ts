@@ -14,7 +14,7 @@ function begin(attempt: number, of = unit): Input {
 
 function end(
   attempt: number,
-  how: keyof typeof ends & ("unusable" | "unclear" | "cannot"),
+  how: keyof typeof ends & ("unusable" | "unclear" | "cannot" | "child" | "childFailed"),
   of = unit,
 ): Input {
   return { t: "ended", generation: 1, unit: of, attempt, end: ends[how]() };
@@ -48,4 +48,17 @@ function lateWhileBackingOff(coverage: Coverage): void {
   walk.send({ t: "tick" });
 }
 
-export const SCRIPTS = [redrivenTooLate, drainedTooLong, lateWhileBackingOff] as const;
+/** The child tells of its end, and the run is cancelled, while an attempt looks after it. */
+function toldWhileLooking(coverage: Coverage): void {
+  const walk = new Walk(graph([call("a", "keyed")]), false, coverage);
+  for (const input of [prepare, begin(1), end(1, "child")]) walk.send(input);
+  walk.now += MINUTE;
+  walk.send(begin(2));
+  walk.send({ t: "child_ended", unit, run: "run_2", generation: 1 });
+  walk.send({ t: "cancel", mode: "graceful", by: "ada" });
+  walk.send(end(2, "child"));
+  walk.send(begin(3));
+  walk.send(end(3, "childFailed"));
+}
+
+export const SCRIPTS = [redrivenTooLate, drainedTooLong, lateWhileBackingOff, toldWhileLooking] as const;

@@ -18,6 +18,7 @@ import {
   toSnapshot,
   unitName,
   type AttemptEnd,
+  type Child,
   type Decision,
   type Fact,
   type FailureCode,
@@ -50,6 +51,8 @@ const MOVES = {
   resume: 6,
   cancel: 1,
   signal: 4,
+  decide: 8,
+  told: 6,
   resolve: 4,
   redrive: 5,
   append: 2,
@@ -172,6 +175,10 @@ export class Walk {
         return;
       case "signal":
         return this.#signal(move);
+      case "decide":
+        return this.#decide(move);
+      case "told":
+        return this.#told(move);
       case "resolve": {
         const unknown = unitsOf(this.state).filter(({ unit }) => unit.status === "unknown");
         const one = pick(move.b % 5 === 0 ? unitsOf(this.state) : unknown, move.a);
@@ -262,6 +269,8 @@ export class Walk {
     if (ref.role === undefined && def?.kind === "timer") return { kind: "timer", ms: (b % 5) * MINUTE };
     if (ref.role === undefined && def?.kind === "signal")
       return { kind: "signal", limitMs: (b % 5) * MINUTE };
+    if (ref.role === undefined && def?.kind === "approval")
+      return { kind: "approval", limitMs: (b % 5) * MINUTE, text: "May it?" };
     return { kind: "call", digest: b % 7 === 0 ? "another" : "payload" };
   }
 
@@ -288,11 +297,22 @@ export class Walk {
     );
   }
 
-  #howItEnds({ ref, def }: Named, b: number, growth: Growth | null): AttemptEnd {
+  /** It goes on, has failed, or has succeeded; in a new generation of its parent it has a new one as well. */
+  #howAChildIs(child: Child | null, b: number): AttemptEnd {
+    const generation = child === null ? 1 : child.generation + (child.ended ? 1 : 0);
+    if (b % 3 === 0)
+      return ends.childFailed(generation, (["not_done", "done", "unknown"] as const)[b % 5] ?? "done");
+    return b % 4 === 0 ? ends.success("of the child") : ends.child(generation, (b % 7) * HOUR);
+  }
+
+  #howItEnds({ ref, def, unit }: Named, b: number, growth: Growth | null): AttemptEnd {
     if (ref.role === "verify" && b % 4 > 0) return ends.happened([true, false, null][b % 3] ?? null);
     if (ref.role === undefined && def.repeat !== undefined && b % 3 > 0) return ends.again();
     const code = CODES[b % CODES.length] ?? "network";
     const kind = b % 16;
+    const delegates = ref.role === undefined && def.effect === "keyed" && def.repeat === undefined;
+    const open = unit.child !== null && !unit.child.ended;
+    if (delegates && (kind > 11 || (open && kind > 6))) return this.#howAChildIs(unit.child, b);
     if (kind < 3) return ends.unclear(code);
     if (kind < 5) return ends.refused(code, b % 4 === 0 ? 3 * SECOND : undefined);
     if (kind === 5) return ends.cannot(code);
@@ -362,6 +382,36 @@ export class Walk {
     }
   }
 
+  /** Mostly of what waits; sometimes twice, late, of an earlier asking, or by somebody who may not. */
+  #decide({ a, b }: Move): void {
+    const asked = unitsOf(this.state).filter(({ unit }) => unit.approval !== null);
+    const waiting = asked.filter(({ unit }) => unit.status === "waiting");
+    const one = pick(b % 5 === 0 || waiting.length === 0 ? asked : waiting, a);
+    if (one === undefined) return;
+    this.send({
+      t: "decide",
+      unit: one.ref,
+      id: b % 9 === 0 ? "earlier" : (one.unit.approval?.id ?? ""),
+      as: b % 4 === 0 ? "denied" : "approved",
+      by: ["bob", "bob", "bob", RUN.startedBy, "ada"][b % 5] ?? "bob",
+      ...(b % 3 === 0 ? { note: "because", via: "key_2" } : {}),
+    });
+  }
+
+  /** Mostly of the child that is awaited; sometimes of an earlier generation, or of a run that is no child. */
+  #told({ a, b }: Move): void {
+    const open = unitsOf(this.state).filter(({ unit }) => unit.child !== null && !unit.child.ended);
+    const one = pick(b % 6 === 0 || open.length === 0 ? unitsOf(this.state) : open, a);
+    if (one === undefined) return;
+    const { run = "run_2", generation = 1 } = one.unit.child ?? {};
+    this.send({
+      t: "child_ended",
+      unit: one.ref,
+      run: b % 9 === 0 ? "run_3" : run,
+      generation: b % 7 === 0 ? generation - 1 : generation,
+    });
+  }
+
   /** As often as not with an answer for everything that must be answered. */
   #redrive({ a, b }: Move): void {
     const answer = a % 3 > 0;
@@ -419,6 +469,8 @@ export class Walk {
       { t: "prepared", unit, prepared: { kind: "skip" } },
       { t: "begin", unit, attempt: a % 4, version: "v2" },
       { t: "attempt_lost", unit, attempt: a % 4, strike: true },
+      { t: "child_ended", unit, run: "run_2", generation: a % 3 },
+      { t: "decide", unit, id: "nothing", as: "approved", by: "bob" },
       { t: "resolve", unit, as: resolution(a), by: "ada" },
       { t: "ended", generation: 1, unit, attempt: a % 4, end: ends.success() },
       { t: "start", run: RUN, graph: this.state.graph, input: { v: null } },

@@ -1,0 +1,140 @@
+/**
+ * Child runs: how an attempt starts one, finds it again and sees what became of it.
+ *
+ * C1 the id derives from the parent's id and the key of the unit: every attempt of the unit finds the same child.
+ * C2 a child acts for the user of its parent, under the policies of the step that starts it and of its run, under its
+ *    trace, and never deeper than the limit.
+ * C3 a child whose end was counted in an earlier generation of its parent begins its own next one: it keeps what it did.
+ */
+
+import type { ActionCall, ChildrenPort, ChildState } from "../actions/index.ts";
+import type { Registry } from "../define/index.ts";
+import { limits, unitName, type Json, type StepDef } from "../kernel/index.ts";
+import { digestJson, type RunSource } from "../platform/index.ts";
+import type { Answer, RunRpc, RunView, StartRequest } from "./rpc.ts";
+
+export interface FamilyParts {
+  /** The object of a run; a fresh stub each time. */
+  readonly runs: (tenant: string, id: string) => RunRpc;
+  readonly runIdOf: (source: RunSource) => Promise<string>;
+}
+
+/** What the policies of a run say to a child of it: its steps, marked where a person must agree; or why it may not be. */
+export type PermitChild = (
+  call: ActionCall,
+  workflow: string,
+  steps: readonly StepDef[],
+) => Promise<
+  | { readonly kind: "permitted"; readonly steps: readonly StepDef[]; readonly policies: readonly Json[] }
+  | { readonly kind: "denied"; readonly message: string }
+  | { readonly kind: "unavailable"; readonly message: string }
+>;
+
+type Refused = Extract<Answer<never>, { ok: false }>;
+
+export function createChildren(
+  { runs, runIdOf }: FamilyParts,
+  workflows: Registry,
+  permit: PermitChild,
+): ChildrenPort {
+  return {
+    async start(call, key, wanted) {
+      const { run, child } = call;
+      const depth = (run.parent?.depth ?? 0) + 1;
+      if (depth > limits.MAX_DEPTH)
+        return refused("child_too_deep", `Runs may start runs ${limits.MAX_DEPTH} deep, and no deeper.`);
+      const id = await childIdOf(runIdOf, run.tenant, run.id, key);
+      const stub = runs(run.tenant, id);
+      const request = await requestOf(call, id, depth, wanted);
+      if ("kind" in request) return request;
+      const started = await stub.start(request);
+      if (!started.ok) return gone(started);
+      const { view } = started.value;
+      // C3
+      if (child?.ended !== true || view.generation > child.generation) return stateOf(view);
+      if (view.ended_at === null) return { kind: "ending", run: id };
+      if (view.status === "succeeded") return stateOf(view);
+      const redriven = await stub.command(
+        { tenant: run.tenant },
+        { t: "redrive", by: `run:${run.id}`, resolve: [] },
+      );
+      return redriven.ok ? stateOf(redriven.value) : gone(redriven);
+    },
+    async look({ run }, id) {
+      const seen = await runs(run.tenant, id).view({ tenant: run.tenant });
+      return seen.ok ? stateOf(seen.value) : gone(seen);
+    },
+  };
+
+  async function requestOf(
+    call: ActionCall,
+    id: string,
+    depth: number,
+    wanted: Parameters<ChildrenPort["start"]>[2],
+  ): Promise<StartRequest | ChildState> {
+    const { run, unit, makers } = call;
+    const workflow = workflows.get(wanted.workflow, wanted.version);
+    if (workflow === null) {
+      const version = wanted.version === undefined ? "" : `, version ${wanted.version}`;
+      return refused("child_failed", `There is no workflow ${wanted.workflow}${version}.`);
+    }
+    const input = workflow.parseInput(wanted.input ?? {});
+    if (!input.ok) {
+      const [first] = input.errors;
+      return refused(
+        "child_failed",
+        `The input does not fit ${wanted.workflow}: ${first?.pointer} ${first?.detail}`,
+      );
+    }
+    const graph = workflow.graph();
+    const permitted = await permit(call, workflow.name, graph.steps);
+    if (permitted.kind === "unavailable") return permitted;
+    if (permitted.kind === "denied") return refused("policy_denied", permitted.message);
+    return {
+      tenant: run.tenant,
+      id,
+      workflow: workflow.name,
+      version: workflow.version,
+      graph: { ...graph, steps: permitted.steps },
+      input: input.value,
+      user: run.user,
+      startedBy: `run:${run.id}`,
+      open: false,
+      tags: wanted.tags ?? [],
+      traceparent: run.traceparent,
+      // Not of the input as it was parsed: a deploy between two attempts may parse it otherwise.
+      bodyDigest: await digestJson(wanted),
+      parent: { run: run.id, unit: unitName(unit), depth },
+      origins: makers,
+      policies: permitted.policies,
+    };
+  }
+}
+
+/** C1 */
+export function childIdOf(
+  runIdOf: FamilyParts["runIdOf"],
+  tenant: string,
+  parent: string,
+  key: string,
+): Promise<string> {
+  return runIdOf({ tenant, kind: "run", id: parent, idempotencyKey: key });
+}
+
+function stateOf(view: RunView): ChildState {
+  const { id: run, generation, status, output, failure } = view;
+  if (view.ended_at === null) return { kind: "running", run, generation };
+  if (status === "succeeded")
+    return { kind: "succeeded", output: output !== null && "value" in output ? output.value : null };
+  return { kind: "failed", run, generation, failure: failure ?? UNTOLD };
+}
+
+const UNTOLD = { code: "child_failed", message: "It did not say why.", hint: "", retryable: false } as const;
+
+function gone({ message }: Refused): ChildState {
+  return refused("child_failed", message);
+}
+
+function refused(code: "child_failed" | "child_too_deep" | "policy_denied", message: string): ChildState {
+  return { kind: "refused", code, message };
+}

@@ -1,0 +1,197 @@
+/** Approvals by the API: who may decide, once, and never who made the run. */
+import { beforeAll, describe, expect, test } from "vitest";
+import type { ApprovalView, RunView } from "../../src/run/index.ts";
+import { expectAnswer, expectProblem, newKey, newTenant, send } from "./api-support.ts";
+
+let admin = "";
+let starter = "";
+let approver = "";
+beforeAll(async () => {
+  admin = await newTenant("approve");
+  starter = await newKey(admin, { scopes: ["*"] });
+  approver = await newKey(admin, { scopes: ["runs:read", "outputs:read", "approvals:decide"] });
+});
+
+const WAIT = { prefer: "wait=20" };
+
+async function start(body: unknown = { workflow: "t-approval", input: { price: 7 } }): Promise<RunView> {
+  return expectAnswer<RunView>(await send("POST", "/v1/runs", { key: starter, body }), "startRun", 202);
+}
+
+async function pending(run: string, key = approver): Promise<readonly ApprovalView[]> {
+  const answer = await send("GET", `/v1/runs/${run}/approvals`, { key });
+  return (await expectAnswer<{ data: ApprovalView[] }>(answer, "listApprovals", 200)).data;
+}
+
+const decide = (id: string, body: unknown, key = approver) =>
+  send("POST", `/v1/approvals/${id}`, { key, body });
+const look = async (run: string) =>
+  expectAnswer<RunView>(
+    await send("GET", `/v1/runs/${run}`, { key: approver, headers: WAIT }),
+    "getRun",
+    200,
+  );
+
+describe("an approval", () => {
+  test("is listed while it is pending, with what the engine knows and the author's words apart", async () => {
+    const run = await start();
+    const [one] = await pending(run.id);
+    expect(one).toMatchObject({
+      id: `${run.id}.ok.g1`,
+      run: run.id,
+      workflow: "t-approval",
+      step: "ok",
+      item: null,
+      text: "Pay 7 <b>now</b>?",
+      status: "pending",
+      digest: null,
+      decided: null,
+    });
+    expect(one?.expires_at).toBe((one?.asked_at ?? 0) + 3_600_000);
+    expect(run.steps[0]).toMatchObject({ status: "waiting", awaits_approval: `${run.id}.ok.g1` });
+  });
+
+  test("that is approved lets the run go on, with who decided as the step's output", async () => {
+    const { id } = await start();
+    const answer = await decide(`${id}.ok.g1`, { decision: "approved", note: "fine" });
+    const { applied, approval } = await expectAnswer<{ applied: boolean; approval: ApprovalView }>(
+      answer,
+      "decideApproval",
+      200,
+    );
+    expect([applied, approval.status, approval.decided?.note]).toEqual([true, "approved", "fine"]);
+    const run = await look(id);
+    expect(run).toMatchObject({ status: "succeeded" });
+    expect(run.output).toMatchObject({
+      value: { decision: "approved", by: approval.decided?.by, note: "fine" },
+    });
+    expect(approval.decided?.by).toMatch(/^key:key_/);
+    expect(await pending(id)).toEqual([]);
+  });
+
+  test("that is denied fails the run with `denied`", async () => {
+    const { id } = await start();
+    await expectAnswer(await decide(`${id}.ok.g1`, { decision: "denied" }), "decideApproval", 200);
+    expect((await look(id)).failure).toMatchObject({ code: "denied", step: "ok" });
+  });
+
+  test("is decided once: the second decision is answered with the first, also after the end", async () => {
+    const { id } = await start();
+    await expectAnswer(await decide(`${id}.ok.g1`, { decision: "denied" }), "decideApproval", 200);
+    await look(id);
+    const second = await decide(`${id}.ok.g1`, { decision: "approved" }, admin);
+    const { applied, approval } = await expectAnswer<{ applied: boolean; approval: ApprovalView }>(
+      second,
+      "decideApproval",
+      200,
+    );
+    expect([applied, approval.status]).toEqual([false, "denied"]);
+    expect((await look(id)).status).toBe("failed");
+  });
+
+  test("of two decisions at once one is applied", async () => {
+    const { id } = await start();
+    const answers = await Promise.all(
+      ["approved", "denied", "denied"].map(async (decision) => {
+        const answer = await decide(`${id}.ok.g1`, { decision });
+        return expectAnswer<{ applied: boolean; approval: ApprovalView }>(answer, "decideApproval", 200);
+      }),
+    );
+    expect(answers.filter(({ applied }) => applied)).toHaveLength(1);
+    expect(new Set(answers.map(({ approval }) => approval.status)).size).toBe(1);
+  });
+});
+
+describe("who may decide", () => {
+  test("is never the key that started the run, in person or by a link of its own", async () => {
+    const { id } = await start();
+    const approval = `${id}.ok.g1`;
+    await expectProblem(
+      await decide(approval, { decision: "approved" }, starter),
+      403,
+      "approver_is_starter",
+    );
+    const link = await send("POST", `/v1/approvals/${approval}/links`, { key: starter, body: {} });
+    await expectProblem(link, 403, "approver_is_starter");
+    expect(await pending(id)).toHaveLength(1);
+  });
+
+  test("is never a key that appended to the run", async () => {
+    const steps = { ok: { action: "wait", with: { approval: "Go on?" } } };
+    const { id } = await start({ open: true, steps });
+    const more = { more: { action: "transform", with: { value: 1 } } };
+    const appended = await send("POST", `/v1/runs/${id}/steps`, { key: admin, body: { steps: more } });
+    await expectAnswer(appended, "appendSteps", 202);
+    await expectProblem(
+      await decide(`${id}.ok.g1`, { decision: "approved" }, admin),
+      403,
+      "approver_is_starter",
+    );
+    await expectAnswer(await decide(`${id}.ok.g1`, { decision: "approved" }), "decideApproval", 200);
+  });
+
+  test("is nobody by a signal, not even in an open run", async () => {
+    const steps = { ok: { action: "wait", with: { approval: "Go on?" } } };
+    const { id } = await start({ open: true, steps });
+    const body = { payload: { decision: "approved" } };
+    await send("POST", `/v1/runs/${id}/signals/ok`, { key: starter, body });
+    expect(await pending(id)).toHaveLength(1);
+  });
+
+  test("needs the scope, and the tenant", async () => {
+    const { id } = await start();
+    const reader = await newKey(admin, { scopes: ["runs:*", "outputs:read"] });
+    await expectProblem(
+      await decide(`${id}.ok.g1`, { decision: "approved" }, reader),
+      403,
+      "insufficient_scope",
+    );
+    const stranger = await newTenant("approve-2");
+    await expectProblem(await decide(`${id}.ok.g1`, { decision: "approved" }, stranger), 404, "not_found");
+    await expectProblem(await send("GET", `/v1/approvals/${id}.ok.g1`, { key: stranger }), 404, "not_found");
+    await expectProblem(await send("GET", `/v1/runs/${id}/approvals`, { key: stranger }), 404, "not_found");
+  });
+
+  test("a key without outputs:read sees that something waits, and not the author's words", async () => {
+    const { id } = await start();
+    const blind = await newKey(admin, { scopes: ["runs:read"] });
+    expect((await pending(id, blind))[0]).toMatchObject({ status: "pending", text: null });
+    const events = await send("GET", `/v1/runs/${id}/events`, { key: blind });
+    expect(await events.text()).not.toContain("Pay 7");
+  });
+});
+
+describe("an approval that is not there", () => {
+  test.each(["nonsense", "run_x.ok.g1"])("%s is not found", async (id) => {
+    await expectProblem(await decide(id, { decision: "approved" }), 404, "not_found");
+  });
+
+  test("in this generation, step or item is not found", async () => {
+    const { id } = await start();
+    for (const of of ["ok.g2", "ok.i0.g1", "ok.r1.g1", "no.g1"])
+      await expectProblem(await decide(`${id}.${of}`, { decision: "approved" }), 404, "not_found");
+  });
+
+  test("any more because its step was cancelled is a conflict, and it reads as closed", async () => {
+    const { id } = await start();
+    await send("POST", `/v1/runs/${id}/cancel`, { key: starter, body: { mode: "immediate" }, headers: WAIT });
+    const late = await decide(`${id}.ok.g1`, { decision: "approved" });
+    await expectProblem(late, 409, "not_waiting_for_approval");
+    const seen = await send("GET", `/v1/approvals/${id}.ok.g1`, { key: approver });
+    expect((await expectAnswer<ApprovalView>(seen, "getApproval", 200)).status).toBe("closed");
+    const link = await send("POST", `/v1/approvals/${id}.ok.g1/links`, { key: approver });
+    await expectProblem(link, 409, "not_waiting_for_approval");
+  });
+
+  test.each([
+    [{ decision: "maybe" }, "/decision"],
+    [{}, "/decision"],
+    [{ decision: "approved", note: "" }, "/note"],
+    [{ decision: "approved", note: "a\u0000b" }, "/note"],
+    [{ decision: "approved", by: "key:other" }, "/by"],
+  ])("is not decided by %j", async (body, pointer) => {
+    const { id } = await start();
+    const { errors } = await expectProblem(await decide(`${id}.ok.g1`, body), 400, "invalid_request");
+    expect(errors?.[0]?.pointer).toBe(pointer);
+  });
+});
