@@ -90,14 +90,36 @@ const keep = () =>
     })
     .meta({ description: "What of the answer becomes the step's output. The status always does." });
 
-function build() {
+/** Scheme, host and the end of the authority, without anything that a URL parser would read in another way. */
+const LITERAL_AUTHORITY = /^https?:\/\/[A-Za-z0-9._:-]+[/?#]/i;
+/** An expression in a text; where it ends does not matter here. */
+const EXPRESSION = "${{";
+
+/** The expressions of a template stand in path and query only, so the host can be judged before anything is known. */
+function literalUrl(url: string): string | null {
+  const [before = ""] = url.split(EXPRESSION, 1);
+  if (before === url) return url;
+  return LITERAL_AUTHORITY.test(before) ? before : null;
+}
+
+/** @param template whether texts may still hold expressions */
+function build(template: boolean) {
   return z
     .strictObject({
       method: z.enum(METHODS),
       url: z
         .string()
         .max(MAX_URL_CHARS)
-        .superRefine((url, ctx) => {
+        .superRefine((given, ctx) => {
+          const url = template ? literalUrl(given) : given;
+          if (url === null) {
+            ctx.addIssue({
+              code: "custom",
+              message: "Scheme and host are written out: an expression can stand in path and query only.",
+              ...coded("url_not_literal"),
+            });
+            return;
+          }
           const checked = checkUrl(url, { ownHosts: [] });
           if (!checked.ok)
             ctx.addIssue({
@@ -148,7 +170,9 @@ function build() {
 }
 
 /** Built on first use: zod at module scope is paid for at every start. */
-export const httpSchema = lazy(build);
+export const httpSchema = lazy(() => build(false));
+/** The same, with expressions where they may stand. */
+export const httpTemplateSchema = lazy(() => build(true));
 export type HttpParameters = z.output<ReturnType<typeof build>>;
 
 /** Parameters that were checked when they were filled in; what performs them mostly gets the very same object. */

@@ -11,6 +11,12 @@ export interface Finding {
   /** `invalid`, or the rule that was broken. */
   readonly code: string;
   readonly detail: string;
+  /** The expression that it is about. */
+  readonly expression?: string;
+  /** Characters before the place, in the text that the pointer leads to. */
+  readonly offset?: number;
+  /** What could stand there instead. */
+  readonly allowed?: readonly string[];
 }
 
 /** Every finding, with pointers below `at`. */
@@ -61,6 +67,13 @@ function findings(issue: Issue, above: readonly PropertyKey[]): Finding[] {
       const code: unknown = issue.params?.["code"];
       return [finding(path, typeof code === "string" ? code : "invalid", issue.message)];
     }
+    case "invalid_value":
+      return [
+        {
+          ...finding(path, "invalid", issue.message),
+          allowed: issue.values.filter((one) => one !== undefined).map(String),
+        },
+      ];
     default:
       return [finding(path, "invalid", issue.message)];
   }

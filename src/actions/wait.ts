@@ -2,17 +2,24 @@
 
 import * as z from "zod";
 import { limits, NAME_PATTERN } from "../kernel/index.ts";
-import { durationSchema, toMs } from "./durations.ts";
+import { durationSchema, durationTemplateSchema, toMs } from "./durations.ts";
 import { failure } from "./failures.ts";
 import type { Filling } from "./filling.ts";
 import { lazy } from "./lazy.ts";
 
+const signal = () =>
+  z
+    .string()
+    .regex(NAME_PATTERN, "A signal's name matches [a-z0-9][a-z0-9_-]{0,63}.")
+    .meta({ description: "Name of the signal." });
+
+/** The same, with expressions where they may stand. */
+export const waitTemplateSchema = lazy(() =>
+  z.strictObject({ signal: signal(), timeout: durationTemplateSchema().exactOptional() }),
+);
 export const waitSchema = lazy(() =>
   z.strictObject({
-    signal: z
-      .string()
-      .regex(NAME_PATTERN, "A signal's name matches [a-z0-9][a-z0-9_-]{0,63}.")
-      .meta({ description: "Name of the signal." }),
+    signal: signal(),
     timeout: durationSchema().meta({ description: "How long to wait (7 days)." }).exactOptional(),
   }),
 );

@@ -230,6 +230,9 @@ export const ProblemDetails = named("Problem", () =>
           header: z.string().optional(),
           code: z.string().optional().describe("The rule that a step breaks."),
           detail: z.string(),
+          expression: z.string().optional().describe("The expression that it is about."),
+          offset: z.int().optional().describe("Characters of the text before the place."),
+          allowed: z.array(z.string()).optional().describe("What could stand there."),
         }),
       )
       .optional(),

@@ -45,6 +45,7 @@ export const START_ROUTES: readonly Route[] = [
       "unknown_workflow",
       "invalid_input",
       "bad_graph",
+      "bad_plan",
       "idempotency_mismatch",
       "run_deleted",
     ],

@@ -1,8 +1,8 @@
 /** From the body of a start to what will run: a workflow of this deployment, or the first steps of an open run. */
-import { compileSteps, INLINE_NAME, type Registry } from "../define/index.ts";
+import { compilePlan, compileSteps, INLINE_NAME, type CompiledPlan, type Registry } from "../define/index.ts";
 import { type Graph, type Json, limits } from "../kernel/index.ts";
 import { err, ok, type Result } from "../platform/index.ts";
-import { type Problem, problem, problemAt } from "./problems.ts";
+import { type FieldError, type Problem, problem, problemAt } from "./problems.ts";
 
 /** Stands as the workflow of an open run that has none. */
 const INLINE = { workflow: INLINE_NAME, version: "1" } as const;
@@ -13,6 +13,7 @@ interface Wanted {
   readonly input?: Json;
   readonly open?: boolean;
   readonly steps?: Readonly<Record<string, Json>>;
+  readonly plan?: Readonly<Record<string, Json>>;
 }
 
 export interface Planned {
@@ -24,6 +25,7 @@ export interface Planned {
 }
 
 export function planOf(workflows: Registry, wanted: Wanted): Result<Planned, Problem> {
+  if (wanted.plan !== undefined) return planGiven(wanted.plan, wanted);
   return wanted.workflow === undefined
     ? planInline(wanted)
     : planWorkflow(workflows, wanted.workflow, wanted);
@@ -45,20 +47,44 @@ function planWorkflow(
       : err(problemAt("unknown_workflow", { pointer: "/version" }, `${name} has no such version.`));
   }
   const parsed = workflow.parseInput(input);
-  if (!parsed.ok) {
-    const first = parsed.errors[0];
-    return err(
-      problem("invalid_input", `${first?.pointer ?? "/input"}: ${first?.detail ?? "It does not fit."}`, {
-        errors: parsed.errors.map(({ pointer, detail }) => ({ pointer, detail })),
-      }),
-    );
-  }
+  if (!parsed.ok) return err(badInput(parsed.errors));
   return ok({
     workflow: workflow.name,
     version: workflow.version,
     graph: workflow.graph(),
     input: parsed.value,
     open: open ?? workflow.open,
+  });
+}
+
+/** A plan that came with the request. */
+function planGiven(given: Readonly<Record<string, Json>>, wanted: Wanted): Result<Planned, Problem> {
+  const stray = (["workflow", "version", "steps"] as const).find((field) => wanted[field] !== undefined);
+  if (stray !== undefined)
+    return err(
+      problemAt("invalid_request", { pointer: `/${stray}` }, "A run is of one thing: `plan` stands alone."),
+    );
+  const compiled = compilePlan(given, "/plan");
+  if (!compiled.ok) return err(badPlan(compiled.errors));
+  return ofPlan(compiled.plan, INLINE.workflow, INLINE.version, wanted);
+}
+
+function ofPlan(
+  plan: CompiledPlan,
+  workflow: string,
+  version: string,
+  { input = {}, open }: Wanted,
+): Result<Planned, Problem> {
+  const parsed = plan.parseInput(input);
+  if (!parsed.ok) return err(badInput(parsed.errors));
+  return ok({ workflow, version, graph: plan.graph, input: parsed.value, open: open ?? plan.open });
+}
+
+function badInput(errors: readonly FieldError[]): Problem {
+  const first = errors[0];
+  const detail = `${first?.pointer ?? "/input"}: ${first?.detail ?? "It does not fit."}`;
+  return problem("invalid_input", detail, {
+    errors: errors.map(({ pointer, detail }) => ({ pointer: pointer ?? "", detail })),
   });
 }
 
@@ -81,6 +107,14 @@ function planInline({ version, input = {}, open = false, steps = {} }: Wanted): 
 }
 
 type Findings = Extract<ReturnType<typeof compileSteps>, { readonly ok: false }>["errors"];
+
+export function badPlan(errors: Findings): Problem {
+  const first = errors[0];
+  const where = first?.pointer ?? "";
+  return problem("bad_plan", `${where === "" ? "The plan" : where}: ${first?.detail ?? "It does not fit."}`, {
+    errors,
+  });
+}
 
 export function badSteps(errors: Findings): Problem {
   const first = errors[0];

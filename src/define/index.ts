@@ -25,7 +25,10 @@ export type { Fill, Happened, HttpAnswer, RetrySpec } from "./spec-types.ts";
 
 // For the engine.
 export { compile, type Compiled } from "./compile.ts";
+export { compilePlan, type CompiledPlan, type PlanCompilation } from "./compile-plan.ts";
 export { compileSteps, type CompiledSteps } from "./compile-steps.ts";
+export { literal } from "./expressions/index.ts";
+export { MAX_PLAN_CHARS, planJsonSchema, planSchema, type Plan } from "./plan-schema.ts";
 export { createEvaluator, type Evaluated, type Evaluator, type Filled, type Found } from "./evaluator.ts";
 export type { ParsedInput } from "./input.ts";
 export { createCode, createRegistry, INLINE_NAME, type Registered, type Registry } from "./registry.ts";

@@ -37,6 +37,8 @@ export interface Performance {
 export interface Verify extends Performance {
   /** Wait before it asks, so that what was sent had time to land. */
   readonly afterMs: number;
+  /** Opaque: says of the answer whether the step happened. Absent: by status, or by a TypeScript function. */
+  readonly happened?: Json;
 }
 
 export type OnStepFailure = "fail" | "continue" | { readonly fallback: Json };
@@ -67,6 +69,10 @@ export interface StepDef extends Performance {
   readonly unknownLimitMs: number;
   /** The output is redacted in the API; steps and keys with `outputs:reveal` see it. */
   readonly sensitive?: boolean;
+  /** Version of the expression language in the opaque texts; absent: there are no expressions in them. */
+  readonly expressions?: 1;
+  /** What the expressions refer to: names of steps by JSON Pointer into the step. Each has to be an ancestor. */
+  readonly reads?: Readonly<Record<string, readonly string[]>>;
 }
 
 /** PERSISTED CONTRACT. A definition, every default filled in. Steps stand in an order in which needs come first. */
