@@ -7,7 +7,9 @@ import { createApi, type ApiDeps } from "./api/index.ts";
 import {
   createCode,
   createEvaluator,
+  createPlansStore,
   createRegistry,
+  createStoredPlans,
   type Definition,
   type Registry,
 } from "./define/index.ts";
@@ -68,6 +70,7 @@ export function compose(workflows: readonly Definition[], listeners: readonly Li
         },
       },
       workflows: known,
+      plans: createStoredPlans(createPlansStore(env.DB)),
       runs: (tenant, id) => {
         // The platform's own type of a stub does not end on types that hold themselves, like JSON: it is passed over.
         const stub: unknown = env.RUN.getByName(objectName("run", tenant, id));

@@ -48,6 +48,8 @@ function findings(issue: Issue, above: readonly PropertyKey[]): Finding[] {
       // The alternative that came furthest is the one that was meant.
       const best = issue.errors.toSorted((a, b) => depthOf(b) - depthOf(a))[0] ?? [];
       if (depthOf(best) > 0) return best.flatMap((inner) => findings(inner, path));
+      if (issue.errors.length > 0 && issue.errors.every(([first]) => first !== undefined && isMissing(first)))
+        return [finding(path, "missing", "The field is missing.")];
       return [
         finding(
           path,
@@ -59,7 +61,7 @@ function findings(issue: Issue, above: readonly PropertyKey[]): Finding[] {
     case "invalid_type":
       // Zod leaves the value out of its issues, as it should; only the message still tells whether there was one.
       return [
-        issue.message.endsWith("received undefined")
+        isMissing(issue)
           ? finding(path, "missing", "The field is missing.")
           : finding(path, "invalid", issue.message),
       ];
@@ -77,6 +79,10 @@ function findings(issue: Issue, above: readonly PropertyKey[]): Finding[] {
     default:
       return [finding(path, "invalid", issue.message)];
   }
+}
+
+function isMissing(issue: Issue): boolean {
+  return issue.code === "invalid_type" && issue.message.endsWith("received undefined");
 }
 
 function finding(path: readonly PropertyKey[], code: string, detail: string): Finding {

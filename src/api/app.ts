@@ -16,6 +16,7 @@ import { EVENT_ROUTES } from "./routes-events.ts";
 import { KEY_ROUTES } from "./routes-keys.ts";
 import { metaRoutes } from "./routes-meta.ts";
 import { OPEN_ROUTES } from "./routes-open.ts";
+import { PLAN_ROUTES } from "./routes-plans.ts";
 import { RUN_ROUTES } from "./routes-runs.ts";
 import { START_ROUTES } from "./routes-start.ts";
 import { STEERING_ROUTES } from "./routes-steering.ts";
@@ -28,6 +29,7 @@ const API_ROUTES: readonly Route[] = [
   ...STEERING_ROUTES,
   ...OPEN_ROUTES,
   ...WORKFLOW_ROUTES,
+  ...PLAN_ROUTES,
   ...KEY_ROUTES,
 ];
 

@@ -212,10 +212,11 @@ export function problemsOf({ rule, method, body, query, path, problems = [] }: R
       "insufficient_scope",
     ] as const)
       codes.add(code);
-  if (method === "POST")
+  const takesBody = method === "POST" || method === "PUT";
+  if (takesBody)
     for (const code of ["malformed_json", "body_too_large", "unsupported_media_type"] as const)
       codes.add(code);
-  if (body !== undefined || query !== undefined || path.includes("{") || method === "POST")
+  if (body !== undefined || query !== undefined || path.includes("{") || takesBody)
     codes.add("invalid_request");
   return [...codes].toSorted((a, b) => PROBLEMS[a].status - PROBLEMS[b].status);
 }

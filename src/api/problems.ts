@@ -147,6 +147,16 @@ export const PROBLEMS = {
     title: "The tenant's id is taken",
     todo: "Choose another id. Ids are never used twice.",
   },
+  name_taken: {
+    status: 409,
+    title: "The name belongs to a workflow of the deployment",
+    todo: "Store the plan under another name.",
+  },
+  limit_reached: {
+    status: 409,
+    title: "No more of these can be stored",
+    todo: "Store another version of a plan that is there, or start runs with the plan inline.",
+  },
   run_deleted: {
     status: 410,
     title: "The run was deleted after its retention",

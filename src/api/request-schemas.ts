@@ -53,6 +53,15 @@ function plan(): z.ZodType<Record<string, Json>> {
   return z.record(z.string(), json()).meta({ $ref: `#/components/schemas/${PLAN_NAME}` });
 }
 
+export const ValidatePlan = named("ValidatePlan", () =>
+  z.strictObject({
+    plan: plan(),
+    input: json().exactOptional().describe("Checked against the plan's own schema, if it is there."),
+  }),
+);
+
+export const PutWorkflow = named("PutWorkflow", plan);
+
 export const CancelRun = named("CancelRun", () =>
   z.strictObject({
     mode: z

@@ -48,7 +48,7 @@ export type RequestHeader =
 export interface RouteInfo {
   /** `operationId`, and later the name of a command or tool. */
   readonly id: string;
-  readonly method: "GET" | "POST" | "DELETE";
+  readonly method: "GET" | "POST" | "PUT" | "DELETE";
   /** With `{name}` for parameters. */
   readonly path: string;
   readonly rule: Rule;

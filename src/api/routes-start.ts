@@ -63,7 +63,8 @@ async function start(
   if (!key.ok) return key.error;
   const user = userOfNewRun(identity, body.user);
   if (!user.ok) return ofAccess(user.error);
-  const plan = planOf(deps.workflows, body);
+  const { workflows, plans } = deps;
+  const plan = await planOf({ workflows, plans, tenant: identity.tenant }, body);
   if (!plan.ok) return plan.error;
   const id = await runIdFor(call, identity, key.value);
   const trace = parseTraceparent(request.headers.get("traceparent") ?? "");

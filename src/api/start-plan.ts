@@ -1,5 +1,12 @@
 /** From the body of a start to what will run: a workflow of this deployment, or the first steps of an open run. */
-import { compilePlan, compileSteps, INLINE_NAME, type CompiledPlan, type Registry } from "../define/index.ts";
+import {
+  compilePlan,
+  compileSteps,
+  INLINE_NAME,
+  type CompiledPlan,
+  type Registry,
+  type StoredPlans,
+} from "../define/index.ts";
 import { type Graph, type Json, limits } from "../kernel/index.ts";
 import { err, ok, type Result } from "../platform/index.ts";
 import { type FieldError, type Problem, problem, problemAt } from "./problems.ts";
@@ -24,28 +31,51 @@ export interface Planned {
   readonly open: boolean;
 }
 
-export function planOf(workflows: Registry, wanted: Wanted): Result<Planned, Problem> {
+/** Where plans come from: this deployment's own workflows first, then what the tenant stored. */
+export interface Sources {
+  readonly workflows: Registry;
+  readonly plans: StoredPlans;
+  readonly tenant: string;
+}
+
+export async function planOf(sources: Sources, wanted: Wanted): Promise<Result<Planned, Problem>> {
   if (wanted.plan !== undefined) return planGiven(wanted.plan, wanted);
-  return wanted.workflow === undefined
-    ? planInline(wanted)
-    : planWorkflow(workflows, wanted.workflow, wanted);
+  if (wanted.workflow === undefined) return planInline(wanted);
+  if (wanted.steps !== undefined) {
+    const detail = "A workflow brings its own steps. To an open run others can be appended.";
+    return err(problemAt("invalid_request", { pointer: "/steps" }, detail));
+  }
+  return sources.workflows.get(wanted.workflow) === null
+    ? planStored(sources, wanted.workflow, wanted)
+    : planWorkflow(sources.workflows, wanted.workflow, wanted);
+}
+
+async function planStored(
+  { plans, tenant }: Sources,
+  name: string,
+  wanted: Wanted,
+): Promise<Result<Planned, Problem>> {
+  const found = await plans.find(tenant, name, wanted.version);
+  switch (found.kind) {
+    case "found":
+      return ofPlan(found.plan, name, String(found.record.version), wanted);
+    case "outdated":
+      return err(badPlan(found.errors));
+    case "no_such_name":
+      return err(problemAt("unknown_workflow", { pointer: "/workflow" }, `There is no workflow ${name}.`));
+    case "no_such_version":
+      return err(problemAt("unknown_workflow", { pointer: "/version" }, `${name} has no such version.`));
+  }
 }
 
 function planWorkflow(
   workflows: Registry,
   name: string,
-  { version, input = {}, open, steps }: Wanted,
+  { version, input = {}, open }: Wanted,
 ): Result<Planned, Problem> {
-  if (steps !== undefined) {
-    const detail = "A workflow brings its own steps. To an open run others can be appended.";
-    return err(problemAt("invalid_request", { pointer: "/steps" }, detail));
-  }
   const workflow = workflows.get(name, version);
-  if (workflow === null) {
-    return version === undefined || workflows.get(name) === null
-      ? err(problemAt("unknown_workflow", { pointer: "/workflow" }, `There is no workflow ${name}.`))
-      : err(problemAt("unknown_workflow", { pointer: "/version" }, `${name} has no such version.`));
-  }
+  if (workflow === null)
+    return err(problemAt("unknown_workflow", { pointer: "/version" }, `${name} has no such version.`));
   const parsed = workflow.parseInput(input);
   if (!parsed.ok) return err(badInput(parsed.errors));
   return ok({
@@ -91,7 +121,11 @@ function badInput(errors: readonly FieldError[]): Problem {
 function planInline({ version, input = {}, open = false, steps = {} }: Wanted): Result<Planned, Problem> {
   if (!open)
     return err(
-      problemAt("invalid_request", { pointer: "/workflow" }, "Name a workflow, or start an open run."),
+      problemAt(
+        "invalid_request",
+        { pointer: "/workflow" },
+        "Name a workflow, send a plan, or start an open run.",
+      ),
     );
   if (version !== undefined)
     return err(problemAt("invalid_request", { pointer: "/version" }, "Only a workflow has a version."));

@@ -28,7 +28,17 @@ export { compile, type Compiled } from "./compile.ts";
 export { compilePlan, type CompiledPlan, type PlanCompilation } from "./compile-plan.ts";
 export { compileSteps, type CompiledSteps } from "./compile-steps.ts";
 export { literal } from "./expressions/index.ts";
-export { MAX_PLAN_CHARS, planJsonSchema, planSchema, type Plan } from "./plan-schema.ts";
+export { planJsonSchema, planSchema } from "./plan-schema.ts";
+export {
+  adviceOn,
+  requestsOf,
+  summarise,
+  type Judge,
+  type PlanDigest,
+  type PlannedRequest,
+} from "./plan-summary.ts";
+export { createPlansStore, type PlanRecord } from "./plans-store.ts";
+export { createStoredPlans, type StoredPlans } from "./stored-plans.ts";
 export { createEvaluator, type Evaluated, type Evaluator, type Filled, type Found } from "./evaluator.ts";
 export type { ParsedInput } from "./input.ts";
 export { createCode, createRegistry, INLINE_NAME, type Registered, type Registry } from "./registry.ts";

@@ -172,11 +172,12 @@ function withDefaults(value: Json, schema: Json | undefined): Json {
   return Object.fromEntries(filled);
 }
 
+/** Rules that only say that something inside breaks a rule. */
+const OUTER = ["properties", "additionalProperties", "items", "prefixItems"];
+
 /** The library says the value in its errors; we say the place and the rule only. */
 function findingsOf(units: readonly OutputUnit[], at: string): Finding[] {
-  const leaves = units.filter(
-    ({ keyword }) => !["properties", "items", "prefixItems", "$ref"].includes(keyword),
-  );
+  const leaves = units.filter(({ keyword }) => !OUTER.includes(keyword));
   const found = new Map<string, Finding>();
   for (const { keyword, instanceLocation, error } of leaves) {
     const missing = keyword === "required" ? /property "(.+)"\.?$/.exec(error)?.[1] : undefined;
