@@ -181,8 +181,8 @@ function lintsOf(graph: Graph, main: SurveyedSteps, handlers: SurveyedSteps | nu
   const lost = new Set(handlers?.steps.map((step) => step.name));
   const inMain = new Set(main.steps.map((step) => step.name));
   return checkGraph(graph).flatMap((lint): Finding[] => {
-    const [, head, name = "", ...rest] = lint.pointer.split("/");
-    if (head !== "steps" || name === "")
+    const [, head, name, ...rest] = lint.pointer.split("/");
+    if (head !== "steps" || name === undefined)
       return [{ ...plain(lint), pointer: lint.pointer.replace(/Ms$/, "") }];
     const handler = lost.has(name) && !inMain.has(name);
     const owner = handler ? handlers : main;

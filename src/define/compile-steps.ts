@@ -60,7 +60,9 @@ export function surveySteps(json: unknown, at: string, part: StepDef["part"]): S
         : [{ pointer: "", code: "invalid", detail: "A name matches [a-z0-9][a-z0-9_-]{0,63}." }]),
       ...survey.findings,
       // What is no expression at its place is said once, in the words of expressions.
-      ...(parsed.success ? [] : findingsOf(parsed.error)).filter((one) => !known.has(one.pointer)),
+      ...(parsed.success ? [] : findingsOf(parsed.error))
+        .filter((one) => !known.has(one.pointer))
+        .map((one) => told(one, step)),
       ...(part === "on_failure" && isLoose(step) && step["onFailure"] !== undefined
         ? [
             {
@@ -81,6 +83,19 @@ export function surveySteps(json: unknown, at: string, part: StepDef["part"]): S
     }
   }
   return { steps, findings, places, broken };
+}
+
+/** What does not fit because it is not there is told as that. */
+function told(finding: Finding, step: unknown): Finding {
+  const tokens = finding.pointer.split("/").slice(1);
+  let at: unknown = step;
+  for (const token of tokens) {
+    if (typeof at !== "object" || at === null) return finding;
+    const key = token.replaceAll("~1", "/").replaceAll("~0", "~");
+    if (!Object.hasOwn(at, key)) return { ...finding, code: "missing", detail: "The field is missing." };
+    at = Reflect.get(at, key);
+  }
+  return finding;
 }
 
 /** In the place of a step that does not fit: it only has what it needs, so that others can be checked against it. */

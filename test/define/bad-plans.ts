@@ -93,7 +93,7 @@ export const BAD_PLANS: readonly (readonly [what: string, plan: unknown, pointer
   // Steps.
   ["has a step with a blank in its name", { steps: { "a b": say(1) } }, "/steps/a b", "invalid"],
   ["has a step that is a text", { steps: { a: "say" } }, "/steps/a", "invalid"],
-  ["has a step without an action", one({ with: {} }), "/steps/a/action", "invalid"],
+  ["has a step without an action", one({ with: {} }), "/steps/a/action", "missing"],
   [
     "has an action that does not exist",
     one({ action: "shell", with: { command: "ls" } }),

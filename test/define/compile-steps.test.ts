@@ -86,7 +86,7 @@ describe("steps as JSON", () => {
     ["an action that does not exist", { a: { action: "teleport", with: {} } }, ["/a/action invalid"]],
     ["an unknown field", { a: { ...GET, retries: 3 } }, ["/a/retries unknown_field"]],
     ["a missing parameter", { a: { action: "http", with: { method: "GET" } } }, ["/a/with/url missing"]],
-    ["a missing action", { a: { with: {} } }, ["/a/action invalid"]],
+    ["a missing action", { a: { with: {} } }, ["/a/action missing"]],
     [
       "a credential in a header",
       { a: { action: "http", with: { ...GET.with, headers: { "X-Api-Key": "x" } } } },

@@ -37,9 +37,10 @@ export class Meter {
   }
 
   spend(operations: number): void {
-    this.#spent += operations;
-    if (this.#spent > this.#most)
+    // Asked before it is done, so no more than that is ever spent.
+    if (this.#spent + operations > this.#most)
       throw new Fault(`it takes more than ${this.#most} operations: let it look at less data`, true);
+    this.#spent += operations;
   }
 
   chars(count: number): void {
