@@ -63,6 +63,41 @@ const query = () =>
     description: "Added to the URL's query, encoded. A list gives one pair each; null is left out.",
   });
 
+/** Pages that one step reads at most: far below the requests that one event of the platform may make. */
+const MAX_PAGES = 100;
+
+const pointer = () =>
+  z
+    .string()
+    .regex(
+      /^(?:\/[^/]*){0,16}$/,
+      "Write a JSON Pointer into the body: /items, or an empty text for all of it.",
+    );
+
+const pages = () => ({
+  items: pointer()
+    .meta({ description: "JSON Pointer to the list in the body; the body itself if it is missing." })
+    .optional(),
+  max: z.int().min(1).max(MAX_PAGES).meta({ description: "Pages at most." }),
+});
+
+const paginate = () =>
+  z
+    .discriminatedUnion("by", [
+      z.strictObject({ by: z.literal("link"), ...pages() }),
+      z.strictObject({
+        by: z.literal("cursor"),
+        cursor: pointer().meta({ description: "JSON Pointer to what the next page is asked for with." }),
+        param: z.string().min(1).max(128).meta({ description: "The query parameter that takes it." }),
+        ...pages(),
+      }),
+    ])
+    .meta({
+      description:
+        "Reads several pages, of `safe` GET steps: by the header `Link` with rel=next, or by a cursor in the body. The output's `body` is the list of all items, `more` says whether there would have been more.",
+    });
+export type Paginate = z.output<ReturnType<typeof paginate>>;
+
 const STATUS_RANGE = /^[1-5]\d\d-[1-5]\d\d$/;
 const success = () =>
   z
@@ -148,6 +183,7 @@ function build(template: boolean) {
         .meta({ description: "[503]: this service answers 503 only where it did nothing." })
         .optional(),
       keep: keep().optional(),
+      paginate: paginate().optional(),
       idempotencyHeader: headerName()
         .refine((name) => !CREDENTIAL_HEADER.test(name) || /^(?:x-)?idempotency-key$/i.test(name), {
           message: "A credential header cannot carry the idempotency key.",
@@ -158,6 +194,8 @@ function build(template: boolean) {
     .superRefine((given, ctx) => {
       const bodies = (["json", "form", "text"] as const).filter((name) => given[name] !== undefined);
       const [first, second] = bodies;
+      if (given.paginate !== undefined && given.method !== "GET")
+        ctx.addIssue({ code: "custom", path: ["paginate"], message: "Only GET reads pages." });
       if (second !== undefined)
         ctx.addIssue({ code: "custom", path: [second], message: "A request has one body." });
       if (first !== undefined && (given.method === "GET" || given.method === "HEAD"))

@@ -11,7 +11,8 @@ import {
 } from "../platform/index.ts";
 import { failure, httpFailure } from "./failures.ts";
 import { readBody, saidIn } from "./http-answer.ts";
-import { checkHttp, type HttpParameters, type Method } from "./http-schema.ts";
+import { readPages } from "./http-pages.ts";
+import { checkHttp, type HttpParameters, type Method, type Paginate } from "./http-schema.ts";
 import { meaningOf, SUCCESS, VERIFY_SUCCESS } from "./http-status.ts";
 import { explain } from "./issues.ts";
 import type { ActionCall, ActionResult, Surroundings } from "./ports.ts";
@@ -50,10 +51,33 @@ export async function performHttp(call: ActionCall, surroundings: Surroundings):
   if (credential?.ok === false) return cannot(credential.failure);
   const headers = headersOf(parameters, call);
   if (credential !== null) headers[credential.header] = credential.value;
-  const result = await surroundings.egress(requestOf(parameters, target.url, headers, call, surroundings));
-  const judged = judge(result, { parameters, host: target.host, call, now: surroundings.now() });
+  const ask = async (url: string, asked: HttpParameters): Promise<ActionResult> => {
+    const result = await surroundings.egress(requestOf(asked, url, headers, call, surroundings));
+    return judge(result, { parameters: asked, host: target.host, call, now: surroundings.now() });
+  };
+  const judged = await (parameters.paginate === undefined
+    ? ask(target.url, parameters)
+    : askPages(parameters, parameters.paginate, target.url, ask));
   const kept = judged.kind === "success" ? checkAnswer(judged, call, surroundings) : judged;
   return redacted(kept, createRedactor(credential?.secrets ?? []));
+}
+
+/** The header that names the next page is read, whatever the step keeps. */
+async function askPages(
+  parameters: HttpParameters,
+  paginate: Paginate,
+  first: string,
+  ask: (url: string, asked: HttpParameters) => Promise<ActionResult>,
+): Promise<ActionResult> {
+  const { keep } = parameters;
+  const wide =
+    keep?.headers === undefined
+      ? parameters
+      : { ...parameters, keep: { ...keep, headers: [...keep.headers, "link"] } };
+  const read = await readPages(paginate, first, (url) => ask(url, wide));
+  if (read.kind !== "success") return read;
+  const output = read.output as { readonly headers: Readonly<Record<string, string>> };
+  return { ...read, output: { ...output, headers: selected(output.headers, keep?.headers) } };
 }
 
 interface Exchange {

@@ -63,6 +63,7 @@ export function surveySteps(json: unknown, at: string, part: StepDef["part"]): S
       ...(parsed.success ? [] : findingsOf(parsed.error))
         .filter((one) => !known.has(one.pointer))
         .map((one) => told(one, step)),
+      ...pagedFindings(step),
       ...(part === "on_failure" && isLoose(step) && step["onFailure"] !== undefined
         ? [
             {
@@ -83,6 +84,20 @@ export function surveySteps(json: unknown, at: string, part: StepDef["part"]): S
     }
   }
   return { steps, findings, places, broken };
+}
+
+/** An attempt that reads pages is made again from the first one: it has to be safe. */
+function pagedFindings(step: unknown): Finding[] {
+  if (!isLoose(step) || !isLoose(step["with"]) || step["with"]["paginate"] === undefined) return [];
+  if (step["effect"] === undefined || step["effect"] === "safe") return [];
+  return [
+    {
+      pointer: "/effect",
+      code: "paginate_not_safe",
+      detail: "Only a `safe` step reads pages.",
+      allowed: ["safe"],
+    },
+  ];
 }
 
 /** What does not fit because it is not there is told as that. */

@@ -297,6 +297,37 @@ export const BAD_PLANS: readonly (readonly [what: string, plan: unknown, pointer
     "url_not_literal",
   ],
 
+  [
+    "reads pages with POST",
+    one(post({ paginate: { by: "link", max: 2 } })),
+    "/steps/a/with/paginate",
+    "invalid",
+  ],
+  [
+    "reads pages without an end",
+    one(get({ paginate: { by: "link" } })),
+    "/steps/a/with/paginate/max",
+    "missing",
+  ],
+  [
+    "reads pages by a way that does not exist",
+    one(get({ paginate: { by: "page", max: 2 } })),
+    "/steps/a/with/paginate/by",
+    "invalid",
+  ],
+  [
+    "reads pages of what is not safe",
+    one(get({ paginate: { by: "link", max: 2 } }, { effect: "once" })),
+    "/steps/a/effect",
+    "paginate_not_safe",
+  ],
+  [
+    "computes where the cursor is",
+    one(get({ paginate: { by: "cursor", cursor: "${{ input.c }}", param: "c", max: 2 } })),
+    "/steps/a/with/paginate/cursor",
+    "expression_not_allowed",
+  ],
+
   // Other actions.
   [
     "waits for a signal that it computes",

@@ -100,8 +100,18 @@ describe("the page on plans", () => {
       if (!compiled.ok) throw new Error(JSON.stringify(compiled.errors));
       const waits = compiled.plan.graph.steps.some((step) => step.kind === "signal");
       if (waits) continue;
-      const world = outside(() => answered(200, { id: "x1", in_stock: true }));
-      const ended = await runPlanInMemory(compiled.plan, INPUT, { ...world, now: () => Date.now() });
+      const world = outside(() => answered(200, { id: "x1", in_stock: true, items: [] }));
+      const credential: typeof world.credential = async () => ({
+        ok: true,
+        header: "authorization",
+        value: "Bearer lent",
+        secrets: [],
+      });
+      const ended = await runPlanInMemory(compiled.plan, INPUT, {
+        ...world,
+        credential,
+        now: () => Date.now(),
+      });
       expect([ended.status, ended.state.failure]).toEqual(["succeeded", null]);
     }
   });

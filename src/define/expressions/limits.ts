@@ -14,4 +14,4 @@ export const MAX_OPERATIONS = 250_000;
 /** Characters of a text on the way, and of a result as JSON: as many as one output may have bytes. */
 export const MAX_RESULT_CHARS = 1_048_576;
 /** Nesting of a result. */
-export const MAX_RESULT_DEPTH = 100;
+export const MAX_RESULT_DEPTH = 256;
