@@ -378,6 +378,27 @@ export const PLAN_CASES: Readonly<Record<string, PlanCase>> = {
     input: { n: 1 },
     output: { status: 200, headers: { "content-type": "application/json" }, body: null },
   },
+  "reads the pages of a list as one list": {
+    plan: {
+      steps: {
+        flight,
+        list: {
+          action: "http",
+          needs: ["flight"],
+          with: {
+            method: "GET",
+            url: "https://api.skyline.example/bookings",
+            auth: SKYLINE,
+            query: { reference: "${{ input.ref }}" },
+            paginate: { by: "cursor", items: "/items", cursor: "/next", param: "cursor", max: 3 },
+          },
+        },
+      },
+      output:
+        "${{ steps.list.output.body.map(b, b.id) == [steps.flight.output.body.id] && !steps.list.output.more }}",
+    },
+    output: true,
+  },
   "counts another status as an answer, where it is told so": {
     plan: {
       steps: {
