@@ -15,9 +15,12 @@ import { createApi, createLinks, judgeSteps, type ApiDeps } from "./api/index.ts
 import {
   createCode,
   createEvaluator,
+  createPlansStore,
   createRegistry,
+  createStoredPlans,
   type Definition,
   type Registry,
+  type StoredPlans,
 } from "./define/index.ts";
 import {
   createEgress,
@@ -62,6 +65,7 @@ export function compose(workflows: readonly Definition[], listeners: readonly Li
   // One of each per isolate: `env` is the same for every request that it serves.
   let api: ReturnType<typeof createApi> | undefined;
   let wiring: RunWiring | undefined;
+  let plans: StoredPlans | undefined;
   return {
     async fetch(request, env) {
       api ??= createApi(apiDeps(env, registry));
@@ -72,6 +76,10 @@ export function compose(workflows: readonly Definition[], listeners: readonly Li
       return wiring;
     },
   };
+
+  function plansOf(env: Env): StoredPlans {
+    return (plans ??= createStoredPlans(createPlansStore(env.DB)));
+  }
 
   function serverKeyOf(env: Env): () => Promise<CryptoKey> {
     // The key itself is kept, never its promise: one that another object began may never settle.
@@ -105,6 +113,7 @@ export function compose(workflows: readonly Definition[], listeners: readonly Li
         },
       },
       workflows: known,
+      plans: plansOf(env),
       links: createLinks(serverKey),
       log,
       now: () => Date.now(),
@@ -154,7 +163,7 @@ export function compose(workflows: readonly Definition[], listeners: readonly Li
       credential: tokens.value,
       code: createCode(known),
       policy: policyPort(env),
-      children: createChildren(family, known, permitChild(env)),
+      children: createChildren(family, { workflows: known, plans: plansOf(env) }, permitChild(env)),
       log,
       now: () => Date.now(),
     };

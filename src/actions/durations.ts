@@ -27,3 +27,18 @@ export function durationSchema() {
     ])
     .meta({ description: 'Milliseconds, or text with a unit: "500ms", "2s", "5m", "3h", "30d".' });
 }
+
+/** A duration, or a text with an expression that gives one. */
+export function durationTemplateSchema() {
+  return z
+    .union([
+      z.int().nonnegative(),
+      z.string().refine((text) => DURATION.test(text) || text.includes("${{"), {
+        message: "Write a number with a unit: 500ms, 2s, 5m, 3h or 30d.",
+      }),
+    ])
+    .meta({
+      description:
+        'Milliseconds, or text with a unit: "500ms", "2s", "5m", "3h", "30d". May hold an expression.',
+    });
+}

@@ -71,6 +71,41 @@ const query = () =>
     description: "Added to the URL's query, encoded. A list gives one pair each; null is left out.",
   });
 
+/** Pages that one step reads at most: far below the requests that one event of the platform may make. */
+const MAX_PAGES = 100;
+
+const pointer = () =>
+  z
+    .string()
+    .regex(
+      /^(?:\/[^/]*){0,16}$/,
+      "Write a JSON Pointer into the body: /items, or an empty text for all of it.",
+    );
+
+const pages = () => ({
+  items: pointer()
+    .meta({ description: "JSON Pointer to the list in the body; the body itself if it is missing." })
+    .optional(),
+  max: z.int().min(1).max(MAX_PAGES).meta({ description: "Pages at most." }),
+});
+
+const paginate = () =>
+  z
+    .discriminatedUnion("by", [
+      z.strictObject({ by: z.literal("link"), ...pages() }),
+      z.strictObject({
+        by: z.literal("cursor"),
+        cursor: pointer().meta({ description: "JSON Pointer to what the next page is asked for with." }),
+        param: z.string().min(1).max(128).meta({ description: "The query parameter that takes it." }),
+        ...pages(),
+      }),
+    ])
+    .meta({
+      description:
+        "Reads several pages, of `safe` GET steps: by the header `Link` with rel=next, or by a cursor in the body. The output's `body` is the list of all items, `more` says whether there would have been more.",
+    });
+export type Paginate = z.output<ReturnType<typeof paginate>>;
+
 const STATUS_RANGE = /^[1-5]\d\d-[1-5]\d\d$/;
 const success = () =>
   z
@@ -98,14 +133,36 @@ const keep = () =>
     })
     .meta({ description: "What of the answer becomes the step's output. The status always does." });
 
-function build() {
+/** Scheme, host and the end of the authority, without anything that a URL parser would read in another way. */
+const LITERAL_AUTHORITY = /^https?:\/\/[A-Za-z0-9._:-]+[/?#]/i;
+/** An expression in a text; where it ends does not matter here. */
+const EXPRESSION = "${{";
+
+/** The expressions of a template stand in path and query only, so the host can be judged before anything is known. */
+function literalUrl(url: string): string | null {
+  const [before = ""] = url.split(EXPRESSION, 1);
+  if (before === url) return url;
+  return LITERAL_AUTHORITY.test(before) ? before : null;
+}
+
+/** @param template whether texts may still hold expressions */
+function build(template: boolean) {
   return z
     .strictObject({
       method: z.enum(METHODS),
       url: z
         .string()
         .max(MAX_URL_CHARS)
-        .superRefine((url, ctx) => {
+        .superRefine((given, ctx) => {
+          const url = template ? literalUrl(given) : given;
+          if (url === null) {
+            ctx.addIssue({
+              code: "custom",
+              message: "Scheme and host are written out: an expression can stand in path and query only.",
+              ...coded("url_not_literal"),
+            });
+            return;
+          }
           const checked = checkUrl(url, { ownHosts: [] });
           if (!checked.ok)
             ctx.addIssue({
@@ -134,6 +191,7 @@ function build() {
         .meta({ description: "[503]: this service answers 503 only where it did nothing." })
         .optional(),
       keep: keep().optional(),
+      paginate: paginate().optional(),
       idempotencyHeader: headerName()
         .refine((name) => !CREDENTIAL_HEADER.test(name) || /^(?:x-)?idempotency-key$/i.test(name), {
           message: "A credential header cannot carry the idempotency key.",
@@ -144,6 +202,8 @@ function build() {
     .superRefine((given, ctx) => {
       const bodies = (["json", "form", "text"] as const).filter((name) => given[name] !== undefined);
       const [first, second] = bodies;
+      if (given.paginate !== undefined && given.method !== "GET")
+        ctx.addIssue({ code: "custom", path: ["paginate"], message: "Only GET reads pages." });
       if (second !== undefined)
         ctx.addIssue({ code: "custom", path: [second], message: "A request has one body." });
       if (first !== undefined && (given.method === "GET" || given.method === "HEAD"))
@@ -156,7 +216,9 @@ function build() {
 }
 
 /** Built on first use: zod at module scope is paid for at every start. */
-export const httpSchema = lazy(build);
+export const httpSchema = lazy(() => build(false));
+/** The same, with expressions where they may stand. */
+export const httpTemplateSchema = lazy(() => build(true));
 export type HttpParameters = z.output<ReturnType<typeof build>>;
 
 /** Parameters that were checked when they were filled in; what performs them mostly gets the very same object. */

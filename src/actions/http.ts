@@ -12,7 +12,8 @@ import {
 } from "../platform/index.ts";
 import { failure, httpFailure } from "./failures.ts";
 import { readBody, saidIn } from "./http-answer.ts";
-import { checkHttp, type HttpParameters, type Method } from "./http-schema.ts";
+import { readPages } from "./http-pages.ts";
+import { checkHttp, type HttpParameters, type Method, type Paginate } from "./http-schema.ts";
 import { meaningOf, SUCCESS, VERIFY_SUCCESS } from "./http-status.ts";
 import { explain } from "./issues.ts";
 import { isPermitRefusal, notPermitted, permitFailure, permitOf } from "./permit.ts";
@@ -57,10 +58,33 @@ export async function performHttp(call: ActionCall, surroundings: Surroundings):
   if (credential?.ok === false) return cannot(credential.failure);
   const headers = headersOf(parameters, call);
   if (credential !== null) headers[credential.header] = credential.value;
-  const result = await surroundings.egress(requestOf(parameters, url, headers, call, permit));
-  const judged = judge(result, { parameters, url, call, now: surroundings.now() });
+  const ask = async (at: string, asked: HttpParameters): Promise<ActionResult> => {
+    const result = await surroundings.egress(requestOf(asked, at, headers, call, permit));
+    return judge(result, { parameters: asked, url: at, call, now: surroundings.now() });
+  };
+  const judged = await (parameters.paginate === undefined
+    ? ask(url, parameters)
+    : askPages(parameters, parameters.paginate, url, ask));
   const kept = judged.kind === "success" ? checkAnswer(judged, call, surroundings) : judged;
   return redacted(kept, createRedactor(credential?.secrets ?? []));
+}
+
+/** The header that names the next page is read, whatever the step keeps. */
+async function askPages(
+  parameters: HttpParameters,
+  paginate: Paginate,
+  first: string,
+  ask: (url: string, asked: HttpParameters) => Promise<ActionResult>,
+): Promise<ActionResult> {
+  const { keep } = parameters;
+  const wide =
+    keep?.headers === undefined
+      ? parameters
+      : { ...parameters, keep: { ...keep, headers: [...keep.headers, "link"] } };
+  const read = await readPages(paginate, first, (url) => ask(url, wide));
+  if (read.kind !== "success") return read;
+  const output = read.output as { readonly headers: Readonly<Record<string, string>> };
+  return { ...read, output: { ...output, headers: selected(output.headers, keep?.headers) } };
 }
 
 interface Exchange {

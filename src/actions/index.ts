@@ -7,7 +7,13 @@ export { Fatal, Grown, Refused, RetryAfter } from "./code-errors.ts";
 export { durationSchema, toMs, type Duration } from "./durations.ts";
 export { failSchema, type FailParameters } from "./fail.ts";
 export { describe, failure } from "./failures.ts";
-export { httpSchema, METHODS, type BodyForm, type HttpParameters, type Method } from "./http-schema.ts";
+export {
+  httpTemplateSchema,
+  METHODS,
+  type BodyForm,
+  type HttpParameters,
+  type Method,
+} from "./http-schema.ts";
 export { explain, findingsOf, type Finding } from "./issues.ts";
 export { toJson, type AsJson } from "./json.ts";
 export { lazy } from "./lazy.ts";
@@ -29,9 +35,10 @@ export type {
   StepOutcome,
   Surroundings,
 } from "./ports.ts";
-export { CHILD_KEY_TTL_MS, runSchema } from "./run.ts";
+export { CHILD_KEY_TTL_MS, runTemplateSchema } from "./run.ts";
 export { parseServiceTokens } from "./service-tokens.ts";
-export { sleepSchema, type SleepParameters } from "./sleep.ts";
+export { sleepTemplateSchema, type SleepParameters } from "./sleep.ts";
 export { transformSchema, type TransformParameters } from "./transform.ts";
 export { viewOf, type ScopeView } from "./view.ts";
-export { kindOfWait, waitSchema, type WaitParameters } from "./wait.ts";
+export { kindOfWait, waitTemplateSchema, type WaitParameters } from "./wait.ts";
+export { redactShapes } from "../platform/index.ts";

@@ -11,6 +11,12 @@ export interface Finding {
   /** `invalid`, or the rule that was broken. */
   readonly code: string;
   readonly detail: string;
+  /** The expression that it is about. */
+  readonly expression?: string;
+  /** Characters before the place, in the text that the pointer leads to. */
+  readonly offset?: number;
+  /** What could stand there instead. */
+  readonly allowed?: readonly string[];
 }
 
 /** Every finding, with pointers below `at`. */
@@ -42,6 +48,8 @@ function findings(issue: Issue, above: readonly PropertyKey[]): Finding[] {
       // The alternative that came furthest is the one that was meant.
       const best = issue.errors.toSorted((a, b) => depthOf(b) - depthOf(a))[0] ?? [];
       if (depthOf(best) > 0) return best.flatMap((inner) => findings(inner, path));
+      if (issue.errors.length > 0 && issue.errors.every(([first]) => first !== undefined && isMissing(first)))
+        return [finding(path, "missing", "The field is missing.")];
       return [
         finding(
           path,
@@ -53,7 +61,7 @@ function findings(issue: Issue, above: readonly PropertyKey[]): Finding[] {
     case "invalid_type":
       // Zod leaves the value out of its issues, as it should; only the message still tells whether there was one.
       return [
-        issue.message.endsWith("received undefined")
+        isMissing(issue)
           ? finding(path, "missing", "The field is missing.")
           : finding(path, "invalid", issue.message),
       ];
@@ -61,9 +69,20 @@ function findings(issue: Issue, above: readonly PropertyKey[]): Finding[] {
       const code: unknown = issue.params?.["code"];
       return [finding(path, typeof code === "string" ? code : "invalid", issue.message)];
     }
+    case "invalid_value":
+      return [
+        {
+          ...finding(path, "invalid", issue.message),
+          allowed: issue.values.filter((one) => one !== undefined).map(String),
+        },
+      ];
     default:
       return [finding(path, "invalid", issue.message)];
   }
+}
+
+function isMissing(issue: Issue): boolean {
+  return issue.code === "invalid_type" && issue.message.endsWith("received undefined");
 }
 
 function finding(path: readonly PropertyKey[], code: string, detail: string): Finding {

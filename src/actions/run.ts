@@ -5,7 +5,7 @@
 
 import * as z from "zod";
 import { limits, NAME_PATTERN, type FailureSeed, type Outcome, type RunFailure } from "../kernel/index.ts";
-import { durationSchema, toMs } from "./durations.ts";
+import { durationSchema, durationTemplateSchema, toMs } from "./durations.ts";
 import { failure } from "./failures.ts";
 import { explain } from "./issues.ts";
 import { lazy } from "./lazy.ts";
@@ -18,8 +18,8 @@ const MAX_VERSION_CHARS = 64;
 /** A child is found again for as long as its id is taken: 30 days after its end, and 90 more. */
 export const CHILD_KEY_TTL_MS = 120 * 24 * 60 * 60_000;
 
-export const runSchema = lazy(() =>
-  z.strictObject({
+function build<T extends z.ZodType>(timeout: T) {
+  return z.strictObject({
     workflow: z
       .string()
       .regex(NAME_PATTERN, "A workflow's name matches [a-z0-9][a-z0-9_-]{0,63}.")
@@ -35,11 +35,15 @@ export const runSchema = lazy(() =>
       .meta({ description: "Fits the workflow's input schema; {} if it is missing." })
       .exactOptional(),
     tags: z.array(z.string().min(1).max(MAX_TAG_CHARS)).max(MAX_TAGS).exactOptional(),
-    timeout: durationSchema()
-      .meta({ description: "How long to wait for its end (30 days)." })
-      .exactOptional(),
-  }),
+    timeout: timeout.exactOptional(),
+  });
+}
+
+export const runSchema = lazy(() =>
+  build(durationSchema().meta({ description: "How long to wait for its end (30 days)." })),
 );
+/** The same, with expressions where they may stand. */
+export const runTemplateSchema = lazy(() => build(durationTemplateSchema()));
 export type RunParameters = z.output<ReturnType<typeof runSchema>>;
 
 export async function performRun(call: ActionCall, { children }: Surroundings): Promise<ActionResult> {

@@ -2,7 +2,7 @@
 
 import * as z from "zod";
 import { limits } from "../kernel/index.ts";
-import { durationSchema, toMs } from "./durations.ts";
+import { durationSchema, durationTemplateSchema, toMs } from "./durations.ts";
 import { failure } from "./failures.ts";
 import type { Filling } from "./filling.ts";
 import { lazy } from "./lazy.ts";
@@ -14,6 +14,17 @@ export const sleepSchema = lazy(() =>
       until: z.iso
         .datetime({ offset: true })
         .meta({ description: "A moment, RFC 3339. One that is past ends the sleep at once." }),
+    }),
+  ]),
+);
+/** The same, with expressions where they may stand. */
+export const sleepTemplateSchema = lazy(() =>
+  z.union([
+    z.strictObject({ for: durationTemplateSchema() }),
+    z.strictObject({
+      until: z
+        .union([z.iso.datetime({ offset: true }), z.string().includes("${{")])
+        .meta({ description: "A moment, RFC 3339. May hold an expression." }),
     }),
   ]),
 );

@@ -5,13 +5,13 @@
 
 import * as z from "zod";
 import { limits, NAME_PATTERN, type StepKind } from "../kernel/index.ts";
-import { durationSchema, toMs } from "./durations.ts";
+import { durationSchema, durationTemplateSchema, toMs } from "./durations.ts";
 import { failure } from "./failures.ts";
 import type { Filling } from "./filling.ts";
 import { lazy } from "./lazy.ts";
 
-export const waitSchema = lazy(() =>
-  z
+function build<T extends z.ZodType>(timeout: T) {
+  return z
     .strictObject({
       signal: z
         .string()
@@ -24,12 +24,18 @@ export const waitSchema = lazy(() =>
         .max(limits.MAX_MESSAGE_CHARS)
         .meta({ description: "Instead of a signal: what a person is asked to approve, in your words." })
         .exactOptional(),
-      timeout: durationSchema().meta({ description: "How long to wait (7 days)." }).exactOptional(),
+      timeout: timeout.exactOptional(),
     })
     .refine(({ signal, approval }) => (signal === undefined) !== (approval === undefined), {
       message: "A wait is for one thing: `signal` or `approval`.",
-    }),
+    });
+}
+
+export const waitSchema = lazy(() =>
+  build(durationSchema().meta({ description: "How long to wait (7 days)." })),
 );
+/** The same, with expressions where they may stand. */
+export const waitTemplateSchema = lazy(() => build(durationTemplateSchema()));
 export type WaitParameters = z.output<ReturnType<typeof waitSchema>>;
 
 export function fillWait(parameters: WaitParameters): Filling {

@@ -19,6 +19,7 @@ import { KEY_ROUTES } from "./routes-keys.ts";
 import { metaRoutes } from "./routes-meta.ts";
 import { OPEN_ROUTES } from "./routes-open.ts";
 import { POLICY_ROUTES } from "./routes-policy.ts";
+import { PLAN_ROUTES } from "./routes-plans.ts";
 import { RUN_ROUTES } from "./routes-runs.ts";
 import { START_ROUTES } from "./routes-start.ts";
 import { STEERING_ROUTES } from "./routes-steering.ts";
@@ -32,6 +33,7 @@ const API_ROUTES: readonly Route[] = [
   ...OPEN_ROUTES,
   ...APPROVAL_ROUTES,
   ...WORKFLOW_ROUTES,
+  ...PLAN_ROUTES,
   ...KEY_ROUTES,
   ...POLICY_ROUTES,
 ];

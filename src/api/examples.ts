@@ -11,6 +11,22 @@ export const EXAMPLES = {
     },
     tags: ["demo"],
   },
+  plan: {
+    plan: {
+      input: { type: "object", required: ["city"], properties: { city: { type: "string" } } },
+      steps: {
+        weather: {
+          action: "http",
+          with: {
+            method: "GET",
+            url: "https://weather.example/today",
+            query: { city: "${{ input.city }}" },
+          },
+        },
+      },
+      output: { rain: "${{ steps.weather.output.body.rain }}" },
+    },
+  },
   cancel: { mode: "graceful" as const, reason: "The traveller fell ill." },
   redrive: { resolve: { invoice: { as: "failed" as const, note: "The ledger has no such invoice." } } },
   resolve: { as: "succeeded" as const, output: { id: "bk_1042" } },

@@ -1,7 +1,7 @@
 /** The OpenAPI 3.1 document, made from the table of routes and the schemas that the door checks with. */
 import * as z from "zod";
 import { SCOPES } from "../access/index.ts";
-import { stepsSchema } from "../define/index.ts";
+import { planSchema, stepsSchema } from "../define/index.ts";
 import { PROBLEMS, type ProblemCode } from "./problems.ts";
 import type { AnswerHeader, AnswerSpec, RequestHeader, RouteInfo } from "./route.ts";
 import * as answers from "./answer-schemas.ts";
@@ -212,11 +212,12 @@ export function problemsOf({ rule, method, body, query, path, problems = [] }: R
       "insufficient_scope",
     ] as const)
       codes.add(code);
-  const writes = method === "POST" || method === "PUT";
-  if (writes)
+  const takesBody = method === "POST" || method === "PUT";
+  if (takesBody)
     for (const code of ["malformed_json", "body_too_large", "unsupported_media_type"] as const)
       codes.add(code);
-  if (body !== undefined || query !== undefined || path.includes("{") || writes) codes.add("invalid_request");
+  if (body !== undefined || query !== undefined || path.includes("{") || takesBody)
+    codes.add("invalid_request");
   return [...codes].toSorted((a, b) => PROBLEMS[a].status - PROBLEMS[b].status);
 }
 
@@ -232,6 +233,7 @@ function groupByStatus(codes: readonly ProblemCode[]): Map<number, ProblemCode[]
 /** Every named schema: what routes name, and what other schemas refer to. */
 const SCHEMAS = (): Named[] => [
   named(requests.STEPS_NAME, stepsSchema),
+  named(requests.PLAN_NAME, planSchema),
   ...Object.values({ ...requests, ...answers }).filter(
     (one): one is Extract<typeof one, Named> => typeof one === "object" && "schema" in one,
   ),

@@ -11,6 +11,7 @@ import {
   type Standing,
   standingOf,
 } from "../access/index.ts";
+import type { Judge } from "../define/index.ts";
 import { escapePointer, type Json, limits, type Performance, type StepDef } from "../kernel/index.ts";
 import { err, ok, type Result } from "../platform/index.ts";
 import { type FieldError, type Problem, problem } from "./problems.ts";
@@ -45,10 +46,7 @@ export async function permit(
 ): Promise<Result<Permitted, Problem>> {
   const { deps } = call;
   const chain = await chainOfKey(deps.access, identity, deps.now());
-  if (!chain.ok) {
-    const headers = { "retry-after": String(RETRY_AFTER_S) };
-    return err(problem("unavailable", "The policy of the tenant cannot be read just now.", { headers }));
-  }
+  if (!chain.ok) return err(unavailable());
   const started = judgeStart(chain.value, wish.workflow);
   if (started.kind === "denied")
     return err(denied([{ pointer: wish.at, code: "policy_denied", detail: started.message }]));
@@ -56,6 +54,28 @@ export async function permit(
   if (judged.errors.length > 0) return err(denied(judged.errors));
   // Policies were stored as JSON.
   return ok({ steps: judged.steps, policies: standingOf(identity) as readonly Json[] });
+}
+
+/** What a plan is told before it is started: all that would refuse it, and what holds for each of its requests. */
+export async function foretell(
+  call: Call,
+  identity: KeyIdentity,
+  steps: readonly StepDef[] | null,
+): Promise<Result<{ readonly errors: readonly FieldError[]; readonly judge: Judge }, Problem>> {
+  const chain = await chainOfKey(call.deps.access, identity, call.deps.now());
+  if (!chain.ok) return err(unavailable());
+  const at = "/plan";
+  const started = judgeStart(chain.value, null);
+  const start =
+    started.kind === "denied" ? [{ pointer: at, code: "policy_denied", detail: started.message }] : [];
+  const { errors } = judgeSteps(chain.value, { steps: steps ?? [], at, definitionAt: at });
+  const judge: Judge = ({ host, method, path }) => {
+    const known = path.includes("*") ? null : path;
+    const verdict = judgeRequest(chain.value, { host, method, path: known });
+    if (verdict.kind === "denied") return { verdict: "denied", detail: verdict.message };
+    return { verdict: verdict.approval ? "approval" : "allowed", detail: null };
+  };
+  return ok({ errors: [...start, ...errors], judge });
 }
 
 /** Every request of the steps that can be told already. */
@@ -123,6 +143,11 @@ function knownRequest({ action, with: parameters }: Performance): PolicyRequest 
 
 function isRecord(value: Json): value is { readonly [key: string]: Json } {
   return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function unavailable(): Problem {
+  const headers = { "retry-after": String(RETRY_AFTER_S) };
+  return problem("unavailable", "The policy of the tenant cannot be read just now.", { headers });
 }
 
 function denied(errors: readonly FieldError[]): Problem {

@@ -1,6 +1,6 @@
 /** What the API needs from the rest. The composition root wires it. */
 import type { AccessDeps } from "../access/index.ts";
-import type { Registry } from "../define/index.ts";
+import type { Registry, StoredPlans } from "../define/index.ts";
 import type { Logger, RunSource } from "../platform/index.ts";
 import type { RunRpc } from "../run/index.ts";
 import type { Links } from "./links.ts";
@@ -9,6 +9,8 @@ export interface ApiDeps {
   readonly access: AccessDeps;
   /** The workflows of this deployment. */
   readonly workflows: Registry;
+  /** The plans that tenants stored. */
+  readonly plans: StoredPlans;
   /** The object of a run. Both parts have the grammar of names by now; each call gives a fresh stub. */
   readonly runs: (tenant: string, id: string) => RunRpc;
   /** The id of the one run that a source may start with an idempotency key. */

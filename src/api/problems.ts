@@ -162,6 +162,16 @@ export const PROBLEMS = {
     title: "The tenant's id is taken",
     todo: "Choose another id. Ids are never used twice.",
   },
+  name_taken: {
+    status: 409,
+    title: "The name belongs to a workflow of the deployment",
+    todo: "Store the plan under another name.",
+  },
+  limit_reached: {
+    status: 409,
+    title: "No more of these can be stored",
+    todo: "Store another version of a plan that is there, or start runs with the plan inline.",
+  },
   run_deleted: {
     status: 410,
     title: "The run was deleted after its retention",
@@ -202,6 +212,11 @@ export const PROBLEMS = {
     title: "The steps do not make a graph that can run",
     todo: "`errors` names every place and the rule that it breaks.",
   },
+  bad_plan: {
+    status: 422,
+    title: "The plan cannot run",
+    todo: "`errors` names every place, the rule that it breaks, and what can stand there. `POST /v1/plans/validate` says the same without a run.",
+  },
   internal_error: {
     status: 500,
     title: "Something is wrong on this side",
@@ -226,6 +241,11 @@ export interface FieldError {
   /** The rule that a definition breaks. */
   readonly code?: string;
   readonly detail: string;
+  /** The expression that it is about, and how many characters of the text stand before the place. */
+  readonly expression?: string;
+  readonly offset?: number;
+  /** What could stand there instead. */
+  readonly allowed?: readonly string[];
 }
 
 /** An expected failure, before it becomes an answer. */

@@ -36,7 +36,7 @@ const OF_RUN: Readonly<Record<RunErrorCode, ProblemCode>> = {
 export interface RunRefusal {
   readonly code: RunErrorCode;
   readonly message: string;
-  readonly details?: readonly { readonly pointer: string; readonly detail: string }[];
+  readonly details?: readonly { readonly pointer: string; readonly code?: string; readonly detail: string }[];
 }
 
 export function ofRun({ code, message, details }: RunRefusal): Problem {

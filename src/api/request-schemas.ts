@@ -42,6 +42,7 @@ export const StartRun = named("StartRun", () =>
       .describe("Words to find the run by."),
     open: z.boolean().exactOptional().describe("Whether steps can be appended, until the run is closed."),
     steps: steps().exactOptional().describe("Only without a workflow: the first steps of an open run."),
+    plan: plan().exactOptional().describe("A plan for this run alone, in the place of a workflow."),
   }),
 );
 
@@ -51,6 +52,22 @@ export const STEPS_NAME = "Steps";
 function steps(): z.ZodType<Record<string, Json>> {
   return z.record(z.string(), json()).meta({ $ref: `#/components/schemas/${STEPS_NAME}` });
 }
+
+/** Compiling a plan checks its form, as with steps. */
+export const PLAN_NAME = "Plan";
+
+function plan(): z.ZodType<Record<string, Json>> {
+  return z.record(z.string(), json()).meta({ $ref: `#/components/schemas/${PLAN_NAME}` });
+}
+
+export const ValidatePlan = named("ValidatePlan", () =>
+  z.strictObject({
+    plan: plan(),
+    input: json().exactOptional().describe("Checked against the plan's own schema, if it is there."),
+  }),
+);
+
+export const PutWorkflow = named("PutWorkflow", plan);
 
 export const CancelRun = named("CancelRun", () =>
   z.strictObject({

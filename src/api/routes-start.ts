@@ -13,7 +13,7 @@ import type { StartRequest } from "../run/index.ts";
 import { LONG_RUNNING } from "./answers.ts";
 import { EXAMPLES } from "./examples.ts";
 import { sightOf } from "./outputs.ts";
-import { permit } from "./policy-check.ts";
+import { permit, type Wish } from "./policy-check.ts";
 import { type Problem, problem } from "./problems.ts";
 import { isOver, longRunning, ofAccess } from "./replies.ts";
 import { MAX_IDEMPOTENCY_KEY_CHARS, parseIdempotencyKey } from "./request-headers.ts";
@@ -47,6 +47,7 @@ export const START_ROUTES: readonly Route[] = [
       "unknown_workflow",
       "invalid_input",
       "bad_graph",
+      "bad_plan",
       "idempotency_mismatch",
       "run_deleted",
     ],
@@ -64,12 +65,11 @@ async function start(
   if (!key.ok) return key.error;
   const user = userOfNewRun(identity, body.user);
   if (!user.ok) return ofAccess(user.error);
-  const plan = planOf(deps.workflows, body);
+  const { workflows, plans } = deps;
+  const plan = await planOf({ workflows, plans, tenant: identity.tenant }, body);
   if (!plan.ok) return plan.error;
   const permitted = await permit(call, identity, {
-    ...(body.workflow === undefined
-      ? { workflow: null, at: "", definitionAt: "" }
-      : { workflow: plan.value.workflow, at: "/workflow", definitionAt: null }),
+    ...placeOf(body),
     steps: plan.value.graph.steps,
   });
   if (!permitted.ok) return permitted.error;
@@ -104,6 +104,13 @@ async function start(
     preferences,
     created ? {} : { "idempotent-replayed": "true" },
   );
+}
+
+/** Where in the body that stands which policies judge. */
+function placeOf({ workflow, plan }: BodyOf<typeof StartRun>): Omit<Wish, "steps"> {
+  if (workflow !== undefined) return { workflow, at: "/workflow", definitionAt: null };
+  const at = plan === undefined ? "" : "/plan";
+  return { workflow: null, at, definitionAt: at };
 }
 
 /**

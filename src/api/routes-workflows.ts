@@ -1,9 +1,10 @@
 /** Workflows, to look at. */
-import type { Registered } from "../define/index.ts";
+import type { CompiledPlan, PlanRecord, Registered } from "../define/index.ts";
 import type { Graph } from "../kernel/index.ts";
 import { problem } from "./problems.ts";
 import { jsonResponse } from "./replies.ts";
 import { type Route, route } from "./route.ts";
+import { badPlan } from "./start-plan.ts";
 import { workflowQuery } from "./request-schemas.ts";
 import { Workflow, WorkflowList } from "./answer-schemas.ts";
 
@@ -16,12 +17,20 @@ export const WORKFLOW_ROUTES: readonly Route[] = [
     tag: "Workflows",
     summary: "List the workflows",
     answers: [{ status: 200, description: "The newest version of each.", schema: WorkflowList }],
-    handle: async ({ call }) => {
-      const { workflows } = call.deps;
-      const newest = workflows.list().filter((one) => workflows.get(one.name) === one);
-      const data = newest
-        .map(({ name, version, description }) => ({ name, version, description }))
-        .toSorted((a, b) => (a.name < b.name ? -1 : 1));
+    handle: async ({ call, identity }) => {
+      const { workflows, plans } = call.deps;
+      const own = workflows.list().filter((one) => workflows.get(one.name) === one);
+      // A deploy may have taken the name of a plan: then that is what the name means.
+      const stored = (await plans.list(identity.tenant)).filter(({ name }) => workflows.get(name) === null);
+      const data = [
+        ...own.map(({ name, version, description }) => ({ name, version, description, kind: "typescript" })),
+        ...stored.map(({ name, version, description }) => ({
+          name,
+          version: String(version),
+          description,
+          kind: "plan",
+        })),
+      ].toSorted((a, b) => (a.name < b.name ? -1 : 1));
       return jsonResponse({ data });
     },
   }),
@@ -34,9 +43,16 @@ export const WORKFLOW_ROUTES: readonly Route[] = [
     summary: "Look at a workflow: the schema of its input, its steps, its graph",
     query: workflowQuery,
     answers: [{ status: 200, description: "The workflow.", schema: Workflow }],
-    problems: ["not_found"],
-    handle: async ({ call, query }) => {
-      const workflow = call.deps.workflows.get(call.params["workflow"] ?? "", query.version);
+    problems: ["not_found", "bad_plan"],
+    handle: async ({ call, identity, query }) => {
+      const { workflows, plans } = call.deps;
+      const name = call.params["workflow"] ?? "";
+      if (workflows.get(name) === null) {
+        const found = await plans.find(identity.tenant, name, query.version);
+        if (found.kind === "found") return jsonResponse(viewPlan(found.record, found.plan));
+        if (found.kind === "outdated") return badPlan(found.errors);
+      }
+      const workflow = workflows.get(name, query.version);
       if (workflow === null)
         return problem("not_found", "There is no such workflow, or not in this version.");
       return jsonResponse(viewWorkflow(workflow));
@@ -46,9 +62,17 @@ export const WORKFLOW_ROUTES: readonly Route[] = [
 
 function viewWorkflow(workflow: Registered): unknown {
   const { name, version, description } = workflow;
-  const graph = workflow.graph();
   const input = workflow.inputSchema();
-  return { name, version, description, input, steps: graph.steps.map(viewStep), graph: viewGraph(graph) };
+  return { name, version, description, kind: "typescript", input, ...viewOf(workflow.graph()) };
+}
+
+function viewPlan({ name, version, body }: PlanRecord, plan: CompiledPlan): unknown {
+  const { description, graph, inputSchema: input } = plan;
+  return { name, version: String(version), description, kind: "plan", plan: body, input, ...viewOf(graph) };
+}
+
+function viewOf(graph: Graph): object {
+  return { steps: graph.steps.map(viewStep), graph: viewGraph(graph) };
 }
 
 function viewStep(def: Graph["steps"][number]): unknown {

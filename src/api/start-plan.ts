@@ -1,8 +1,15 @@
 /** From the body of a start to what will run: a workflow of this deployment, or the first steps of an open run. */
-import { compileSteps, INLINE_NAME, type Registry } from "../define/index.ts";
+import {
+  compilePlan,
+  compileSteps,
+  findStartable,
+  INLINE_NAME,
+  type Startable,
+  type StartableSources,
+} from "../define/index.ts";
 import { type Graph, type Json, limits } from "../kernel/index.ts";
 import { err, ok, type Result } from "../platform/index.ts";
-import { type Problem, problem, problemAt } from "./problems.ts";
+import { type FieldError, type Problem, problem, problemAt } from "./problems.ts";
 
 /** Stands as the workflow of an open run that has none. */
 const INLINE = { workflow: INLINE_NAME, version: "1" } as const;
@@ -13,6 +20,7 @@ interface Wanted {
   readonly input?: Json;
   readonly open?: boolean;
   readonly steps?: Readonly<Record<string, Json>>;
+  readonly plan?: Readonly<Record<string, Json>>;
 }
 
 export interface Planned {
@@ -23,49 +31,74 @@ export interface Planned {
   readonly open: boolean;
 }
 
-export function planOf(workflows: Registry, wanted: Wanted): Result<Planned, Problem> {
-  return wanted.workflow === undefined
-    ? planInline(wanted)
-    : planWorkflow(workflows, wanted.workflow, wanted);
+/** Where a start finds what it names. */
+export interface Sources extends StartableSources {
+  readonly tenant: string;
 }
 
-function planWorkflow(
-  workflows: Registry,
-  name: string,
-  { version, input = {}, open, steps }: Wanted,
-): Result<Planned, Problem> {
-  if (steps !== undefined) {
+export async function planOf(sources: Sources, wanted: Wanted): Promise<Result<Planned, Problem>> {
+  if (wanted.plan !== undefined) return planGiven(wanted.plan, wanted);
+  if (wanted.workflow === undefined) return planInline(wanted);
+  if (wanted.steps !== undefined) {
     const detail = "A workflow brings its own steps. To an open run others can be appended.";
     return err(problemAt("invalid_request", { pointer: "/steps" }, detail));
   }
-  const workflow = workflows.get(name, version);
-  if (workflow === null) {
-    return version === undefined || workflows.get(name) === null
-      ? err(problemAt("unknown_workflow", { pointer: "/workflow" }, `There is no workflow ${name}.`))
-      : err(problemAt("unknown_workflow", { pointer: "/version" }, `${name} has no such version.`));
+  return planNamed(sources, wanted.workflow, wanted);
+}
+
+async function planNamed(sources: Sources, name: string, wanted: Wanted): Promise<Result<Planned, Problem>> {
+  const found = await findStartable(sources, sources.tenant, name, wanted.version);
+  switch (found.kind) {
+    case "found":
+      return ofStartable(found.startable, name, found.startable.version, wanted);
+    case "outdated":
+      return err(badPlan(found.errors));
+    case "no_such_name":
+      return err(problemAt("unknown_workflow", { pointer: "/workflow" }, `There is no workflow ${name}.`));
+    case "no_such_version":
+      return err(problemAt("unknown_workflow", { pointer: "/version" }, `${name} has no such version.`));
   }
-  const parsed = workflow.parseInput(input);
-  if (!parsed.ok) {
-    const first = parsed.errors[0];
+}
+
+/** A plan that came with the request. */
+function planGiven(given: Readonly<Record<string, Json>>, wanted: Wanted): Result<Planned, Problem> {
+  const stray = (["workflow", "version", "steps"] as const).find((field) => wanted[field] !== undefined);
+  if (stray !== undefined)
     return err(
-      problem("invalid_input", `${first?.pointer ?? "/input"}: ${first?.detail ?? "It does not fit."}`, {
-        errors: parsed.errors.map(({ pointer, detail }) => ({ pointer, detail })),
-      }),
+      problemAt("invalid_request", { pointer: `/${stray}` }, "A run is of one thing: `plan` stands alone."),
     );
-  }
-  return ok({
-    workflow: workflow.name,
-    version: workflow.version,
-    graph: workflow.graph(),
-    input: parsed.value,
-    open: open ?? workflow.open,
+  const compiled = compilePlan(given, "/plan");
+  if (!compiled.ok) return err(badPlan(compiled.errors));
+  return ofStartable(compiled.plan, INLINE.workflow, INLINE.version, wanted);
+}
+
+function ofStartable(
+  what: Pick<Startable, "graph" | "open" | "parseInput">,
+  workflow: string,
+  version: string,
+  { input = {}, open }: Wanted,
+): Result<Planned, Problem> {
+  const parsed = what.parseInput(input);
+  if (!parsed.ok) return err(badInput(parsed.errors));
+  return ok({ workflow, version, graph: what.graph, input: parsed.value, open: open ?? what.open });
+}
+
+function badInput(errors: readonly FieldError[]): Problem {
+  const first = errors[0];
+  const detail = `${first?.pointer ?? "/input"}: ${first?.detail ?? "It does not fit."}`;
+  return problem("invalid_input", detail, {
+    errors: errors.map(({ pointer, detail }) => ({ pointer: pointer ?? "", detail })),
   });
 }
 
 function planInline({ version, input = {}, open = false, steps = {} }: Wanted): Result<Planned, Problem> {
   if (!open)
     return err(
-      problemAt("invalid_request", { pointer: "/workflow" }, "Name a workflow, or start an open run."),
+      problemAt(
+        "invalid_request",
+        { pointer: "/workflow" },
+        "Name a workflow, send a plan, or start an open run.",
+      ),
     );
   if (version !== undefined)
     return err(problemAt("invalid_request", { pointer: "/version" }, "Only a workflow has a version."));
@@ -81,6 +114,14 @@ function planInline({ version, input = {}, open = false, steps = {} }: Wanted): 
 }
 
 type Findings = Extract<ReturnType<typeof compileSteps>, { readonly ok: false }>["errors"];
+
+export function badPlan(errors: Findings): Problem {
+  const first = errors[0];
+  const where = first?.pointer ?? "";
+  return problem("bad_plan", `${where === "" ? "The plan" : where}: ${first?.detail ?? "It does not fit."}`, {
+    errors,
+  });
+}
 
 export function badSteps(errors: Findings): Problem {
   const first = errors[0];

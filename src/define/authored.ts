@@ -43,20 +43,29 @@ export interface AuthoredStep extends AuthoredPerformance {
   readonly kind: StepKind;
   readonly needs?: readonly string[] | undefined;
   readonly join?: StepDef["join"] | undefined;
-  readonly when?: true | undefined;
-  readonly forEach?: { readonly concurrency?: number; readonly tolerate?: number } | undefined;
-  readonly repeat?: { readonly every: Span; readonly max?: number; readonly within?: Span } | undefined;
-  readonly verify?: (AuthoredPerformance & { readonly after?: Span | undefined }) | undefined;
+  /** An expression, or true where a function decides. */
+  readonly when?: true | string | undefined;
+  readonly forEach?:
+    | { readonly list?: unknown; readonly concurrency?: number; readonly tolerate?: number }
+    | undefined;
+  readonly repeat?:
+    | { readonly until?: unknown; readonly every: Span; readonly max?: number; readonly within?: Span }
+    | undefined;
+  readonly verify?:
+    | (AuthoredPerformance & { readonly after?: Span | undefined; readonly happened?: string | undefined })
+    | undefined;
   readonly compensate?: AuthoredPerformance | undefined;
   readonly onFailure?: StepDef["onFailure"] | undefined;
   readonly signal?: string | undefined;
   readonly unknownLimit?: Span | undefined;
   readonly sensitive?: boolean | undefined;
+  readonly expressions?: boolean | undefined;
+  readonly reads?: StepDef["reads"] | undefined;
 }
 
 /** The step as the kernel takes it. Absent stays absent: an appended step is compared with the one that is there. */
 export function toStepDef(step: AuthoredStep): StepDef {
-  const { when, forEach, repeat, verify, compensate, onFailure, signal, sensitive } = step;
+  const { when, forEach, repeat, verify, compensate, onFailure, signal, sensitive, reads } = step;
   return {
     name: step.name,
     kind: step.kind,
@@ -70,7 +79,7 @@ export function toStepDef(step: AuthoredStep): StepDef {
       ? {}
       : {
           forEach: {
-            list: true,
+            list: textOr(forEach.list),
             concurrency: forEach.concurrency ?? limits.ITEM_CONCURRENCY,
             tolerate: forEach.tolerate ?? 0,
           },
@@ -79,7 +88,7 @@ export function toStepDef(step: AuthoredStep): StepDef {
       ? {}
       : {
           repeat: {
-            until: true,
+            until: textOr(repeat.until),
             everyMs: toMs(repeat.every),
             max: repeat.max ?? REPEAT_MAX,
             withinMs: msOr(repeat.within, REPEAT_WITHIN_MS),
@@ -90,11 +99,22 @@ export function toStepDef(step: AuthoredStep): StepDef {
     ...(onFailure === undefined ? {} : { onFailure }),
     ...(signal === undefined ? {} : { signal }),
     ...(sensitive === true ? { sensitive } : {}),
+    ...(step.expressions === true ? { expressions: 1 } : {}),
+    ...(reads === undefined ? {} : { reads }),
   };
 }
 
+/** An expression as it is; a function is only marked. */
+function textOr(expression: unknown): string | true {
+  return typeof expression === "string" ? expression : true;
+}
+
 function toVerify(verify: NonNullable<AuthoredStep["verify"]>): Verify {
-  return { ...toPerformance(verify), afterMs: msOr(verify.after, limits.VERIFY_AFTER_MS) };
+  return {
+    ...toPerformance(verify),
+    afterMs: msOr(verify.after, limits.VERIFY_AFTER_MS),
+    ...(verify.happened === undefined ? {} : { happened: verify.happened }),
+  };
 }
 
 function toPerformance(step: AuthoredPerformance): Performance {

@@ -1,66 +1,181 @@
 /** From steps as JSON to steps of a graph. Everything that is wrong is said at once, each with its place. */
 
 import { actionNamed, CHILD_KEY_TTL_MS, findingsOf, kindOfWait, type Finding } from "../actions/index.ts";
-import { escapePointer, orderSteps, type StepDef } from "../kernel/index.ts";
+import { escapePointer, NAME_PATTERN, orderSteps, type StepDef } from "../kernel/index.ts";
 import { toStepDef, type AuthoredPerformance, type AuthoredStep } from "./authored.ts";
-import { stepsSchema, type StepInput } from "./step-input.ts";
+import { isLoose, surveyStep, type Place } from "./places.ts";
+import { stepSchema, type StepInput } from "./step-input.ts";
 
 export type CompiledSteps =
   | { readonly ok: true; readonly steps: readonly StepDef[] }
   | { readonly ok: false; readonly errors: readonly Finding[] };
 
-/** What expressions will make possible. Until then it is refused by name. */
-const NEEDS_EXPRESSIONS = ["when", "forEach", "repeat"] as const;
-const EXPRESSION = "${{";
 const MAX_ERRORS = 100;
-const MAX_DEPTH = 256;
+
+/** Steps of one part of a graph, as far as they could be compiled. */
+export interface SurveyedSteps {
+  readonly steps: readonly StepDef[];
+  readonly findings: readonly Finding[];
+  /** Expressions by name of the step. */
+  readonly places: ReadonlyMap<string, readonly Place[]>;
+  /** Steps that do not fit; what others say about them can still be checked. */
+  readonly broken: ReadonlySet<string>;
+}
 
 /**
- * Checks steps by name and fills in every default. Needs may name steps that are not among them: whether these exist is
- * known where the graph is.
+ * Checks steps by name and fills in every default. Needs, and what expressions read, may name steps that are not among
+ * them: whether these exist is known where the graph is.
  * @param at pointer to the steps in the document that the caller read, for the errors
  */
 export function compileSteps(json: unknown, at = "/steps"): CompiledSteps {
-  const unsupported = findExpressions(json, at);
-  const parsed = stepsSchema().safeParse(json);
-  const known = new Set(unsupported.map((one) => one.pointer));
-  const others = parsed.success ? [] : findingsOf(parsed.error, at).filter((one) => !known.has(one.pointer));
-  const errors = [...unsupported, ...others].slice(0, MAX_ERRORS);
-  if (!parsed.success || errors.length > 0) return { ok: false, errors };
-  const steps = Object.entries(parsed.data).map(([name, input]) => toStepDef(authored(name, input)));
-  return { ok: true, steps: orderSteps(steps) };
+  const { steps, findings } = surveySteps(json, at, "main");
+  return findings.length > 0
+    ? { ok: false, errors: findings.slice(0, MAX_ERRORS) }
+    : { ok: true, steps: orderSteps(steps) };
 }
 
-function authored(name: string, input: StepInput): AuthoredStep {
-  const { needs, join, onFailure, sensitive } = input;
+/** As `compileSteps`, going on after what is wrong. */
+export function surveySteps(json: unknown, at: string, part: StepDef["part"]): SurveyedSteps {
+  const places = new Map<string, readonly Place[]>();
+  const broken = new Set<string>();
+  if (!isLoose(json)) {
+    const findings = [
+      json === undefined
+        ? { pointer: at, code: "missing", detail: "The field is missing." }
+        : { pointer: at, code: "invalid", detail: "Steps are an object: each under its name." },
+    ];
+    return { steps: [], findings, places, broken };
+  }
+  const findings: Finding[] = [];
+  const steps: StepDef[] = [];
+  for (const [name, step] of Object.entries(json)) {
+    const pointer = `${at}/${escapePointer(name)}`;
+    const place = (one: Finding): Finding => ({ ...one, pointer: pointer + one.pointer });
+    const survey = surveyStep(step, part);
+    const parsed = stepSchema().safeParse(step);
+    const known = new Set(survey.findings.map((one) => one.pointer));
+    const own: Finding[] = [
+      ...(NAME_PATTERN.test(name)
+        ? []
+        : [{ pointer: "", code: "invalid", detail: "A name matches [a-z0-9][a-z0-9_-]{0,63}." }]),
+      ...survey.findings,
+      // What is no expression at its place is said once, in the words of expressions.
+      ...(parsed.success ? [] : findingsOf(parsed.error))
+        .filter((one) => !known.has(one.pointer))
+        .map((one) => told(one, step)),
+      ...pagedFindings(step),
+      ...(part === "on_failure" && isLoose(step) && step["onFailure"] !== undefined
+        ? [
+            {
+              pointer: "/onFailure",
+              code: "unknown_field",
+              detail: "A step of `onFailure` has no `onFailure` of its own.",
+            },
+          ]
+        : []),
+    ];
+    findings.push(...own.map(place));
+    places.set(name, survey.places);
+    if (own.length === 0 && parsed.success) {
+      steps.push(toStepDef(authored(name, part, parsed.data, survey.places)));
+    } else {
+      broken.add(name);
+      steps.push(standIn(name, part, step));
+    }
+  }
+  return { steps, findings, places, broken };
+}
+
+/** An attempt that reads pages is made again from the first one: it has to be safe. */
+function pagedFindings(step: unknown): Finding[] {
+  if (!isLoose(step) || !isLoose(step["with"]) || step["with"]["paginate"] === undefined) return [];
+  if (step["effect"] === undefined || step["effect"] === "safe") return [];
+  return [
+    {
+      pointer: "/effect",
+      code: "paginate_not_safe",
+      detail: "Only a `safe` step reads pages.",
+      allowed: ["safe"],
+    },
+  ];
+}
+
+/** What does not fit because it is not there is told as that. */
+function told(finding: Finding, step: unknown): Finding {
+  const tokens = finding.pointer.split("/").slice(1);
+  let at: unknown = step;
+  for (const token of tokens) {
+    if (typeof at !== "object" || at === null) return finding;
+    const key = token.replaceAll("~1", "/").replaceAll("~0", "~");
+    if (!Object.hasOwn(at, key)) return { ...finding, code: "missing", detail: "The field is missing." };
+    at = Reflect.get(at, key);
+  }
+  return finding;
+}
+
+/** In the place of a step that does not fit: it only has what it needs, so that others can be checked against it. */
+function standIn(name: string, part: StepDef["part"], step: unknown): StepDef {
+  const needs: unknown = isLoose(step) ? step["needs"] : undefined;
+  const names = Array.isArray(needs) ? needs.filter((one): one is string => typeof one === "string") : [];
+  const nothing = { action: "transform", with: { value: null }, effect: "safe" } as const;
+  return toStepDef({ name, part, kind: "instant", needs: names, ...nothing });
+}
+
+function authored(
+  name: string,
+  part: StepDef["part"],
+  input: StepInput,
+  places: readonly Place[],
+): AuthoredStep {
+  const { needs, join, when, onFailure, sensitive } = input;
   const step = {
     name,
-    part: "main",
+    part,
     kind: actionNamed(input.action)?.kind ?? "call",
     needs,
     join,
+    when,
     onFailure,
     sensitive,
+    reads: readsOf(places),
+    expressions: places.length > 0,
     ...performance(input),
   } as const;
   if (input.action === "wait") return { ...step, kind: kindOfWait(input.with), signal: input.with.signal };
+  if (input.action !== "http" && input.action !== "transform" && input.action !== "run") return step;
+  const { forEach } = input;
+  const listed = { ...step, forEach: typeof forEach === "string" ? { list: forEach } : forEach };
   if (input.action === "run") {
     const undo = input.compensate;
     return {
-      ...step,
+      ...listed,
       keyTtl: CHILD_KEY_TTL_MS,
       compensate: undo === undefined ? undefined : performance(undo),
     };
   }
-  if (input.action !== "http") return step;
-  const { verify, compensate, unknownLimit } = input;
+  if (input.action !== "http") return listed;
+  const { repeat, verify, compensate, unknownLimit } = input;
   return {
-    ...step,
+    ...listed,
+    repeat,
     unknownLimit,
     verify:
-      verify === undefined ? undefined : { ...performance(verify), effect: "safe", after: verify.after },
+      verify === undefined
+        ? undefined
+        : { ...performance(verify), effect: "safe", after: verify.after, happened: verify.happened },
     compensate: compensate === undefined ? undefined : performance(compensate),
   };
+}
+
+function readsOf(places: readonly Place[]): StepDef["reads"] {
+  const reads = new Map<string, Set<string>>();
+  for (const place of places)
+    for (const { step } of place.reads) {
+      const names = reads.get(place.pointer) ?? new Set<string>();
+      reads.set(place.pointer, names.add(step));
+    }
+  if (reads.size === 0) return undefined;
+  return Object.fromEntries([...reads].map(([pointer, names]) => [pointer, [...names]]));
 }
 
 type PerformanceInput = Pick<StepInput, "action" | "with"> &
@@ -77,32 +192,4 @@ function performance(input: PerformanceInput): AuthoredPerformance {
     timeout: input.timeout,
     keyTtl: input.keyTtl,
   };
-}
-
-/** Every text that holds an expression, and every field that can hold nothing else. */
-function findExpressions(json: unknown, at: string): Finding[] {
-  const found: Finding[] = [];
-  const add = (pointer: string, what: string): void => {
-    const detail = `${what} This version knows no expressions in JSON steps; write the workflow in TypeScript.`;
-    found.push({ pointer, code: "expression_not_supported", detail });
-  };
-  const visit = (value: unknown, pointer: string, depth: number): void => {
-    if (found.length >= MAX_ERRORS || depth > MAX_DEPTH) return;
-    if (typeof value === "string" && value.includes(EXPRESSION))
-      add(pointer, "The text holds an expression.");
-    if (typeof value !== "object" || value === null) return;
-    for (const [key, member] of Object.entries(value))
-      visit(member, `${pointer}/${escapePointer(key)}`, depth + 1);
-  };
-  visit(json, at, 0);
-  for (const [name, step] of Object.entries(isRecord(json) ? json : {})) {
-    if (!isRecord(step)) continue;
-    for (const field of NEEDS_EXPRESSIONS)
-      if (field in step) add(`${at}/${escapePointer(name)}/${field}`, `\`${field}\` needs an expression.`);
-  }
-  return found;
-}
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

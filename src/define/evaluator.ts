@@ -23,7 +23,9 @@ import {
   type UnitRef,
 } from "../kernel/index.ts";
 import type { RawPerformance, RawStep } from "./definition.ts";
+import { TemplateFault } from "./expressions/index.ts";
 import { fillParameters, isFixed, settled } from "./parameters.ts";
+import { isPlanned, PlanScope } from "./plan-evaluator.ts";
 import { rawOf, type Registry } from "./registry.ts";
 
 export type Filled =
@@ -68,6 +70,7 @@ export function createEvaluator(registry: Registry): Evaluator {
   };
 
   const fill: Evaluator["fill"] = (run, def, unit, scope) => {
+    if (isPlanned(def)) return fillPlanned(run, def, unit, scope);
     const whole = unit.item === undefined && unit.role === undefined;
     const view = viewOf(scope, unit.role);
     // A `repeat` fills in each of its rounds; its condition was read before the first.
@@ -115,6 +118,17 @@ export function createEvaluator(registry: Registry): Evaluator {
   };
 
   const again: Evaluator["again"] = (run, def, output, scope) => {
+    if (isPlanned(def) && def.repeat !== undefined) {
+      const { until } = def.repeat;
+      const what = `\`repeat.until\` of ${def.name}`;
+      return {
+        ok: true,
+        value: !truth(
+          template(what, () => new PlanScope(scope, { output }).expression(until)),
+          what,
+        ),
+      };
+    }
     const repeat = codeOf(run, def.name).spec.repeat;
     if (repeat === undefined) throw new Stop(missing(run, `the repeat of ${def.name}`));
     const what = `\`repeat.until\` of ${def.name}`;
@@ -123,6 +137,18 @@ export function createEvaluator(registry: Registry): Evaluator {
   };
 
   const happened: Evaluator["happened"] = (run, def, output, scope) => {
+    const asked = def.verify?.happened;
+    if (isPlanned(def) && asked !== undefined) {
+      const what = `\`verify.happened\` of ${def.name}`;
+      return {
+        ok: true,
+        value: saidIn(
+          template(what, () => new PlanScope(scope, { output }).expression(asked)),
+          output,
+          what,
+        ),
+      };
+    }
     if (def.verify !== undefined && def.verify.with !== null) return { ok: true, value: byStatus(output) };
     const verify = def.verify?.action === "code" ? undefined : codeOf(run, def.name).spec.verify?.happened;
     if (verify === undefined && def.verify?.action !== "code")
@@ -138,8 +164,12 @@ export function createEvaluator(registry: Registry): Evaluator {
     return { ok: true, value: foundIn(said, what) };
   };
 
-  const output: Evaluator["output"] = (run, template, scope) => {
-    if (template === undefined) return { ok: true, value: outputsOf(scope) };
+  const output: Evaluator["output"] = (run, made, scope) => {
+    if (made === undefined) return { ok: true, value: outputsOf(scope) };
+    const given = isObject(made) ? made["template"] : undefined;
+    if (given !== undefined) {
+      return { ok: true, value: template("`output`", () => new PlanScope(scope).template(given)) };
+    }
     const make = registry.get(run.workflow, run.version)?.definition.makeOutput ?? null;
     if (make === null) throw new Stop(missing(run, "the run's output"));
     return {
@@ -167,6 +197,53 @@ export function createEvaluator(registry: Registry): Evaluator {
 function told(filled: Filled, def: StepDef, unit: UnitRef): Filled {
   if (filled.kind !== "call" || def.approval === undefined || unit.role !== undefined) return filled;
   return { ...filled, about: aboutCall(def.action, filled.with) };
+}
+
+function fillPlanned(run: RunInfo, def: StepDef, unit: UnitRef, scope: ActionScope): Filled {
+  const whole = unit.item === undefined && unit.role === undefined;
+  const plan = new PlanScope(scope);
+  const { when, forEach } = def;
+  if (whole && when !== undefined && scope.iteration === 0) {
+    const what = `\`when\` of ${def.name}`;
+    if (
+      !truth(
+        template(what, () => plan.expression(when)),
+        what,
+      )
+    )
+      return { kind: "skip" };
+  }
+  if (whole && forEach !== undefined) {
+    const list = template(`\`forEach\` of ${def.name}`, () => plan.expression(forEach.list));
+    return { kind: "list", list: listOf(list, def.name) };
+  }
+  const filled = template(`\`with\` of ${unitName(unit)}`, () => plan.parameters(def, unit, scope.run.now));
+  if (filled === null) throw new Stop(missing(run, `the action of ${unitName(unit)}`));
+  return filled;
+}
+
+/** Evaluates expressions of a plan; what goes wrong is said with the expression and the place in it. */
+function template<T>(what: string, evaluate: () => T): T {
+  try {
+    return evaluate();
+  } catch (error) {
+    if (!(error instanceof TemplateFault)) throw error;
+    const { message, expression, at } = error;
+    const shown = expression.length <= 300 ? expression : `${expression.slice(0, 299)}…`;
+    throw new Stop(
+      failure(
+        "template_failed",
+        `${what} failed: ${message} (at character ${at} of \`${shown}\`).`,
+        "Correct the expression in the plan, and start another run.",
+      ),
+    );
+  }
+}
+
+/** What the expression of a `verify` says: a truth value or null of the answer itself, or the whole finding. */
+function saidIn(said: Json, output: Json, what: string): Found {
+  if (said === true) return { happened: true, output };
+  return said === false || said === null ? { happened: said, output: null } : foundIn(said, what);
 }
 
 function refuse(seed: FailureSeed): { ok: false; failure: FailureSeed } {

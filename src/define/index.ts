@@ -25,8 +25,22 @@ export type { Approved, Fill, Happened, HttpAnswer, RetrySpec } from "./spec-typ
 
 // For the engine.
 export { compile, type Compiled } from "./compile.ts";
+export { compilePlan, type CompiledPlan, type PlanCompilation } from "./compile-plan.ts";
 export { compileSteps, type CompiledSteps } from "./compile-steps.ts";
+export { literal } from "./expressions/index.ts";
+export { planJsonSchema, planSchema } from "./plan-schema.ts";
+export {
+  adviceOn,
+  requestsOf,
+  summarise,
+  type Judge,
+  type PlanDigest,
+  type PlannedRequest,
+} from "./plan-summary.ts";
+export { createPlansStore, type PlanRecord } from "./plans-store.ts";
+export { createStoredPlans, type StoredPlans } from "./stored-plans.ts";
 export { createEvaluator, type Evaluated, type Evaluator, type Filled, type Found } from "./evaluator.ts";
 export type { ParsedInput } from "./input.ts";
 export { createCode, createRegistry, INLINE_NAME, type Registered, type Registry } from "./registry.ts";
 export { stepsSchema, type StepInput, type StepsInput } from "./step-input.ts";
+export { findStartable, type FoundStartable, type Startable, type StartableSources } from "./startable.ts";

@@ -4,12 +4,12 @@ import * as z from "zod";
 import {
   durationSchema,
   failSchema,
-  httpSchema,
+  httpTemplateSchema,
   lazy,
-  runSchema,
-  sleepSchema,
+  runTemplateSchema,
+  sleepTemplateSchema,
   transformSchema,
-  waitSchema,
+  waitTemplateSchema,
 } from "../actions/index.ts";
 import { EFFECTS, FAILURE_CODES, JITTERS, JOINS, limits, NAME_PATTERN } from "../kernel/index.ts";
 
@@ -33,7 +33,14 @@ const retry = () =>
     })
     .meta({ description: "When and how often the step is tried again." });
 
+const expression = (description: string) =>
+  z
+    .string()
+    .min(1)
+    .meta({ description: `${description} An expression, without \`\${{ }}\`.` });
+
 const common = () => ({
+  when: expression("Read once the join is met; false skips the step.").exactOptional(),
   needs: z
     .array(name())
     .max(limits.MAX_NEEDS)
@@ -49,6 +56,43 @@ const common = () => ({
     .meta({ description: "The output is redacted in the API; steps and keys with `outputs:reveal` see it." })
     .exactOptional(),
 });
+
+const forEach = () =>
+  z
+    .union([
+      expression("The list."),
+      z.strictObject({
+        list: expression("The list."),
+        concurrency: z
+          .int()
+          .min(1)
+          .max(limits.MAX_ITEMS)
+          .meta({ description: "Items in work side by side (6)." })
+          .exactOptional(),
+        tolerate: z
+          .int()
+          .min(0)
+          .max(limits.MAX_ITEMS)
+          .meta({ description: "Items that may fail (0)." })
+          .exactOptional(),
+      }),
+    ])
+    .meta({ description: "Does the step once for each element, which it sees as `item` and `index`." });
+
+const repeat = () =>
+  z
+    .strictObject({
+      until: expression("The repeat ends when this is true of a round's `output`."),
+      every: durationSchema().meta({ description: "Wait between rounds." }),
+      max: z
+        .int()
+        .min(1)
+        .max(limits.MAX_ITERATIONS)
+        .meta({ description: "Rounds at most (100)." })
+        .exactOptional(),
+      within: durationSchema().meta({ description: "Time at most (24 h)." }).exactOptional(),
+    })
+    .meta({ description: "Polls: does the step again until a condition holds." });
 
 /** Steps that call nobody have nothing to repeat. */
 const quiet = (action: string) => ({
@@ -76,20 +120,23 @@ const verify = () =>
   z
     .strictObject({
       action: z.literal("http"),
-      with: httpSchema(),
+      with: httpTemplateSchema(),
       after: durationSchema().exactOptional(),
+      happened: expression(
+        "Of the answer, as `output`: true, false, null (cannot tell), or `{'happened': true, 'output': …}`.",
+      ).exactOptional(),
       ...attempts(),
     })
     .meta({
       description:
-        "Asks whether a step whose outcome is unknown happened: 2xx it did, 404 or 410 it did not.",
+        "Asks whether a step whose outcome is unknown happened. Without `happened`: 2xx it did, 404 or 410 it did not.",
     });
 
 const compensate = () =>
   z
     .strictObject({
       action: z.literal("http"),
-      with: httpSchema(),
+      with: httpTemplateSchema(),
       effect: effect().exactOptional(),
       keyTtl: durationSchema().exactOptional(),
       ...attempts(),
@@ -100,18 +147,20 @@ function build() {
   return z.discriminatedUnion("action", [
     z.strictObject({
       action: z.literal("http"),
-      with: httpSchema(),
+      with: httpTemplateSchema(),
       ...common(),
       ...attempts(),
       effect: effect().exactOptional(),
       keyTtl: durationSchema().exactOptional(),
       unknownLimit: durationSchema().exactOptional(),
+      forEach: forEach().exactOptional(),
+      repeat: repeat().exactOptional(),
       verify: verify().exactOptional(),
       compensate: compensate().exactOptional(),
     }),
     z.strictObject({
       action: z.literal("run"),
-      with: runSchema(),
+      with: runTemplateSchema(),
       ...common(),
       ...attempts(),
       effect: z
@@ -121,11 +170,17 @@ function build() {
           params: { code: "child_is_keyed" },
         })
         .exactOptional(),
+      forEach: forEach().exactOptional(),
       compensate: compensate().exactOptional(),
     }),
-    z.strictObject({ action: z.literal("sleep"), with: sleepSchema(), ...quiet("sleep") }),
-    z.strictObject({ action: z.literal("wait"), with: waitSchema(), ...quiet("wait") }),
-    z.strictObject({ action: z.literal("transform"), with: transformSchema(), ...quiet("transform") }),
+    z.strictObject({ action: z.literal("sleep"), with: sleepTemplateSchema(), ...quiet("sleep") }),
+    z.strictObject({ action: z.literal("wait"), with: waitTemplateSchema(), ...quiet("wait") }),
+    z.strictObject({
+      action: z.literal("transform"),
+      with: transformSchema(),
+      ...quiet("transform"),
+      forEach: forEach().exactOptional(),
+    }),
     z.strictObject({ action: z.literal("fail"), with: failSchema(), ...quiet("fail") }),
   ]);
 }

@@ -38,6 +38,8 @@ export interface Performance {
 export interface Verify extends Performance {
   /** Wait before it asks, so that what was sent had time to land. */
   readonly afterMs: number;
+  /** Opaque: says of the answer whether the step happened. Absent: by status, or by a TypeScript function. */
+  readonly happened?: Json;
 }
 
 export type OnStepFailure = "fail" | "continue" | { readonly fallback: Json };
@@ -72,6 +74,10 @@ export interface StepDef extends Performance {
   readonly sensitive?: boolean;
   /** Those of the key that appended the step, where they are not the run's own; opaque. They bind beside the run's. */
   readonly policies?: readonly Json[];
+  /** Version of the expression language in the opaque texts; absent: there are no expressions in them. */
+  readonly expressions?: 1;
+  /** What the expressions refer to: names of steps by JSON Pointer into the step. Each has to be an ancestor. */
+  readonly reads?: Readonly<Record<string, readonly string[]>>;
 }
 
 /** PERSISTED CONTRACT. A definition, every default filled in. Steps stand in an order in which needs come first. */

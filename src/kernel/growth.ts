@@ -48,7 +48,7 @@ function checkGrowth(state: RunState, fresh: readonly StepDef[]): Refusal | null
   const lints = checkSteps(fresh, { existing, deadlineMs, undoBudgetMs });
   const foreign = fresh.filter((step) => step.part !== "main");
   const details = [
-    ...lints.map((lint) => ({ pointer: lint.pointer, detail: lint.detail })),
+    ...lints.map(({ pointer, code, detail }) => ({ pointer, code, detail })),
     ...foreign.map((step) => ({
       pointer: `/steps/${escapePointer(step.name)}/part`,
       detail: "Only main steps can be added to a run.",

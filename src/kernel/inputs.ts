@@ -154,7 +154,7 @@ export interface Refusal {
   readonly code: RefusalCode;
   readonly message: string;
   /** What the refusal is about: steps that must be resolved first, lints of a graph. */
-  readonly details?: readonly { readonly pointer: string; readonly detail: string }[];
+  readonly details?: readonly { readonly pointer: string; readonly code?: string; readonly detail: string }[];
 }
 
 /** Facts to append (none: the input was known already, or came too late to matter), or a refusal. */

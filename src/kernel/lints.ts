@@ -39,6 +39,8 @@ export const LINT_CODES = [
   "effect_without_call",
   "missing_signal_name",
   "approval_without_call",
+  "unknown_step",
+  "not_an_ancestor",
 ] as const;
 export type LintCode = (typeof LINT_CODES)[number];
 
@@ -47,6 +49,8 @@ export interface Lint {
   /** JSON Pointer (RFC 6901) from the definition's root; steps are named: `/steps/flight/needs/0`. */
   readonly pointer: string;
   readonly detail: string;
+  /** The step that is referred to, of `unknown_step` and `not_an_ancestor`. */
+  readonly about?: string;
 }
 
 /** Names of steps, workflows, signals, tenants. */
@@ -114,7 +118,46 @@ export function checkSteps(steps: readonly StepDef[], context: Context): Lint[] 
     lints.push(...checkNeeds(step, at, known, all), ...checkStep(step, at, context));
     known.set(step.name, step);
   }
+  for (const step of steps) lints.push(...checkReads(step, known));
   return lints;
+}
+
+/** A step that is read must be settled by then: it is an ancestor; or it is the step itself, where that is over. */
+function checkReads(step: StepDef, known: ReadonlyMap<string, StepDef>): Lint[] {
+  const lints: Lint[] = [];
+  let ancestors: ReadonlySet<string> | null = null;
+  for (const [place, names] of Object.entries(step.reads ?? {})) {
+    for (const about of names) {
+      if (step.needs.includes(about)) continue;
+      const pointer = `/steps/${escapePointer(step.name)}${place}`;
+      const read = known.get(about);
+      if (read === undefined) {
+        lints.push({ code: "unknown_step", pointer, about, detail: `There is no step named ${about}.` });
+        continue;
+      }
+      const over = place.startsWith("/verify/") || place.startsWith("/compensate/");
+      if (about === step.name ? over : step.part === "on_failure" && read.part === "main") continue;
+      ancestors ??= ancestorsOf(step, known);
+      if (about !== step.name && ancestors.has(about)) continue;
+      const detail =
+        about === step.name
+          ? `${step.name} cannot read itself before it is over.`
+          : `${step.name} does not wait for ${about}: add ${about} to its \`needs\`.`;
+      lints.push({ code: "not_an_ancestor", pointer, about, detail });
+    }
+  }
+  return lints;
+}
+
+function ancestorsOf(step: StepDef, known: ReadonlyMap<string, StepDef>): ReadonlySet<string> {
+  const found = new Set<string>();
+  const open = [...step.needs];
+  for (let name = open.pop(); name !== undefined; name = open.pop()) {
+    if (found.has(name)) continue;
+    found.add(name);
+    open.push(...(known.get(name)?.needs ?? []));
+  }
+  return found;
 }
 
 /** Steps never change, so each is measured once: growth must not cost more the longer a run is. */

@@ -8,7 +8,7 @@
  */
 
 import type { ActionCall, ChildrenPort, ChildState } from "../actions/index.ts";
-import type { Registry } from "../define/index.ts";
+import { findStartable, type StartableSources } from "../define/index.ts";
 import { limits, unitName, type Json, type StepDef } from "../kernel/index.ts";
 import { digestJson, type RunSource } from "../platform/index.ts";
 import type { Answer, RunRpc, RunView, StartRequest } from "./rpc.ts";
@@ -34,7 +34,7 @@ type Refused = Extract<Answer<never>, { ok: false }>;
 
 export function createChildren(
   { runs, runIdOf }: FamilyParts,
-  workflows: Registry,
+  sources: StartableSources,
   permit: PermitChild,
 ): ChildrenPort {
   return {
@@ -73,11 +73,13 @@ export function createChildren(
     wanted: Parameters<ChildrenPort["start"]>[2],
   ): Promise<StartRequest | ChildState> {
     const { run, unit, makers } = call;
-    const workflow = workflows.get(wanted.workflow, wanted.version);
-    if (workflow === null) {
+    const found = await findStartable(sources, run.tenant, wanted.workflow, wanted.version);
+    if (found.kind !== "found") {
       const version = wanted.version === undefined ? "" : `, version ${wanted.version}`;
-      return refused("child_failed", `There is no workflow ${wanted.workflow}${version}.`);
+      const why = found.kind === "outdated" ? "this build does not take that plan" : "there is none";
+      return refused("child_failed", `The workflow ${wanted.workflow}${version} cannot be started: ${why}.`);
     }
+    const workflow = found.startable;
     const input = workflow.parseInput(wanted.input ?? {});
     if (!input.ok) {
       const [first] = input.errors;
@@ -86,7 +88,7 @@ export function createChildren(
         `The input does not fit ${wanted.workflow}: ${first?.pointer} ${first?.detail}`,
       );
     }
-    const graph = workflow.graph();
+    const { graph } = workflow;
     const permitted = await permit(call, workflow.name, graph.steps);
     if (permitted.kind === "unavailable") return permitted;
     if (permitted.kind === "denied") return refused("policy_denied", permitted.message);

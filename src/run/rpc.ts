@@ -50,7 +50,11 @@ export type Answer<T> =
       readonly ok: false;
       readonly code: RunErrorCode;
       readonly message: string;
-      readonly details?: readonly { readonly pointer: string; readonly detail: string }[];
+      readonly details?: readonly {
+        readonly pointer: string;
+        readonly code?: string;
+        readonly detail: string;
+      }[];
     };
 
 /** An output as shown: inline while small; else its size, and `GET .../steps/{step}` gives it whole. */

@@ -100,7 +100,7 @@ describe("steps as JSON", () => {
     ["an action that does not exist", { a: { action: "teleport", with: {} } }, ["/a/action invalid"]],
     ["an unknown field", { a: { ...GET, retries: 3 } }, ["/a/retries unknown_field"]],
     ["a missing parameter", { a: { action: "http", with: { method: "GET" } } }, ["/a/with/url missing"]],
-    ["a missing action", { a: { with: {} } }, ["/a/action invalid"]],
+    ["a missing action", { a: { with: {} } }, ["/a/action missing"]],
     [
       "a credential in a header",
       { a: { action: "http", with: { ...GET.with, headers: { "X-Api-Key": "x" } } } },
@@ -122,11 +122,11 @@ describe("steps as JSON", () => {
       ["/a/with/url url_refused"],
     ],
     [
-      "an expression",
-      { a: { action: "http", with: { method: "GET", url: "https://a.example/${{ input.x }}" } } },
-      ["/a/with/url expression_not_supported"],
+      "an expression in the host",
+      { a: { action: "http", with: { method: "GET", url: "https://${{ input.x }}.example/" } } },
+      ["/a/with/url url_not_literal"],
     ],
-    ["a condition", { a: { ...GET, when: "true" } }, ["/a/when expression_not_supported"]],
+    ["a condition in braces", { a: { ...GET, when: "${{ true }}" } }, ["/a/when expression_wrapped"]],
     [
       "a key on an action that calls nobody",
       { a: { action: "sleep", with: { for: 1 }, effect: "keyed" } },

@@ -3,7 +3,11 @@ import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { describe, expect, it } from "vitest";
-import { FAILURE_CODES } from "../../src/kernel/index.ts";
+import { compilePlan } from "../../src/define/index.ts";
+import { FAILURE_CODES, LINT_CODES, type Json } from "../../src/kernel/index.ts";
+import { BAD_PLANS } from "./bad-plans.ts";
+import { runPlanInMemory } from "./run-in-memory.ts";
+import { answered, outside } from "./support.ts";
 
 const REPOSITORY = join(import.meta.dirname, "../..");
 const run = promisify(execFile);
@@ -67,5 +71,56 @@ describe("the page on failures", () => {
     );
     expect(new Set(rows)).toEqual(new Set([...FAILURE_CODES, "http_NNN"]));
     expect(rows).toHaveLength(new Set(rows).size);
+  });
+});
+
+describe("the page on plans", () => {
+  const examples = async (): Promise<unknown[]> =>
+    [...(await page("plans.md")).matchAll(/^```json plan\n([\s\S]*?)^```$/gm)].map(
+      ([, text]) => JSON.parse(text ?? "") as unknown,
+    );
+  const INPUT: Json = {
+    ...{
+      traveller: "Ada",
+      to: "Lisbon",
+      date: "2027-03-14",
+      sku: "TEA-1",
+      customer: "Ada",
+      amount: 1,
+      email: "a@b.example",
+    },
+    items: [{ price: 2, count: 3 }],
+  };
+
+  it("shows plans that can run, and that do", async () => {
+    const plans = await examples();
+    expect(plans.length).toBeGreaterThanOrEqual(4);
+    for (const plan of plans) {
+      const compiled = compilePlan(plan);
+      if (!compiled.ok) throw new Error(JSON.stringify(compiled.errors));
+      const waits = compiled.plan.graph.steps.some((step) => step.kind === "signal");
+      if (waits) continue;
+      const world = outside(() => answered(200, { id: "x1", in_stock: true, items: [] }));
+      const credential: typeof world.credential = async () => ({
+        ok: true,
+        header: "authorization",
+        value: "Bearer lent",
+        secrets: [],
+      });
+      const ended = await runPlanInMemory(compiled.plan, INPUT, {
+        ...world,
+        credential,
+        now: () => Date.now(),
+      });
+      expect([ended.status, ended.state.failure]).toEqual(["succeeded", null]);
+    }
+  });
+
+  it("says what to do about every code that a plan can be refused with", async () => {
+    const text = await page("plans.md");
+    const [, told = ""] = text.split("## Errors, and what to do");
+    const rows = new Set([...told.matchAll(/`([a-z_]+)`(?=[^|]*\|)/g)].map(([, code]) => code));
+    const codes = new Set([...LINT_CODES, ...BAD_PLANS.map(([, , , code]) => code)]);
+    expect([...codes].filter((code) => !rows.has(code))).toEqual([]);
   });
 });

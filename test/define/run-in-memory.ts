@@ -1,8 +1,15 @@
 /** A run driven by the production driver, evaluator and actions, with its journal in memory, against the world. */
 import { performAction, type Surroundings } from "../../src/actions/index.ts";
-import { createEvaluator, createCode, type Definition, createRegistry } from "../../src/define/index.ts";
+import {
+  createEvaluator,
+  createCode,
+  type CompiledPlan,
+  type Definition,
+  createRegistry,
+  type Registry,
+} from "../../src/define/index.ts";
 import { RunDriver, type Row } from "../../src/driver/index.ts";
-import type { Json, RunState } from "../../src/kernel/index.ts";
+import type { Graph, Json, RunState } from "../../src/kernel/index.ts";
 import { RUN } from "./support.ts";
 
 export interface Ended {
@@ -11,8 +18,21 @@ export interface Ended {
   readonly output: Json;
   /** The journal as text: what is in it, and what must not be. */
   readonly journal: string;
+  readonly rows: readonly Row[];
   /** Status by step. */
   readonly steps: Readonly<Record<string, string>>;
+}
+
+/** As `runInMemory`, for a plan: nothing of it is registered. */
+export function runPlanInMemory(
+  plan: CompiledPlan,
+  input: Json,
+  surroundings: Omit<Surroundings, "code">,
+): Promise<Ended> {
+  const parsed = plan.parseInput(input);
+  if (!parsed.ok) throw new Error(JSON.stringify(parsed));
+  const what = { name: plan.name ?? "inline", version: "1", graph: plan.graph, input: parsed.value };
+  return drive(createRegistry([]), what, surroundings);
 }
 
 /** Starts a run and waits for its end; vitest's own limit ends a wait in vain. */
@@ -25,6 +45,18 @@ export function runInMemory(
   const registered = registry.list()[0];
   const parsed = registered?.parseInput(input);
   if (registered === undefined || parsed?.ok !== true) throw new Error(JSON.stringify(parsed));
+  const { name, version } = registered;
+  return drive(registry, { name, version, graph: registered.graph(), input: parsed.value }, surroundings);
+}
+
+interface Driven {
+  readonly name: string;
+  readonly version: string;
+  readonly graph: Graph;
+  readonly input: Json;
+}
+
+function drive(registry: Registry, what: Driven, surroundings: Omit<Surroundings, "code">): Promise<Ended> {
   const rows: Row[] = [];
   const all = { ...surroundings, code: createCode(registry) };
   return new Promise((resolve, reject) => {
@@ -55,6 +87,7 @@ export function runInMemory(
           status: state.status,
           output: state.output === null ? null : driver.read(state.output),
           journal: JSON.stringify(rows),
+          rows,
           steps: Object.fromEntries(steps),
         });
       },
@@ -62,8 +95,8 @@ export function runInMemory(
     });
     driver.load();
     const id = `run_${Math.random().toString(36).slice(2)}`;
-    const run = { ...RUN, id, workflow: registered.name, version: registered.version };
-    const started = driver.start(run, registered.graph(), parsed.value);
+    const run = { ...RUN, id, workflow: what.name, version: what.version };
+    const started = driver.start(run, what.graph, what.input);
     if (!started.ok) reject(new Error(JSON.stringify(started)));
   });
 }

@@ -156,11 +156,11 @@ describe("process-order", () => {
 
   it.each([
     ["the payment is declined", { payment_method: "pm_declined" }, { step: "declined", reason: "declined" }],
-    ["nothing is in stock", { sku: "OUT-1" }, { step: "stock", reason: "out_of_stock" }],
+    ["nothing is in stock", { sku: "OUT-1" }, { step: "out_of_stock", reason: "out_of_stock" }],
     [
       "nobody delivers there",
       { address: { ...ORDER.address, postcode: "00000" } },
-      { step: "address", reason: "undeliverable" },
+      { step: "undeliverable", reason: "undeliverable" },
     ],
   ])("changes nothing when %s", async (_, change, failure) => {
     const ended = await run(processOrder, { ...ORDER, ...change });

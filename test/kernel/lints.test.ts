@@ -106,6 +106,13 @@ const TABLE: readonly (readonly [LintCode, string, Graph])[] = [
     only(call("a", "keyed", { part: "on_failure", ...undo })),
   ],
   ["effect_without_call", "/steps/a/effect", only(sleep("a", { effect: "once" }))],
+  ["unknown_step", "/steps/a/with/url", only(call("a", "safe", { reads: { "/with/url": ["b"] } }))],
+  ["not_an_ancestor", "/steps/a/when", only(call("a", "safe", { reads: { "/when": ["a"] } }))],
+  [
+    "not_an_ancestor",
+    "/steps/b/with/json",
+    graph([call("a"), call("b", "safe", { reads: { "/with/json": ["a"] } })]),
+  ],
   ["missing_signal_name", "/steps/a/with/signal", only(wait("a", ""))],
 ];
 
@@ -124,7 +131,13 @@ describe("lints", () => {
       call("b", "once", { needs: ["a"], verify: verify(), retry: retry({ only: ["http_429", "http_521"] }) }),
       call("c", "idempotent", { repeat, compensate: performance("idempotent") }),
       wait("d", "go"),
-      call("f", "once", { part: "on_failure" }),
+      call("e", "keyed", {
+        needs: ["b"],
+        ...undo,
+        reads: { "/with/url": ["a", "b"], "/compensate/with/url": ["e"], "/verify/with/url": ["e"] },
+      }),
+      call("f", "once", { part: "on_failure", reads: { "/with/text": ["e"] } }),
+      call("g", "once", { part: "on_failure", needs: ["f"], reads: { "/with/text": ["f", "c"] } }),
     ]);
     expect(checkGraph(sound)).toEqual([]);
   });

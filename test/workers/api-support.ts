@@ -11,6 +11,7 @@ import {
 } from "../../src/access/index.ts";
 import * as answers from "../../src/api/answer-schemas.ts";
 import { type ApiDeps, createApi, createLinks, ROUTES } from "../../src/api/index.ts";
+import { createPlansStore, createStoredPlans } from "../../src/define/index.ts";
 import { createLogger, importHmacKey } from "../../src/platform/index.ts";
 
 export const ROOT_KEY = "root-key-of-the-api-tests-0123456789";
@@ -43,7 +44,8 @@ export function client(replaced: Partial<ApiDeps> & Pick<ApiDeps, "runs" | "work
     log,
     defer: (work) => void work,
   };
-  const deps: ApiDeps = { access, log, links, now: () => Date.now(), ...replaced };
+  const plans = createStoredPlans(createPlansStore(env.DB));
+  const deps: ApiDeps = { access, plans, log, links, now: () => Date.now(), ...replaced };
   const app = createApi(deps);
   return {
     lines,

@@ -95,7 +95,7 @@ export async function events(run: Started): Promise<readonly EventView[]> {
 }
 
 /** The referee and the faults of the world, by HTTP on loopback. */
-async function referee<T>(method: string, path: string, body?: unknown): Promise<T> {
+export async function referee<T>(method: string, path: string, body?: unknown): Promise<T> {
   const port = inject("world").names["referee.example"];
   const answer = await fetch(`http://127.0.0.1:${port}${path}`, {
     method,

@@ -1,0 +1,115 @@
+/** Plans: check one, store one under a name, and the schema by which they are written. */
+import { actorOf } from "../access/index.ts";
+import {
+  adviceOn,
+  compilePlan,
+  INLINE_NAME,
+  planJsonSchema,
+  summarise,
+  type CompiledPlan,
+  type PlanCompilation,
+} from "../define/index.ts";
+import type { Json } from "../kernel/index.ts";
+import { digestJson } from "../platform/index.ts";
+import { PlanReport, StoredPlan } from "./answer-schemas.ts";
+import { EXAMPLES } from "./examples.ts";
+import { foretell } from "./policy-check.ts";
+import { type Problem, problem, problemAt } from "./problems.ts";
+import { jsonResponse } from "./replies.ts";
+import { PutWorkflow, ValidatePlan } from "./request-schemas.ts";
+import { type Route, route } from "./route.ts";
+import { badPlan } from "./start-plan.ts";
+
+export const PLAN_ROUTES: readonly Route[] = [
+  route({
+    id: "validatePlan",
+    method: "POST",
+    path: "/v1/plans/validate",
+    rule: "workflows:read",
+    tag: "Plans",
+    summary: "Check a plan without a run: everything that is wrong, and what it would do",
+    description:
+      "Takes what a start with a `plan` takes, so pointers are the same. A plan that cannot run is no problem of this operation: it is answered with 200 and `valid: false`.",
+    body: { schema: ValidatePlan, required: true, example: EXAMPLES.plan },
+    answers: [{ status: 200, description: "What was found.", schema: PlanReport }],
+    handle: async ({ call, identity, body }) => {
+      const compiled = compilePlan(body.plan, "/plan");
+      const told = await foretell(call, identity, compiled.ok ? compiled.plan.graph.steps : null);
+      return told.ok ? jsonResponse(reportOn(compiled, body.input, told.value)) : told.error;
+    },
+  }),
+  route({
+    id: "getPlanSchema",
+    method: "GET",
+    path: "/v1/plans/schema",
+    rule: "public",
+    tag: "Plans",
+    summary: "JSON Schema of plans",
+    answers: [{ status: 200, description: "The schema.", mediaType: "application/schema+json" }],
+    handle: async () =>
+      new Response(JSON.stringify(planJsonSchema()), {
+        headers: { "content-type": "application/schema+json", "cache-control": "public, max-age=300" },
+      }),
+  }),
+  route({
+    id: "putWorkflow",
+    method: "PUT",
+    path: "/v1/workflows/{workflow}",
+    rule: "workflows:write",
+    also: "A key that is bound to a user cannot have this scope.",
+    tag: "Plans",
+    summary: "Store a plan under a name",
+    description:
+      "The newest content again changes nothing; other content becomes the next version. Runs keep the version that they were started with.",
+    body: { schema: PutWorkflow, required: true, example: EXAMPLES.plan.plan },
+    answers: [
+      { status: 200, description: "The newest version has this content already.", schema: StoredPlan },
+      { status: 201, description: "The new version.", schema: StoredPlan, headers: ["Location"] },
+    ],
+    problems: ["bad_plan", "name_taken", "limit_reached"],
+    handle: async ({ call, identity, body }) => {
+      const name = call.params["workflow"] ?? "";
+      if (name === INLINE_NAME || call.deps.workflows.get(name) !== null)
+        return problem("name_taken", `${name} is a workflow of the deployment.`);
+      if (body["name"] !== undefined && body["name"] !== name)
+        return problemAt(
+          "invalid_request",
+          { pointer: "/name" },
+          `The address says ${name}: leave it out here.`,
+        );
+      const { name: _name, ...plan } = body;
+      const compiled = compilePlan(plan);
+      if (!compiled.ok) return badPlan(compiled.errors);
+      return store(call.deps, identity.tenant, actorOf(identity), name, plan, compiled.plan);
+    },
+  }),
+];
+
+async function store(
+  { plans, now }: Pick<Parameters<Route["answer"]>[0]["deps"], "plans" | "now">,
+  tenant: string,
+  createdBy: string,
+  name: string,
+  body: Readonly<Record<string, Json>>,
+  { description }: CompiledPlan,
+): Promise<Response | Problem> {
+  const digest = await digestJson(body);
+  const stored = await plans.put(tenant, { name, description, body, digest, createdAt: now(), createdBy });
+  if (stored.kind === "too_many")
+    return problem("limit_reached", "A tenant has at most 1,000 plans, and a plan at most 1,000 versions.");
+  const answer = { name, version: String(stored.version), created: stored.created };
+  const at = `/v1/workflows/${name}?version=${stored.version}`;
+  return stored.created ? jsonResponse(answer, 201, { location: at }) : jsonResponse(answer);
+}
+
+type Told = Extract<Awaited<ReturnType<typeof foretell>>, { readonly ok: true }>["value"];
+
+function reportOn(compiled: PlanCompilation, input: Json | undefined, policy: Told): unknown {
+  if (!compiled.ok)
+    return { valid: false, errors: [...compiled.errors, ...policy.errors], advice: [], summary: null };
+  const { plan } = compiled;
+  const parsed = input === undefined ? null : plan.parseInput(input);
+  const errors = [...(parsed === null || parsed.ok ? [] : parsed.errors), ...policy.errors];
+  const advice = adviceOn(plan.graph).map((one) => ({ ...one, pointer: `/plan${one.pointer}` }));
+  return { valid: errors.length === 0, errors, advice, summary: summarise(plan.graph, policy.judge) };
+}

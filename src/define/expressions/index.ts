@@ -1,0 +1,15 @@
+/** Expressions: parsing, checking, evaluating, filling in. Nothing here knows of plans or steps. */
+
+export type { Names } from "./evaluate.ts";
+export { isList, isMap } from "./functions.ts";
+export { Meter } from "./meter.ts";
+export { parseExpression, type Expression, type Root, type StepField, type SyntaxCode } from "./syntax.ts";
+export {
+  evaluateText,
+  fillRequest,
+  fillTemplate,
+  holdsExpression,
+  literal,
+  splitTemplate,
+  TemplateFault,
+} from "./template.ts";

@@ -1,0 +1,141 @@
+/** What a plan would do, in the order in which it would: for whoever is about to start it, and for policy. Pure. */
+
+import type { Finding } from "../actions/index.ts";
+import {
+  escapePointer,
+  type Effect,
+  type Graph,
+  type Json,
+  type Performance,
+  type StepDef,
+} from "../kernel/index.ts";
+import { isMap, splitTemplate } from "./expressions/index.ts";
+
+/** One request that a step would make. */
+export interface PlannedRequest {
+  readonly step: string;
+  readonly role: "step" | "verify" | "compensate";
+  readonly method: string;
+  readonly host: string;
+  /** As it is written, with `*` for each part that is only known when the step runs. */
+  readonly path: string;
+  /** Name of the service token, or null. */
+  readonly token: string | null;
+  readonly effect: Effect;
+}
+
+/** What policy says of a request; absent: nobody was asked. */
+export type Judge = (request: PlannedRequest) => Json;
+
+export interface SummarisedStep {
+  readonly name: string;
+  readonly part: StepDef["part"];
+  readonly action: string;
+  readonly effect: Effect;
+  readonly needs: readonly string[];
+  readonly conditional: boolean;
+  readonly for_each: boolean;
+  readonly repeats: boolean;
+  readonly waits_for: string | null;
+  readonly requests: readonly (PlannedRequest & { readonly policy: Json })[];
+  /** In words for a program: what its failure means for the run. */
+  readonly on_failure: "run_fails" | "run_goes_on" | "fallback";
+  /** What an unclear end of an attempt leads to. */
+  readonly when_unclear: "tried_again" | "asks_the_service" | "waits_for_a_person" | "nothing_to_repeat";
+  /** Whether it is taken back when the run is lost: `not_needed` where it changes nothing. */
+  readonly undo: "by_compensation" | "left_behind" | "not_needed";
+}
+
+export interface PlanDigest {
+  readonly hosts: readonly string[];
+  readonly service_tokens: readonly string[];
+  readonly steps: readonly SummarisedStep[];
+}
+
+export function summarise(graph: Graph, judge?: Judge): PlanDigest {
+  const steps = graph.steps.map((def) => summariseStep(def, judge));
+  const requests = steps.flatMap((step) => step.requests);
+  const unique = (names: readonly (string | null)[]): string[] =>
+    [...new Set(names.filter((name) => name !== null))].toSorted((a, b) => (a < b ? -1 : 1));
+  return {
+    hosts: unique(requests.map(({ host }) => host)),
+    service_tokens: unique(requests.map(({ token }) => token)),
+    steps,
+  };
+}
+
+function summariseStep(def: StepDef, judge: Judge | undefined): SummarisedStep {
+  const requests = requestsOf(def).map((one) => ({ ...one, policy: judge?.(one) ?? null }));
+  const changes = def.kind === "call" && def.effect !== "safe";
+  return {
+    name: def.name,
+    part: def.part,
+    action: def.action,
+    effect: def.effect,
+    needs: def.needs,
+    conditional: def.when !== undefined,
+    for_each: def.forEach !== undefined,
+    repeats: def.repeat !== undefined,
+    waits_for: def.signal ?? null,
+    requests,
+    on_failure:
+      typeof def.onFailure === "object"
+        ? "fallback"
+        : def.onFailure === "continue" || def.part === "on_failure"
+          ? "run_goes_on"
+          : "run_fails",
+    when_unclear:
+      def.kind !== "call"
+        ? "nothing_to_repeat"
+        : def.verify !== undefined
+          ? "asks_the_service"
+          : def.effect === "once"
+            ? "waits_for_a_person"
+            : "tried_again",
+    undo: !changes ? "not_needed" : def.compensate === undefined ? "left_behind" : "by_compensation",
+  };
+}
+
+/** Every request that a step can make, its verify and its compensation included. */
+export function requestsOf(def: StepDef): readonly PlannedRequest[] {
+  const one = (role: PlannedRequest["role"], performance: Performance | undefined): PlannedRequest[] => {
+    if (performance?.action !== "http" || !isMap(performance.with)) return [];
+    const { method, url, auth } = performance.with;
+    const parsed = typeof url === "string" ? URL.parse(starred(url)) : null;
+    if (parsed === null || typeof method !== "string") return [];
+    const token = isMap(auth) && typeof auth["bearer"] === "string" ? auth["bearer"] : null;
+    const { hostname: host, pathname: path } = parsed;
+    return [{ step: def.name, role, method, host, path, token, effect: performance.effect }];
+  };
+  return [...one("step", def), ...one("verify", def.verify), ...one("compensate", def.compensate)];
+}
+
+/** A URL with a star for each expression. Scheme and host hold none: that was checked. */
+function starred(url: string): string {
+  const split = splitTemplate(url);
+  return split.ok ? split.segments.map((one) => (one.kind === "text" ? one.text : "*")).join("") : url;
+}
+
+/** What is no error, and may still not be what was meant. */
+export function adviceOn(graph: Graph): readonly Finding[] {
+  const advice: Finding[] = [];
+  const needed = new Set(graph.steps.flatMap((def) => def.needs));
+  for (const def of graph.steps) {
+    const at = `/${def.part === "main" ? "steps" : "onFailure"}/${escapePointer(def.name)}`;
+    if (def.kind !== "call") continue;
+    if (def.effect === "once" && def.verify === undefined)
+      advice.push({
+        pointer: at,
+        code: "once_without_verify",
+        detail:
+          "If an attempt ends unclear, the run waits for a person to say whether it happened. If the service takes idempotency keys, say `effect: keyed`; else add a `verify`.",
+      });
+    if (def.effect !== "safe" && def.part === "main" && def.compensate === undefined && needed.has(def.name))
+      advice.push({
+        pointer: at,
+        code: "not_undone",
+        detail: "If a later step fails, what this one did stays: add a `compensate` if it can be taken back.",
+      });
+  }
+  return advice;
+}

@@ -1,0 +1,105 @@
+/** Stored plans in D1. The only SQL about them. A version never changes once it is there. */
+
+import type { Json } from "../kernel/index.ts";
+
+/** Versions of one name: each is kept for ever. */
+const MAX_VERSIONS = 1_000;
+/** Names of one tenant: the list of workflows is one page. */
+const MAX_NAMES = 1_000;
+
+export interface PlanRecord {
+  readonly name: string;
+  readonly version: number;
+  readonly description: string | null;
+  readonly body: Readonly<Record<string, Json>>;
+  readonly digest: string;
+  /** Milliseconds since 1970. */
+  readonly createdAt: number;
+  readonly createdBy: string;
+}
+
+export type PlanSummary = Omit<PlanRecord, "body" | "digest">;
+
+export type Stored =
+  | { readonly kind: "stored"; readonly version: number; readonly created: boolean }
+  | { readonly kind: "too_many" };
+
+export interface PlansStore {
+  /** Adds a version, unless the newest one has this content already. */
+  put(tenant: string, plan: Omit<PlanRecord, "version">): Promise<Stored>;
+  /** Number of the newest version, or null. */
+  newest(tenant: string, name: string): Promise<number | null>;
+  get(tenant: string, name: string, version: number): Promise<PlanRecord | null>;
+  /** The newest version of each name, in order of names. */
+  list(tenant: string): Promise<readonly PlanSummary[]>;
+}
+
+const NEWEST = "SELECT max(version) FROM plans WHERE tenant = ?1 AND name = ?2";
+
+export function createPlansStore(db: D1Database): PlansStore {
+  const newest = async (tenant: string, name: string): Promise<number | null> =>
+    db
+      .prepare(`SELECT max(version) AS version FROM plans WHERE tenant = ?1 AND name = ?2`)
+      .bind(tenant, name)
+      .first("version");
+  return {
+    newest,
+    async put(tenant, { name, description, body, digest, createdAt, createdBy }) {
+      // One statement: two that store at the same time get two versions, or the same one for the same content.
+      const row = await db
+        .prepare(
+          `INSERT INTO plans (tenant, name, version, description, body, digest, created_at, created_by)
+           SELECT ?1, ?2, coalesce((${NEWEST}), 0) + 1, ?3, ?4, ?5, ?6, ?7
+           WHERE coalesce((SELECT digest FROM plans WHERE tenant = ?1 AND name = ?2 AND version = (${NEWEST})), '') <> ?5
+             AND coalesce((${NEWEST}), 0) < ${MAX_VERSIONS}
+             AND ((${NEWEST}) IS NOT NULL
+               OR (SELECT count(*) FROM plans WHERE tenant = ?1 AND version = 1) < ${MAX_NAMES})
+           RETURNING version`,
+        )
+        .bind(tenant, name, description, JSON.stringify(body), digest, createdAt, createdBy)
+        .first<number>("version");
+      if (row !== null) return { kind: "stored", version: row, created: true };
+      const same = await db
+        .prepare(
+          `SELECT version FROM plans WHERE tenant = ?1 AND name = ?2 AND version = (${NEWEST}) AND digest = ?3`,
+        )
+        .bind(tenant, name, digest)
+        .first<number>("version");
+      return same === null ? { kind: "too_many" } : { kind: "stored", version: same, created: false };
+    },
+    async get(tenant, name, version) {
+      const row = await db
+        .prepare("SELECT * FROM plans WHERE tenant = ?1 AND name = ?2 AND version = ?3")
+        .bind(tenant, name, version)
+        .first<PlanRow>();
+      if (row === null) return null;
+      return { ...summaryOf(row), body: JSON.parse(row.body) as PlanRecord["body"], digest: row.digest };
+    },
+    async list(tenant) {
+      const { results } = await db
+        .prepare(
+          `SELECT name, version, description, created_at, created_by FROM plans AS one WHERE tenant = ?1
+             AND version = (SELECT max(version) FROM plans WHERE tenant = ?1 AND name = one.name)
+           ORDER BY name LIMIT ${MAX_NAMES}`,
+        )
+        .bind(tenant)
+        .all<Omit<PlanRow, "body" | "digest">>();
+      return results.map(summaryOf);
+    },
+  };
+}
+
+interface PlanRow {
+  readonly name: string;
+  readonly version: number;
+  readonly description: string | null;
+  readonly body: string;
+  readonly digest: string;
+  readonly created_at: number;
+  readonly created_by: string;
+}
+
+function summaryOf(row: Omit<PlanRow, "body" | "digest">): PlanSummary {
+  const { name, version, description } = row;
+  return { name, version, description, createdAt: row.created_at, createdBy: row.created_by };
+}

@@ -1,0 +1,57 @@
+/** What can be started under a name: a workflow of this deployment first, then a plan that the tenant stored. */
+
+import type { Finding } from "../actions/index.ts";
+import type { Graph, Json } from "../kernel/index.ts";
+import type { ParsedInput } from "./input.ts";
+import type { Registry } from "./registry.ts";
+import type { StoredPlans } from "./stored-plans.ts";
+
+export interface StartableSources {
+  readonly workflows: Registry;
+  readonly plans: StoredPlans;
+}
+
+export interface Startable {
+  readonly name: string;
+  readonly version: string;
+  readonly graph: Graph;
+  /** Its runs are open unless their starter says otherwise. */
+  readonly open: boolean;
+  readonly parseInput: (json: Json) => ParsedInput;
+}
+
+export type FoundStartable =
+  | { readonly kind: "found"; readonly startable: Startable }
+  | { readonly kind: "no_such_name" | "no_such_version" }
+  /** The plan was stored when other rules held. */
+  | { readonly kind: "outdated"; readonly errors: readonly Finding[] };
+
+/** @param version missing: the newest */
+export async function findStartable(
+  { workflows, plans }: StartableSources,
+  tenant: string,
+  name: string,
+  version?: string,
+): Promise<FoundStartable> {
+  if (workflows.get(name) !== null) {
+    const workflow = workflows.get(name, version);
+    if (workflow === null) return { kind: "no_such_version" };
+    return {
+      kind: "found",
+      startable: {
+        ...{ name, version: workflow.version, graph: workflow.graph(), open: workflow.open },
+        parseInput: (json) => workflow.parseInput(json),
+      },
+    };
+  }
+  const found = await plans.find(tenant, name, version);
+  if (found.kind !== "found") return found;
+  const { graph, open, parseInput } = found.plan;
+  return {
+    kind: "found",
+    startable: {
+      ...{ name, version: String(found.record.version), graph, open },
+      parseInput: (json) => parseInput(json),
+    },
+  };
+}

@@ -1,0 +1,451 @@
+/** Plans that cannot run. Each is a plan that can, changed at one place; the finding has to name that place and its rule. */
+
+type Loose = Record<string, unknown>;
+
+export const get = (more: Loose = {}, rest: Loose = {}): Loose => ({
+  action: "http",
+  with: { method: "GET", url: "https://api.skyline.example/bookings", ...more },
+  ...rest,
+});
+export const post = (more: Loose = {}, rest: Loose = {}): Loose => ({
+  action: "http",
+  with: { method: "POST", url: "https://api.skyline.example/bookings", json: {}, ...more },
+  ...rest,
+});
+export const say = (value: unknown, rest: Loose = {}): Loose => ({
+  action: "transform",
+  with: { value },
+  ...rest,
+});
+const one = (step: Loose): Loose => ({ steps: { a: step } });
+const two = (a: Loose, b: Loose): Loose => ({ steps: { a, b } });
+const text = (expression: string): Loose => one(say(`\${{ ${expression} }}`));
+const input = (schema: unknown): Loose => ({ input: schema, steps: { a: say(1) } });
+
+/** What is wrong; the plan; pointer and code of a finding. */
+export const BAD_PLANS: readonly (readonly [what: string, plan: unknown, pointer: string, code: string])[] = [
+  // The frame.
+  ["is no object", [], "", "invalid"],
+  ["is null", null, "", "invalid"],
+  ["has no steps", {}, "/steps", "missing"],
+  ["has no step in its steps", { steps: {} }, "/steps", "no_steps"],
+  ["lists its steps", { steps: [say(1)] }, "/steps", "invalid"],
+  ["has a field that nobody knows", { steps: { a: say(1) }, stpes: {} }, "/stpes", "unknown_field"],
+  ["has a name with a blank", { name: "my plan", steps: { a: say(1) } }, "/name", "invalid"],
+  ["has a deadline without a unit", { deadline: "10", steps: { a: say(1) } }, "/deadline", "invalid"],
+  ["has a deadline of 400 days", { deadline: "400d", steps: { a: say(1) } }, "/deadline", "bad_duration"],
+  [
+    "has an expression as its deadline",
+    { deadline: "${{ input.d }}", steps: { a: say(1) } },
+    "/deadline",
+    "expression_not_allowed",
+  ],
+  ["is too large", { steps: { a: say("x".repeat(262_145)) } }, "", "plan_too_large"],
+  [
+    "has too many steps",
+    { steps: Object.fromEntries(Array.from({ length: 501 }, (_, i) => [`s${i}`, say(1)])) },
+    "/steps",
+    "too_many_steps",
+  ],
+  ["opens with a text", { open: "yes", steps: { a: say(1) } }, "/open", "invalid"],
+
+  // Its input.
+  ["has a schema that is a text", input("object"), "/input", "invalid"],
+  [
+    "has a pattern in its schema",
+    input({ properties: { x: { pattern: "^(a+)+$" } } }),
+    "/input/properties/x/pattern",
+    "input_schema_refused",
+  ],
+  [
+    "refers to a schema elsewhere",
+    input({ $ref: "https://schemas.example/x.json" }),
+    "/input/$ref",
+    "input_schema_refused",
+  ],
+  [
+    "refers to its own schema",
+    input({ properties: { x: { $ref: "#" } } }),
+    "/input/properties/x/$ref",
+    "input_schema_refused",
+  ],
+  [
+    "asks for unique items",
+    input({ type: "array", uniqueItems: true }),
+    "/input/uniqueItems",
+    "input_schema_refused",
+  ],
+  ["has a type that does not exist", input({ type: "text" }), "/input/type", "input_schema_invalid"],
+  [
+    "has a format that does not exist",
+    input({ type: "string", format: "regex" }),
+    "/input/format",
+    "input_schema_invalid",
+  ],
+  ["requires by a text", input({ required: "x" }), "/input/required", "input_schema_invalid"],
+  [
+    "has a schema deeper than any input",
+    input(JSON.parse(`${'{"items":'.repeat(30)}{}${"}".repeat(30)}`)),
+    `/input${"/items".repeat(21)}`,
+    "input_schema_too_large",
+  ],
+
+  // Steps.
+  ["has a step with a blank in its name", { steps: { "a b": say(1) } }, "/steps/a b", "invalid"],
+  ["has a step that is a text", { steps: { a: "say" } }, "/steps/a", "invalid"],
+  ["has a step without an action", one({ with: {} }), "/steps/a/action", "missing"],
+  [
+    "has an action that does not exist",
+    one({ action: "shell", with: { command: "ls" } }),
+    "/steps/a/action",
+    "invalid",
+  ],
+  ["has a step without parameters", one({ action: "http" }), "/steps/a/with", "missing"],
+  [
+    "has a step with a field that nobody knows",
+    one(get({}, { retries: 3 })),
+    "/steps/a/retries",
+    "unknown_field",
+  ],
+  ["has an effect that does not exist", one(post({}, { effect: "twice" })), "/steps/a/effect", "invalid"],
+  ["carries a key to nobody", one(say(1, { effect: "keyed" })), "/steps/a/effect", "keyed_not_carried"],
+  ["needs a step that is not there", one(say(1, { needs: ["z"] })), "/steps/a/needs/0", "unknown_need"],
+  ["needs itself", one(say(1, { needs: ["a"] })), "/steps/a/needs/0", "cycle"],
+  ["needs in a circle", two(say(1, { needs: ["b"] }), say(1, { needs: ["a"] })), "/steps/a/needs/0", "cycle"],
+  [
+    "joins in a way that does not exist",
+    two(say(1), say(1, { needs: ["a"], join: "first" })),
+    "/steps/b/join",
+    "invalid",
+  ],
+  [
+    "waits longer than an attempt may take",
+    one(get({}, { timeout: "11m" })),
+    "/steps/a/timeout",
+    "timeout_too_long",
+  ],
+  ["retries without end", one(get({}, { retry: { attempts: 1_000 } })), "/steps/a/retry/attempts", "invalid"],
+  [
+    "retries on a failure that does not exist",
+    one(get({}, { retry: { only: ["oops"] } })),
+    "/steps/a/retry/only/0",
+    "invalid",
+  ],
+  [
+    "retries a once step blindly",
+    one(post({}, { retry: { only: ["http_500"] } })),
+    "/steps/a/retry/only",
+    "once_blind_retry",
+  ],
+  [
+    "retries longer than it may run",
+    { deadline: "1m", steps: { a: get({}, { retry: { attempts: 50, initial: "1m", jitter: "none" } }) } },
+    "/steps/a/retry",
+    "retry_window_exceeds_deadline",
+  ],
+  ["verifies a safe step", one(get({}, { verify: get() })), "/steps/a/verify", "verify_on_safe"],
+  ["undoes a safe step", one(get({}, { compensate: post() })), "/steps/a/compensate", "compensate_on_safe"],
+  [
+    "repeats a once step",
+    one(post({}, { repeat: { until: "true", every: "1s" } })),
+    "/steps/a/repeat",
+    "repeat_once",
+  ],
+  [
+    "repeats for each",
+    one(get({}, { repeat: { until: "true", every: "1s" }, forEach: "input.x" })),
+    "/steps/a/repeat",
+    "repeat_and_for_each",
+  ],
+  [
+    "repeats without saying until when",
+    one(get({}, { repeat: { every: "1s" } })),
+    "/steps/a/repeat/until",
+    "missing",
+  ],
+  [
+    "sleeps for each",
+    one({ action: "sleep", with: { for: "1s" }, forEach: "input.x" }),
+    "/steps/a/forEach",
+    "unknown_field",
+  ],
+  [
+    "has a handler of failures with its own onFailure",
+    { steps: { a: say(1) }, onFailure: { b: say(1, { onFailure: "continue" }) } },
+    "/onFailure/b/onFailure",
+    "unknown_field",
+  ],
+  ["has a name twice", { steps: { a: say(1) }, onFailure: { a: say(1) } }, "/onFailure/a", "duplicate_step"],
+  [
+    "lets a handler need a main step",
+    { steps: { a: say(1) }, onFailure: { b: say(1, { needs: ["a"] }) } },
+    "/onFailure/b/needs/0",
+    "need_across_parts",
+  ],
+  [
+    "undoes what a handler did",
+    { steps: { a: say(1) }, onFailure: { b: post({}, { effect: "keyed", compensate: post() }) } },
+    "/onFailure/b/compensate",
+    "compensate_on_failure_step",
+  ],
+
+  // Requests.
+  ["calls without TLS", one(get({ url: "http://api.skyline.example/" })), "/steps/a/with/url", "url_refused"],
+  [
+    "calls an address",
+    one(get({ url: "https://169.254.169.254/latest" })),
+    "/steps/a/with/url",
+    "url_refused",
+  ],
+  [
+    "calls a port",
+    one(get({ url: "https://api.skyline.example:8443/" })),
+    "/steps/a/with/url",
+    "url_refused",
+  ],
+  ["calls a local name", one(get({ url: "https://localhost/" })), "/steps/a/with/url", "url_refused"],
+  [
+    "has a password in a URL",
+    one(get({ url: "https://u:p@api.skyline.example/" })),
+    "/steps/a/with/url",
+    "secret_in_plan",
+  ],
+  [
+    "has an expression as a host",
+    one(get({ url: "https://${{ input.host }}/" })),
+    "/steps/a/with/url",
+    "url_not_literal",
+  ],
+  [
+    "has an expression in a host",
+    one(get({ url: "https://api.${{ input.x }}.example/" })),
+    "/steps/a/with/url",
+    "url_not_literal",
+  ],
+  [
+    "has an expression right behind a host",
+    one(get({ url: "https://api.skyline.example${{ input.x }}" })),
+    "/steps/a/with/url",
+    "url_not_literal",
+  ],
+  [
+    "has an expression as a port",
+    one(get({ url: "https://api.skyline.example:${{ input.port }}/" })),
+    "/steps/a/with/url",
+    "url_not_literal",
+  ],
+  [
+    "has an expression as a scheme",
+    one(get({ url: "${{ input.scheme }}://api.skyline.example/" })),
+    "/steps/a/with/url",
+    "url_not_literal",
+  ],
+  [
+    "has an expression as a URL",
+    one(get({ url: "${{ input.url }}" })),
+    "/steps/a/with/url",
+    "url_not_literal",
+  ],
+  [
+    "has an expression behind a backslash",
+    one(get({ url: "https://api.skyline.example\\${{ input.x }}" })),
+    "/steps/a/with/url",
+    "url_not_literal",
+  ],
+  [
+    "has an expression before an at sign",
+    one(get({ url: "https://${{ input.x }}@api.skyline.example/" })),
+    "/steps/a/with/url",
+    "url_not_literal",
+  ],
+  [
+    "has an expression as a method",
+    one(get({ method: "${{ input.m }}" })),
+    "/steps/a/with/method",
+    "expression_not_allowed",
+  ],
+  [
+    "has an expression as a credential",
+    one(get({ auth: { bearer: "${{ input.t }}" } })),
+    "/steps/a/with/auth/bearer",
+    "expression_not_allowed",
+  ],
+  [
+    "has an expression as a status",
+    one(get({ success: ["${{ input.s }}"] })),
+    "/steps/a/with/success/0",
+    "expression_not_allowed",
+  ],
+  [
+    "has a credential in a header",
+    one(get({ headers: { "X-Api-Key": "${{ input.key }}" } })),
+    "/steps/a/with/headers/X-Api-Key",
+    "secret_in_plan",
+  ],
+  [
+    "has a token in a header",
+    one(get({ headers: { "X-Thing": "Bearer abcdefgh12345678" } })),
+    "/steps/a/with/headers/X-Thing",
+    "secret_in_plan",
+  ],
+  ["sends a body with GET", one(get({ json: {} })), "/steps/a/with/json", "invalid"],
+  ["sends two bodies", one(post({ text: "x" })), "/steps/a/with/text", "invalid"],
+  [
+    "undoes at a host that it computes",
+    one(post({}, { compensate: get({ url: "https://${{ own.body.host }}/" }) })),
+    "/steps/a/compensate/with/url",
+    "url_not_literal",
+  ],
+
+  [
+    "reads pages with POST",
+    one(post({ paginate: { by: "link", max: 2 } })),
+    "/steps/a/with/paginate",
+    "invalid",
+  ],
+  [
+    "reads pages without an end",
+    one(get({ paginate: { by: "link" } })),
+    "/steps/a/with/paginate/max",
+    "missing",
+  ],
+  [
+    "reads pages by a way that does not exist",
+    one(get({ paginate: { by: "page", max: 2 } })),
+    "/steps/a/with/paginate/by",
+    "invalid",
+  ],
+  [
+    "reads pages of what is not safe",
+    one(get({ paginate: { by: "link", max: 2 } }, { effect: "once" })),
+    "/steps/a/effect",
+    "paginate_not_safe",
+  ],
+  [
+    "computes where the cursor is",
+    one(get({ paginate: { by: "cursor", cursor: "${{ input.c }}", param: "c", max: 2 } })),
+    "/steps/a/with/paginate/cursor",
+    "expression_not_allowed",
+  ],
+
+  // Other actions.
+  [
+    "waits for a signal that it computes",
+    one({ action: "wait", with: { signal: "${{ input.s }}" } }),
+    "/steps/a/with/signal",
+    "expression_not_allowed",
+  ],
+  ["sleeps for no time", one({ action: "sleep", with: {} }), "/steps/a/with/for", "missing"],
+  [
+    "sleeps for a time without a unit",
+    one({ action: "sleep", with: { for: "soon" } }),
+    "/steps/a/with/for",
+    "invalid",
+  ],
+  ["fails without a word", one({ action: "fail", with: {} }), "/steps/a/with/message", "missing"],
+
+  // Expressions.
+  ["has half an expression", text("input. "), "/steps/a/with/value", "expression_invalid"],
+  ["has an expression without an end", one(say("${{ input.x")), "/steps/a/with/value", "expression_invalid"],
+  ["has an empty expression", text(""), "/steps/a/with/value", "expression_invalid"],
+  [
+    "has braces around a condition",
+    one(say(1, { when: "${{ input.x }}" })),
+    "/steps/a/when",
+    "expression_wrapped",
+  ],
+  [
+    "has braces around a list",
+    one(say(1, { forEach: "${{ input.x }}" })),
+    "/steps/a/forEach",
+    "expression_wrapped",
+  ],
+  ["has a condition that is true", one(say(1, { when: true })), "/steps/a/when", "invalid"],
+  ["reads a name that is not there", text("inputs.x"), "/steps/a/with/value", "unknown_name"],
+  [
+    "reads a field that no step has",
+    two(say(1), say("${{ steps.a.result }}", { needs: ["a"] })),
+    "/steps/b/with/value",
+    "unknown_name",
+  ],
+  ["reads a field that no run has", text("run.secret"), "/steps/a/with/value", "unknown_name"],
+  ["reads an item where there is none", text("item"), "/steps/a/with/value", "unknown_name"],
+  ["reads an item in its own list", one(say(1, { forEach: "item" })), "/steps/a/forEach", "unknown_name"],
+  ["reads an output where there is none", text("output"), "/steps/a/with/value", "unknown_name"],
+  ["reads a failure before there is one", text("failure.code"), "/steps/a/with/value", "unknown_name"],
+  ["reads a key", text("stepKey"), "/steps/a/with/value", "unknown_name"],
+  ["reads the environment", text("env.SERVER_KEY"), "/steps/a/with/value", "unknown_name"],
+  ["reads a step that is not there", text("steps.z.output"), "/steps/a/with/value", "unknown_step"],
+  [
+    "reads a step that it does not wait for",
+    two(say(1), say("${{ steps.a.output }}")),
+    "/steps/b/with/value",
+    "not_an_ancestor",
+  ],
+  ["reads itself", one(say("${{ steps.a.output }}")), "/steps/a/with/value", "not_an_ancestor"],
+  [
+    "reads in its condition what comes later",
+    two(say(1, { when: "steps.b.output" }), say(1, { needs: ["a"] })),
+    "/steps/a/when",
+    "not_an_ancestor",
+  ],
+  [
+    "answers with a step that is not there",
+    { steps: { a: say(1) }, output: { x: "${{ steps.z.output }}" } },
+    "/output/x",
+    "unknown_step",
+  ],
+  [
+    "answers with a handler of failures",
+    { steps: { a: say(1) }, onFailure: { b: say(1) }, output: "${{ steps.b.output }}" },
+    "/output",
+    "not_an_ancestor",
+  ],
+  [
+    "reads a step by a name that it computes",
+    text("steps[input.name].output"),
+    "/steps/a/with/value",
+    "expression_refused",
+  ],
+  ["reads all steps", text("size(steps)"), "/steps/a/with/value", "expression_refused"],
+  ["reads a step whole", text("steps.a"), "/steps/a/with/value", "expression_refused"],
+  ["matches a pattern", text("input.x.matches('^(a+)+$')"), "/steps/a/with/value", "expression_refused"],
+  [
+    "calls a function that does not exist",
+    text("fetch('https://evil.example')"),
+    "/steps/a/with/value",
+    "expression_refused",
+  ],
+  [
+    "compares each with each",
+    text("input.a.exists(x, input.b.exists(y, x == y))"),
+    "/steps/a/with/value",
+    "expression_refused",
+  ],
+  ["binds a name", text("cel.bind(x, input, x)"), "/steps/a/with/value", "expression_refused"],
+  ["counts unsigned", text("1u"), "/steps/a/with/value", "expression_refused"],
+  [
+    "counts beyond what a number can hold",
+    text("9007199254740993"),
+    "/steps/a/with/value",
+    "expression_invalid",
+  ],
+  [
+    "is longer than an expression may be",
+    text(`'${"x".repeat(4_100)}'`),
+    "/steps/a/with/value",
+    "expression_too_large",
+  ],
+  [
+    "is nested deeper than an expression may be",
+    text(`${"(".repeat(300)}1${")".repeat(300)}`),
+    "/steps/a/with/value",
+    "expression_too_large",
+  ],
+  [
+    "has more parts than an expression may have",
+    text(`[${"1,".repeat(1_500)}1]`),
+    "/steps/a/with/value",
+    "expression_too_large",
+  ],
+];
