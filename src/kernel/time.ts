@@ -7,7 +7,7 @@ import { endLost } from "./settle.ts";
 import { stepOf, unitOf } from "./state.ts";
 import { emit, type Turn } from "./turn.ts";
 import { NULL_VALUE } from "./values.ts";
-import { isTerminal, refOf, type UnitRef } from "./units.ts";
+import { hasChild, isTerminal, refOf, type UnitRef } from "./units.ts";
 
 /** Everything that is due at `turn.now`. Asking again at the same moment changes nothing. */
 export function tick(turn: Turn): void {
@@ -42,6 +42,9 @@ function tickUnit(turn: Turn, ref: UnitRef): void {
       true,
     );
     judge(turn, ref, { kind: "unclear", failure }, { listening: true });
+    // A look that lasted past the limit of its child: that is due at the same moment.
+    const after = unitOf(turn.state, ref);
+    if (after !== null && after.status === "waiting" && hasChild(after)) tickUnit(turn, ref);
   } else if (unit.status === "unknown" && over) {
     giveUpUnknown(turn, ref);
   } else if (unit.status === "waiting" && unit.readyAt !== null) {

@@ -121,6 +121,16 @@ describe("a unit with a child", () => {
     expect(play.last("recalled")).toMatchObject({ run: "run_2", generation: 1, mode: "graceful" });
   });
 
+  test("expires at once when a look lasts past the child's limit: a second look at the clock brings nothing", () => {
+    const play = new Play([call("sub", "keyed", { onFailure: "continue" }), call("other")]);
+    play.attempt("sub", ends.child(1, MINUTE + 1));
+    play.pass(MINUTE);
+    play.begin("sub");
+    play.pass(2 * MINUTE);
+    expect(play.unit("sub").failure).toMatchObject({ code: "wait_expired" });
+    expect(play.tick()).toEqual([]);
+  });
+
   test("that cannot be looked after any more fails, and tells it to end", () => {
     const play = handedOver({ onFailure: "continue" });
     play.wake();
