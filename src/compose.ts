@@ -1,7 +1,7 @@
 /** Wires the rooms into one Worker. Tests and the benchmark compose their own from other workflows. */
 
 import { waitUntil } from "cloudflare:workers";
-import { checkRootKey, createKeyCache } from "./access/index.ts";
+import { checkRootKey, countTenants, createKeyCache, selectTenantIds } from "./access/index.ts";
 import { parseServiceTokens, performAction, type Surroundings } from "./actions/index.ts";
 import { createApi, type ApiDeps } from "./api/index.ts";
 import {
@@ -11,6 +11,14 @@ import {
   type Definition,
   type Registry,
 } from "./define/index.ts";
+import {
+  createDirectory,
+  type Directory,
+  type DirectoryRpc,
+  parseShards,
+  sweepAll,
+  type SweepPorts,
+} from "./directory/index.ts";
 import {
   createEgress,
   createLogger,
@@ -32,6 +40,10 @@ export interface House {
   readonly fetch: (request: Request, env: Env) => Promise<Response>;
   /** What a run object is given when it is constructed. */
   readonly wiring: (env: Env) => RunWiring;
+  /** What a directory object is given when it is constructed. */
+  readonly sweeping: (env: Env) => SweepPorts;
+  /** The cron trigger. */
+  readonly scheduled: (controller: ScheduledController, env: Env) => Promise<void>;
 }
 
 /**
@@ -44,6 +56,7 @@ export function compose(workflows: readonly Definition[], listeners: readonly Li
   // One of each per isolate: `env` is the same for every request that it serves.
   let api: ReturnType<typeof createApi> | undefined;
   let wiring: RunWiring | undefined;
+  let directory: Directory | undefined;
   return {
     async fetch(request, env) {
       api ??= createApi(apiDeps(env, registry));
@@ -53,7 +66,33 @@ export function compose(workflows: readonly Definition[], listeners: readonly Li
       wiring ??= runWiring(env, registry, listeners);
       return wiring;
     },
+    sweeping: (env) => ({
+      ask: async (tenant, run) => runOf(env, tenant, run).poke(tenant),
+      takeOver: async (tenant, shard, reports) =>
+        directoryObject(env, tenant, shard).takeOver(tenant, reports),
+      retentionMs: RETENTION_MS,
+      log,
+    }),
+    async scheduled({ scheduledTime }, env) {
+      const ports = {
+        directory: directoryOf(env),
+        countTenants: async () => countTenants(env.DB),
+        tenants: async (offset: number, limit: number) => selectTenantIds(env.DB, offset, limit),
+        // Each tick also asks the database twice.
+        visits: callsPerEvent(env) - 2,
+        log,
+      };
+      await sweepAll(ports, scheduledTime);
+    },
   };
+
+  function directoryOf(env: Env): Directory {
+    directory ??= createDirectory(
+      (tenant, shard) => directoryObject(env, tenant, shard),
+      parseShards(env.DIRECTORY_SHARDS),
+    );
+    return directory;
+  }
 
   function apiDeps(env: Env, known: Registry): ApiDeps {
     let serverKey: CryptoKey | undefined;
@@ -68,10 +107,11 @@ export function compose(workflows: readonly Definition[], listeners: readonly Li
         },
       },
       workflows: known,
-      runs: (tenant, id) => {
-        // The platform's own type of a stub does not end on types that hold themselves, like JSON: it is passed over.
-        const stub: unknown = env.RUN.getByName(objectName("run", tenant, id));
-        return stub as RunRpc;
+      runs: (tenant, id) => runOf(env, tenant, id),
+      directory: directoryOf(env),
+      relist: async (object) => {
+        const stub: unknown = env.RUN.get(env.RUN.idFromString(object));
+        return (stub as RunRpc).relist();
       },
       runIdOf: async (source) => {
         serverKey ??= await importHmacKey(serverKeyBytes(env));
@@ -99,12 +139,28 @@ export function compose(workflows: readonly Definition[], listeners: readonly Li
       evaluate: createEvaluator(known),
       perform: (call) => performAction(call, surroundings),
       listeners: heard,
+      directory: directoryOf(env),
       log,
       version: env.VERSION.id,
       retentionMs: RETENTION_MS,
-      callsPerEvent: Number(env.CALLS_PER_EVENT ?? CALLS_PER_EVENT),
+      callsPerEvent: callsPerEvent(env),
     };
   }
+}
+
+function callsPerEvent(env: Env): number {
+  return Number(env.CALLS_PER_EVENT ?? CALLS_PER_EVENT);
+}
+
+function runOf(env: Env, tenant: string, id: string): RunRpc {
+  // The platform's own type of a stub does not end on types that hold themselves, like JSON: it is passed over.
+  const stub: unknown = env.RUN.getByName(objectName("run", tenant, id));
+  return stub as RunRpc;
+}
+
+function directoryObject(env: Env, tenant: string, shard: number): DirectoryRpc {
+  const stub: unknown = env.DIRECTORY.getByName(objectName("directory", tenant, String(shard)));
+  return stub as DirectoryRpc;
 }
 
 /** The server key: run ids are derived from it, so it must be long, random, and never change. */

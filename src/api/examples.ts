@@ -26,4 +26,5 @@ export const EXAMPLES = {
   key: { name: "reporting", scopes: ["runs:read" as const, "outputs:read" as const] },
   adminKey: { name: "first admin key" },
   tenant: { id: "acme" },
+  relist: { objects: ["0".repeat(64)] },
 };

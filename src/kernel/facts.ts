@@ -18,6 +18,8 @@ export interface RunInfo {
   readonly open: boolean;
   readonly tags: readonly string[];
   readonly traceparent: string | null;
+  /** Of a child run: the unit that started it, and how many runs stand above it. */
+  readonly parent?: { readonly run: string; readonly unit: string; readonly depth: number };
 }
 
 export type CancelMode = "graceful" | "immediate";

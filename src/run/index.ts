@@ -3,6 +3,7 @@
 export { WiredRunObject } from "./object.ts";
 export type { Listener, Message } from "./outbox.ts";
 export type { RunWiring } from "./ports.ts";
+export type { ReportPort } from "./reports.ts";
 export type {
   Answer,
   Command,
@@ -11,8 +12,10 @@ export type {
   OutputView,
   ResolveRequest,
   RunErrorCode,
+  RunReport,
   RunRpc,
   RunView,
+  StartedRun,
   StartRequest,
   StepView,
   UnitAddress,

@@ -24,6 +24,8 @@ const api = client({
     command: next,
     step: unused,
     events: unused,
+    poke: unused,
+    relist: unused,
   }),
   runIdOf: unused,
   workflows: { list: () => [], get: () => null },

@@ -40,7 +40,17 @@ export function client(replaced: Partial<ApiDeps> & Pick<ApiDeps, "runs" | "work
     log,
     defer: (work) => void work,
   };
-  const deps: ApiDeps = { access, log, now: () => Date.now(), ...replaced };
+  const elsewhere = async (): Promise<never> => {
+    throw new Error("The directory was reached.");
+  };
+  const directory = {
+    ...{ shards: 1, page: elsewhere, counts: elsewhere, changes: elsewhere, sweep: elsewhere },
+    report: async () => {},
+  };
+  const deps: ApiDeps = {
+    ...{ access, log, directory, relist: elsewhere, now: () => Date.now() },
+    ...replaced,
+  };
   const app = createApi(deps);
   return {
     lines,

@@ -1,6 +1,7 @@
 /** The product, composed from the workflows of the tests beside its own examples, with a listener that tests can see. */
 
 import { compose } from "../../src/compose.ts";
+import { WiredDirectoryObject } from "../../src/directory/index.ts";
 import { WiredRunObject, type Message } from "../../src/run/index.ts";
 import { workflows } from "../../src/workflows/index.ts";
 import { testWorkflows } from "./workflows.ts";
@@ -38,6 +39,12 @@ export class RunObject extends WiredRunObject {
   }
 }
 
+export class DirectoryObject extends WiredDirectoryObject {
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env, house.sweeping(env));
+  }
+}
+
 let callsPerEvent = 1_000;
 
 /** For objects whose life begins from now on. */
@@ -48,4 +55,4 @@ export function setCallsPerEvent(calls: number): void {
 /** The Worker's version that a new life of an object sees. */
 export const versions = { current: "v1" };
 
-export default { fetch: house.fetch } satisfies ExportedHandler<Env>;
+export default { fetch: house.fetch, scheduled: house.scheduled } satisfies ExportedHandler<Env>;
