@@ -6,7 +6,7 @@
  * fills again as runs report.
  *
  * T1 a report is applied only if it tells more than what is known: order and repetition of reports do not matter.
- * T2 every call carries the caller's tenant, which is part of the object's name.
+ * T2 every call carries the caller's tenant, which is part of the object's name; another is answered as if nothing were here.
  * T3 an object that was told nothing writes nothing.
  */
 import { DurableObject } from "cloudflare:workers";
@@ -54,19 +54,16 @@ export abstract class WiredDirectoryObject extends DurableObject<Env> implements
   }
 
   async report(report: Report): Promise<void> {
-    this.#shardOf(report.tenant);
-    this.#apply(report);
+    if (this.#shardFor(report.tenant) !== null) this.#apply(report);
   }
 
   async takeOver(tenant: string, reports: readonly Report[]): Promise<void> {
-    this.#shardOf(tenant);
-    for (const report of reports) this.#apply(report, true);
+    if (this.#shardFor(tenant) !== null) for (const report of reports) this.#apply(report, true);
   }
 
   async page({ tenant, filter, after, limit }: PageQuery): Promise<ShardPage> {
-    this.#shardOf(tenant);
     const runs: Listed[] = [];
-    if (!this.#ready) return { runs, lookedTo: null };
+    if (!this.#isKnownTo(tenant)) return { runs, lookedTo: null };
     const most = Math.min(limit, MAX_RUNS_PER_PAGE);
     const wanted = completed(filter);
     const latest = { startedAt: wanted.startedTo ?? Number.MAX_SAFE_INTEGER, id: "" };
@@ -83,13 +80,12 @@ export abstract class WiredDirectoryObject extends DurableObject<Env> implements
   }
 
   async counts({ tenant, onlyUser, from, to, bucketMs }: CountQuery): Promise<ShardCounts> {
-    this.#shardOf(tenant);
-    if (!this.#ready) return { buckets: [], countedTo: null };
+    if (!this.#isKnownTo(tenant)) return { buckets: [], countedTo: null };
     return this.#counting.count(from, to, bucketMs, onlyUser);
   }
 
   async changes({ tenant, onlyUser, after, limit, waitMs }: ChangesQuery): Promise<ShardChanges> {
-    this.#shardOf(tenant);
+    if (this.#shardFor(tenant) === null) return { changes: [], next: 0, gap: false };
     const last = (): number => (this.#ready ? (this.#store.changesKept()?.last ?? 0) : 0);
     const since = after ?? last();
     await this.#watchers.until(() => last() !== since, waitMs);
@@ -113,9 +109,9 @@ export abstract class WiredDirectoryObject extends DurableObject<Env> implements
   }
 
   async sweep(tenant: string, shards: number): Promise<Swept> {
-    const shard = this.#shardOf(tenant);
+    const shard = this.#shardFor(tenant);
     const none: Swept = { asked: 0, gone: 0, failed: 0, dropped: 0, moved: 0 };
-    if (!this.#ready) return none;
+    if (shard === null || !this.#ready) return none;
     const broom: Broom = {
       ...{ tenant, shard, shards, store: this.#store },
       apply: (report) => {
@@ -154,12 +150,17 @@ export abstract class WiredDirectoryObject extends DurableObject<Env> implements
     this.#watchers.notify();
   }
 
-  /** The number of this shard. Throws a TypeError if the object is not of the tenant's directory (T2). */
-  #shardOf(tenant: string): number {
+  /** Whether there is anything that this tenant may be told. */
+  #isKnownTo(tenant: string): boolean {
+    return this.#ready && this.#shardFor(tenant) !== null;
+  }
+
+  /** The number of this shard of the tenant's directory; null if it is another tenant's (T2). */
+  #shardFor(tenant: string): number | null {
     const name = this.ctx.id.name ?? "";
-    const shard = Number(name.slice(name.lastIndexOf(":") + 1));
-    if (name !== objectName("directory", tenant, String(shard)))
-      throw new TypeError("This is not the directory of that tenant.");
-    return shard;
+    const shard = name.slice(name.lastIndexOf(":") + 1);
+    if (name === objectName("directory", tenant, shard)) return Number(shard);
+    this.#ports.log.error("directory_of_another_tenant", { tenant });
+    return null;
   }
 }

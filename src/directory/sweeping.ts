@@ -65,9 +65,10 @@ export async function askOverdue(
             store.remove(place);
           });
       } else {
-        // What a run is does not change; one that is sealed may not know it any more.
+        // What a run is does not change; one that is sealed may not know that any more, nor its last number.
         const known = store.get(place);
-        if (known !== null) apply({ ...known, ...standingOf(report) });
+        if (known !== null && isOverdue(known, now()))
+          apply({ ...known, ...standingOf(report), version: Math.max(known.version, report.version) });
       }
     } catch (error) {
       failed += 1;

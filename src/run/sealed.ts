@@ -25,7 +25,10 @@ export function readSealed(
   const journal = createJournalStore(storage, () => null);
   const [first] = journal.after(0, 1);
   const [last] = journal.after(Number.MAX_SAFE_INTEGER - 1, 1);
-  return { view: sealedView(meta, first?.facts ?? [], last?.seq ?? 0), journal };
+  return {
+    view: sealedView(meta, first?.facts ?? [], last === undefined ? 0 : last.seq + last.facts.length - 1),
+    journal,
+  };
 }
 
 /** @param facts the facts of the first row, or none if even that is unreadable */

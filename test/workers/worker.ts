@@ -2,7 +2,7 @@
 
 import { compose } from "../../src/compose.ts";
 import { WiredDirectoryObject } from "../../src/directory/index.ts";
-import { WiredRunObject, type Message } from "../../src/run/index.ts";
+import { WiredRunObject, type Message, type RunReport } from "../../src/run/index.ts";
 import { workflows } from "../../src/workflows/index.ts";
 import { testWorkflows } from "./workflows.ts";
 
@@ -35,7 +35,17 @@ const house = compose(
 export class RunObject extends WiredRunObject {
   constructor(ctx: DurableObjectState, env: Env) {
     // A test that stands for a deploy gives the next life of an object another version.
-    super(ctx, env, { ...house.wiring(env), version: versions.current, callsPerEvent });
+    const wiring = house.wiring(env);
+    const directory = {
+      report: async (report: RunReport) => {
+        const fate = reports.fate;
+        if (fate === "lost") return;
+        if (fate === "refused") throw new Error("the directory is away");
+        if (fate === "stuck") await new Promise(() => {});
+        await wiring.directory?.report(report);
+      },
+    };
+    super(ctx, env, { ...wiring, directory, version: versions.current, callsPerEvent });
   }
 }
 
@@ -44,6 +54,9 @@ export class DirectoryObject extends WiredDirectoryObject {
     super(ctx, env, house.sweeping(env));
   }
 }
+
+/** What becomes of the reports that runs send to the directory themselves. */
+export const reports: { fate: "taken" | "lost" | "refused" | "stuck" } = { fate: "taken" };
 
 let callsPerEvent = 1_000;
 
