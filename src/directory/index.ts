@@ -5,6 +5,6 @@ export type { Filter } from "./filters.ts";
 export { WiredDirectoryObject } from "./object.ts";
 export type { Listed, Place, Report } from "./report.ts";
 export type { Bucket, ChangedRun, DirectoryRpc, Swept } from "./rpc.ts";
-export { MAX_SHARDS, parseShards, shardOf } from "./shards.ts";
-export { sweepAll, TICK_MS } from "./sweeper.ts";
+export { parseShards, shardOf } from "./shards.ts";
+export { sweepAll } from "./sweeper.ts";
 export type { SweepPorts } from "./sweeping.ts";

@@ -249,6 +249,11 @@ describe("10,000 runs of one tenant", () => {
     },
   );
 
+  it("take at most 300 bytes each, indexes included, where they have no tags and short names", async () => {
+    const bytes = await runInDurableObject(stub(), (_object, { storage }) => storage.sql.databaseSize);
+    expect(bytes / COUNT).toBeLessThanOrEqual(300);
+  });
+
   it("bound a page that hardly any run fits: 1,000 are looked at, and it says where to go on", async () => {
     await read();
     const page = await stub().page({
