@@ -70,6 +70,7 @@ export function compose(workflows: readonly Definition[], listeners: readonly Li
       ask: async (tenant, run) => runOf(env, tenant, run).poke(tenant),
       takeOver: async (tenant, shard, reports) =>
         directoryObject(env, tenant, shard).takeOver(tenant, reports),
+      calls: callsPerEvent(env),
       retentionMs: RETENTION_MS,
       log,
     }),

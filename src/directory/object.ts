@@ -25,7 +25,7 @@ import type {
   ShardPage,
   Swept,
 } from "./rpc.ts";
-import { RunsStore } from "./runs-store.ts";
+import { CHANGES_KEPT, RunsStore } from "./runs-store.ts";
 import { DIRECTORY_SCHEMA } from "./schema.ts";
 import { askOverdue, type Broom, Passes, type SweepPorts } from "./sweeping.ts";
 
@@ -91,12 +91,14 @@ export abstract class WiredDirectoryObject extends DurableObject<Env> implements
     await this.#watchers.until(() => last() !== since, waitMs);
     const kept = this.#ready ? this.#store.changesKept() : null;
     if (kept === null) return { changes: [], next: 0, gap: since !== 0 };
-    if (since === 0 && after !== null) return this.#changesSince(kept.first - 1, limit, onlyUser, false);
-    if (since > kept.last || since < kept.first - 1) return { changes: [], next: kept.last, gap: true };
-    return this.#changesSince(since, limit, onlyUser, false);
+    // 0: there was nothing when the reader began, so nothing is missed unless changes were written over.
+    const full = kept.last - kept.first + 1 >= CHANGES_KEPT;
+    const missed = since === 0 ? full : since < kept.first - 1;
+    if (missed || since > kept.last) return { changes: [], next: kept.last, gap: true };
+    return this.#changesSince(since, limit, onlyUser);
   }
 
-  #changesSince(since: number, limit: number, onlyUser: string | null, gap: boolean): ShardChanges {
+  #changesSince(since: number, limit: number, onlyUser: string | null): ShardChanges {
     const found = this.#store.changesAfter(since, Math.min(limit, MAX_CHANGES_PER_PAGE));
     const byRun = new Map<string, ChangedRun>();
     for (const { at, place } of found) {
@@ -105,7 +107,7 @@ export abstract class WiredDirectoryObject extends DurableObject<Env> implements
       byRun.delete(place.id);
       byRun.set(place.id, { at, run: listed(report) });
     }
-    return { changes: [...byRun.values()], next: found.at(-1)?.n ?? since, gap };
+    return { changes: [...byRun.values()], next: found.at(-1)?.n ?? since, gap: false };
   }
 
   async sweep(tenant: string, shards: number): Promise<Swept> {

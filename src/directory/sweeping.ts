@@ -12,7 +12,7 @@ import type { Place, Report } from "./report.ts";
 import type { Swept } from "./rpc.ts";
 import type { RunsStore } from "./runs-store.ts";
 
-/** Runs asked in one pass; every one is a call to an object. */
+/** Runs asked in one pass; every one is a call to an object. Fewer where an event may make fewer calls. */
 const MAX_ASKED = 200;
 const ASKED_AT_ONCE = 20;
 /** A run that could not be asked. */
@@ -27,6 +27,8 @@ export interface SweepPorts {
   /** Asks a run how it stands, and sets its alarm anew; null: there is no such run any more. */
   readonly ask: (tenant: string, run: string) => Promise<Report | null>;
   readonly takeOver: (tenant: string, shard: number, reports: readonly Report[]) => Promise<void>;
+  /** Calls to other objects that one event of the platform may make; half of them are for asking. */
+  readonly calls: number;
   /** How long a run is kept after its end. */
   readonly retentionMs: number;
   readonly log: Logger;
@@ -49,9 +51,9 @@ const OLDEST: Place = { startedAt: -1, id: "" };
 /** Asks runs past their lease. */
 export async function askOverdue(
   { tenant, store, apply, transaction, now }: Broom,
-  { ask, log }: SweepPorts,
+  { ask, calls, log }: SweepPorts,
 ): Promise<Pick<Swept, "asked" | "gone" | "failed">> {
-  const overdue = store.overdue(now(), MAX_ASKED);
+  const overdue = store.overdue(now(), Math.min(MAX_ASKED, Math.max(1, Math.floor(calls / 2))));
   let gone = 0;
   let failed = 0;
   const askOne = async (place: Place): Promise<void> => {

@@ -190,6 +190,7 @@ export abstract class WiredRunObject extends DurableObject<Env> implements RunRp
     const report = this.#report(life);
     // The directory asks, so the answer is as good as a report that it took.
     if (report !== null) life?.reports.taken(report);
+    life?.driver.arm();
     return report;
   }
 

@@ -48,7 +48,6 @@ export class Reports {
   #waiting: RunReport | null = null;
   /** Since when the run stands otherwise than was told; null: it does not. */
   #differsSince: number | null = null;
-  #endedAt: number | null = null;
   #retryAt = 0;
   #tries = 0;
   #sending: Promise<void> | null = null;
@@ -68,7 +67,7 @@ export class Reports {
     if (this.#port === null) return;
     const report = reportOf(state, seq, this.#now());
     if (told) this.#told = report;
-    else this.#tell(report);
+    else this.#waiting = report;
   }
 
   /** To be called after every turn, and when the alarm fires. */
@@ -76,7 +75,7 @@ export class Reports {
     if (this.#port === null) return;
     const now = this.#now();
     const report = reportOf(state, seq, now);
-    if (this.#waiting !== null || this.#isDue(report, state, now)) this.#tell(report);
+    if (this.#waiting !== null || this.#isDue(report, state, now)) this.#waiting = report;
   }
 
   report(state: RunState, seq: number): RunReport {
@@ -100,15 +99,13 @@ export class Reports {
   /** When the alarm must look after reports, or null. */
   get alarmAt(): number | null {
     if (this.#port === null) return null;
-    if (this.#waiting !== null) {
-      if (this.#tries > 0) return this.#retryAt;
-      // P3. What a run that goes on has to tell is on its way, and its lease stands behind it.
-      return this.#endedAt === null ? null : this.#endedAt + BACKSTOP_MS;
-    }
-    const lease = this.#told?.leaseAt ?? null;
-    const renew = lease === null ? Infinity : lease - RENEW_MS;
-    const settle = this.#differsSince === null ? Infinity : this.#differsSince + UNSETTLED_MS;
-    const at = Math.min(renew, settle);
+    const { leaseAt = null, endedAt = null } = this.#waiting ?? this.#told ?? {};
+    if (this.#waiting !== null && this.#tries > 0) return this.#retryAt;
+    // P3. What a run that goes on has to tell is on its way, and its lease stands behind it.
+    if (this.#waiting !== null && endedAt !== null) return endedAt + BACKSTOP_MS;
+    const renew = leaseAt === null ? Infinity : leaseAt - RENEW_MS;
+    const unsettled = this.#waiting === null ? this.#differsSince : null;
+    const at = Math.min(renew, unsettled === null ? Infinity : unsettled + UNSETTLED_MS);
     return at === Infinity ? null : at;
   }
 
@@ -141,11 +138,6 @@ export class Reports {
     }
     this.#differsSince ??= this.#told === null ? state.startedAt : now;
     return lasts(report, state, now) || now >= this.#differsSince + SETTLE_MS;
-  }
-
-  #tell(report: RunReport): void {
-    this.#waiting = report;
-    this.#endedAt = report.endedAt;
   }
 }
 

@@ -218,6 +218,12 @@ describe("the sweeper", () => {
     expect(await expectAnswer<{ data: Listed[] }>(list, "listRuns", 200)).toMatchObject({ data: [{ id }] });
   });
 
+  it("is told nothing of a run by asking as another tenant", async () => {
+    const run = await start("t-wait");
+    expect(await run.stub().poke("swept")).toBeNull();
+    expect(await run.stub().poke(TENANT)).toMatchObject({ id: run.id, status: "waiting" });
+  });
+
   it("leaves a run alone whose lease is not over", async () => {
     const run = await start("t-sleep", { ms: HOUR_MS });
     await untilShown(run.id, "waiting");
