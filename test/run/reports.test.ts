@@ -21,21 +21,19 @@ function stateOf(...facts: readonly Fact[]): RunState {
   const started: Fact = {
     ...{ t: "run_started", at: T0, run: RUN, input: { v: null }, deadlineAt: T0 + 30 * DAY_MS },
     graph: graph([call("a"), sleep("nap", { needs: ["a"] })]),
-  } as Fact;
+  };
   const state = evolveAll(null, [started, ...facts]);
   if (state === null) throw new TypeError("the run has not started");
   return state;
 }
 
-const inFlight = (at: number, deadline: number): Fact[] =>
-  [
-    { t: "ready", at, step: "a", digest: "d" },
-    { t: "started", at, step: "a", attempt: 1, deadline, version: "v" },
-  ] as Fact[];
-const answered = (at: number): Fact =>
-  ({ t: "succeeded", at, step: "a", attempt: 1, output: { v: 1 } }) as Fact;
-const sleeps = (at: number, wakeAt: number): Fact => ({ t: "waiting", at, step: "nap", wakeAt }) as Fact;
-const over = (at: number): Fact => ({ t: "ended", at, status: "succeeded", output: { v: null } }) as Fact;
+const inFlight = (at: number, deadline: number): Fact[] => [
+  { t: "ready", at, step: "a", digest: "d" },
+  { t: "started", at, step: "a", attempt: 1, deadline, version: "v" },
+];
+const answered = (at: number): Fact => ({ t: "succeeded", at, step: "a", attempt: 1, output: { v: 1 } });
+const sleeps = (at: number, wakeAt: number): Fact => ({ t: "waiting", at, step: "nap", wakeAt });
+const over = (at: number): Fact => ({ t: "ended", at, status: "succeeded", output: { v: null } });
 
 const RUNNING = inFlight(T0, T0 + MINUTE_MS);
 

@@ -1,6 +1,6 @@
 /**
  * What each object and table sees at a rate of starts, and where its limit is: arithmetic, no measurement. The figures that
- * it starts from are named here with where they come from; `node test/scale/main.ts` prints the tables of docs/scale.md.
+ * it starts from are named here with where they come from; `npm run -s scale` prints the tables of docs/scale.md.
  */
 
 /** Runs started per second, of the whole deployment. */

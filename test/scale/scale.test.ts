@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { rateOf, shardsFor, tables } from "./model.ts";
 
 describe("docs/scale.md", () => {
-  test("holds the tables as they are worked out now (`node test/scale/main.ts` prints them)", async () => {
+  test("holds the tables as they are worked out now (`npm run -s scale` prints them)", async () => {
     const page = await readFile(join(import.meta.dirname, "../../docs/scale.md"), "utf8");
     for (const table of tables().split("\n\n")) expect(page).toContain(table.trim());
   });
