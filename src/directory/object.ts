@@ -13,7 +13,7 @@ import { DurableObject } from "cloudflare:workers";
 import { hasSchema, migrate, objectName, Watchers } from "../platform/index.ts";
 import { Counting } from "./counting.ts";
 import { accessOf, completed, fits } from "./filters.ts";
-import { listed, type Listed, type Report } from "./report.ts";
+import { listed, type Listed, type Place, type Report } from "./report.ts";
 import type {
   ChangedRun,
   ChangesQuery,
@@ -119,8 +119,8 @@ export abstract class WiredDirectoryObject extends DurableObject<Env> implements
       apply: (report) => {
         this.#apply(report);
       },
-      transaction: (work) => {
-        this.ctx.storage.transactionSync(work);
+      remove: (runs) => {
+        this.#remove(runs);
       },
       now: () => Date.now(),
     };
@@ -135,6 +135,13 @@ export abstract class WiredDirectoryObject extends DurableObject<Env> implements
     const { moved, done } = await this.#passes.move(broom, this.#ports);
     if (done) kv.put<number>(BALANCED_KEY, broom.shards);
     return moved;
+  }
+
+  #remove(runs: readonly Place[]): void {
+    this.ctx.storage.transactionSync(() => {
+      for (const run of runs) this.#store.remove(run);
+    });
+    for (const { startedAt } of runs) this.#counting.changed(startedAt);
   }
 
   #apply(report: Report, quietly = false): void {

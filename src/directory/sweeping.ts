@@ -42,7 +42,8 @@ export interface Broom {
   readonly store: RunsStore;
   /** Applies a report, and tells watchers. */
   readonly apply: (report: Report) => void;
-  readonly transaction: (work: () => void) => void;
+  /** Takes runs out of the list, all or none. */
+  readonly remove: (runs: readonly Place[]) => void;
   readonly now: () => number;
 }
 
@@ -50,7 +51,7 @@ const OLDEST: Place = { startedAt: -1, id: "" };
 
 /** Asks runs past their lease. */
 export async function askOverdue(
-  { tenant, store, apply, transaction, now }: Broom,
+  { tenant, store, apply, remove, now }: Broom,
   { ask, calls, log }: SweepPorts,
 ): Promise<Pick<Swept, "asked" | "gone" | "failed">> {
   const overdue = store.overdue(now(), Math.min(MAX_ASKED, Math.max(1, Math.floor(calls / 2))));
@@ -62,10 +63,7 @@ export async function askOverdue(
       if (report === null) {
         gone += 1;
         // W1. Meanwhile it may have reported that it goes on.
-        if (isOverdue(store.get(place), now()))
-          transaction(() => {
-            store.remove(place);
-          });
+        if (isOverdue(store.get(place), now())) remove([place]);
       } else {
         // What a run is does not change; one that is sealed may not know that any more, nor its last number.
         const known = store.get(place);
@@ -98,15 +96,13 @@ export class Passes {
   #movedTo = OLDEST;
 
   /** Drops runs whose retention is over (W1). */
-  drop({ store, transaction, now }: Broom, { retentionMs }: SweepPorts): number {
+  drop({ store, remove, now }: Broom, { retentionMs }: SweepPorts): number {
     const endedBefore = now() - retentionMs - AFTER_RETENTION_MS;
     let dropped = 0;
     for (let seen = 0; seen < MAX_LOOKED_AT; seen += BATCH) {
       const runs = store.oldest(this.#droppedTo, endedBefore, BATCH);
       const old = runs.filter(({ endedAt }) => endedAt !== null && endedAt < endedBefore);
-      transaction(() => {
-        for (const run of old) store.remove(run);
-      });
+      remove(old);
       dropped += old.length;
       this.#droppedTo = runs.length < BATCH ? OLDEST : (runs.at(-1) ?? OLDEST);
       if (runs.length < BATCH) break;
@@ -116,7 +112,7 @@ export class Passes {
 
   /** Brings runs to their shard (W3). `done`: every run was looked at. */
   async move(broom: Broom, { takeOver }: SweepPorts): Promise<{ moved: number; done: boolean }> {
-    const { tenant, shard, shards, store, transaction } = broom;
+    const { tenant, shard, shards, store, remove } = broom;
     let moved = 0;
     for (let seen = 0; seen < MAX_LOOKED_AT; seen += BATCH) {
       const runs = store.oldest(this.#movedTo, Number.MAX_SAFE_INTEGER, BATCH);
@@ -126,10 +122,8 @@ export class Passes {
       );
       for (const [target, reports] of strays) {
         await takeOver(tenant, target, reports);
-        transaction(() => {
-          // One that has reported here in between is taken next time.
-          for (const run of reports) if (store.get(run)?.version === run.version) store.remove(run);
-        });
+        // One that has reported here in between is taken next time.
+        remove(reports.filter((run) => store.get(run)?.version === run.version));
         moved += reports.length;
       }
       const last = runs.at(-1);

@@ -464,7 +464,14 @@ describe("what a sweep drops", () => {
     const kept = reportOf({ tenant, startedAt: now - 40 * day, endedAt: now - 29 * day });
     const live = reportOf({ tenant, startedAt: now - 50 * day });
     for (const run of [old, kept, live]) await directory.report(run);
+    const span = { tenant, onlyUser: null, from: now - 60 * day, to: now, bucketMs: day };
+    const counted = async (): Promise<number> =>
+      ((await directory.counts(span)) ?? [])
+        .flatMap(({ counts }) => Object.values(counts))
+        .reduce((a, b) => a + b, 0);
+    expect(await counted()).toBe(3);
     expect(await directory.sweep(tenant, 0)).toMatchObject({ dropped: 1, asked: 0 });
+    expect(await counted()).toBe(2);
     expect(await all(tenant)).toEqual(newestFirst([kept, live]));
     expect(await all(tenant, { tag: "x" })).toEqual([]);
   });
