@@ -4,10 +4,12 @@ import { waitUntil } from "cloudflare:workers";
 import {
   chainOf,
   checkRootKey,
+  countTenants,
   createKeyCache,
   createPolicyCache,
   judgeRequest,
   judgeStart,
+  selectTenantIds,
   tenantPolicy,
 } from "./access/index.ts";
 import { parseServiceTokens, performAction, type PolicyPort, type Surroundings } from "./actions/index.ts";
@@ -22,6 +24,14 @@ import {
   type Registry,
   type StoredPlans,
 } from "./define/index.ts";
+import {
+  createDirectory,
+  type Directory,
+  type DirectoryRpc,
+  parseShards,
+  sweepAll,
+  type SweepPorts,
+} from "./directory/index.ts";
 import {
   createEgress,
   createLogger,
@@ -51,6 +61,10 @@ export interface House {
   readonly fetch: (request: Request, env: Env) => Promise<Response>;
   /** What a run object is given when it is constructed. */
   readonly wiring: (env: Env) => RunWiring;
+  /** What a directory object is given when it is constructed. */
+  readonly sweeping: (env: Env) => SweepPorts;
+  /** The cron trigger. */
+  readonly scheduled: (controller: ScheduledController, env: Env) => Promise<void>;
 }
 
 /**
@@ -66,6 +80,7 @@ export function compose(workflows: readonly Definition[], listeners: readonly Li
   let api: ReturnType<typeof createApi> | undefined;
   let wiring: RunWiring | undefined;
   let plans: StoredPlans | undefined;
+  let directory: Directory | undefined;
   return {
     async fetch(request, env) {
       api ??= createApi(apiDeps(env, registry));
@@ -75,10 +90,37 @@ export function compose(workflows: readonly Definition[], listeners: readonly Li
       wiring ??= runWiring(env, registry, listeners);
       return wiring;
     },
+    sweeping: (env) => ({
+      ask: async (tenant, run) => runOf(env, tenant, run).poke(tenant),
+      takeOver: async (tenant, shard, reports) =>
+        directoryObject(env, tenant, shard).takeOver(tenant, reports),
+      calls: callsPerEvent(env),
+      retentionMs: RETENTION_MS,
+      log,
+    }),
+    async scheduled({ scheduledTime }, env) {
+      const ports = {
+        directory: directoryOf(env),
+        countTenants: async () => countTenants(env.DB),
+        tenants: async (offset: number, limit: number) => selectTenantIds(env.DB, offset, limit),
+        // Each tick also asks the database twice.
+        visits: callsPerEvent(env) - 2,
+        log,
+      };
+      await sweepAll(ports, scheduledTime);
+    },
   };
 
   function plansOf(env: Env): StoredPlans {
     return (plans ??= createStoredPlans(createPlansStore(env.DB)));
+  }
+
+  function directoryOf(env: Env): Directory {
+    directory ??= createDirectory(
+      (tenant, shard) => directoryObject(env, tenant, shard),
+      parseShards(env.DIRECTORY_SHARDS),
+    );
+    return directory;
   }
 
   function serverKeyOf(env: Env): () => Promise<CryptoKey> {
@@ -89,11 +131,7 @@ export function compose(workflows: readonly Definition[], listeners: readonly Li
 
   function familyOf(env: Env, serverKey: () => Promise<CryptoKey>): FamilyParts {
     return {
-      runs: (tenant, id) => {
-        // The platform's own type of a stub does not end on types that hold themselves, like JSON: it is passed over.
-        const stub: unknown = env.RUN.getByName(objectName("run", tenant, id));
-        return stub as RunRpc;
-      },
+      runs: (tenant, id) => runOf(env, tenant, id),
       runIdOf: async (source) => runIdOf(await serverKey(), source),
     };
   }
@@ -114,6 +152,11 @@ export function compose(workflows: readonly Definition[], listeners: readonly Li
       },
       workflows: known,
       plans: plansOf(env),
+      directory: directoryOf(env),
+      relist: async (object) => {
+        const stub: unknown = env.RUN.get(env.RUN.idFromString(object));
+        return (stub as RunRpc).relist();
+      },
       links: createLinks(serverKey),
       log,
       now: () => Date.now(),
@@ -171,12 +214,28 @@ export function compose(workflows: readonly Definition[], listeners: readonly Li
       evaluate: createEvaluator(known),
       perform: (call) => performAction(call, surroundings),
       listeners: [createFamily(family), ...heard],
+      directory: directoryOf(env),
       log,
       version: env.VERSION.id,
       retentionMs: RETENTION_MS,
-      callsPerEvent: Number(env.CALLS_PER_EVENT ?? CALLS_PER_EVENT),
+      callsPerEvent: callsPerEvent(env),
     };
   }
+}
+
+function callsPerEvent(env: Env): number {
+  return Number(env.CALLS_PER_EVENT ?? CALLS_PER_EVENT);
+}
+
+function runOf(env: Env, tenant: string, id: string): RunRpc {
+  // The platform's own type of a stub does not end on types that hold themselves, like JSON: it is passed over.
+  const stub: unknown = env.RUN.getByName(objectName("run", tenant, id));
+  return stub as RunRpc;
+}
+
+function directoryObject(env: Env, tenant: string, shard: number): DirectoryRpc {
+  const stub: unknown = env.DIRECTORY.getByName(objectName("directory", tenant, String(shard)));
+  return stub as DirectoryRpc;
 }
 
 /** The server key: run ids are derived from it, so it must be long, random, and never change. */

@@ -17,6 +17,8 @@ interface Env {
   readonly OWN_HOSTS?: string;
   /** Outside calls per event of the platform; 40 on a free plan. */
   readonly CALLS_PER_EVENT?: string;
+  /** Objects among which the directory of a tenant is divided; 1 if it is missing. It can be raised, never lowered. */
+  readonly DIRECTORY_SHARDS?: string;
   /** Builds for the crash tests only: where to stop, like `turn-appended:3` (src/platform/crash-points.ts). */
   readonly CRASH_AT?: string;
 }
@@ -28,6 +30,7 @@ declare namespace Cloudflare {
     readonly SERVICE_TOKENS?: string;
     readonly OWN_HOSTS?: string;
     readonly CALLS_PER_EVENT?: string;
+    readonly DIRECTORY_SHARDS?: string;
     readonly CRASH_AT?: string;
   }
 }

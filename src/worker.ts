@@ -1,6 +1,7 @@
 /** The Worker: its handler and its objects, composed from the workflows of this deployment. */
 
 import { compose } from "./compose.ts";
+import { WiredDirectoryObject } from "./directory/index.ts";
 import { WiredRunObject } from "./run/index.ts";
 import { workflows } from "./workflows/index.ts";
 
@@ -12,4 +13,10 @@ export class RunObject extends WiredRunObject {
   }
 }
 
-export default { fetch: house.fetch } satisfies ExportedHandler<Env>;
+export class DirectoryObject extends WiredDirectoryObject {
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env, house.sweeping(env));
+  }
+}
+
+export default { fetch: house.fetch, scheduled: house.scheduled } satisfies ExportedHandler<Env>;

@@ -59,4 +59,4 @@ export {
 export { canSeeRun, canSteerRun, type RunOwner, userOfNewRun } from "./run-access.ts";
 export { isScopeGrant, type Scope, type ScopeGrant, SCOPES } from "./scopes.ts";
 export { createTenant, listTenants, MAX_TENANTS_PER_PAGE, type TenantPage } from "./tenants.ts";
-export type { Tenant } from "./tenants-store.ts";
+export { countTenants, selectTenantIds, type Tenant } from "./tenants-store.ts";

@@ -1,12 +1,12 @@
 /**
  * What this isolate knows of tenants' policies, so that a run need not ask the database for each attempt.
  *
- * - P1 a policy counts as known for POLICY_CACHE_MS, counted from before the database was asked: a change is in force
+ * - L1 a policy counts as known for POLICY_CACHE_MS, counted from before the database was asked: a change is in force
  *   everywhere POLICY_EFFECTIVE_MS later.
- * - P2 only settled values are kept, never a promise: one that another object waits for may never settle for it.
- * - P3 an older one is kept for when the database is away, for MAX_STALE_MS at most. What was never known is not made up.
- * - P4 the number of entries is bounded.
- * - P5 a policy that is used is asked for again before it is too old, by one caller while the others go on: a busy isolate
+ * - L2 only settled values are kept, never a promise: one that another object waits for may never settle for it.
+ * - L3 an older one is kept for when the database is away, for MAX_STALE_MS at most. What was never known is not made up.
+ * - L4 the number of entries is bounded.
+ * - L5 a policy that is used is asked for again before it is too old, by one caller while the others go on: a busy isolate
  *   asks once in RENEW_AFTER_MS, not once for each attempt.
  */
 import type { Policy } from "./identity.ts";
@@ -32,7 +32,7 @@ interface Entry {
 export interface PolicyCache {
   /** Null: the tenant has none. Undefined: the caller must ask the database. */
   get(tenant: string, now: number): Policy | null | undefined;
-  /** The last one that was known (P3); undefined: none was. */
+  /** The last one that was known (L3); undefined: none was. */
   last(tenant: string, now: number): Policy | null | undefined;
   put(tenant: string, policy: Policy | null, askedAt: number): void;
 }

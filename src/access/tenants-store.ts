@@ -28,6 +28,18 @@ export async function selectTenants(db: D1Database, after: string, limit: number
   return results.map(toTenant);
 }
 
+export async function countTenants(db: D1Database): Promise<number> {
+  const row = await db.prepare("SELECT count(*) AS n FROM tenants").first();
+  return row === null ? 0 : integer(row, "n");
+}
+
+/** Ids in a stable order: new ones come in anywhere. */
+export async function selectTenantIds(db: D1Database, offset: number, limit: number): Promise<string[]> {
+  const query = "SELECT id FROM tenants ORDER BY id LIMIT ? OFFSET ?";
+  const { results } = await db.prepare(query).bind(limit, offset).all();
+  return results.map((row) => text(row, "id"));
+}
+
 function toTenant(row: Row): Tenant {
   return { id: text(row, "id"), createdAt: integer(row, "created_at"), createdBy: text(row, "created_by") };
 }

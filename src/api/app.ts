@@ -14,7 +14,9 @@ import { isProblem, type Problem, problem, problemResponse } from "./problems.ts
 import { ofAuth, RETRY_AFTER_S } from "./replies.ts";
 import type { Call, Route } from "./route.ts";
 import { APPROVAL_ROUTES } from "./routes-approvals.ts";
+import { DIRECTORY_ROUTES } from "./routes-directory.ts";
 import { EVENT_ROUTES } from "./routes-events.ts";
+import { FEED_ROUTES } from "./routes-feed.ts";
 import { KEY_ROUTES } from "./routes-keys.ts";
 import { metaRoutes } from "./routes-meta.ts";
 import { OPEN_ROUTES } from "./routes-open.ts";
@@ -27,6 +29,9 @@ import { WORKFLOW_ROUTES } from "./routes-workflows.ts";
 
 const API_ROUTES: readonly Route[] = [
   ...START_ROUTES,
+  // Before a run by its id, which they would be taken for.
+  ...DIRECTORY_ROUTES,
+  ...FEED_ROUTES,
   ...RUN_ROUTES,
   ...EVENT_ROUTES,
   ...STEERING_ROUTES,

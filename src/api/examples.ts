@@ -52,4 +52,5 @@ export const EXAMPLES = {
   },
   adminKey: { name: "first admin key" },
   tenant: { id: "acme" },
+  relist: { objects: ["0".repeat(64)] },
 };

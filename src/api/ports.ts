@@ -1,6 +1,7 @@
 /** What the API needs from the rest. The composition root wires it. */
 import type { AccessDeps } from "../access/index.ts";
 import type { Registry, StoredPlans } from "../define/index.ts";
+import type { Directory } from "../directory/index.ts";
 import type { Logger, RunSource } from "../platform/index.ts";
 import type { RunRpc } from "../run/index.ts";
 import type { Links } from "./links.ts";
@@ -13,6 +14,13 @@ export interface ApiDeps {
   readonly plans: StoredPlans;
   /** The object of a run. Both parts have the grammar of names by now; each call gives a fresh stub. */
   readonly runs: (tenant: string, id: string) => RunRpc;
+  /** The lists of all tenants' runs. */
+  readonly directory: Directory;
+  /**
+   * Asks an object by its id on the platform (64 hexadecimal digits) to list its run; false: there is no run in it.
+   * Throws a TypeError for an id that is not of a run object.
+   */
+  readonly relist: (object: string) => Promise<boolean>;
   /** The id of the one run that a source may start with an idempotency key. */
   readonly runIdOf: (source: RunSource) => Promise<string>;
   /** Links by which people decide. */

@@ -8,7 +8,8 @@ import {
   type Policy as AnyPolicy,
   policySchema,
 } from "../access/index.ts";
-import { type Json, limits } from "../kernel/index.ts";
+import { type Json, limits, RUN_STATUSES } from "../kernel/index.ts";
+import { isRunId } from "../platform/index.ts";
 import { count, json, named, nameSchema, nullable, time } from "./schema.ts";
 
 export const MAX_TAGS = 16;
@@ -17,6 +18,14 @@ export const MAX_EVENTS_PER_PAGE = 1_000;
 export const MAX_APPENDED_STEPS = 100;
 export const MAX_SIGNAL_ID_CHARS = 255;
 const MAX_VERSION_CHARS = 64;
+export const MAX_RUNS_PER_PAGE = 100;
+export const MAX_RELISTED = 100;
+export const MAX_BUCKETS = 1_000;
+/** Lengths of what counts are given for. */
+export const BUCKETS = { "5m": 5 * 60_000, "1h": 60 * 60_000, "1d": 24 * 60 * 60_000 } as const;
+/** A place in a feed: 12 characters for each shard. */
+const MAX_POSITION_CHARS = 1_024;
+const MAX_FAILURE_TEXT_CHARS = 200;
 const MAX_CURSOR_CHARS = 256;
 
 export const StartRun = named("StartRun", () =>
@@ -232,6 +241,61 @@ export const pageQuery = () =>
     cursor: z.string().min(1).max(MAX_CURSOR_CHARS).optional().describe("`next_cursor` of the page before."),
     limit: wholeNumber(100).optional().describe("At most so many; 100 if missing."),
   });
+
+export const listQuery = () =>
+  z.strictObject({
+    status: z.enum(RUN_STATUSES).optional(),
+    workflow: nameSchema().optional(),
+    version: z.string().min(1).max(MAX_VERSION_CHARS).optional().describe("Version of the workflow."),
+    user: z.string().min(1).max(MAX_USER_CHARS).optional().describe("The end user that the run acts for."),
+    tag: z.string().min(1).max(MAX_TAG_CHARS).optional(),
+    parent: z
+      .string()
+      .refine(isRunId, "This is not the id of a run.")
+      .optional()
+      .describe("Runs that this run started."),
+    failure_code: nameSchema().optional().describe("Code of the run's failure."),
+    failure_text: z
+      .string()
+      .min(1)
+      .max(MAX_FAILURE_TEXT_CHARS)
+      .optional()
+      .describe("Part of the code or the message of the failure; of failed runs, unless a status is named."),
+    started_from: wholeNumber(Number.MAX_SAFE_INTEGER).optional().describe("From this moment on."),
+    started_to: wholeNumber(Number.MAX_SAFE_INTEGER).optional().describe("Before this moment."),
+    ended_from: wholeNumber(Number.MAX_SAFE_INTEGER).optional().describe("From this moment on."),
+    ended_to: wholeNumber(Number.MAX_SAFE_INTEGER).optional().describe("Before this moment."),
+    cursor: z.string().min(1).max(MAX_CURSOR_CHARS).optional().describe("`next_cursor` of the page before."),
+    limit: pageSize().optional().describe(`At most so many; ${MAX_RUNS_PER_PAGE} if missing.`),
+  });
+
+export const countsQuery = () =>
+  z.strictObject({
+    from: wholeNumber(Number.MAX_SAFE_INTEGER).optional().describe("Runs that started from this moment on."),
+    to: wholeNumber(Number.MAX_SAFE_INTEGER).optional().describe("Runs that started before this moment."),
+    bucket: z
+      .enum(Object.keys(BUCKETS) as (keyof typeof BUCKETS)[])
+      .optional()
+      .describe("Length of a bucket; 1h if missing."),
+  });
+
+export const feedQuery = () =>
+  z.strictObject({
+    after: z.string().min(1).max(MAX_POSITION_CHARS).optional().describe("`next` of the page before."),
+    limit: pageSize().optional().describe(`At most so many; ${MAX_RUNS_PER_PAGE} if missing.`),
+  });
+
+export const RelistRuns = named("RelistRuns", () =>
+  z.strictObject({
+    objects: z
+      .array(z.string().regex(/^[0-9a-f]{64}$/, "An id has 64 hexadecimal digits."))
+      .min(1)
+      .max(MAX_RELISTED)
+      .describe("Ids of run objects, as the platform lists them."),
+  }),
+);
+
+const pageSize = (): z.ZodType<number> => wholeNumber(MAX_RUNS_PER_PAGE).pipe(z.int().min(1));
 
 export const workflowQuery = () =>
   z.strictObject({ version: z.string().min(1).max(MAX_VERSION_CHARS).optional() });

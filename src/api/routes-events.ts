@@ -9,11 +9,10 @@ import { type Call, type Route, route } from "./route.ts";
 import { ask, preferencesOf, viewerOf } from "./runs-of.ts";
 import { eventsQuery } from "./request-schemas.ts";
 import { EventPage } from "./answer-schemas.ts";
-import { eventStream } from "./sse.ts";
+import { eventStream, STREAM_HEADERS, STREAM_TYPE } from "./sse.ts";
 
 const DEFAULT_PAGE_EVENTS = 100;
 const JSON_TYPE = "application/json";
-const STREAM_TYPE = "text/event-stream";
 
 interface Query {
   readonly after?: number | undefined;
@@ -94,14 +93,7 @@ async function stream(call: Call, identity: KeyIdentity, query: Query): Promise<
     },
     first.value,
   );
-  return new Response(body, {
-    headers: {
-      "content-type": STREAM_TYPE,
-      "cache-control": "no-cache, no-transform",
-      vary: "authorization, accept",
-      "x-accel-buffering": "no",
-    },
-  });
+  return new Response(body, { headers: STREAM_HEADERS });
 }
 
 /** It wins over `after`: a reader that comes back sends the address it first used, and where it stands now. */

@@ -9,7 +9,7 @@ import {
   randomId,
   type Result,
 } from "../platform/index.ts";
-import type { StartRequest } from "../run/index.ts";
+import type { RunReport, StartRequest } from "../run/index.ts";
 import { LONG_RUNNING } from "./answers.ts";
 import { EXAMPLES } from "./examples.ts";
 import { sightOf } from "./outputs.ts";
@@ -90,7 +90,9 @@ async function start(
   };
   const started = await ask(call, identity, (run) => run.start(wanted), true, id);
   if (!started.ok) return started.error;
-  const { created } = started.value;
+  const { created, report } = started.value;
+  // Beside the answer: the run is known even if its own word does not get through.
+  if (report !== undefined) deps.access.defer(register(call, report));
   const preferences = preferencesOf(call);
   let { view } = started.value;
   if (preferences.waitMs !== null && preferences.waitMs > 0 && !isOver(view)) {
@@ -111,6 +113,14 @@ function placeOf({ workflow, plan }: BodyOf<typeof StartRun>): Omit<Wish, "steps
   if (workflow !== undefined) return { workflow, at: "/workflow", definitionAt: null };
   const at = plan === undefined ? "" : "/plan";
   return { workflow: null, at, definitionAt: at };
+}
+
+async function register({ deps, requestId }: Call, report: RunReport): Promise<void> {
+  try {
+    await deps.directory.report(report);
+  } catch (error) {
+    deps.log.warn("run_not_registered", { requestId, run: report.id, error });
+  }
 }
 
 /**

@@ -12,11 +12,18 @@ import type { EventsPage, EventView } from "../run/index.ts";
 
 /** How long a reader hears nothing at most: below the idle timeout of common proxies. */
 export const KEEP_ALIVE_MS = 15_000;
+export const STREAM_TYPE = "text/event-stream";
+export const STREAM_HEADERS = {
+  "content-type": STREAM_TYPE,
+  "cache-control": "no-cache, no-transform",
+  vary: "authorization, accept",
+  "x-accel-buffering": "no",
+} as const;
 /** Told to readers: how long to wait before they come back. */
 const RETRY_MS = 1_000;
 const BATCH_EVENTS = 100;
 /** A request may make 1,000 calls to objects on the smallest plan. */
-const MAX_BATCHES = 900;
+export const MAX_BATCHES = 900;
 
 export interface EventSource {
   events(options: {
@@ -34,7 +41,6 @@ export interface EventSource {
 
 /** @param first the events to begin with, already fetched: whatever fails before the first byte is a plain answer */
 export function eventStream(source: EventSource, first: EventsPage): ReadableStream<Uint8Array> {
-  const encoder = new TextEncoder();
   let page: EventsPage | null = first;
   let after = first.next;
   let batches = 0;
@@ -44,6 +50,33 @@ export function eventStream(source: EventSource, first: EventsPage): ReadableStr
     const answer = await source.events({ after, limit: BATCH_EVENTS, waitMs: KEEP_ALIVE_MS });
     return answer.ok ? answer.value : null;
   };
+  return streamOf({
+    async next() {
+      const current = page ?? (await next());
+      page = null;
+      if (current === null) return null;
+      after = current.next;
+      return {
+        text: current.events.map((event) => formatEvent(source.show(event))).join(""),
+        last: current.ended,
+      };
+    },
+    failed: (error) => {
+      source.failed(error);
+    },
+  });
+}
+
+/** What a stream is written from, batch by batch. */
+export interface Batches {
+  /** Null: the stream ends here. */
+  next(): Promise<{ readonly text: string; readonly last: boolean } | null>;
+  /** A failure of the platform: the stream ends, and the reader comes back. */
+  failed(error: unknown): void;
+}
+
+export function streamOf(batches: Batches): ReadableStream<Uint8Array> {
+  const encoder = new TextEncoder();
   return new ReadableStream<Uint8Array>(
     {
       start(controller) {
@@ -51,19 +84,16 @@ export function eventStream(source: EventSource, first: EventsPage): ReadableStr
       },
       async pull(controller) {
         try {
-          const current = page ?? (await next());
-          page = null;
-          if (current === null) {
+          const batch = await batches.next();
+          if (batch === null) {
             controller.close();
             return;
           }
-          after = current.next;
-          const text = current.events.map((event) => formatEvent(source.show(event))).join("");
           // The first batch may be empty: then the next pull waits for one.
-          controller.enqueue(encoder.encode(text === "" ? ":\n\n" : text));
-          if (current.ended) controller.close();
+          controller.enqueue(encoder.encode(batch.text === "" ? ":\n\n" : batch.text));
+          if (batch.last) controller.close();
         } catch (error) {
-          source.failed(error);
+          batches.failed(error);
           controller.close();
         }
       },

@@ -70,4 +70,5 @@ export {
   type StepFetch,
   type StepFetchOptions,
 } from "./step-fetch.ts";
+export { Watchers } from "./watchers.ts";
 export { formatTraceparent, parseTraceparent, spanIdOf, type TraceContext, traceIdOf } from "./trace.ts";

@@ -5,6 +5,7 @@ export { createFamily } from "./family.ts";
 export { WiredRunObject } from "./object.ts";
 export type { Listener, Message } from "./outbox.ts";
 export type { RunWiring } from "./ports.ts";
+export type { ReportPort } from "./reports.ts";
 export type {
   Answer,
   ApprovalAddress,
@@ -16,8 +17,10 @@ export type {
   OutputView,
   ResolveRequest,
   RunErrorCode,
+  RunReport,
   RunRpc,
   RunView,
+  StartedRun,
   StartRequest,
   StepView,
   UnitAddress,

@@ -5,11 +5,17 @@ import { crashPoint } from "../platform/index.ts";
 import { createJournalStore, type JournalStore } from "./journal-store.ts";
 import { Outbox } from "./outbox.ts";
 import type { RunWiring } from "./ports.ts";
+import { Reports } from "./reports.ts";
 
 export interface Life {
   readonly driver: RunDriver;
   readonly journal: JournalStore;
   readonly outbox: Outbox;
+  readonly reports: Reports;
+  /** What earlier lives left to be delivered. To be called once, after the driver has loaded. */
+  load(retentionMs: number): void;
+  /** Whether the directory has to be told anything; also after every turn. */
+  look(): void;
 }
 
 /** What a life needs of the object that it is the life of. */
@@ -30,6 +36,7 @@ export function createLife(body: Body): Life {
   const { storage } = ctx;
   const { listeners, log, retentionMs, callsPerEvent } = wiring;
   const outbox = new Outbox(storage, listeners, () => Date.now(), log);
+  const reports = new Reports(wiring.directory ?? null, () => Date.now(), log);
   const journal = createJournalStore(storage, (row, after) => outbox.messagesOf(row, after));
   const driver = new RunDriver(
     {
@@ -40,7 +47,10 @@ export function createLife(body: Body): Life {
           body.setAlarm(at);
         },
         others: (state) =>
-          earliest(outbox.alarmAt, state.endedAt === null ? null : state.endedAt + retentionMs),
+          earliest(
+            earliest(outbox.alarmAt, reports.alarmAt),
+            state.endedAt === null ? null : state.endedAt + retentionMs,
+          ),
       },
       clock: { now: () => Date.now(), after },
       evaluate: wiring.evaluate,
@@ -53,13 +63,31 @@ export function createLife(body: Body): Life {
         body.giveUp(reason, cause);
       },
       turned: () => {
+        life.look();
         body.turned(life);
       },
       version: wiring.version,
     },
     { ...DEFAULT_LIMITS, callsPerEvent },
   );
-  const life: Life = { driver, journal, outbox };
+  const life: Life = {
+    driver,
+    journal,
+    outbox,
+    reports,
+    load(kept) {
+      outbox.load();
+      const { state, seq } = driver;
+      // P3: that an end was told can be seen by its alarm.
+      if (state === null) return;
+      // P3: that an end was told can be seen by its alarm; at the retention nobody needs to know any more.
+      const until = state.endedAt === null ? Infinity : state.endedAt + kept;
+      reports.load(state, seq, Math.max(body.armedAt ?? 0, Date.now()) >= until);
+    },
+    look() {
+      if (driver.state !== null) reports.look(driver.state, driver.seq);
+    },
+  };
   return life;
 }
 

@@ -13,13 +13,21 @@
 import { DurableObject } from "cloudflare:workers";
 import { UnreadableJournal, type RunDriver } from "../driver/index.ts";
 import { parseUnitName, refOf, stepOf, unitOf, type RunInfo, type RunState } from "../kernel/index.ts";
-import { armCrashPoint, classifyFault, crashPoint, dropSchema, migrate } from "../platform/index.ts";
+import {
+  armCrashPoint,
+  classifyFault,
+  crashPoint,
+  dropSchema,
+  migrate,
+  Watchers,
+} from "../platform/index.ts";
 import { checkLink, findApproval, pendingApprovals } from "./approvals.ts";
 import { commandDriver, isForStarter } from "./commands.ts";
-import { createJournalStore, type JournalStore } from "./journal-store.ts";
+import type { JournalStore } from "./journal-store.ts";
 import { createLife, type Life } from "./life.ts";
 import { readMeta, writeMeta, type Meta } from "./meta.ts";
 import type { RunWiring } from "./ports.ts";
+import { reportOfSealed } from "./reports.ts";
 import type {
   Answer,
   ApprovalAddress,
@@ -28,16 +36,17 @@ import type {
   Decide,
   EventsPage,
   EventView,
+  RunReport,
   RunRpc,
   RunView,
+  StartedRun,
   StartRequest,
   StepView,
   Viewer,
 } from "./rpc.ts";
 import { migrateAll, RUN_SCHEMA } from "./schema.ts";
-import { sealedEvents, sealedView } from "./sealed.ts";
+import { readSealed, sealedEvents } from "./sealed.ts";
 import { viewRow, viewRun, viewStep, type Showing } from "./view.ts";
-import { Watchers } from "./watchers.ts";
 
 const DAY_MS = 24 * 60 * 60_000;
 /** A deleted run's id stays taken, so that a late retry of its start does not run it again. */
@@ -84,7 +93,11 @@ export abstract class WiredRunObject extends DurableObject<Env> implements RunRp
         };
       }
       const there = await this.view({ tenant: request.tenant });
-      if (there.ok) return { ok: true, value: { created: false, view: there.value } };
+      if (there.ok)
+        return {
+          ok: true,
+          value: { created: false, view: there.value, ...this.#listing(await this.#current()) },
+        };
       // Its first turn could not be written: nothing has happened yet, so it starts now.
       if ((await this.#current())?.driver.state !== null) return there;
     }
@@ -101,7 +114,10 @@ export abstract class WiredRunObject extends DurableObject<Env> implements RunRp
     }
     this.#life = Promise.resolve(life);
     if (CRASH_POINTS) crashPoint("crash-point:start-written");
-    return { ok: true, value: { created: true, view: this.#shown(life, { tenant }) } };
+    return {
+      ok: true,
+      value: { created: true, view: this.#shown(life, { tenant }), ...this.#listing(life) },
+    };
   }
 
   async view(viewer: Viewer, options: { waitMs?: number; afterSeq?: number } = {}): Promise<Answer<RunView>> {
@@ -219,12 +235,22 @@ export abstract class WiredRunObject extends DurableObject<Env> implements RunRp
     });
   }
 
-  /** Somebody from outside thinks that the alarm was lost. Answers whether there is a run that goes on. */
-  async poke(tenant: string): Promise<boolean> {
-    if (this.#meta?.tenant !== tenant) return false;
+  async poke(tenant: string): Promise<RunReport | null> {
+    if (this.#meta?.tenant !== tenant) return null;
     const life = await this.#current();
     life?.driver.wake();
-    return life !== null && life.driver.state?.phase !== "ended";
+    const report = this.#report(life);
+    // The directory asks, so the answer is as good as a report that it took.
+    if (report !== null) life?.reports.taken(report);
+    life?.driver.arm();
+    return report;
+  }
+
+  async relist(): Promise<boolean> {
+    const report = this.#report(await this.#current());
+    if (report === null) return false;
+    await this.#wiring.directory?.report(report);
+    return true;
   }
 
   override async alarm(info?: AlarmInvocationInfo): Promise<void> {
@@ -249,7 +275,10 @@ export abstract class WiredRunObject extends DurableObject<Env> implements RunRp
       if (endedAt !== undefined && endedAt !== null && now >= endedAt + this.#wiring.retentionMs)
         return await this.#expire(meta, now);
       if (!begins) life?.driver.alarmFired();
-      if (life !== null) this.#deliver(life);
+      if (life !== null) {
+        life.look();
+        this.#deliver(life);
+      }
       if (this.#meta?.failedLives !== undefined && this.#meta.sealed === undefined)
         this.#keepMeta(withoutFailures(this.#meta));
     } catch (error) {
@@ -298,6 +327,26 @@ export abstract class WiredRunObject extends DurableObject<Env> implements RunRp
     this.#life = Promise.resolve(null);
     this.#setAlarm(at + this.#wiring.retentionMs);
     this.#watchers.notify();
+    this.#reportSealed(meta.id);
+  }
+
+  /** Once: if it is lost, the lease of the last report runs out and the sweeper asks. */
+  #reportSealed(run: string): void {
+    const { directory, log } = this.#wiring;
+    const report = this.#report(null);
+    if (directory === undefined || report === null || report.workflow === "") return;
+    const told = directory.report(report).catch((error: unknown) => {
+      log.warn("report_not_taken", { run, error });
+    });
+    this.ctx.waitUntil(told);
+  }
+
+  /** How the run stands, for the directory; null where there is no run, or not any more. */
+  #report(life: Life | null): RunReport | null {
+    const state = life?.driver.state ?? null;
+    if (life !== null && state !== null) return life.reports.report(state, life.driver.seq);
+    const sealed = readSealed(this.ctx.storage, this.#meta);
+    return sealed === null ? null : reportOfSealed(sealed.view);
   }
 
   /** After its retention a run deletes itself; its id stays taken for a while. */
@@ -315,13 +364,10 @@ export abstract class WiredRunObject extends DurableObject<Env> implements RunRp
   /** A sealed run has no life, but it is shown, with what its rows still tell; null where this is not one. */
   async #sealedRun(viewer: Viewer): Promise<{ view: RunView; journal: JournalStore } | null> {
     await this.#current();
-    const meta = this.#meta;
-    if (meta?.sealed === undefined || meta.tenant !== viewer.tenant) return null;
-    const journal = createJournalStore(this.ctx.storage, () => null);
-    const [first] = journal.after(0, 1);
-    const [last] = journal.after(Number.MAX_SAFE_INTEGER - 1, 1);
-    const view = sealedView(meta, first?.facts ?? [], last?.seq ?? 0);
-    return viewer.onlyUser === undefined || viewer.onlyUser === view.user ? { view, journal } : null;
+    if (this.#meta?.tenant !== viewer.tenant) return null;
+    const sealed = readSealed(this.ctx.storage, this.#meta);
+    if (sealed === null) return null;
+    return viewer.onlyUser === undefined || viewer.onlyUser === sealed.view.user ? sealed : null;
   }
 
   /** Answers a caller who may see the run (R2); a user's key sees only runs of its user. */
@@ -363,7 +409,7 @@ export abstract class WiredRunObject extends DurableObject<Env> implements RunRp
       return null;
     }
     if (CRASH_POINTS) crashPoint("crash-point:journal-folded");
-    life.outbox.load();
+    life.load(this.#wiring.retentionMs);
     // What the last life had in flight is lost; the alarm may be, too (K3).
     life.driver.wake();
     this.#deliver(life);
@@ -388,11 +434,11 @@ export abstract class WiredRunObject extends DurableObject<Env> implements RunRp
     });
   }
 
-  /** O2: beside the run. What fails waits for the alarm. */
-  #deliver({ outbox, driver }: Life): void {
+  /** O2, P4: beside the run. What fails waits for the alarm. */
+  #deliver({ outbox, reports, driver }: Life): void {
     const meta = this.#meta;
-    if (meta === null || outbox.dueAt === null) return;
-    const delivered = outbox.drain(meta.tenant, meta.id).then(() => {
+    if (meta === null || (outbox.dueAt === null && !reports.isDue)) return;
+    const delivered = Promise.all([outbox.drain(meta.tenant, meta.id), reports.deliver()]).then(() => {
       driver.arm();
     });
     this.ctx.waitUntil(delivered);
@@ -404,6 +450,12 @@ export abstract class WiredRunObject extends DurableObject<Env> implements RunRp
       this.#wiring.log.error("alarm_not_set", { run: this.#meta?.id, error });
       this.ctx.abort("the alarm could not be set");
     });
+  }
+
+  /** What the door that starts a run tells the directory. */
+  #listing(life: Life | null): Pick<StartedRun, "report"> {
+    const report = this.#report(life);
+    return report === null ? {} : { report };
   }
 
   #keepMeta(meta: Meta): void {

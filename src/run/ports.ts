@@ -3,6 +3,7 @@
 import type { Call, EvaluatePort, Performed } from "../driver/index.ts";
 import type { Logger } from "../platform/index.ts";
 import type { Listener } from "./outbox.ts";
+import type { ReportPort } from "./reports.ts";
 
 export interface RunWiring {
   /** Conditions, lists, parameters, outputs: by the workflows of this build. */
@@ -11,6 +12,8 @@ export interface RunWiring {
   perform(call: Call): Promise<Performed>;
   /** Who learns of a run by its outbox. */
   readonly listeners: readonly Listener[];
+  /** Where runs are listed; missing: nowhere. */
+  readonly directory?: ReportPort;
   readonly log: Logger;
   /** The Worker's version: a death between two versions is a deploy, not a strike. */
   readonly version: string;

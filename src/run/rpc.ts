@@ -42,6 +42,36 @@ export interface StartRequest {
   readonly origins?: readonly string[];
 }
 
+/** What the directory is told of a run: how it stands, never its data. */
+export interface RunReport {
+  readonly tenant: string;
+  readonly id: string;
+  /** Number of the run's last fact. */
+  readonly version: number;
+  readonly workflow: string;
+  readonly workflowVersion: string;
+  readonly user: string | null;
+  readonly startedBy: string;
+  readonly tags: readonly string[];
+  /** The run that started this one, or null. */
+  readonly parent: string | null;
+  readonly status: RunStatus;
+  readonly paused: boolean;
+  readonly generation: number;
+  readonly startedAt: number;
+  readonly endedAt: number | null;
+  readonly failure: { readonly code: string; readonly message: string } | null;
+  /** When the next report comes at the latest; null: the run has ended. */
+  readonly leaseAt: number | null;
+}
+
+export interface StartedRun {
+  readonly created: boolean;
+  readonly view: RunView;
+  /** For the directory; missing where the run's own word is enough. */
+  readonly report?: RunReport;
+}
+
 export type RunErrorCode = RefusalCode | "not_found" | "idempotency_mismatch" | "run_deleted";
 
 export type Answer<T> =
@@ -235,7 +265,7 @@ export interface Viewer {
 
 export interface RunRpc {
   /** Idempotent: the same id and body again gives the same run, `created: false`. */
-  start(request: StartRequest): Promise<Answer<{ readonly created: boolean; readonly view: RunView }>>;
+  start(request: StartRequest): Promise<Answer<StartedRun>>;
   /**
    * The run as it stands. With `waitMs`: once it is terminal, or has facts after `afterSeq`, or the time is up
    * (at most 60 s).
@@ -273,4 +303,11 @@ export interface RunRpc {
   ): Promise<Answer<null>>;
   /** Whether `actor` may make a link by which somebody else decides. */
   mayLink(viewer: Viewer, address: ApprovalAddress, actor: string): Promise<Answer<ApprovalView>>;
+  /**
+   * Somebody from outside thinks that the alarm was lost: the run sets it anew and does what is due. Answers how the run
+   * stands, for the directory; null: there is no such run, or not any more.
+   */
+  poke(tenant: string): Promise<RunReport | null>;
+  /** The run tells the directory how it stands, now. Answers whether there is a run. For the operator: of any tenant. */
+  relist(): Promise<boolean>;
 }

@@ -3,6 +3,7 @@ import { DurableObject, WorkflowEntrypoint, type WorkflowEvent, type WorkflowSte
 import { compose } from "../../src/compose.ts";
 import { createRegistry } from "../../src/define/index.ts";
 import { digestJson, objectName, randomId } from "../../src/platform/index.ts";
+import { WiredDirectoryObject } from "../../src/directory/index.ts";
 import { WiredRunObject, type RunRpc } from "../../src/run/index.ts";
 import { beginOf, BENCH_HOST, ECHO, NOTHING, reportPath, workflowName, type Chain } from "./shapes.ts";
 import { chains } from "./workflows.ts";
@@ -18,6 +19,12 @@ const registry = createRegistry(chains);
 export class RunObject extends WiredRunObject {
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env, house.wiring(env));
+  }
+}
+
+export class DirectoryObject extends WiredDirectoryObject {
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env, house.sweeping(env));
   }
 }
 

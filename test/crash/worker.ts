@@ -1,6 +1,7 @@
 /** The product, composed as it is deployed, with the workflow of the crash tests and a listener that speaks to the harness. */
 import { env } from "cloudflare:workers";
 import { compose } from "../../src/compose.ts";
+import { WiredDirectoryObject } from "../../src/directory/index.ts";
 import { WiredRunObject } from "../../src/run/index.ts";
 import { workflows } from "../../src/workflows/index.ts";
 import { hammer } from "./hammer.ts";
@@ -31,4 +32,10 @@ export class RunObject extends WiredRunObject {
   }
 }
 
-export default { fetch: house.fetch } satisfies ExportedHandler<Env>;
+export class DirectoryObject extends WiredDirectoryObject {
+  constructor(ctx: DurableObjectState, environment: Env) {
+    super(ctx, environment, house.sweeping(environment));
+  }
+}
+
+export default { fetch: house.fetch, scheduled: house.scheduled } satisfies ExportedHandler<Env>;

@@ -3,6 +3,7 @@
 import { compose } from "../../src/compose.ts";
 import { createRegistry, workflow } from "../../src/define/index.ts";
 import { objectName } from "../../src/platform/index.ts";
+import { WiredDirectoryObject } from "../../src/directory/index.ts";
 import { WiredRunObject, type Command, type RunRpc } from "../../src/run/index.ts";
 
 declare const BUILD: "old" | "new";
@@ -37,6 +38,12 @@ const house = compose([BUILD === "old" ? whole : begun]);
 export class RunObject extends WiredRunObject {
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env, { ...house.wiring(env), version: BUILD });
+  }
+}
+
+export class DirectoryObject extends WiredDirectoryObject {
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env, house.sweeping(env));
   }
 }
 

@@ -30,6 +30,8 @@ const api = client({
     mayLink: unused,
     childEnded: unused,
     recall: unused,
+    poke: unused,
+    relist: unused,
   }),
   runIdOf: unused,
   workflows: { list: () => [], get: () => null },

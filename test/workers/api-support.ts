@@ -45,7 +45,17 @@ export function client(replaced: Partial<ApiDeps> & Pick<ApiDeps, "runs" | "work
     defer: (work) => void work,
   };
   const plans = createStoredPlans(createPlansStore(env.DB));
-  const deps: ApiDeps = { access, plans, log, links, now: () => Date.now(), ...replaced };
+  const elsewhere = async (): Promise<never> => {
+    throw new Error("The directory was reached.");
+  };
+  const directory = {
+    ...{ shards: 1, page: elsewhere, counts: elsewhere, changes: elsewhere, sweep: elsewhere },
+    report: async () => {},
+  };
+  const deps: ApiDeps = {
+    ...{ access, plans, log, links, directory, relist: elsewhere, now: () => Date.now() },
+    ...replaced,
+  };
   const app = createApi(deps);
   return {
     lines,

@@ -37,6 +37,8 @@ const OF_TENANT: Rule = { stranger: "own", otherUser: "insufficient_scope", whos
 const OF_KEY: Rule = { stranger: "not_found", otherUser: "insufficient_scope", whose: "admin" };
 const OF_ROOT: Rule = { stranger: "insufficient_scope", otherUser: "insufficient_scope", whose: "root" };
 const OF_APPROVAL: Rule = { stranger: "not_found", otherUser: "insufficient_scope", whose: "admin" };
+/** Of everybody's own: the list of another tenant, and of another user, is another list. */
+const LISTED: Rule = { stranger: "own", otherUser: "own", whose: "user" };
 const SHARED: Rule = { stranger: "shared", otherUser: "shared", whose: "everybody" };
 
 const TABLE: Readonly<Record<string, Rule>> = {
@@ -46,6 +48,10 @@ const TABLE: Readonly<Record<string, Rule>> = {
     whose: "user",
     body: { workflow: "t-wait", user: "ada" },
   },
+  listRuns: LISTED,
+  countRuns: LISTED,
+  followRuns: LISTED,
+  relistRuns: { ...OF_ROOT, body: { objects: [env.RUN.idFromName("nobody").toString()] } },
   getRun: OF_RUN,
   getStep: OF_RUN,
   getEvents: OF_RUN,

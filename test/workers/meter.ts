@@ -8,7 +8,6 @@
  */
 import { runInDurableObject } from "cloudflare:test";
 import { integer, text } from "../../src/platform/index.ts";
-import type { Stub } from "./run-support.ts";
 
 export interface Counts {
   rows: number;
@@ -28,7 +27,7 @@ interface Patched {
 }
 
 /** Puts the meter between an object and its storage. To be called before the object does anything. */
-export async function meter(stub: Stub): Promise<Counts> {
+export async function meter(stub: DurableObjectStub): Promise<Counts> {
   const counts: Counts = { rows: 0, schemaRows: 0, alarmRows: 0, calls: 0, alarms: 0 };
   await runInDurableObject(stub, (object, state) => {
     const patched = { storage: state.storage, counts };

@@ -1,15 +1,36 @@
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
-import { afterEach, describe, expect, it, vi } from "vitest";
+import { afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { compileSteps } from "../../src/define/index.ts";
 import { limits, type Json } from "../../src/kernel/index.ts";
 import { randomId } from "../../src/platform/index.ts";
 import { dollars, meter, type Counts } from "./meter.ts";
-import { ended, fault, requestOf, stubOf, type Started } from "./run-support.ts";
+import {
+  directoryOf,
+  ended,
+  fault,
+  listed,
+  requestOf,
+  start,
+  stubOf,
+  type Started,
+  TENANT,
+} from "./run-support.ts";
 
 const DAY_MS = 24 * 60 * 60_000;
 /** Rows per step without credentials to fetch, everything counted: alarms, schema, the start, the end. */
 const ROWS_PER_STEP = 1.25;
 const ROWS_PER_RETRY = 4;
+/** Of a run without long waits: from the door, at its end, and its part of a sweep. */
+const DIRECTORY_CALLS = 3;
+
+/** What the directory of the tenant is billed for. */
+let directory: Counts;
+
+beforeAll(async () => {
+  // The first run makes the tables of the directory, once for all.
+  await forget(await start("t-chain-4"));
+  directory = await meter(directoryOf(TENANT));
+});
 
 afterEach(() => {
   vi.useRealTimers();
@@ -60,14 +81,19 @@ async function run(
   const answer = await stub().start(request);
   if (!answer.ok) throw new Error(answer.message);
   counts.calls += 1;
+  // What the door does.
+  if (answer.value.report !== undefined) await directoryOf(TENANT).report(answer.value.report);
   const started = { id: request.id, stub };
   const view = await ended(started);
   expect(view.status).toBe("succeeded");
+  await listed(started);
   return { counts, started };
 }
 
 /** Lets the run delete itself, and its tombstone after it. */
-async function forget({ stub }: Started): Promise<void> {
+async function forget(started: Started): Promise<void> {
+  const { stub } = started;
+  await listed(started);
   for (const days of [31, 91]) {
     vi.setSystemTime(Date.now() + days * DAY_MS);
     await runDurableObjectAlarm(stub());
@@ -75,30 +101,35 @@ async function forget({ stub }: Started): Promise<void> {
   await runInDurableObject(stub(), (_object, { storage }) => {
     expect([...storage.kv.list()]).toEqual([]);
   });
+  // And lets the directory drop it.
+  await directoryOf(TENANT).sweep(TENANT, 1);
+  vi.useRealTimers();
 }
 
 describe("what a run writes", () => {
-  it("is at most 1.25 rows a step for 100 steps, from the start until nothing is left of the run", async () => {
+  it("is at most 1.25 rows a step for 100 steps, from the start until nothing is left of the run, its place in the list included", async () => {
     const { counts, started } = await run(chain(100));
-    expect(counts).toMatchObject({ rows: 107, calls: 1, alarms: 0 });
+    expect(counts).toMatchObject({ rows: 108, calls: 1, alarms: 0 });
     await forget(started);
-    expect(counts).toMatchObject({ rows: 111, calls: 1, alarms: 2 });
-    expect(counts.rows).toBeLessThanOrEqual(100 * ROWS_PER_STEP);
+    expect(counts).toMatchObject({ rows: 112, calls: 1, alarms: 2 });
+    expect(counts.rows + directory.rows).toBeLessThanOrEqual(100 * ROWS_PER_STEP);
   });
 
   it("costs at most 2 dollars per million such steps, if each keeps its object active for 0.3 s", async () => {
+    const before = directory.rows;
     const { counts, started } = await run(chain(100));
     await forget(started);
-    expect(dollars(counts, 100 * 0.3) * 1e4).toBeLessThanOrEqual(2);
+    const listing = { ...counts, rows: directory.rows - before, calls: DIRECTORY_CALLS, alarms: 0 };
+    expect((dollars(counts, 100 * 0.3) + dollars(listing, 0.01)) * 1e4).toBeLessThanOrEqual(2);
   });
 
-  it("is 11 rows for 4 steps at the end, and 15 when nothing is left", async () => {
+  it("is 12 rows for 4 steps at the end, and 16 when nothing is left", async () => {
     const { counts, started } = await run(chain(4));
     // The start: 2 for the table, its version, the run's name, its first turn, its alarm. A turn for the end of each step.
-    // The alarm of the retention.
-    expect(counts).toMatchObject({ rows: 6 + 4 + 1, schemaRows: 3, alarmRows: 2, calls: 1, alarms: 0 });
+    // The alarm until the directory has taken the end, and that of the retention.
+    expect(counts).toMatchObject({ rows: 6 + 4 + 2, schemaRows: 3, alarmRows: 3, calls: 1, alarms: 0 });
     await forget(started);
-    expect(counts).toMatchObject({ rows: 11 + 4, alarmRows: 3, alarms: 2 });
+    expect(counts).toMatchObject({ rows: 12 + 4, alarmRows: 4, alarms: 2 });
   });
 
   it("is at most 4 rows more for a retry", async () => {
@@ -106,15 +137,32 @@ describe("what a run writes", () => {
     const reference = randomId("run");
     await fault(reference, { fault: { kind: "status", status: 503 } });
     const retried = await run(chain(1, reference));
-    expect(retried.counts.rows - calm.counts.rows).toBe(3);
+    expect(retried.counts.rows - calm.counts.rows).toBe(2);
     expect(retried.counts.rows - calm.counts.rows).toBeLessThanOrEqual(ROWS_PER_RETRY);
     expect(retried.counts).toMatchObject({ calls: 1, alarms: 0 });
   });
 
-  it("is 2 rows more for each message to a listener, and 4 for the first: its table, and the alarm behind it", async () => {
+  it("is 2 rows more for each message to a listener, and 3 for the first: its table; the alarm behind it stands already", async () => {
     const calm = await run(chain(1));
     const heard = await run(chain(1), { tags: ["heard"] });
     // The messages of the start and of the end.
-    expect(heard.counts.rows - calm.counts.rows).toBe(2 * 2 + 4);
+    expect(heard.counts.rows - calm.counts.rows).toBe(2 * 2 + 3);
+  });
+});
+
+describe("what the directory writes for a run", () => {
+  it("is 8 rows from its start until it leaves the list, and 2 more for each tag", async () => {
+    // What earlier tests left in the list goes first.
+    await forget((await run(chain(1))).started);
+    const before = directory.rows;
+    const { started } = await run(chain(4));
+    // At the start: the run, its place in the indexes of workflow, status and lease, and the change for the feed. At the
+    // end: the run, and the change. What an index loses is not counted.
+    expect(directory.rows - before).toBe(5 + 2);
+    await forget(started);
+    expect(directory.rows - before).toBe(5 + 2 + 1);
+    const tagged = await run(chain(4), { tags: ["a", "b"] });
+    await forget(tagged.started);
+    expect(directory.rows - before).toBe(8 + 8 + 2 * 2);
   });
 });

@@ -12,6 +12,7 @@ import {
   deeds,
   ended,
   events,
+  listed,
   fault,
   reported,
   requestOf,
@@ -107,7 +108,7 @@ describe("a run on workerd", () => {
   it("writes nothing and arms nothing where no run was started (R1)", async () => {
     const empty = stubOf(randomId("run"));
     expect(await empty.view(VIEWER)).toMatchObject({ ok: false, code: "not_found" });
-    expect(await empty.poke(TENANT)).toBe(false);
+    expect(await empty.poke(TENANT)).toBeNull();
     await runInDurableObject(empty, async (_object, state) => {
       expect(await state.storage.getAlarm()).toBeNull();
       expect((await state.storage.list()).size).toBe(0);
@@ -243,11 +244,11 @@ describe("the alarm", () => {
       await evictDurableObject(run.stub());
     };
     await lose();
-    expect(await run.stub().poke(TENANT)).toBe(true);
+    expect(await run.stub().poke(TENANT)).toMatchObject({ status: "waiting" });
     expect(await alarmOf(run)).toBe(due);
     await lose();
     vi.setSystemTime(Date.now() + 2 * HOUR_MS);
-    expect(await run.stub().poke(TENANT)).toBe(false);
+    expect(await run.stub().poke(TENANT)).toMatchObject({ status: "succeeded" });
     expect(await view(run)).toMatchObject({ status: "succeeded" });
   });
 
@@ -265,6 +266,7 @@ describe("the alarm", () => {
   it("deletes the run after its retention, and its id stays taken", async () => {
     const run = await start("t-sleep", { ms: 0 });
     const seen = await ended(run);
+    await listed(run);
     expect(await alarmOf(run)).toBe((seen.ended_at ?? 0) + 30 * 24 * HOUR_MS);
     vi.setSystemTime((seen.ended_at ?? 0) + 31 * 24 * HOUR_MS);
     await runDurableObjectAlarm(run.stub());

@@ -1,8 +1,10 @@
 /** Runs on real workerd: how tests start, watch and disturb them, and ask the world what really happened. */
 
+import { runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
-import { inject } from "vitest";
+import { inject, vi } from "vitest";
 import { createRegistry } from "../../src/define/index.ts";
+import type { DirectoryRpc } from "../../src/directory/index.ts";
 import { objectName, randomId } from "../../src/platform/index.ts";
 import type { EventView, RunRpc, RunView, StartRequest } from "../../src/run/index.ts";
 import { workflows } from "../../src/workflows/index.ts";
@@ -11,9 +13,10 @@ import { testWorkflows } from "./workflows.ts";
 const registry = createRegistry([...workflows, ...testWorkflows]);
 export const TENANT = "default";
 export const VIEWER = { tenant: TENANT } as const;
+export const RETENTION_MS = 30 * 24 * 60 * 60_000;
 
 /** What the platform's test functions take, and what tests call. */
-export type Stub = DurableObjectStub & RunRpc & { poke(tenant: string): Promise<boolean> };
+export type Stub = DurableObjectStub & RunRpc;
 
 export interface Started {
   readonly id: string;
@@ -80,6 +83,20 @@ export async function until(run: Started, done: (view: RunView) => boolean): Pro
 
 export async function ended(run: Started): Promise<RunView> {
   return until(run, (seen) => seen.ended_at !== null);
+}
+
+/** Waits until the directory has taken the end of the run: its alarm then stands at its retention. */
+export async function listed(run: Started): Promise<void> {
+  const { ended_at } = await ended(run);
+  const retained = (ended_at ?? 0) + RETENTION_MS;
+  const alarm = async (): Promise<number | null> =>
+    runInDurableObject(run.stub(), (_object, { storage }) => storage.getAlarm());
+  await vi.waitUntil(async () => (await alarm()) === retained, { timeout: 5_000, interval: 10 });
+}
+
+export function directoryOf(tenant: string, shard = 0): DurableObjectStub & DirectoryRpc {
+  const named: unknown = env.DIRECTORY.getByName(objectName("directory", tenant, String(shard)));
+  return named as DurableObjectStub & DirectoryRpc;
 }
 
 export function step(seen: RunView, name: string): RunView["steps"][number] {

@@ -1,7 +1,8 @@
 /** The product, composed from the workflows of the tests beside its own examples, with a listener that tests can see. */
 
 import { compose } from "../../src/compose.ts";
-import { WiredRunObject, type Message } from "../../src/run/index.ts";
+import { WiredDirectoryObject } from "../../src/directory/index.ts";
+import { WiredRunObject, type Message, type RunReport } from "../../src/run/index.ts";
 import { workflows } from "../../src/workflows/index.ts";
 import { testWorkflows } from "./workflows.ts";
 
@@ -38,9 +39,28 @@ const house = compose(
 export class RunObject extends WiredRunObject {
   constructor(ctx: DurableObjectState, env: Env) {
     // A test that stands for a deploy gives the next life of an object another version.
-    super(ctx, env, { ...house.wiring(env), version: versions.current, callsPerEvent });
+    const wiring = house.wiring(env);
+    const directory = {
+      report: async (report: RunReport) => {
+        const fate = reports.fate;
+        if (fate === "lost") return;
+        if (fate === "refused") throw new Error("the directory is away");
+        if (fate === "stuck") await new Promise(() => {});
+        await wiring.directory?.report(report);
+      },
+    };
+    super(ctx, env, { ...wiring, directory, version: versions.current, callsPerEvent });
   }
 }
+
+export class DirectoryObject extends WiredDirectoryObject {
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env, house.sweeping(env));
+  }
+}
+
+/** What becomes of the reports that runs send to the directory themselves. */
+export const reports: { fate: "taken" | "lost" | "refused" | "stuck" } = { fate: "taken" };
 
 let callsPerEvent = 1_000;
 
@@ -52,4 +72,4 @@ export function setCallsPerEvent(calls: number): void {
 /** The Worker's version that a new life of an object sees. */
 export const versions = { current: "v1" };
 
-export default { fetch: house.fetch } satisfies ExportedHandler<Env>;
+export default { fetch: house.fetch, scheduled: house.scheduled } satisfies ExportedHandler<Env>;

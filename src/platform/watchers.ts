@@ -1,4 +1,4 @@
-/** Calls that wait for the run to move on: long polls and live feeds. Memory only; a lost life loses its callers too. */
+/** Calls to an object that wait for it to move on: long polls and live feeds. Memory only; a lost life loses its callers too. */
 
 /** Callers poll again after this; below the 60 s that clients commonly allow. */
 export const MAX_WATCH_MS = 60_000;
@@ -6,7 +6,7 @@ export const MAX_WATCH_MS = 60_000;
 export class Watchers {
   readonly #waiting = new Set<() => void>();
 
-  /** Resolves once `done` is true after a turn, or after `ms`. */
+  /** Resolves once `done` is true after a change, or after `ms`. */
   async until(done: () => boolean, ms: number): Promise<void> {
     if (done() || ms <= 0) return;
     await new Promise<void>((resolve) => {
@@ -28,7 +28,7 @@ export class Watchers {
     });
   }
 
-  /** To be called after every turn. */
+  /** To be called after every change. */
   notify(): void {
     for (const check of this.#waiting) check();
   }

@@ -1,0 +1,175 @@
+/**
+ * The directory object: lists the runs of one tenant, or of one shard of them. One SQLite Durable Object each.
+ *
+ * Owns: what was reported last of every run, the feed of changes, its readers.
+ * Does not own: runs. What stands here is what they said; a run is never held up by it, and a directory that was wiped
+ * fills again as runs report.
+ *
+ * T1 a report is applied only if it tells more than what is known: order and repetition of reports do not matter.
+ * T2 every call carries the caller's tenant, which is part of the object's name; another is answered as if nothing were here.
+ * T3 an object that was told nothing writes nothing.
+ */
+import { DurableObject } from "cloudflare:workers";
+import { hasSchema, migrate, objectName, Watchers } from "../platform/index.ts";
+import { Counting } from "./counting.ts";
+import { accessOf, completed, fits } from "./filters.ts";
+import { listed, type Listed, type Place, type Report } from "./report.ts";
+import type {
+  ChangedRun,
+  ChangesQuery,
+  CountQuery,
+  DirectoryRpc,
+  PageQuery,
+  ShardChanges,
+  ShardCounts,
+  ShardPage,
+  Swept,
+} from "./rpc.ts";
+import { CHANGES_KEPT, RunsStore } from "./runs-store.ts";
+import { DIRECTORY_SCHEMA } from "./schema.ts";
+import { askOverdue, type Broom, Passes, type SweepPorts } from "./sweeping.ts";
+
+/** Runs that one page looks at, at most. A filter that few runs fit gives short pages, and says where to go on. */
+export const MAX_LOOKED_AT = 1_000;
+const MAX_RUNS_PER_PAGE = 100;
+const MAX_CHANGES_PER_PAGE = 100;
+/** PERSISTED CONTRACT. For how many shards all runs here were looked at; missing: for one. */
+const BALANCED_KEY = "balanced";
+
+export abstract class WiredDirectoryObject extends DurableObject<Env> implements DirectoryRpc {
+  readonly #ports: SweepPorts;
+  readonly #store: RunsStore;
+  readonly #counting: Counting;
+  readonly #passes = new Passes();
+  readonly #watchers = new Watchers();
+  #ready: boolean;
+
+  protected constructor(ctx: DurableObjectState, env: Env, ports: SweepPorts) {
+    super(ctx, env);
+    this.#ports = ports;
+    this.#store = new RunsStore(ctx.storage.sql);
+    this.#counting = new Counting(this.#store);
+    this.#ready = hasSchema(ctx.storage, DIRECTORY_SCHEMA);
+    if (this.#ready) migrate(ctx.storage, DIRECTORY_SCHEMA);
+  }
+
+  async report(report: Report): Promise<void> {
+    if (this.#shardFor(report.tenant) !== null) this.#apply(report);
+  }
+
+  async takeOver(tenant: string, reports: readonly Report[]): Promise<void> {
+    if (this.#shardFor(tenant) !== null) for (const report of reports) this.#apply(report, true);
+  }
+
+  async page({ tenant, filter, after, limit }: PageQuery): Promise<ShardPage> {
+    const runs: Listed[] = [];
+    if (!this.#isKnownTo(tenant)) return { runs, lookedTo: null };
+    const most = Math.min(limit, MAX_RUNS_PER_PAGE);
+    const wanted = completed(filter);
+    const latest = { startedAt: wanted.startedTo ?? Number.MAX_SAFE_INTEGER, id: "" };
+    const start = after !== null && after.startedAt < latest.startedAt ? after : latest;
+    let seen = 0;
+    for (const report of this.#store.after(accessOf(wanted), start, wanted.startedFrom ?? 0, MAX_LOOKED_AT)) {
+      seen += 1;
+      const run = listed(report);
+      if (fits(wanted, run)) runs.push(run);
+      if (runs.length === most || seen === MAX_LOOKED_AT)
+        return { runs, lookedTo: { startedAt: report.startedAt, id: report.id } };
+    }
+    return { runs, lookedTo: null };
+  }
+
+  async counts({ tenant, onlyUser, from, to, bucketMs }: CountQuery): Promise<ShardCounts> {
+    if (!this.#isKnownTo(tenant)) return { buckets: [], countedTo: null };
+    return this.#counting.count(from, to, bucketMs, onlyUser);
+  }
+
+  async changes({ tenant, onlyUser, after, limit, waitMs }: ChangesQuery): Promise<ShardChanges> {
+    if (this.#shardFor(tenant) === null) return { changes: [], next: 0, gap: false };
+    const last = (): number => (this.#ready ? (this.#store.changesKept()?.last ?? 0) : 0);
+    const since = after ?? last();
+    await this.#watchers.until(() => last() !== since, waitMs);
+    const kept = this.#ready ? this.#store.changesKept() : null;
+    if (kept === null) return { changes: [], next: 0, gap: since !== 0 };
+    // 0: there was nothing when the reader began, so nothing is missed unless changes were written over.
+    const full = kept.last - kept.first + 1 >= CHANGES_KEPT;
+    const missed = since === 0 ? full : since < kept.first - 1;
+    if (missed || since > kept.last) return { changes: [], next: kept.last, gap: true };
+    return this.#changesSince(since, limit, onlyUser);
+  }
+
+  #changesSince(since: number, limit: number, onlyUser: string | null): ShardChanges {
+    const found = this.#store.changesAfter(since, Math.min(limit, MAX_CHANGES_PER_PAGE));
+    const byRun = new Map<string, ChangedRun>();
+    for (const { at, place } of found) {
+      const report = this.#store.get(place);
+      if (report === null || (onlyUser !== null && report.user !== onlyUser)) continue;
+      byRun.delete(place.id);
+      byRun.set(place.id, { at, run: listed(report) });
+    }
+    return { changes: [...byRun.values()], next: found.at(-1)?.n ?? since, gap: false };
+  }
+
+  async sweep(tenant: string, shards: number): Promise<Swept> {
+    const shard = this.#shardFor(tenant);
+    const none: Swept = { asked: 0, gone: 0, failed: 0, dropped: 0, moved: 0 };
+    if (shard === null || !this.#ready) return none;
+    const broom: Broom = {
+      ...{ tenant, shard, shards, store: this.#store },
+      apply: (report) => {
+        this.#apply(report);
+      },
+      remove: (runs) => {
+        this.#remove(runs);
+      },
+      now: () => Date.now(),
+    };
+    const asked = await askOverdue(broom, this.#ports);
+    const dropped = this.#passes.drop(broom, this.#ports);
+    return { ...none, ...asked, dropped, moved: await this.#balance(broom) };
+  }
+
+  async #balance(broom: Broom): Promise<number> {
+    const { kv } = this.ctx.storage;
+    if ((kv.get<number>(BALANCED_KEY) ?? 1) === broom.shards) return 0;
+    const { moved, done } = await this.#passes.move(broom, this.#ports);
+    if (done) kv.put<number>(BALANCED_KEY, broom.shards);
+    return moved;
+  }
+
+  #remove(runs: readonly Place[]): void {
+    this.ctx.storage.transactionSync(() => {
+      for (const run of runs) this.#store.remove(run);
+    });
+    for (const { startedAt } of runs) this.#counting.changed(startedAt);
+  }
+
+  #apply(report: Report, quietly = false): void {
+    const { storage } = this.ctx;
+    if (!this.#ready) migrate(storage, DIRECTORY_SCHEMA);
+    this.#ready = true;
+    try {
+      const told = storage.transactionSync(() => this.#store.apply(report, Date.now(), quietly));
+      if (!told) return;
+    } catch (error) {
+      this.#store.rolledBack();
+      throw error;
+    }
+    this.#counting.changed(report.startedAt);
+    this.#watchers.notify();
+  }
+
+  /** Whether there is anything that this tenant may be told. */
+  #isKnownTo(tenant: string): boolean {
+    return this.#ready && this.#shardFor(tenant) !== null;
+  }
+
+  /** The number of this shard of the tenant's directory; null if it is another tenant's (T2). */
+  #shardFor(tenant: string): number | null {
+    const name = this.ctx.id.name ?? "";
+    const shard = name.slice(name.lastIndexOf(":") + 1);
+    if (name === objectName("directory", tenant, shard)) return Number(shard);
+    this.#ports.log.error("directory_of_another_tenant", { tenant });
+    return null;
+  }
+}

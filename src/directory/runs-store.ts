@@ -1,0 +1,264 @@
+/**
+ * The runs of one directory object in its SQLite. All SQL about them stands here.
+ *
+ * S1 a report is applied in one transaction, and only if it tells more than what is known.
+ * S2 what a report does not change is not written: an index that holds a column which is set is written, too.
+ * S3 reading a page reads at most `scan` runs, however many there are.
+ */
+import { integer, integerOrNull, type Row, text, textOrNull } from "../platform/index.ts";
+import type { Access } from "./filters.ts";
+import { isNewer, type Place, type Report } from "./report.ts";
+
+/** Changes that can still be read; a reader who was away for more is told to read the list. */
+export const CHANGES_KEPT = 4_096;
+/** Of a failure's message. */
+const FAILURE_CHARS = 500;
+
+/** Number of runs by status. */
+export type Counts = Readonly<Record<string, number>>;
+
+export interface Change {
+  readonly n: number;
+  readonly at: number;
+  readonly place: Place;
+}
+
+/** Where runs are read from, with their place in each index. `?1` is the value of the filter. */
+const FROM: Readonly<Record<Access["by"], string>> = {
+  parent: "runs AS r INDEXED BY runs_by_parent WHERE r.parent = ?1",
+  tag: "tags AS t JOIN runs AS r ON r.started_at = t.started_at AND r.id = t.id WHERE t.tag = ?1",
+  failure: "runs AS r INDEXED BY runs_by_failure WHERE r.failure_code = ?1",
+  user: "runs AS r INDEXED BY runs_by_user WHERE r.user = ?1",
+  status: "runs AS r INDEXED BY runs_by_status WHERE r.status = ?1 AND r.status <> 'succeeded'",
+  workflow: "runs AS r INDEXED BY runs_by_workflow WHERE r.workflow = ?1",
+  time: "runs AS r WHERE ?1 IS NULL",
+};
+
+export class RunsStore {
+  readonly #sql: SqlStorage;
+  /** The numbers of the oldest and the newest change that are kept; null until they were read. */
+  #kept: { readonly first: number; readonly last: number } | null = null;
+
+  constructor(sql: SqlStorage) {
+    this.#sql = sql;
+  }
+
+  get(place: Place): Report | null {
+    const { startedAt, id } = place;
+    const [row] = this.#sql
+      .exec("SELECT * FROM runs WHERE started_at = ? AND id = ?", startedAt, id)
+      .toArray();
+    return row === undefined ? null : toReport(row);
+  }
+
+  /**
+   * Whether it told anything new (S1). Must stand in a transaction.
+   * @param quietly without a change in the feed
+   */
+  apply(report: Report, now: number, quietly = false): boolean {
+    const known = this.get(report);
+    if (known === null) this.#insert(report);
+    else if (!isNewer(report, known)) return false;
+    else this.#update(report, known);
+    const shown = known === null || !sameStanding(report, known);
+    if (shown && !quietly) this.#addChange(report, now);
+    return true;
+  }
+
+  #insert(report: Report): void {
+    const { startedAt, id, tags } = report;
+    this.#sql.exec(
+      `INSERT INTO runs (started_at, id, version, workflow, workflow_version, user, started_by, tags, parent, status,
+         paused, generation, ended_at, failure_code, failure_text, lease_at)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+      startedAt,
+      id,
+      report.version,
+      report.workflow,
+      report.workflowVersion,
+      report.user,
+      report.startedBy,
+      JSON.stringify(tags),
+      report.parent,
+      ...standing(report),
+    );
+    for (const tag of new Set(tags))
+      this.#sql.exec("INSERT INTO tags (tag, started_at, id) VALUES (?, ?, ?)", tag, startedAt, id);
+  }
+
+  /** What a run is never changes; how it stands does (S2). */
+  #update(report: Report, known: Report): void {
+    const { startedAt, id, version, leaseAt } = report;
+    if (sameStanding(report, known) && report.endedAt === known.endedAt) {
+      const renew = "UPDATE runs SET version = ?, lease_at = ? WHERE started_at = ? AND id = ?";
+      this.#sql.exec(renew, version, leaseAt, startedAt, id);
+      return;
+    }
+    this.#sql.exec(
+      `UPDATE runs SET version = ?, status = ?, paused = ?, generation = ?, ended_at = ?, failure_code = ?,
+         failure_text = ?, lease_at = ? WHERE started_at = ? AND id = ?`,
+      version,
+      ...standing(report),
+      startedAt,
+      id,
+    );
+  }
+
+  #addChange({ startedAt, id }: Report, now: number): void {
+    const { first, last } = this.changesKept() ?? { first: now, last: now - 1 };
+    const n = last + 1;
+    this.#sql.exec(
+      `INSERT INTO changes (slot, n, at, started_at, id) VALUES (?1, ?2, ?3, ?4, ?5)
+       ON CONFLICT (slot) DO UPDATE SET n = ?2, at = ?3, started_at = ?4, id = ?5`,
+      n % CHANGES_KEPT,
+      n,
+      now,
+      startedAt,
+      id,
+    );
+    this.#kept = { first: Math.max(first, n - CHANGES_KEPT + 1), last: n };
+  }
+
+  /**
+   * The numbers of the oldest and the newest change that are kept; null: there are none. The first one ever is the time,
+   * so that a directory that was wiped does not give out the same numbers again.
+   */
+  changesKept(): { readonly first: number; readonly last: number } | null {
+    if (this.#kept !== null) return this.#kept;
+    const row = this.#sql.exec("SELECT min(n) AS first, max(n) AS last FROM changes").one();
+    if (row["first"] === null) return null;
+    this.#kept = { first: integer(row, "first"), last: integer(row, "last") };
+    return this.#kept;
+  }
+
+  /** To be called where a transaction was rolled back: memory may be ahead of it. */
+  rolledBack(): void {
+    this.#kept = null;
+  }
+
+  /** Changes after `n`, oldest first. */
+  changesAfter(n: number, limit: number): Change[] {
+    const kept = this.changesKept();
+    const changes: Change[] = [];
+    if (kept === null) return changes;
+    for (let next = Math.max(n + 1, kept.first); next <= kept.last && changes.length < limit; next++) {
+      const [row] = this.#sql.exec("SELECT * FROM changes WHERE slot = ?", next % CHANGES_KEPT).toArray();
+      if (row === undefined || integer(row, "n") !== next) continue;
+      const place = { startedAt: integer(row, "started_at"), id: text(row, "id") };
+      changes.push({ n: next, at: integer(row, "at"), place });
+    }
+    return changes;
+  }
+
+  /** Runs after a place, in the order of the list, at most `scan` of them (S3). Read as far as they are taken. */
+  *after(access: Access, after: Place, from: number, scan: number): Generator<Report> {
+    const in_ = access.by === "tag" ? "t" : "r";
+    const rows = this.#sql.exec(
+      `SELECT r.* FROM ${FROM[access.by]} AND (${in_}.started_at, ${in_}.id) < (?2, ?3) AND ${in_}.started_at >= ?4
+       ORDER BY ${in_}.started_at DESC, ${in_}.id DESC LIMIT ?5`,
+      access.by === "time" ? null : access.value,
+      after.startedAt,
+      after.id,
+      from,
+      scan,
+    );
+    for (const row of rows) yield toReport(row);
+  }
+
+  /** Runs that should have reported by now, the longest overdue first. */
+  overdue(now: number, limit: number): Place[] {
+    return this.#sql
+      .exec(
+        "SELECT started_at, id FROM runs INDEXED BY runs_by_lease WHERE lease_at < ? ORDER BY lease_at LIMIT ?",
+        now,
+        limit,
+      )
+      .toArray()
+      .map(toPlace);
+  }
+
+  /** Asks again about a run, but not before this. */
+  postpone({ startedAt, id }: Place, until: number): void {
+    this.#sql.exec("UPDATE runs SET lease_at = ? WHERE started_at = ? AND id = ?", until, startedAt, id);
+  }
+
+  remove(place: Place): void {
+    const known = this.get(place);
+    if (known === null) return;
+    const { startedAt, id, tags } = known;
+    for (const tag of new Set(tags))
+      this.#sql.exec("DELETE FROM tags WHERE tag = ? AND started_at = ? AND id = ?", tag, startedAt, id);
+    this.#sql.exec("DELETE FROM runs WHERE started_at = ? AND id = ?", startedAt, id);
+  }
+
+  /** How many runs that started in a span stand how; and how many rows were read for it. */
+  countStarted(from: number, to: number, user: string | null): { counts: Counts; read: number } {
+    const whose = user === null ? "WHERE ?1 IS NULL" : "INDEXED BY runs_by_user WHERE user = ?1";
+    const cursor = this.#sql.exec(
+      `SELECT status, count(*) AS n FROM runs ${whose} AND started_at >= ?2 AND started_at < ?3 GROUP BY status`,
+      user,
+      from,
+      to,
+    );
+    const counts = Object.fromEntries([...cursor].map((row) => [text(row, "status"), integer(row, "n")]));
+    return { counts, read: cursor.rowsRead };
+  }
+
+  /** The oldest runs after a place, oldest first. */
+  oldest(after: Place, before: number, limit: number): Report[] {
+    return this.#sql
+      .exec(
+        `SELECT * FROM runs WHERE (started_at, id) > (?, ?) AND started_at < ? ORDER BY started_at, id LIMIT ?`,
+        after.startedAt,
+        after.id,
+        before,
+        limit,
+      )
+      .toArray()
+      .map(toReport);
+  }
+}
+
+/** The columns from `status` on, without the version. */
+function standing(report: Report): (string | number | null)[] {
+  const { status, paused, generation, endedAt, failure, leaseAt } = report;
+  return [
+    status,
+    paused ? 1 : 0,
+    generation,
+    endedAt,
+    failure?.code ?? null,
+    failure?.message.slice(0, FAILURE_CHARS) ?? null,
+    leaseAt,
+  ];
+}
+
+function sameStanding(a: Report, b: Report): boolean {
+  return a.status === b.status && a.paused === b.paused && a.generation === b.generation;
+}
+
+function toPlace(row: Row): Place {
+  return { startedAt: integer(row, "started_at"), id: text(row, "id") };
+}
+
+function toReport(row: Row): Report {
+  const code = textOrNull(row, "failure_code");
+  return {
+    tenant: "",
+    id: text(row, "id"),
+    version: integer(row, "version"),
+    workflow: text(row, "workflow"),
+    workflowVersion: text(row, "workflow_version"),
+    user: textOrNull(row, "user"),
+    startedBy: text(row, "started_by"),
+    tags: JSON.parse(text(row, "tags")) as string[],
+    parent: textOrNull(row, "parent"),
+    status: text(row, "status"),
+    paused: integer(row, "paused") === 1,
+    generation: integer(row, "generation"),
+    startedAt: integer(row, "started_at"),
+    endedAt: integerOrNull(row, "ended_at"),
+    failure: code === null ? null : { code, message: textOrNull(row, "failure_text") ?? "" },
+    leaseAt: integerOrNull(row, "lease_at"),
+  };
+}

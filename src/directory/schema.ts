@@ -1,0 +1,39 @@
+/**
+ * PERSISTED CONTRACT. The tables of one directory object. The list of migrations only ever grows.
+ *
+ * Rows are money: what a run costs here is counted by test/workers/directory-rows.test.ts. So the table stands in the
+ * order of the list and needs no index for it, and all indexes but one hold only runs that are looked for by them.
+ */
+import { defineSchema } from "../platform/index.ts";
+
+/**
+ * - `runs`: what was reported last of every run. `lease_at` is null once it has ended. No CHECK on `status`: a directory
+ *   takes what runs of a newer build tell.
+ * - `tags`: one row per run and tag.
+ * - `changes`: the newest reports, a ring of CHANGES_KEPT slots: `n` counts all reports.
+ */
+export const DIRECTORY_SCHEMA = defineSchema([
+  {
+    id: 1,
+    sql: `
+    CREATE TABLE runs (
+      started_at INTEGER NOT NULL, id TEXT NOT NULL, version INTEGER NOT NULL, workflow TEXT NOT NULL,
+      workflow_version TEXT NOT NULL, user TEXT, started_by TEXT NOT NULL,
+      tags TEXT NOT NULL CHECK (json_valid(tags)), parent TEXT, status TEXT NOT NULL,
+      paused INTEGER NOT NULL CHECK (paused IN (0, 1)), generation INTEGER NOT NULL, ended_at INTEGER,
+      failure_code TEXT, failure_text TEXT, lease_at INTEGER,
+      PRIMARY KEY (started_at, id), CHECK ((ended_at IS NULL) = (lease_at IS NOT NULL))
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX runs_by_workflow ON runs (workflow, started_at, id);
+    CREATE INDEX runs_by_user ON runs (user, started_at, id) WHERE user IS NOT NULL;
+    CREATE INDEX runs_by_parent ON runs (parent, started_at, id) WHERE parent IS NOT NULL;
+    CREATE INDEX runs_by_status ON runs (status, started_at, id) WHERE status <> 'succeeded';
+    CREATE INDEX runs_by_failure ON runs (failure_code, started_at, id) WHERE failure_code IS NOT NULL;
+    CREATE INDEX runs_by_lease ON runs (lease_at) WHERE lease_at IS NOT NULL;
+    CREATE TABLE tags (tag TEXT NOT NULL, started_at INTEGER NOT NULL, id TEXT NOT NULL,
+      PRIMARY KEY (tag, started_at, id)) STRICT, WITHOUT ROWID;
+    CREATE TABLE changes (slot INTEGER PRIMARY KEY, n INTEGER NOT NULL, at INTEGER NOT NULL,
+      started_at INTEGER NOT NULL, id TEXT NOT NULL) STRICT;
+  `,
+  },
+]);
