@@ -18,6 +18,10 @@ function build<T extends z.ZodType>(timeout: T) {
         .regex(NAME_PATTERN, "A signal's name matches [a-z0-9][a-z0-9_-]{0,63}.")
         .meta({ description: "Name of the signal to wait for." })
         .exactOptional(),
+      schema: z
+        .record(z.string(), z.json())
+        .meta({ description: "JSON Schema of the signal's payload: another one is refused when it is sent." })
+        .exactOptional(),
       approval: z
         .string()
         .min(1)
@@ -28,6 +32,10 @@ function build<T extends z.ZodType>(timeout: T) {
     })
     .refine(({ signal, approval }) => (signal === undefined) !== (approval === undefined), {
       message: "A wait is for one thing: `signal` or `approval`.",
+    })
+    .refine(({ signal, schema }) => signal !== undefined || schema === undefined, {
+      message: "Only a signal has a payload.",
+      path: ["schema"],
     });
 }
 

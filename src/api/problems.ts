@@ -207,6 +207,11 @@ export const PROBLEMS = {
     title: "The input does not fit the workflow",
     todo: "`errors` names every place. `GET /v1/workflows/{workflow}` has the schema.",
   },
+  invalid_payload: {
+    status: 422,
+    title: "The payload does not fit what the step waits for",
+    todo: "`errors` names every place. The step's `with.schema` in the plan says what fits.",
+  },
   bad_graph: {
     status: 422,
     title: "The steps do not make a graph that can run",

@@ -13,6 +13,7 @@ const OF_RUN: Readonly<Record<RunErrorCode, ProblemCode>> = {
   not_found: "not_found",
   not_started: "not_found",
   run_deleted: "run_deleted",
+  invalid_payload: "invalid_payload",
   idempotency_mismatch: "idempotency_mismatch",
   run_ended: "run_ended",
   already_ending: "already_ending",

@@ -113,6 +113,7 @@ export const STEERING_ROUTES: readonly Route[] = [
       "invalid_header",
       "not_found",
       "signal_not_expected",
+      "invalid_payload",
       "signal_buffer_full",
       "run_ended",
       "already_ending",

@@ -3,6 +3,7 @@
 import { actionNamed, CHILD_KEY_TTL_MS, findingsOf, kindOfWait, type Finding } from "../actions/index.ts";
 import { escapePointer, NAME_PATTERN, orderSteps, type StepDef } from "../kernel/index.ts";
 import { toStepDef, type AuthoredPerformance, type AuthoredStep } from "./authored.ts";
+import { checkInputSchema } from "./input-schema.ts";
 import { isLoose, surveyStep, type Place } from "./places.ts";
 import { stepSchema, type StepInput } from "./step-input.ts";
 
@@ -64,6 +65,7 @@ export function surveySteps(json: unknown, at: string, part: StepDef["part"]): S
         .filter((one) => !known.has(one.pointer))
         .map((one) => told(one, step)),
       ...pagedFindings(step),
+      ...payloadFindings(step),
       ...(part === "on_failure" && isLoose(step) && step["onFailure"] !== undefined
         ? [
             {
@@ -98,6 +100,13 @@ function pagedFindings(step: unknown): Finding[] {
       allowed: ["safe"],
     },
   ];
+}
+
+/** The schema of a signal's payload has the bounds of that of an input. */
+function payloadFindings(step: unknown): Finding[] {
+  if (!isLoose(step) || step["action"] !== "wait" || !isLoose(step["with"])) return [];
+  const { schema } = step["with"];
+  return isLoose(schema) ? checkInputSchema(schema, "/with/schema") : [];
 }
 
 /** What does not fit because it is not there is told as that. */

@@ -44,3 +44,4 @@ export type { ParsedInput } from "./input.ts";
 export { createCode, createRegistry, INLINE_NAME, type Registered, type Registry } from "./registry.ts";
 export { stepsSchema, type StepInput, type StepsInput } from "./step-input.ts";
 export { findStartable, type FoundStartable, type Startable, type StartableSources } from "./startable.ts";
+export { fitPayload, type FittedPayload } from "./signal-schema.ts";

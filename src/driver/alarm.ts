@@ -6,6 +6,8 @@
  * A1 after every turn the alarm stands no later than the next deadline (K3), a short wait or not.
  * A2 an alarm that stands in the past is not trusted to fire: it is set anew.
  * A3 setting an alarm costs a row, so one that stands early enough is left where it is.
+ * A4 a wait whose end has passed while nobody looked is over at once, if what waited can start; else what frees a slot
+ *    starts it, and nobody wakes for it.
  */
 
 import { nextDeadline, nextWake, type RunState } from "../kernel/index.ts";
@@ -44,12 +46,17 @@ export class Alarm {
     this.#setBy(this.#clock.now() + 1);
   }
 
-  /** @param full work is due that only a fresh event may start */
-  arm(state: RunState, full: boolean): void {
+  /**
+   * @param full work is due that only a fresh event may start
+   * @param canStart whether something that is due has a slot; asked only where a wait is over already
+   */
+  arm(state: RunState, full: boolean, canStart: () => boolean): void {
     this.stopTimer();
     const now = this.#clock.now();
     const others = this.#port.others(state) ?? Infinity;
-    const wakeAt = nextWake(state, now);
+    const first = nextWake(state);
+    // A4
+    const wakeAt = first === null || first > now || canStart() ? first : nextWake(state, now);
     if (wakeAt === null) {
       // The end: nothing but the host's own needs (its outbox, its retention) wakes the object again.
       const at = Math.max(others, now + 1);

@@ -294,7 +294,11 @@ export class RunDriver {
     if (state === null) return;
     const full =
       this.#eventIsFull() && (this.#flights.hopping() || due(state, this.#ports.clock.now()).length > 0);
-    this.#alarm.arm(state, full);
+    this.#alarm.arm(state, full, () =>
+      due(state, this.#ports.clock.now()).some(
+        ({ kind }) => kind !== "attempt" || this.#parts.hasRoom(state, 0),
+      ),
+    );
   }
 
   #perform(flight: Flight): void {

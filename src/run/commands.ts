@@ -1,11 +1,24 @@
 /** Commands of callers, as the driver takes them. */
 
 import type { Outcome, RunDriver } from "../driver/index.ts";
-import { refOf, type Json, type RunInfo, type StepDef, type UnitRef } from "../kernel/index.ts";
+import { fitPayload } from "../define/index.ts";
+import {
+  refOf,
+  type Json,
+  type RunInfo,
+  type RunState,
+  type StepDef,
+  type UnitRef,
+} from "../kernel/index.ts";
 import { canonicalJson } from "../platform/index.ts";
-import type { Command, UnitAddress } from "./rpc.ts";
+import type { Answer, Command, UnitAddress } from "./rpc.ts";
 
-export function commandDriver(driver: RunDriver, command: Command, run: RunInfo): Outcome {
+/** What the driver says to a command, or that its payload is not what a step waits for. */
+type Commanded =
+  | Outcome
+  | { readonly ok: false; readonly refusal: Omit<Extract<Answer<never>, { ok: false }>, "ok"> };
+
+export function commandDriver(driver: RunDriver, command: Command, state: RunState): Commanded {
   switch (command.t) {
     case "cancel":
     case "pause":
@@ -13,12 +26,18 @@ export function commandDriver(driver: RunDriver, command: Command, run: RunInfo)
       return driver.command(command);
     case "append": {
       const { policies, steps, ...append } = command;
-      return driver.command({ ...append, steps: boundSteps(steps, policies ?? [], run) });
+      return driver.command({ ...append, steps: boundSteps(steps, policies ?? [], state.run) });
     }
     case "close":
       return driver.command({ t: "close" });
-    case "signal":
-      return driver.signal(command.id, command.name, command.payload);
+    case "signal": {
+      const { id, name } = command;
+      const fitted = fitPayload(state, name, command.payload);
+      if (fitted.ok) return driver.signal(id, name, fitted.payload);
+      const [first] = fitted.errors;
+      const message = `${first?.pointer ?? "/payload"}: ${first?.detail ?? "It does not fit."}`;
+      return { ok: false, refusal: { code: "invalid_payload", message, details: fitted.errors } };
+    }
     case "resolve":
       return driver.resolve(unitRef(command.unit), command.as, command.by);
     case "redrive":

@@ -182,7 +182,7 @@ export abstract class WiredRunObject extends DurableObject<Env> implements RunRp
         state.run.startedBy !== viewer.onlyStartedBy
       )
         return NOT_FOUND;
-      const outcome = commandDriver(life.driver, command, state.run);
+      const outcome = commandDriver(life.driver, command, state);
       return outcome.ok ? { ok: true, value: this.#shown(life, viewer) } : { ok: false, ...outcome.refusal };
     });
   }

@@ -72,7 +72,12 @@ export interface StartedRun {
   readonly report?: RunReport;
 }
 
-export type RunErrorCode = RefusalCode | "not_found" | "idempotency_mismatch" | "run_deleted";
+export type RunErrorCode =
+  | RefusalCode
+  | "not_found"
+  | "idempotency_mismatch"
+  | "run_deleted"
+  | "invalid_payload";
 
 export type Answer<T> =
   | { readonly ok: true; readonly value: T }

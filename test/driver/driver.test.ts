@@ -49,6 +49,43 @@ describe("a turn", () => {
   });
 });
 
+describe("a short wait", () => {
+  it("that is over before the timer could be set is over at once (A4)", async () => {
+    const retry = { ...step("a").retry, initialMs: 1 };
+    const { host, driver } = started(step("a", { retry }));
+    host.tick = 1;
+    await host.attempt(1).end(unclear());
+    expect(unit(driver.state, "a").status).toBe("backing_off");
+    host.passTo(host.now);
+    expect(host.attempts).toHaveLength(2);
+  });
+
+  it("is not forgotten when the alarm is looked at anew in the moment in which it ends (A4)", async () => {
+    const retry = { ...step("a").retry, initialMs: 1_000 };
+    const { host, driver } = started(step("a", { retry }));
+    await host.attempt(1).end(unclear());
+    host.now += 1_000;
+    driver.arm();
+    host.passTo(host.now);
+    expect(host.attempts).toHaveLength(2);
+  });
+
+  it("of what waits for a slot wakes nobody", async () => {
+    const retry = { ...step("a").retry, initialMs: 1 };
+    const busy = ["b", "c", "d", "e", "f", "g"].map((name) => step(name, { needs: ["z"] }));
+    const { host, driver } = started(step("a", { retry }), step("z"), ...busy);
+    await host.attempt(1).end(unclear());
+    await host.attempt(2).end(OK);
+    expect(host.attempts).toHaveLength(8);
+    host.now += 60;
+    driver.arm();
+    host.passTo(host.now);
+    expect(host.attempts).toHaveLength(8);
+    await host.attempt(3).end(OK);
+    expect(host.attempts).toHaveLength(9);
+  });
+});
+
 describe("a life that begins", () => {
   it("hands what the last one had in flight to the kernel as lost, at once (D5)", () => {
     const { host } = started(

@@ -54,6 +54,8 @@ export class Host {
   readonly rows: Row[] = [];
   readonly attempts: Attempt[] = [];
   now = 1_000_000;
+  /** How far the clock goes on each time that somebody looks at it. */
+  tick = 0;
   alarmAt: number | null = null;
   /** Parameters that the code of the moment fills in; their text is the digest. */
   payload: Json = { body: 1 };
@@ -81,7 +83,7 @@ export class Host {
         others: () => null,
       },
       clock: {
-        now: () => this.now,
+        now: () => (this.now += this.tick),
         after: (_ms, wake) => {
           this.#timers.add(wake);
           return () => this.#timers.delete(wake);
