@@ -7,14 +7,24 @@
  * R1 an object without a run writes nothing and arms nothing.
  * R2 every call carries the caller's tenant; a mismatch is answered as if nothing were here.
  * R3 `alarm()` never throws for an application's error: the platform drops an alarm after six throws.
- * R4 a run that cannot be folded, or whose turns keep failing, is sealed: it ends, and says why.
+ * R4 a run that cannot be folded, or whose turns keep failing, is tried again, less and less often (`failing.ts`), and
+ *    callers are told so. After days it is sealed: it ends, and says why.
+ * R5 what was sealed stays so: its callers have been told that it is over, and may have started another.
  */
 
 import { DurableObject } from "cloudflare:workers";
-import { UnreadableJournal, type RunDriver } from "../driver/index.ts";
+import { UnreadableJournal, type Row, type RunDriver } from "../driver/index.ts";
 import { stepOf, type RunInfo, type RunState } from "../kernel/index.ts";
-import { armCrashPoint, classifyFault, crashPoint, dropSchema, migrate } from "../platform/index.ts";
+import {
+  armCrashPoint,
+  classifyFault,
+  crashPoint,
+  dropSchema,
+  migrate,
+  SchemaError,
+} from "../platform/index.ts";
 import { commandDriver, isForStarter } from "./commands.ts";
+import { isBeyondHope, isResting, retryAt, withFailure, withoutFailures } from "./failing.ts";
 import { createJournalStore, type JournalStore } from "./journal-store.ts";
 import { createLife, type Life } from "./life.ts";
 import { readMeta, writeMeta, type Meta } from "./meta.ts";
@@ -38,9 +48,6 @@ import { Watchers } from "./watchers.ts";
 const DAY_MS = 24 * 60 * 60_000;
 /** A deleted run's id stays taken, so that a late retry of its start does not run it again. */
 const TOMBSTONE_MS = 90 * DAY_MS;
-/** Lives that may end by a failed turn, one after the other, before the run is sealed. */
-const MAX_FAILED_LIVES = 5;
-const FAILED_LIFE_RETRY_MS = 30_000;
 /** The platform tries a failing alarm six times, then it is gone (Durable Objects: Alarms API). */
 const LAST_ALARM_RETRY = 5;
 const MAX_EVENTS = 1_000;
@@ -52,12 +59,27 @@ const DELETED: Refused = {
   code: "run_deleted",
   message: "The run was deleted after its retention.",
 };
+const UNAVAILABLE: Refused = {
+  ok: false,
+  code: "unavailable",
+  message: "The run cannot go on just now. It is tried again by itself; nothing of it is lost.",
+};
+const SEALED: Refused = {
+  ok: false,
+  code: "run_ended",
+  message: "The run was ended because it could not go on.",
+};
+
+interface SealedRun {
+  readonly view: RunView;
+  readonly journal: JournalStore;
+}
 
 export abstract class WiredRunObject extends DurableObject<Env> implements RunRpc {
   readonly #wiring: RunWiring;
   readonly #watchers = new Watchers();
   #meta: Meta | null;
-  #life: Promise<Life | null> | null = null;
+  #life: Promise<Life | null | "failing"> | null = null;
   #dying = false;
 
   protected constructor(ctx: DurableObjectState, env: Env, wiring: RunWiring) {
@@ -81,8 +103,9 @@ export abstract class WiredRunObject extends DurableObject<Env> implements RunRp
       }
       const there = await this.view({ tenant: request.tenant });
       if (there.ok) return { ok: true, value: { created: false, view: there.value } };
+      const life = await this.#current();
       // Its first turn could not be written: nothing has happened yet, so it starts now.
-      if ((await this.#current())?.driver.state !== null) return there;
+      if (life === null || life === "failing" || life.driver.state !== null) return there;
     }
     const { id, tenant, bodyDigest, graph, input } = request;
     migrate(this.ctx.storage, RUN_SCHEMA);
@@ -101,16 +124,18 @@ export abstract class WiredRunObject extends DurableObject<Env> implements RunRp
   }
 
   async view(viewer: Viewer, options: { waitMs?: number; afterSeq?: number } = {}): Promise<Answer<RunView>> {
-    const sealed = await this.#sealedRun(viewer);
-    if (sealed !== null) return { ok: true, value: sealed.view };
-    return this.#visit(viewer, async (life) => {
-      const { driver } = life;
-      const { afterSeq } = options;
-      const moved = (): boolean =>
-        driver.state?.phase === "ended" || (afterSeq !== undefined && driver.seq > afterSeq);
-      await this.#watchers.until(moved, options.waitMs ?? 0);
-      return { ok: true, value: this.#shown(life, viewer) };
-    });
+    return this.#visit(
+      viewer,
+      async (life) => {
+        const { driver } = life;
+        const { afterSeq } = options;
+        const moved = (): boolean =>
+          driver.state?.phase === "ended" || (afterSeq !== undefined && driver.seq > afterSeq);
+        await this.#watchers.until(moved, options.waitMs ?? 0);
+        return { ok: true, value: this.#shown(life, viewer) };
+      },
+      ({ view }) => view,
+    );
   }
 
   async step(viewer: Viewer, name: string, item?: number): Promise<Answer<StepView>> {
@@ -129,29 +154,30 @@ export abstract class WiredRunObject extends DurableObject<Env> implements RunRp
   ): Promise<Answer<EventsPage>> {
     const { after } = options;
     const limit = Math.min(Math.max(1, options.limit), MAX_EVENTS);
-    const sealed = await this.#sealedRun(viewer);
-    if (sealed !== null)
-      return { ok: true, value: sealedEvents(sealed.journal.after(after, limit + 1), after, limit) };
-    return this.#visit(viewer, async ({ driver, journal }, state) => {
-      await this.#watchers.until(
-        () => driver.seq > after || driver.state?.phase === "ended",
-        options.waitMs ?? 0,
-      );
-      const how = {
-        read: (value: Parameters<RunDriver["read"]>[0]) => driver.read(value),
-        reveal: viewer.reveal === true,
-      };
-      const events: EventView[] = journal
-        .after(after, limit)
-        .flatMap((row) => viewRow(row, driver.state ?? state, how))
-        .filter((event) => event.seq > after)
-        .slice(0, limit);
-      const next = events.at(-1)?.seq ?? after;
-      return {
-        ok: true,
-        value: { events, next, ended: driver.state?.phase === "ended" && next >= driver.seq },
-      };
-    });
+    return this.#visit(
+      viewer,
+      async ({ driver, journal }, state) => {
+        await this.#watchers.until(
+          () => driver.seq > after || driver.state?.phase === "ended",
+          options.waitMs ?? 0,
+        );
+        const how = {
+          read: (value: Parameters<RunDriver["read"]>[0]) => driver.read(value),
+          reveal: viewer.reveal === true,
+        };
+        const events: EventView[] = journal
+          .after(after, limit)
+          .flatMap((row) => viewRow(row, driver.state ?? state, how))
+          .filter((event) => event.seq > after)
+          .slice(0, limit);
+        const next = events.at(-1)?.seq ?? after;
+        return {
+          ok: true,
+          value: { events, next, ended: driver.state?.phase === "ended" && next >= driver.seq },
+        };
+      },
+      ({ journal }) => sealedEvents(journal.after(after, limit + 1), after, limit),
+    );
   }
 
   async command(viewer: Viewer, command: Command): Promise<Answer<RunView>> {
@@ -171,6 +197,7 @@ export abstract class WiredRunObject extends DurableObject<Env> implements RunRp
   async poke(tenant: string): Promise<boolean> {
     if (this.#meta?.tenant !== tenant) return false;
     const life = await this.#current();
+    if (life === "failing") return true;
     life?.driver.wake();
     return life !== null && life.driver.state?.phase !== "ended";
   }
@@ -179,7 +206,8 @@ export abstract class WiredRunObject extends DurableObject<Env> implements RunRp
     if (CRASH_POINTS) crashPoint("crash-point:alarm-fired");
     // Lives that die without a word (of their memory, of their CPU) leave only this trace. The platform is about to drop
     // the alarm, so it is set anew, and the run is sealed in the end (R4).
-    if ((info?.retryCount ?? 0) >= LAST_ALARM_RETRY && this.#life === null) return this.#lastWords();
+    if ((info?.retryCount ?? 0) >= LAST_ALARM_RETRY && this.#life === null)
+      return this.#lastWords("its lives ended without a word");
     const meta = this.#meta;
     if (meta === null) return;
     const now = Date.now();
@@ -193,48 +221,54 @@ export abstract class WiredRunObject extends DurableObject<Env> implements RunRp
     const begins = this.#life === null;
     try {
       const life = await this.#current();
-      const endedAt = life === null ? this.#meta?.sealed?.at : life.driver.state?.endedAt;
+      if (life === "failing") return await this.ctx.storage.setAlarm(retryAt(this.#meta ?? meta, now));
+      const sealedAt = this.#meta?.sealed?.at;
+      const endedAt = life === null ? sealedAt : life.driver.state?.endedAt;
       if (endedAt !== undefined && endedAt !== null && now >= endedAt + this.#wiring.retentionMs)
         return await this.#expire(meta, now);
+      if (life === null && sealedAt !== undefined) this.#setAlarm(sealedAt + this.#wiring.retentionMs);
       if (!begins) life?.driver.alarmFired();
       if (life !== null) this.#deliver(life);
-      if (this.#meta?.failedLives !== undefined && this.#meta.sealed === undefined)
-        this.#keepMeta(withoutFailures(this.#meta));
     } catch (error) {
-      // R3. A life that was given up has set the alarm for the next one; what could not even be loaded is tried again.
+      // R3. A life that was given up has set the alarm for the next one.
       this.#wiring.log.error("wake_failed", { run: meta.id, error });
-      this.#giveUp("the run could not be loaded", error);
+      this.#giveUp("the alarm failed", error);
     }
   }
 
   /**
-   * D2: the life ends. What it could not do is tried again by the next one, a while later; a run whose lives keep
-   * ending so is sealed (R4). These last words are written before the object is aborted.
+   * D2: the life ends. What it could not do is tried again by the next one, a while later (R4). These last words are
+   * written before the object is aborted.
    */
   #giveUp(reason: string, cause: unknown): void {
     if (this.#dying) return;
     this.#dying = true;
     const { log } = this.#wiring;
     log.error("life_given_up", { run: this.#meta?.id, reason, error: cause });
-    const written = classifyFault(cause)?.kind === "later" ? Promise.resolve() : this.#lastWords();
-    const over = written
-      .catch((error: unknown) => {
-        log.error("last_words_lost", { run: this.#meta?.id, error });
-      })
-      .then(() => {
-        this.ctx.abort(reason);
-      });
+    const over = this.#failed("its turns kept failing", cause).then(() => {
+      this.ctx.abort(reason);
+    });
     this.ctx.waitUntil(over);
   }
 
-  async #lastWords(): Promise<void> {
-    const meta = this.#meta;
-    if (meta === null) return;
-    const failedLives = (meta.failedLives ?? 0) + 1;
-    if (failedLives >= MAX_FAILED_LIVES) this.#seal(meta, "its turns kept failing");
+  /** Notes a life that failed by itself; that the platform took it is no failure. Never rejects. */
+  async #failed(reason: string, cause: unknown): Promise<void> {
+    if (classifyFault(cause)?.kind === "later") return;
+    await this.#lastWords(reason).catch((error: unknown) => {
+      this.#wiring.log.error("last_words_lost", { run: this.#meta?.id, error });
+    });
+  }
+
+  /** @param reason why it is sealed, should this life have been the last one */
+  async #lastWords(reason: string): Promise<void> {
+    if (this.#meta === null || this.#meta.sealed !== undefined || this.#meta.deletedUntil !== undefined)
+      return;
+    const now = Date.now();
+    const meta = withFailure(this.#meta, now);
+    if (isBeyondHope(meta, now)) this.#seal(meta, reason);
     else {
-      this.#keepMeta({ ...meta, failedLives });
-      await this.ctx.storage.setAlarm(Date.now() + FAILED_LIFE_RETRY_MS);
+      if (meta !== this.#meta) this.#keepMeta(meta);
+      await this.ctx.storage.setAlarm(retryAt(meta, now));
     }
     await this.ctx.storage.sync();
   }
@@ -260,62 +294,73 @@ export abstract class WiredRunObject extends DurableObject<Env> implements RunRp
     await this.ctx.storage.setAlarm(deletedUntil);
   }
 
-  /** A sealed run has no life, but it is shown, with what its rows still tell; null where this is not one. */
-  async #sealedRun(viewer: Viewer): Promise<{ view: RunView; journal: JournalStore } | null> {
-    await this.#current();
-    const meta = this.#meta;
-    if (meta?.sealed === undefined || meta.tenant !== viewer.tenant) return null;
+  /** A sealed run has no life, but it is shown, with what its rows still tell. */
+  #sealedRun(meta: Meta): SealedRun {
     const journal = createJournalStore(this.ctx.storage, () => null);
-    const [first] = journal.after(0, 1);
-    const [last] = journal.after(Number.MAX_SAFE_INTEGER - 1, 1);
-    const view = sealedView(meta, first?.facts ?? [], last?.seq ?? 0);
-    return viewer.onlyUser === undefined || viewer.onlyUser === view.user ? { view, journal } : null;
+    return {
+      view: sealedView(meta, readable(journal, 0), readable(journal, Number.MAX_SAFE_INTEGER - 1)),
+      journal,
+    };
   }
 
-  /** Answers a caller who may see the run (R2); a user's key sees only runs of its user. */
+  /**
+   * Answers a caller who may see the run (R2); a user's key sees only runs of its user.
+   * @param sealed what is answered of a sealed run; missing: that it has ended
+   */
   async #visit<T>(
     viewer: Viewer,
     answer: (life: Life, state: RunState) => Answer<T> | Promise<Answer<T>>,
+    sealed?: (run: SealedRun) => T,
   ): Promise<Answer<T>> {
-    const meta = this.#meta;
-    if (meta === null || meta.tenant !== viewer.tenant) return NOT_FOUND;
-    if (meta.deletedUntil !== undefined) return DELETED;
+    if (this.#meta === null || this.#meta.tenant !== viewer.tenant) return NOT_FOUND;
+    if (this.#meta.deletedUntil !== undefined) return DELETED;
     const life = await this.#current();
-    if ((await this.#sealedRun(viewer)) !== null)
-      return { ok: false, code: "run_ended", message: "The run was ended because it could not go on." };
-    const state = life?.driver.state ?? null;
-    if (life === null || state === null) return NOT_FOUND;
+    if (life === "failing") return UNAVAILABLE;
+    if (life === null) {
+      if (this.#meta.sealed === undefined) return NOT_FOUND;
+      const run = this.#sealedRun(this.#meta);
+      if (viewer.onlyUser !== undefined && viewer.onlyUser !== run.view.user) return NOT_FOUND;
+      return sealed === undefined ? SEALED : { ok: true, value: sealed(run) };
+    }
+    const { state } = life.driver;
+    if (state === null) return NOT_FOUND;
     if (viewer.onlyUser !== undefined && state.run.user !== viewer.onlyUser) return NOT_FOUND;
     return answer(life, state);
   }
 
-  /** The life of this object; null where there is no run that can go on. */
-  #current(): Promise<Life | null> {
-    this.#life ??= this.#load().catch((error: unknown) => {
-      this.#life = null;
-      throw error;
+  /** The life of this object; null where there is no run that can go on, "failing" where there is one, but not just now. */
+  #current(): Promise<Life | null | "failing"> {
+    this.#life ??= this.#load().then((life) => {
+      if (life === "failing") this.#life = null;
+      return life;
     });
     return this.#life;
   }
 
-  async #load(): Promise<Life | null> {
+  async #load(): Promise<Life | null | "failing"> {
+    const { ctx } = this;
     const meta = this.#meta;
     if (meta === null || meta.sealed !== undefined || meta.deletedUntil !== undefined) return null;
-    migrateAll(this.ctx.storage);
-    const life = this.#newLife(await this.ctx.storage.getAlarm());
+    if (this.#dying || isResting(meta, Date.now())) return "failing";
     try {
+      migrateAll(ctx.storage);
+      const life = this.#newLife(await ctx.storage.getAlarm());
       life.driver.load();
+      if (CRASH_POINTS) crashPoint("crash-point:journal-folded");
+      life.outbox.load();
+      // What the last life had in flight is lost; the alarm may be, too (K3).
+      life.driver.wake();
+      if (meta.failedLives !== undefined) this.#keepMeta(withoutFailures(meta));
+      this.#deliver(life);
+      return life;
     } catch (error) {
-      if (!(error instanceof UnreadableJournal)) throw error;
-      this.#seal(meta, error.message);
-      return null;
+      // A first turn that failed has ended the object already. A journal that does not fold leaves nothing in memory.
+      if (!this.#dying) {
+        this.#wiring.log.error("life_not_loaded", { run: meta.id, error });
+        await this.#failed(whyUnreadable(error), error);
+      }
+      return this.#meta?.sealed === undefined ? "failing" : null;
     }
-    if (CRASH_POINTS) crashPoint("crash-point:journal-folded");
-    life.outbox.load();
-    // What the last life had in flight is lost; the alarm may be, too (K3).
-    life.driver.wake();
-    this.#deliver(life);
-    return life;
   }
 
   #newLife(armedAt: number | null): Life {
@@ -376,7 +421,17 @@ function runInfoOf(request: StartRequest): RunInfo {
   return { id, tenant, workflow, version, user, startedBy, open, tags, traceparent, ...pinned };
 }
 
-function withoutFailures(meta: Meta): Meta {
-  const { failedLives: _failedLives, ...rest } = meta;
-  return rest;
+function whyUnreadable(error: unknown): string {
+  return error instanceof UnreadableJournal || error instanceof SchemaError
+    ? error.message
+    : "it could not be loaded";
+}
+
+/** The row that holds the fact after `after`, or the last one; null if even that is unreadable. */
+function readable(journal: JournalStore, after: number): Row | null {
+  try {
+    return journal.after(after, 1)[0] ?? null;
+  } catch {
+    return null;
+  }
 }

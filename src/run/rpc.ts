@@ -37,7 +37,8 @@ export interface StartRequest {
   readonly policies?: readonly Json[];
 }
 
-export type RunErrorCode = RefusalCode | "not_found" | "idempotency_mismatch" | "run_deleted";
+/** `unavailable`: the run cannot go on just now, and is tried again by itself. */
+export type RunErrorCode = RefusalCode | "not_found" | "idempotency_mismatch" | "run_deleted" | "unavailable";
 
 export type Answer<T> =
   | { readonly ok: true; readonly value: T }

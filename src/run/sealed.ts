@@ -15,10 +15,11 @@ export function sealedFailure(reason: string): Failure {
   };
 }
 
-/** @param facts the facts of the first row, or none if even that is unreadable */
-export function sealedView(meta: Meta, facts: readonly Fact[], seq: number): RunView {
+/** `seq` counts that the run was sealed like a fact: who has seen the last one has not seen this. */
+export function sealedView(meta: Meta, first: Row | null, last: Row | null): RunView {
   const sealed = meta.sealed ?? { at: 0, reason: "unknown" };
-  const started = facts.find((fact): fact is FactOf<"run_started"> => fact.t === "run_started");
+  const seq = last === null ? 1 : last.seq + last.facts.length;
+  const started = first?.facts.find((fact): fact is FactOf<"run_started"> => fact.t === "run_started");
   return {
     id: meta.id,
     tenant: meta.tenant,
