@@ -188,5 +188,13 @@ export const pageQuery = () =>
     limit: wholeNumber(100).optional().describe("At most so many; 100 if missing."),
   });
 
+export const revokeQuery = () =>
+  z.strictObject({
+    descendants: z
+      .enum(["true", "false"])
+      .optional()
+      .describe("`true`: also revoke all keys that the key has made, directly or not."),
+  });
+
 export const workflowQuery = () =>
   z.strictObject({ version: z.string().min(1).max(MAX_VERSION_CHARS).optional() });
