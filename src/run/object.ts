@@ -204,12 +204,12 @@ export abstract class WiredRunObject extends DurableObject<Env> implements RunRp
 
   override async alarm(info?: AlarmInvocationInfo): Promise<void> {
     if (CRASH_POINTS) crashPoint("crash-point:alarm-fired");
-    // Lives that die without a word (of their memory, of their CPU) leave only this trace. The platform is about to drop
-    // the alarm, so it is set anew, and the run is sealed in the end (R4).
-    if ((info?.retryCount ?? 0) >= LAST_ALARM_RETRY && this.#life === null)
-      return this.#lastWords("its lives ended without a word");
     const meta = this.#meta;
     if (meta === null) return;
+    // Lives that die without a word (of their memory, of their CPU) leave only this trace. The platform is about to drop
+    // the alarm, so it is set anew, and the run is sealed in the end (R4).
+    const dropped = (info?.retryCount ?? 0) >= LAST_ALARM_RETRY && this.#life === null;
+    if (dropped && mayLive(meta)) return this.#lastWords("its lives ended without a word");
     const now = Date.now();
     if (meta.deletedUntil !== undefined) {
       await (now >= meta.deletedUntil
@@ -261,8 +261,7 @@ export abstract class WiredRunObject extends DurableObject<Env> implements RunRp
 
   /** @param reason why it is sealed, should this life have been the last one */
   async #lastWords(reason: string): Promise<void> {
-    if (this.#meta === null || this.#meta.sealed !== undefined || this.#meta.deletedUntil !== undefined)
-      return;
+    if (this.#meta === null || !mayLive(this.#meta)) return;
     const now = Date.now();
     const meta = withFailure(this.#meta, now);
     if (isBeyondHope(meta, now)) this.#seal(meta, reason);
@@ -340,7 +339,7 @@ export abstract class WiredRunObject extends DurableObject<Env> implements RunRp
   async #load(): Promise<Life | null | "failing"> {
     const { ctx } = this;
     const meta = this.#meta;
-    if (meta === null || meta.sealed !== undefined || meta.deletedUntil !== undefined) return null;
+    if (meta === null || !mayLive(meta)) return null;
     if (this.#dying || isResting(meta, Date.now())) return "failing";
     try {
       migrateAll(ctx.storage);
@@ -419,6 +418,11 @@ function runInfoOf(request: StartRequest): RunInfo {
   const { id, tenant, workflow, version, user, startedBy, open, tags, traceparent, policies } = request;
   const pinned = policies === undefined || policies.length === 0 ? {} : { policies };
   return { id, tenant, workflow, version, user, startedBy, open, tags, traceparent, ...pinned };
+}
+
+/** Whether the run is neither sealed nor deleted. */
+function mayLive({ sealed, deletedUntil }: Meta): boolean {
+  return sealed === undefined && deletedUntil === undefined;
 }
 
 function whyUnreadable(error: unknown): string {

@@ -45,6 +45,17 @@ function stubIn(tenant: string, id: string): Stub {
   return named as Stub;
 }
 
+/** What the platform calls after five tries that killed the object: runDurableObjectAlarm cannot say so. */
+async function lastTryOfAlarm(run: Pick<Started, "stub">): Promise<void> {
+  await runInDurableObject(run.stub(), async (object) => {
+    await (object as unknown as { alarm(info: AlarmInvocationInfo): Promise<void> }).alarm({
+      retryCount: 5,
+      isRetry: true,
+      scheduledTime: Date.now(),
+    });
+  });
+}
+
 /** Lets days pass in which every try fails. */
 async function failForDays(run: Pick<Started, "stub">, days: number): Promise<void> {
   for (let day = 0; day < days; day++) {
@@ -142,8 +153,12 @@ describe("a run whose journal this build cannot read", () => {
     });
     const alarm = await alarmOf(run);
     expect(alarm).toBe((seen.ended_at ?? 0) + 30 * DAY_MS);
-    // Early, and it only stands again.
+    // Early, and it only stands again; likewise if the platform is about to drop it.
     await runDurableObjectAlarm(run.stub());
+    expect(await alarmOf(run)).toBe(alarm);
+    await runInDurableObject(run.stub(), (_object, state) => state.storage.deleteAlarm());
+    await abortAllDurableObjects();
+    await lastTryOfAlarm(run);
     expect(await alarmOf(run)).toBe(alarm);
   });
 
@@ -252,14 +267,7 @@ describe("a run whose turns keep failing", () => {
     for (let chain = 1; chain <= 5; chain++) {
       await abortAllDurableObjects();
       pass(DAY_MS);
-      // What the platform calls after five tries that killed the object: runDurableObjectAlarm cannot say so.
-      await runInDurableObject(run.stub(), async (object) => {
-        await (object as unknown as { alarm(info: AlarmInvocationInfo): Promise<void> }).alarm({
-          retryCount: 5,
-          isRetry: true,
-          scheduledTime: Date.now(),
-        });
-      });
+      await lastTryOfAlarm(run);
     }
     expect(await view(run)).toMatchObject({ status: "failed", failure: { code: "run_unreadable" } });
   });

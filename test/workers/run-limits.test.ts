@@ -4,6 +4,7 @@ import { abortAllDurableObjects, runInDurableObject } from "cloudflare:test";
 import { describe, expect, it } from "vitest";
 import { compileSteps } from "../../src/define/index.ts";
 import type { Json } from "../../src/kernel/index.ts";
+import { text } from "../../src/platform/index.ts";
 import type { Answer, RunView } from "../../src/run/index.ts";
 import { ended, start, until, VIEWER, view, type Started } from "./run-support.ts";
 
@@ -90,6 +91,35 @@ describe("a turn with many values", () => {
     for (const name of ["s0-0", "s3-50", "s7-99"])
       expect(await run.stub().step(VIEWER, name)).toMatchObject({ ok: true, value: { output: { value } } });
   }, 30_000);
+
+  it("reads rows of earlier builds, which held every value that was not long by itself", async () => {
+    const run = await openRun();
+    const values = Array.from({ length: 100 }, (_, i) => `${i} ${"x".repeat(9_000)}`);
+    const steps = values.map((value, i) => [
+      `s-${i}`,
+      { action: "transform", with: { value }, needs: ["ask"] },
+    ]);
+    expect((await append(run, Object.fromEntries(steps) as Record<string, Json>)).ok).toBe(true);
+    await run.stub().command(VIEWER, { t: "signal", id: "1", name: "go", payload: "go", by: "key:test" });
+    expect((await largestRows(run)).chunks).toBeGreaterThan(0);
+    await runInDurableObject(run.stub(), (_object, { storage: { sql } }) => {
+      for (const row of sql.exec("SELECT seq, vals FROM turns WHERE vals IS NOT NULL").toArray()) {
+        const inline = JSON.parse(text(row, "vals")) as (string | null)[];
+        const whole = inline.map((value, slot) => {
+          const chunk = "SELECT body FROM chunks WHERE seq = ? AND slot = ?";
+          return value ?? text(sql.exec(chunk, row["seq"], slot).one(), "body");
+        });
+        sql.exec("UPDATE turns SET vals = ? WHERE seq = ?", JSON.stringify(whole), row["seq"]);
+      }
+      sql.exec("DELETE FROM chunks WHERE slot >= 0");
+    });
+    await abortAllDurableObjects();
+    for (const i of [0, 57, 99])
+      expect(await run.stub().step(VIEWER, `s-${i}`)).toMatchObject({
+        ok: true,
+        value: { output: { value: values[i] } },
+      });
+  });
 
   it("writes no more rows than it must: what fits stands in its row", async () => {
     const run = await openRun();
