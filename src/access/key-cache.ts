@@ -28,7 +28,7 @@ export interface KeyCache {
   get(hash: string, now: number): KeyRecord | null | undefined;
   /** `askedAt` is the time before the database was asked (C1). */
   put(hash: string, record: KeyRecord | null, askedAt: number): void;
-  forget(keyId: string): void;
+  forget(keyIds: ReadonlySet<string>): void;
 }
 
 /** One for each isolate. */
@@ -45,8 +45,8 @@ export function createKeyCache(maxKnown = MAX_KNOWN, maxUnknown = MAX_UNKNOWN): 
         keep(known, hash, { value: record, until: askedAt + KEY_CACHE_MS }, maxKnown);
       }
     },
-    forget(keyId) {
-      for (const [hash, { value }] of known) if (value.id === keyId) known.delete(hash);
+    forget(keyIds) {
+      for (const [hash, { value }] of known) if (keyIds.has(value.id)) known.delete(hash);
     },
   };
 }

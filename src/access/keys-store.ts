@@ -111,6 +111,47 @@ export async function updateRevoked(
   ]);
 }
 
+/**
+ * The keys that a key has made, directly or not, and that would still be taken. Also through keys that are revoked; not
+ * through expired ones, because no key outlives its maker. Bound are tenant,
+ * key, now and how many at most.
+ */
+const LIVE_DESCENDANTS = `
+  WITH RECURSIVE made (id) AS (
+    SELECT id FROM api_keys WHERE tenant = ?1 AND created_by = 'key:' || ?2 AND (expires_at IS NULL OR expires_at > ?3)
+    UNION
+    SELECT k.id FROM made JOIN api_keys k ON k.created_by = 'key:' || made.id
+    WHERE k.tenant = ?1 AND (k.expires_at IS NULL OR k.expires_at > ?3)
+  )
+  SELECT k.id FROM made JOIN api_keys k ON k.id = made.id WHERE k.revoked_at IS NULL
+  ORDER BY k.created_at, k.id LIMIT ?4`;
+
+/**
+ * Writes audit and revocation of up to `limit` keys that come from a key, oldest first, in one transaction.
+ * @param audit what is written of each, but for its target
+ * @returns their ids; fewer than `limit`: there are no more
+ */
+export async function updateDescendantsRevoked(
+  db: D1Database,
+  key: Pick<KeyRecord, "id" | "tenant">,
+  limit: number,
+  audit: Omit<AuditEntry, "target">,
+): Promise<string[]> {
+  const { at: now, actor, action, outcome, detail } = audit;
+  const [, revoked] = await db.batch<Row>([
+    db
+      .prepare(
+        `INSERT INTO access_audit (at, tenant, actor, action, target, outcome, detail)
+         SELECT ?3, ?1, ?5, ?6, id, ?7, ?8 FROM (${LIVE_DESCENDANTS})`,
+      )
+      .bind(key.tenant, key.id, now, limit, actor, action, outcome, JSON.stringify(detail)),
+    db
+      .prepare(`UPDATE api_keys SET revoked_at = ?3 WHERE id IN (${LIVE_DESCENDANTS}) RETURNING id`)
+      .bind(key.tenant, key.id, now, limit),
+  ]);
+  return (revoked?.results ?? []).map((row) => text(row, "id"));
+}
+
 /** Notes a use, unless one was noted after `unlessAfter`: many isolates may want to at once. */
 export async function updateLastUsed(
   db: D1Database,

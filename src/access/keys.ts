@@ -11,6 +11,7 @@ import {
   type KeyRecord,
   selectKey,
   selectKeys,
+  updateDescendantsRevoked,
   updateRevoked,
 } from "./keys-store.ts";
 import { draftKey, type KeyRequest } from "./narrowing.ts";
@@ -18,6 +19,9 @@ import { refuse, type AccessRefusal } from "./refusals.ts";
 import { widerThan } from "./scopes.ts";
 
 export const MAX_KEYS_PER_PAGE = 100;
+/** Keys that are revoked in one transaction together, and such transactions in one call. */
+const REVOKED_AT_ONCE = 500;
+const MAX_REVOKING_ROUNDS = 20;
 
 export interface NewKey {
   readonly key: KeyRecord;
@@ -97,35 +101,58 @@ export interface Revocation {
   readonly key: KeyRecord;
   /** From then on the key is refused everywhere; until then an isolate that knows it may still take it. */
   readonly effectiveBy: number;
+  /** Keys that came from it, if they were to go with it. */
+  readonly descendants?: {
+    /** How many were revoked now. */
+    readonly revoked: number;
+    /** False: there are more than one call revokes; ask again. */
+    readonly complete: boolean;
+  };
 }
 
 /**
  * Revokes a key of the caller's tenant, for good. A key may end itself; to end another it needs `keys:write` and all the
  * scopes of the other, so that a stolen key cannot lock out its betters. Revoking again changes nothing.
+ *
+ * Keys that it has made live on, unless `descendants` asks to revoke them as well, directly made or not. The key itself
+ * is revoked first, and each generation before the next, so none of them can make another one behind its back.
  */
 export async function revokeKey(
   deps: AccessDeps,
   identity: Identity,
   id: string,
   now: number,
+  { descendants = false }: { readonly descendants?: boolean } = {},
 ): Promise<Result<Revocation, AccessRefusal>> {
   const found = await getRevocable(deps, identity, id);
   if (!found.ok) return refused(deps, identity, { action: "key.revoke", target: id }, found.error, now);
   const key = found.value;
   const revokedAt = key.revokedAt ?? now;
+  const entry = { at: now, tenant: key.tenant, actor: actorOf(identity), action: "key.revoke" } as const;
   if (key.revokedAt === null) {
-    await updateRevoked(deps.db, id, now, {
-      at: now,
-      tenant: key.tenant,
-      actor: actorOf(identity),
-      action: "key.revoke",
-      target: id,
-      outcome: "granted",
-      detail: {},
-    });
-    deps.cache.forget(id);
+    await updateRevoked(deps.db, id, now, { ...entry, target: id, outcome: "granted", detail: {} });
+    deps.cache.forget(new Set([id]));
   }
-  return ok({ key: { ...key, revokedAt }, effectiveBy: revokedAt + REVOKED_EVERYWHERE_MS });
+  const revoked = { ...key, revokedAt };
+  if (!descendants) return ok({ key: revoked, effectiveBy: revokedAt + REVOKED_EVERYWHERE_MS });
+  const gone = await revokeDescendants(deps, key, { ...entry, outcome: "granted", detail: { with: id } });
+  const lastAt = gone.revoked > 0 ? now : revokedAt;
+  return ok({ key: revoked, effectiveBy: lastAt + REVOKED_EVERYWHERE_MS, descendants: gone });
+}
+
+async function revokeDescendants(
+  deps: AccessDeps,
+  key: KeyRecord,
+  audit: Omit<AuditEntry, "target">,
+): Promise<NonNullable<Revocation["descendants"]>> {
+  let revoked = 0;
+  for (let round = 0; round < MAX_REVOKING_ROUNDS; round++) {
+    const ids = await updateDescendantsRevoked(deps.db, key, REVOKED_AT_ONCE, audit);
+    deps.cache.forget(new Set(ids));
+    revoked += ids.length;
+    if (ids.length < REVOKED_AT_ONCE) return { revoked, complete: true };
+  }
+  return { revoked, complete: false };
 }
 
 async function getRevocable(

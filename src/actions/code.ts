@@ -133,7 +133,8 @@ async function perform(
     };
   }
   if (grown === null) return { kind: "success", output: output.value };
-  const more = surroundings.code.growth(grown.steps, call);
+  // Before they are compiled: what is left of a step without the secret in it may not be a step.
+  const more = surroundings.code.growth(createRedactor(lent).json(grown.steps).value, call);
   if (more.ok) return { kind: "success", output: output.value, more: more.steps };
   return {
     kind: "unusable",

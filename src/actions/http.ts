@@ -315,6 +315,9 @@ function cannot(seed: FailureSeed): ActionResult {
 /** Takes what was lent to the attempt out of all that it brings back (K12). */
 export function redacted(result: ActionResult, redactor: Redactor): ActionResult {
   if (result.kind === "hop" || result.kind === "child") return result;
-  if (result.kind === "success") return { ...result, ...redactor.json({ output: result.output }).value };
+  if (result.kind === "success") {
+    const { output, more } = result;
+    return { ...result, ...redactor.json(more === undefined ? { output } : { output, more }).value };
+  }
   return { ...result, failure: redactor.json(result.failure).value };
 }

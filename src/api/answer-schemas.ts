@@ -290,7 +290,17 @@ export const NewKey = named("NewKey", () =>
 );
 
 export const RevokedKey = named("RevokedKey", () =>
-  z.strictObject({ ...keyFields(), effective_by: time().describe("By then the key is refused everywhere.") }),
+  z.strictObject({
+    ...keyFields(),
+    effective_by: time().describe("By then the key, and what was revoked with it, is refused everywhere."),
+    descendants: z
+      .strictObject({
+        revoked: z.int().min(0).describe("How many were revoked now."),
+        complete: z.boolean().describe("False: there are more than one call revokes; send it again."),
+      })
+      .optional()
+      .describe("Keys that came from it, with `descendants=true`."),
+  }),
 );
 
 const nextCursor = () => z.union([z.string(), z.null()]).describe("Null: this was the last page.");

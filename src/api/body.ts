@@ -1,6 +1,7 @@
 /** Reads the JSON body of a request, or says exactly why it cannot be read. */
 import { escapePointer, type Json } from "../kernel/index.ts";
 import { err, ok, readBounded, type Result } from "../platform/index.ts";
+import { findJsonLoss } from "./json-loss.ts";
 import { findJsonFault, lineAndColumn } from "./json-scan.ts";
 import { problem, problemAt, type Problem } from "./problems.ts";
 
@@ -54,7 +55,7 @@ function parseJson(bytes: Uint8Array): Result<Json, Problem> {
     return err(problem("malformed_json", detail));
   }
   const value = JSON.parse(text) as Json;
-  const flaw = findFlaw(value, "");
+  const flaw = findFlaw(value, "") ?? findLoss(text);
   return flaw === null
     ? ok(value)
     : err(problemAt("invalid_request", { pointer: flaw.pointer }, flaw.detail));
@@ -81,6 +82,17 @@ function findFlaw(value: Json, pointer: string): Flaw | null {
     if (found !== null) return found;
   }
   return null;
+}
+
+/** What would make one request of two different bodies. */
+function findLoss(text: string): Flaw | null {
+  const loss = findJsonLoss(text);
+  if (loss === null) return null;
+  const detail = {
+    duplicate: "The object has this name twice.",
+    rounded: "The integer is beyond 2^53, so it cannot be kept exactly. Send it as a text.",
+  }[loss.what];
+  return { pointer: loss.pointer, detail };
 }
 
 function tooLarge(): Problem {

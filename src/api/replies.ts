@@ -7,6 +7,8 @@ import { insufficientScope } from "./route.ts";
 
 /** When to ask again about a run that goes on: soon, because most runs are short, and `Prefer: wait` is better. */
 export const RETRY_AFTER_S = 1;
+/** When to ask again for a run that rests after a failure: no sooner is it tried again. */
+const RESTING_RETRY_AFTER_S = 30;
 
 /** Exhaustive: a code that a run learns to answer does not compile here until it has a status. */
 const OF_RUN: Readonly<Record<RunErrorCode, ProblemCode>> = {
@@ -14,6 +16,7 @@ const OF_RUN: Readonly<Record<RunErrorCode, ProblemCode>> = {
   not_started: "not_found",
   run_deleted: "run_deleted",
   invalid_payload: "invalid_payload",
+  unavailable: "unavailable",
   idempotency_mismatch: "idempotency_mismatch",
   run_ended: "run_ended",
   already_ending: "already_ending",
@@ -41,6 +44,8 @@ export interface RunRefusal {
 }
 
 export function ofRun({ code, message, details }: RunRefusal): Problem {
+  if (code === "unavailable")
+    return problem("unavailable", message, { headers: { "retry-after": String(RESTING_RETRY_AFTER_S) } });
   return problem(OF_RUN[code], message, details === undefined ? {} : { errors: details });
 }
 

@@ -12,17 +12,19 @@ export interface Preferences {
   readonly respondAsync: boolean;
 }
 
-/** A preference: token, value (token or quoted string), parameters. RFC 7240 section 2. */
-const PREFERENCE =
-  /^\s*([!#$%&'*+.^_`|~0-9A-Za-z-]+)\s*(?:=\s*(?:"((?:[^"\\]|\\.)*)"|([!#$%&'*+.^_`|~0-9A-Za-z-]*)))?\s*(?:;.*)?$/;
+/** Far longer than any honest one: what is longer is not read at all. */
+const MAX_HEADER_CHARS = 4_096;
+
+/** RFC 9110 section 5.6.2. */
+const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
+const QUOTED = /^"((?:[^"\\]|\\.)*)"$/;
 
 /** RFC 7240: what cannot be read or is not known is ignored; of the same preference twice, the first counts. */
 export function parsePrefer(header: string | null): Preferences {
   const seen = new Map<string, string>();
-  for (const part of splitOutsideQuotes(header ?? "")) {
-    const [, name, quoted, plain] = PREFERENCE.exec(part) ?? [];
-    const key = name?.toLowerCase();
-    if (key !== undefined && !seen.has(key)) seen.set(key, quoted ?? plain ?? "");
+  for (const part of splitOutsideQuotes(readable(header), ",")) {
+    const preference = readPreference(part);
+    if (preference !== null && !seen.has(preference.name)) seen.set(preference.name, preference.value);
   }
   const wait = seen.get("wait") ?? "";
   const seconds = /^\d{1,9}$/.test(wait) ? Number(wait) : null;
@@ -30,6 +32,17 @@ export function parsePrefer(header: string | null): Preferences {
     waitMs: seconds === null ? null : Math.min(seconds * MS_PER_S, MAX_WAIT_MS),
     respondAsync: seen.has("respond-async"),
   };
+}
+
+/** Token, value (token or quoted string), parameters. RFC 7240 section 2. */
+function readPreference(text: string): { readonly name: string; readonly value: string } | null {
+  const [preference = ""] = splitOutsideQuotes(text, ";");
+  const equals = preference.indexOf("=");
+  const name = (equals < 0 ? preference : preference.slice(0, equals)).trim();
+  const given = equals < 0 ? "" : preference.slice(equals + 1).trim();
+  const value = QUOTED.exec(given)?.[1] ?? given;
+  if (!TOKEN.test(name) || !(given === "" || value !== given || TOKEN.test(given))) return null;
+  return { name: name.toLowerCase(), value };
 }
 
 /** What was honoured, for `Preference-Applied` (RFC 7240 section 3); null if nothing. */
@@ -46,6 +59,7 @@ export function preferenceApplied(preferences: Preferences): string | null {
  * as most clients send it. Null if it is neither, empty, or too long.
  */
 export function parseIdempotencyKey(header: string): string | null {
+  if (header.length > MAX_HEADER_CHARS) return null;
   const [, quoted] =
     /^"((?:[\x20-\x21\x23-\x5b\x5d-\x7e]|\\["\\])*)"\s*(?:;[\x20-\x7e]*)?$/.exec(header) ?? [];
   const key = quoted?.replace(/\\(["\\])/g, "$1") ?? (/^[^",;\\\s]+$/.test(header) ? header : "");
@@ -64,6 +78,7 @@ export function graphTag(revision: number): string {
 
 /** The number in a tag made by `graphTag`; null for anything else. RFC 9110 section 13.1.1 wants a strong comparison. */
 export function parseGraphTag(header: string): number | null {
+  if (header.length > MAX_HEADER_CHARS) return null;
   const [, revision] = /^\s*"g-(\d{1,9})"\s*$/.exec(header) ?? [];
   return revision === undefined ? null : Number(revision);
 }
@@ -74,7 +89,7 @@ export function parseIfNoneMatch(header: string | null): {
   /** The event that a single tag of a run names. */
   readonly seq: number | null;
 } {
-  const tags = splitOutsideQuotes(header ?? "").map((tag) => tag.trim().replace(/^W\//, ""));
+  const tags = splitOutsideQuotes(readable(header), ",").map((tag) => tag.trim().replace(/^W\//, ""));
   const [, seq] = tags.length === 1 ? (/^"r-(\d{1,15})"$/.exec(tags[0] ?? "") ?? []) : [];
   return {
     matches: (tag) => tags.includes(tag) || tags.includes("*"),
@@ -87,6 +102,8 @@ export function parseIfNoneMatch(header: string | null): {
  * a draw. The most specific range that fits a type says how much it is liked.
  */
 export function chooseType(accept: string | null, offered: readonly string[]): string | null {
+  // Longer than any that is read: as if it named nothing that is offered.
+  if (accept !== null && accept.length > MAX_HEADER_CHARS) return null;
   if (accept === null || accept.trim() === "") return offered[0] ?? null;
   const ranges = accept.split(",").map((part) => {
     const [range = "", ...parameters] = part.split(";").map((piece) => piece.trim().toLowerCase());
@@ -103,6 +120,24 @@ export function chooseType(accept: string | null, offered: readonly string[]): s
   return best?.type ?? null;
 }
 
-function splitOutsideQuotes(text: string): string[] {
-  return text.match(/(?:"(?:[^"\\]|\\.)*"|[^,"])+/g) ?? [];
+/** The header, or nothing if it is missing or longer than any that is read. */
+function readable(header: string | null): string {
+  return header === null || header.length > MAX_HEADER_CHARS ? "" : header;
+}
+
+/** The parts between separators that stand in no quoted string; empty ones are left out. One pass. */
+function splitOutsideQuotes(text: string, separator: "," | ";"): string[] {
+  const parts: string[] = [];
+  let from = 0;
+  let quoted = false;
+  for (let at = 0; at <= text.length; at += 1) {
+    const char = text[at];
+    if (quoted && char === "\\") at += 1;
+    else if (char === '"') quoted = !quoted;
+    else if (char === undefined || (char === separator && !quoted)) {
+      if (at > from) parts.push(text.slice(from, at));
+      from = at + 1;
+    }
+  }
+  return parts;
 }

@@ -297,5 +297,13 @@ export const RelistRuns = named("RelistRuns", () =>
 
 const pageSize = (): z.ZodType<number> => wholeNumber(MAX_RUNS_PER_PAGE).pipe(z.int().min(1));
 
+export const revokeQuery = () =>
+  z.strictObject({
+    descendants: z
+      .enum(["true", "false"])
+      .optional()
+      .describe("`true`: also revoke all keys that the key has made, directly or not."),
+  });
+
 export const workflowQuery = () =>
   z.strictObject({ version: z.string().min(1).max(MAX_VERSION_CHARS).optional() });

@@ -17,7 +17,7 @@ import { EXAMPLES } from "./examples.ts";
 import { type Problem, problemAt } from "./problems.ts";
 import { jsonResponse, ofAccess } from "./replies.ts";
 import { type Call, type Route, route } from "./route.ts";
-import { CreateAdminKey, CreateKey, CreateTenant, pageQuery } from "./request-schemas.ts";
+import { CreateAdminKey, CreateKey, CreateTenant, pageQuery, revokeQuery } from "./request-schemas.ts";
 import { Key, KeyList, NewKey, RevokedKey, Tenant, TenantList } from "./answer-schemas.ts";
 
 const CREATED = {
@@ -80,15 +80,25 @@ export const KEY_ROUTES: readonly Route[] = [
     also: "A key can always revoke itself; others need `keys:write` and all the scopes of the key.",
     tag: "Keys",
     summary: "Revoke an API key, for good",
+    description:
+      "Keys that it has made live on, unless `descendants=true` revokes them with it, directly made or not.",
+    query: revokeQuery,
     answers: [
       { status: 200, description: "The key, and from when it is refused everywhere.", schema: RevokedKey },
     ],
     problems: ["not_found", "scope_wider"],
-    handle: async ({ call, identity }) => {
+    handle: async ({ call, identity, query }) => {
       const { deps, params } = call;
-      const revoked = await revokeKey(deps.access, identity, params["key"] ?? "", deps.now());
+      const revoked = await revokeKey(deps.access, identity, params["key"] ?? "", deps.now(), {
+        descendants: query.descendants === "true",
+      });
       if (!revoked.ok) return ofAccess(revoked.error);
-      return jsonResponse({ ...viewKey(revoked.value.key), effective_by: revoked.value.effectiveBy });
+      const { key, effectiveBy, descendants } = revoked.value;
+      return jsonResponse({
+        ...viewKey(key),
+        effective_by: effectiveBy,
+        ...(descendants === undefined ? {} : { descendants }),
+      });
     },
   }),
   route({

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { complain, fine, reasonOf, type Outcome } from "./complaint.ts";
 import { localConfig, MIGRATIONS, secretsFile, type LocalVars } from "./local-config.ts";
 import { keep, type Command, type Kept, type Running } from "./processes.ts";
+import { silenceOf } from "./silence.ts";
 import type { State } from "./state.ts";
 import type { Tools } from "./tools.ts";
 
@@ -60,6 +61,8 @@ export async function migrate(ground: Ground): Promise<Outcome<boolean>> {
 export interface Server extends Running {
   readonly url: string;
   readonly log: string;
+  /** Settles if it is there and no longer answers. */
+  readonly silent: Promise<void>;
 }
 
 /** Starts the Worker and waits until it listens. */
@@ -74,7 +77,10 @@ export async function startServer(ground: Ground, port: number): Promise<Outcome
   );
   ground.started(server);
   const listening = await server.hear(readyPort);
-  if (listening !== null) return fine({ ...server, url: `http://127.0.0.1:${listening}`, log });
+  if (listening !== null) {
+    const url = `http://127.0.0.1:${listening}`;
+    return fine({ ...server, url, log, silent: silenceOf(url, ground.unwanted) });
+  }
   await server.end();
   return complain("The server did not start.", "See its log.", log);
 }

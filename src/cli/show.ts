@@ -15,6 +15,11 @@ import { failureRows, serviceTokens, valueOf, whatNext } from "./words.ts";
 
 const REFEREE_HOST = "referee.example";
 
+const ENDED: Complaint = {
+  what: "The server or the world has ended by itself.",
+  todo: "Start again; the logs are in the state folder.",
+};
+
 export interface Stage extends Ground {
   readonly options: StartOptions;
   readonly paint: Paint;
@@ -26,8 +31,8 @@ export interface Stage extends Ground {
 export interface Shown {
   /** The run ended as it should, and the referee agrees. */
   readonly good: boolean;
-  /** Settles if the server or the world ends, which neither should do by itself. */
-  readonly ended: Promise<void>;
+  /** Settles if the server or the world ends or falls silent, which neither should do by itself. */
+  readonly ended: Promise<Complaint>;
 }
 
 export async function show(stage: Stage): Promise<Outcome<Shown>> {
@@ -41,8 +46,14 @@ export async function show(stage: Stage): Promise<Outcome<Shown>> {
   if (!house.ok) return house;
   const { referee, world, server } = house.value;
   try {
-    const good = await showRun(stage, demo, course, house.value);
-    const ended = Promise.race([server.ended, world.ended]);
+    const silent = server.silent.then(() =>
+      complain("The server no longer answers.", "Start again.", server.log),
+    );
+    const good = await Promise.race([showRun(stage, demo, course, house.value), silent]);
+    const ended = Promise.race([
+      silent.then(({ complaint }) => complaint),
+      Promise.race([server.ended, world.ended]).then(() => ENDED),
+    ]);
     return good.ok ? fine({ good: good.value, ended }) : good;
   } catch (error) {
     return complain(

@@ -74,14 +74,11 @@ async function start(options: StartOptions, unwanted: Promise<number>): Promise<
   }
 }
 
-/** Until Ctrl-C, or until the server or the world ends by itself. */
+/** Until Ctrl-C, or until the server or the world ends by itself or falls silent. */
 async function stayUp({ good, ended }: Shown, unwanted: Promise<number>): Promise<number> {
-  const wanted = await Promise.race([unwanted.then(() => false), ended.then(() => true)]);
-  if (!wanted) return good ? 0 : EXIT_WRONG;
-  return refuse({
-    what: "The server or the world has ended by itself.",
-    todo: "Start again; the logs are in the state folder.",
-  });
+  const complaint = await Promise.race([unwanted.then(() => null), ended]);
+  if (complaint === null) return good ? 0 : EXIT_WRONG;
+  return refuse(complaint);
 }
 
 function refuse({ what, todo, log }: Complaint): number {

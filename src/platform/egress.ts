@@ -326,12 +326,15 @@ class Exchange {
 
 /**
  * Most answers say how long they are, and then the platform reads them whole, which is faster than chunk by chunk. What is
- * compressed says how long it is on the wire, so that is counted as it comes out (E4).
+ * compressed says how long it is on the wire, and what comes in chunks is as long as they are, whatever length stands beside
+ * them (RFC 9112, section 6.3), so these are counted as they come out (E4).
  */
 async function readAnswer(response: Response, maxBytes: number, signal: AbortSignal): Promise<BoundedBody> {
   const { body, headers } = response;
   const length = Number(headers.get("content-length") ?? Number.NaN);
-  if (!(length <= maxBytes) || headers.has("content-encoding")) return readBounded(body, maxBytes, signal);
+  const saysLength =
+    length <= maxBytes && !headers.has("content-encoding") && !headers.has("transfer-encoding");
+  if (!saysLength) return readBounded(body, maxBytes, signal);
   // The signal of the request ends the reading of its answer too.
   const bytes = new Uint8Array(await response.arrayBuffer());
   return bytes.byteLength <= maxBytes ? { kind: "complete", bytes } : { kind: "too_large" };

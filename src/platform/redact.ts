@@ -1,8 +1,9 @@
 /**
  * Takes the secrets that an attempt was lent out of everything that comes back, before it becomes a fact.
  *
- * A secret is found in these forms: itself, URL-encoded (also as a form field, also with lower-case digits), escaped in
- * JSON, in hex, in base64 and base64url at each of the three alignments that a longer text can give it.
+ * A secret is found in these forms: itself, in lower case (as the host of a URL), URL-encoded (also as a form field, also
+ * with lower-case digits), escaped in JSON in any way that JSON allows, in hex, in base64 and base64url at each of the three
+ * alignments that a longer text can give it.
  * Of a text that was cut (it ends with `…`), also the beginning of such a form at the cut.
  * Not found: a secret in pieces, compressed, encrypted or spelled in another way.
  */
@@ -13,6 +14,19 @@ import { REDACTED } from "./secret-shapes.ts";
 const MIN_SECRET_CHARS = 6;
 /** The same for the part of a base64 form that does not depend on its neighbours. */
 const MIN_FORM_CHARS = 8;
+/** A longer one is looked for in JSON only as JSON.stringify escapes it: a pattern has a group for each character. */
+const MAX_ESCAPED_CHARS = 4_096;
+/** Characters with an escape of their own, RFC 8259 section 7. All but the slash must be escaped. */
+const ESCAPES: Readonly<Record<string, string>> = {
+  '"': '"',
+  "\\": "\\",
+  "/": "/",
+  "\b": "b",
+  "\f": "f",
+  "\n": "n",
+  "\r": "r",
+  "\t": "t",
+};
 /** What every cut of a text in this code base leaves at its end. */
 const CUT_MARK = "…";
 /** The first characters of a secret, if no more are left before a cut, say nothing. */
@@ -34,14 +48,19 @@ export interface Redactor {
 
 /** A redactor for the values issued to one attempt. Values below MIN_SECRET_CHARS are ignored. */
 export function createRedactor(secrets: readonly string[]): Redactor {
-  const forms = new Set(secrets.filter((secret) => secret.length >= MIN_SECRET_CHARS).flatMap(formsOf));
+  const known = secrets.filter((secret) => secret.length >= MIN_SECRET_CHARS);
+  const forms = new Set(known.flatMap(formsOf));
   if (forms.size === 0)
     return { text: (value) => ({ value, found: 0 }), json: (value) => ({ value, found: 0 }) };
   // The longest first: a form may hold another, and what is left of a half-replaced one would still say something.
+  const escaped = known.filter((secret) => secret.length <= MAX_ESCAPED_CHARS);
   const pattern = new RegExp(
-    [...forms]
-      .toSorted((a, b) => b.length - a.length)
-      .map(literal)
+    [
+      ...escaped.map((secret) => ({ chars: secret.length, source: inJson(secret) })),
+      ...[...forms].map((form) => ({ chars: form.length, source: literal(form) })),
+    ]
+      .toSorted((a, b) => b.chars - a.chars)
+      .map(({ source }) => source)
       .join("|"),
     "g",
   );
@@ -101,7 +120,7 @@ function formsOf(secret: string): string[] {
   const form = new URLSearchParams({ "": secret }).toString().slice(1);
   const escaped = JSON.stringify(secret).slice(1, -1);
   const forms = [
-    secret,
+    secret.toLowerCase(),
     escaped,
     encoded,
     form,
@@ -118,6 +137,20 @@ function formsOf(secret: string): string[] {
 
 function literal(text: string): string {
   return text.replace(/[\\^$.*+?()[\]{}|/-]/g, "\\$&");
+}
+
+/** Every way to write the text in JSON. No two ways to write a character begin alike, so that nothing is tried twice. */
+function inJson(secret: string): string {
+  return Array.from({ length: secret.length }, (_, i) => {
+    const char = secret.charAt(i);
+    const code = secret.charCodeAt(i);
+    const digits = code.toString(16).padStart(4, "0");
+    const ways = [`\\\\u${digits.replace(/[a-f]/g, (digit) => `[${digit}${digit.toUpperCase()}]`)}`];
+    const escape = ESCAPES[char];
+    if (escape !== undefined) ways.push(`\\\\${literal(escape)}`);
+    if (escape === undefined || char === "/") ways.push(literal(char));
+    return `(?:${ways.join("|")})`;
+  }).join("");
 }
 
 function lowerCaseDigits(encoded: string): string {

@@ -20,8 +20,8 @@ const SHAPES: readonly (readonly [pattern: RegExp, replacement: string])[] = [
     REDACTED,
   ],
   [/\b(?:AKIA|ASIA)[A-Z0-9]{16}\b/g, REDACTED],
-  // JSON Web Tokens: the first part is base64url of `{"`.
-  [/\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{2,}(?:\.[A-Za-z0-9_-]*){1,3}/g, REDACTED],
+  // JSON Web Tokens: the first part is base64url of `{"`. Not within a longer word, or each `-eyJ` would be a beginning.
+  [/(?<![\w-])eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{2,}(?:\.[A-Za-z0-9_-]*){1,3}/g, REDACTED],
   [/-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)/g, REDACTED],
 ];
 

@@ -2,20 +2,31 @@
  * The journal of one run in its object's SQLite. All SQL of the journal stands here.
  *
  * J1 a turn is one row in one transaction, together with its outbox rows and, now and then, a snapshot.
- * J2 a text longer than `CHUNK_FROM` bytes never stands in a row: it is cut into parts of `chunks`.
+ * J2 a text longer than `CHUNK_FROM` never stands in a row, nor does a value for which the row has no room left: it is
+ *    cut into parts of `chunks`. So no row comes near what the platform holds, however much one turn decides.
+ * J3 no part ends between the halves of a surrogate pair.
  */
 
 import type { JournalPort, Loaded, Row } from "../driver/index.ts";
 import type { Fact, RunState, Snapshot } from "../kernel/index.ts";
 import { crashPoint, hasSchema, integer, migrate, text, textOrNull } from "../platform/index.ts";
+import { piecesOf } from "./pieces.ts";
 import { LONG_SCHEMA } from "./schema.ts";
 
-/** UTF-16 units; a row of an object holds 2 MB, and short rows keep the fold fast. */
+/** UTF-16 units; short rows keep the fold fast. */
 const CHUNK_FROM = 65_536;
+/**
+ * Facts and values of one row in UTF-8. A row of an object holds 2 MB (Durable Objects: limits), and to read one value
+ * all values of its row are parsed.
+ */
+const ROW_BYTES = 524_288;
 /** At most 1 MiB in UTF-8, whatever the characters. */
 const CHUNK_CHARS = 349_525;
 /** Where the facts of a turn stand in `chunks`. */
 const FACTS_SLOT = -1;
+/** Of `null,`: what a value costs its row that does not stand in it. */
+const NULL_BYTES = 5;
+const UTF8 = new TextEncoder();
 
 export interface JournalStore extends JournalPort {
   /** Rows that begin at or before `after + 1` and later ones, so that every fact after `after` is among them. */
@@ -33,10 +44,9 @@ export function createJournalStore(
 
   const putParts = (seq: number, slot: number, body: string): void => {
     migrate(storage, LONG_SCHEMA);
-    for (let part = 0; part * CHUNK_CHARS < body.length; part++) {
-      const piece = body.slice(part * CHUNK_CHARS, (part + 1) * CHUNK_CHARS);
-      sql.exec("INSERT INTO chunks (seq, slot, part, body) VALUES (?, ?, ?, ?)", seq, slot, part, piece);
-    }
+    let part = 0;
+    for (const piece of piecesOf(body, CHUNK_CHARS))
+      sql.exec("INSERT INTO chunks (seq, slot, part, body) VALUES (?, ?, ?, ?)", seq, slot, part++, piece);
   };
 
   const getParts = (seq: number, slot: number): string =>
@@ -48,6 +58,18 @@ export function createJournalStore(
 
   const factsOf = (seq: number, inline: string | null): Fact[] =>
     JSON.parse(inline ?? getParts(seq, FACTS_SLOT)) as Fact[];
+
+  /** Those of the row that was read last: a list of steps asks for one value of a row after the other. */
+  let lately: { readonly seq: number; readonly values: readonly (string | null)[] } | null = null;
+
+  const valuesOf = (seq: number): readonly (string | null)[] => {
+    if (lately?.seq !== seq) {
+      const [row] = sql.exec("SELECT vals FROM turns WHERE seq = ?", seq).toArray();
+      const vals = row === undefined ? null : textOrNull(row, "vals");
+      lately = { seq, values: vals === null ? [] : (JSON.parse(vals) as (string | null)[]) };
+    }
+    return lately.values;
+  };
 
   const readRow = (row: Record<string, SqlStorageValue>): Row => {
     const seq = integer(row, "seq");
@@ -76,7 +98,7 @@ export function createJournalStore(
     append(row: Row, after: RunState, snapshot: Snapshot | null): void {
       const facts = JSON.stringify(row.facts);
       const long = facts.length > CHUNK_FROM;
-      const inline = row.values.map((value) => (value.length > CHUNK_FROM ? null : value));
+      const inline = inlineValues(row.values, ROW_BYTES - (long ? 0 : byteLength(facts)));
       const more = alongside(row, after);
       const insert = (): void => {
         sql.exec(
@@ -84,7 +106,7 @@ export function createJournalStore(
           row.seq,
           row.at,
           long ? null : facts,
-          row.values.length === 0 ? null : JSON.stringify(inline),
+          row.values.length === 0 ? null : `[${inline.map((value) => value ?? "null").join(",")}]`,
         );
       };
       if (CRASH_POINTS) crashPoint("crash-point:turn-decided");
@@ -95,7 +117,7 @@ export function createJournalStore(
           insert();
           if (long) putParts(row.seq, FACTS_SLOT, facts);
           row.values.forEach((value, slot) => {
-            if (value.length > CHUNK_FROM) putParts(row.seq, slot, value);
+            if (inline[slot] === null) putParts(row.seq, slot, value);
           });
           if (snapshot !== null)
             replaceSnapshot(storage, row.seq + row.facts.length, JSON.stringify(snapshot));
@@ -110,10 +132,7 @@ export function createJournalStore(
     },
 
     value(seq: number, slot: number): string {
-      const [row] = sql.exec("SELECT vals FROM turns WHERE seq = ?", seq).toArray();
-      const vals = row === undefined ? null : textOrNull(row, "vals");
-      const inline = vals === null ? null : (JSON.parse(vals) as (string | null)[])[slot];
-      return inline ?? getParts(seq, slot);
+      return valuesOf(seq)[slot] ?? getParts(seq, slot);
     },
 
     after(after: number, limit: number): Row[] {
@@ -131,8 +150,25 @@ function replaceSnapshot(storage: DurableObjectStorage, seq: number, body: strin
   const { sql } = storage;
   migrate(storage, LONG_SCHEMA);
   sql.exec("DELETE FROM snapshots");
-  for (let part = 0; part * CHUNK_CHARS < body.length; part++) {
-    const piece = body.slice(part * CHUNK_CHARS, (part + 1) * CHUNK_CHARS);
-    sql.exec("INSERT INTO snapshots (part, seq, body) VALUES (?, ?, ?)", part, seq, piece);
-  }
+  let part = 0;
+  for (const piece of piecesOf(body, CHUNK_CHARS))
+    sql.exec("INSERT INTO snapshots (part, seq, body) VALUES (?, ?, ?)", part++, seq, piece);
+}
+
+/** The JSON text of each value as it stands in `vals`, or null where it stands in `chunks` (J2). */
+function inlineValues(values: readonly string[], room: number): (string | null)[] {
+  let left = room - values.length * NULL_BYTES;
+  return values.map((value) => {
+    if (value.length > CHUNK_FROM) return null;
+    const text = JSON.stringify(value);
+    const bytes = byteLength(text);
+    if (bytes > left) return null;
+    left -= bytes;
+    return text;
+  });
+}
+
+/** Length in UTF-8. */
+function byteLength(text: string): number {
+  return UTF8.encode(text).length;
 }

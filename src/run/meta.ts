@@ -7,9 +7,13 @@ export interface Meta {
   readonly id: string;
   /** Digest of the body that started the run: the same key with another body is another request. */
   readonly bodyDigest: string;
-  /** Lives that ended by a failed turn, one after the other; gone with the first wake that works. */
+  /** Lives that failed, one after the other (`failing.ts`); this and the next two are gone with the first that works. */
   readonly failedLives?: number;
-  /** Set on a run whose journal does not fold or whose turns keep failing: it is over, and says so. */
+  /** When the first of them failed. */
+  readonly failingSince?: number;
+  /** When the last of them failed. */
+  readonly failedAt?: number;
+  /** Set on a run whose lives have failed for days: it is over, and says so. */
   readonly sealed?: { readonly at: number; readonly reason: string };
   /** Set when the run was deleted after its retention: its id stays taken until then. */
   readonly deletedUntil?: number;

@@ -7,11 +7,13 @@
  * R1 an object without a run writes nothing and arms nothing.
  * R2 every call carries the caller's tenant; a mismatch is answered as if nothing were here.
  * R3 `alarm()` never throws for an application's error: the platform drops an alarm after six throws.
- * R4 a run that cannot be folded, or whose turns keep failing, is sealed: it ends, and says why.
+ * R4 a run that cannot be folded, or whose turns keep failing, is tried again, less and less often (`failing.ts`), and
+ *    callers are told so. After days it is sealed: it ends, and says why.
+ * R5 what was sealed stays so: its callers have been told that it is over, and may have started another.
  */
 
 import { DurableObject } from "cloudflare:workers";
-import { UnreadableJournal, type RunDriver } from "../driver/index.ts";
+import { UnreadableJournal, type Row, type RunDriver } from "../driver/index.ts";
 import { parseUnitName, refOf, stepOf, unitOf, type RunInfo, type RunState } from "../kernel/index.ts";
 import {
   armCrashPoint,
@@ -19,11 +21,13 @@ import {
   crashPoint,
   dropSchema,
   migrate,
+  SchemaError,
   Watchers,
 } from "../platform/index.ts";
 import { checkLink, findApproval, pendingApprovals } from "./approvals.ts";
 import { commandDriver, isForStarter } from "./commands.ts";
-import type { JournalStore } from "./journal-store.ts";
+import { isBeyondHope, isResting, retryAt, withFailure, withoutFailures } from "./failing.ts";
+import { createJournalStore, type JournalStore } from "./journal-store.ts";
 import { createLife, type Life } from "./life.ts";
 import { readMeta, writeMeta, type Meta } from "./meta.ts";
 import type { RunWiring } from "./ports.ts";
@@ -45,15 +49,12 @@ import type {
   Viewer,
 } from "./rpc.ts";
 import { migrateAll, RUN_SCHEMA } from "./schema.ts";
-import { readSealed, sealedEvents } from "./sealed.ts";
+import { sealedEvents, sealedView } from "./sealed.ts";
 import { viewRow, viewRun, viewStep, type Showing } from "./view.ts";
 
 const DAY_MS = 24 * 60 * 60_000;
 /** A deleted run's id stays taken, so that a late retry of its start does not run it again. */
 const TOMBSTONE_MS = 90 * DAY_MS;
-/** Lives that may end by a failed turn, one after the other, before the run is sealed. */
-const MAX_FAILED_LIVES = 5;
-const FAILED_LIFE_RETRY_MS = 30_000;
 /** The platform tries a failing alarm six times, then it is gone (Durable Objects: Alarms API). */
 const LAST_ALARM_RETRY = 5;
 const MAX_EVENTS = 1_000;
@@ -65,12 +66,27 @@ const DELETED: Refused = {
   code: "run_deleted",
   message: "The run was deleted after its retention.",
 };
+const UNAVAILABLE: Refused = {
+  ok: false,
+  code: "unavailable",
+  message: "The run cannot go on just now. It is tried again by itself; nothing of it is lost.",
+};
+const SEALED: Refused = {
+  ok: false,
+  code: "run_ended",
+  message: "The run was ended because it could not go on.",
+};
+
+interface SealedRun {
+  readonly view: RunView;
+  readonly journal: JournalStore;
+}
 
 export abstract class WiredRunObject extends DurableObject<Env> implements RunRpc {
   readonly #wiring: RunWiring;
   readonly #watchers = new Watchers();
   #meta: Meta | null;
-  #life: Promise<Life | null> | null = null;
+  #life: Promise<Life | null | "failing"> | null = null;
   #dying = false;
 
   protected constructor(ctx: DurableObjectState, env: Env, wiring: RunWiring) {
@@ -93,13 +109,11 @@ export abstract class WiredRunObject extends DurableObject<Env> implements RunRp
         };
       }
       const there = await this.view({ tenant: request.tenant });
+      const life = await this.#current();
       if (there.ok)
-        return {
-          ok: true,
-          value: { created: false, view: there.value, ...this.#listing(await this.#current()) },
-        };
+        return { ok: true, value: { created: false, view: there.value, ...this.#listing(aliveOf(life)) } };
       // Its first turn could not be written: nothing has happened yet, so it starts now.
-      if ((await this.#current())?.driver.state !== null) return there;
+      if (life === null || life === "failing" || life.driver.state !== null) return there;
     }
     const { id, tenant, bodyDigest, graph, input } = request;
     migrate(this.ctx.storage, RUN_SCHEMA);
@@ -121,16 +135,18 @@ export abstract class WiredRunObject extends DurableObject<Env> implements RunRp
   }
 
   async view(viewer: Viewer, options: { waitMs?: number; afterSeq?: number } = {}): Promise<Answer<RunView>> {
-    const sealed = await this.#sealedRun(viewer);
-    if (sealed !== null) return { ok: true, value: sealed.view };
-    return this.#visit(viewer, async (life) => {
-      const { driver } = life;
-      const { afterSeq } = options;
-      const moved = (): boolean =>
-        driver.state?.phase === "ended" || (afterSeq !== undefined && driver.seq > afterSeq);
-      await this.#watchers.until(moved, options.waitMs ?? 0);
-      return { ok: true, value: this.#shown(life, viewer) };
-    });
+    return this.#visit(
+      viewer,
+      async (life) => {
+        const { driver } = life;
+        const { afterSeq } = options;
+        const moved = (): boolean =>
+          driver.state?.phase === "ended" || (afterSeq !== undefined && driver.seq > afterSeq);
+        await this.#watchers.until(moved, options.waitMs ?? 0);
+        return { ok: true, value: this.#shown(life, viewer) };
+      },
+      ({ view }) => view,
+    );
   }
 
   async step(viewer: Viewer, name: string, item?: number): Promise<Answer<StepView>> {
@@ -149,29 +165,30 @@ export abstract class WiredRunObject extends DurableObject<Env> implements RunRp
   ): Promise<Answer<EventsPage>> {
     const { after } = options;
     const limit = Math.min(Math.max(1, options.limit), MAX_EVENTS);
-    const sealed = await this.#sealedRun(viewer);
-    if (sealed !== null)
-      return { ok: true, value: sealedEvents(sealed.journal.after(after, limit + 1), after, limit) };
-    return this.#visit(viewer, async ({ driver, journal }, state) => {
-      await this.#watchers.until(
-        () => driver.seq > after || driver.state?.phase === "ended",
-        options.waitMs ?? 0,
-      );
-      const how = {
-        read: (value: Parameters<RunDriver["read"]>[0]) => driver.read(value),
-        reveal: viewer.reveal === true,
-      };
-      const events: EventView[] = journal
-        .after(after, limit)
-        .flatMap((row) => viewRow(row, driver.state ?? state, how))
-        .filter((event) => event.seq > after)
-        .slice(0, limit);
-      const next = events.at(-1)?.seq ?? after;
-      return {
-        ok: true,
-        value: { events, next, ended: driver.state?.phase === "ended" && next >= driver.seq },
-      };
-    });
+    return this.#visit(
+      viewer,
+      async ({ driver, journal }, state) => {
+        await this.#watchers.until(
+          () => driver.seq > after || driver.state?.phase === "ended",
+          options.waitMs ?? 0,
+        );
+        const how = {
+          read: (value: Parameters<RunDriver["read"]>[0]) => driver.read(value),
+          reveal: viewer.reveal === true,
+        };
+        const events: EventView[] = journal
+          .after(after, limit)
+          .flatMap((row) => viewRow(row, driver.state ?? state, how))
+          .filter((event) => event.seq > after)
+          .slice(0, limit);
+        const next = events.at(-1)?.seq ?? after;
+        return {
+          ok: true,
+          value: { events, next, ended: driver.state?.phase === "ended" && next >= driver.seq },
+        };
+      },
+      ({ journal }) => sealedEvents(journal.after(after, limit + 1), after, limit),
+    );
   }
 
   async command(viewer: Viewer, command: Command): Promise<Answer<RunView>> {
@@ -237,7 +254,7 @@ export abstract class WiredRunObject extends DurableObject<Env> implements RunRp
 
   async poke(tenant: string): Promise<RunReport | null> {
     if (this.#meta?.tenant !== tenant) return null;
-    const life = await this.#current();
+    const life = aliveOf(await this.#current());
     life?.driver.wake();
     const report = this.#report(life);
     // The directory asks, so the answer is as good as a report that it took.
@@ -247,7 +264,10 @@ export abstract class WiredRunObject extends DurableObject<Env> implements RunRp
   }
 
   async relist(): Promise<boolean> {
-    const report = this.#report(await this.#current());
+    const life = await this.#current();
+    // It tells how it stands as soon as it can go on.
+    if (life === "failing") return true;
+    const report = this.#report(life);
     if (report === null) return false;
     await this.#wiring.directory?.report(report);
     return true;
@@ -255,11 +275,12 @@ export abstract class WiredRunObject extends DurableObject<Env> implements RunRp
 
   override async alarm(info?: AlarmInvocationInfo): Promise<void> {
     if (CRASH_POINTS) crashPoint("crash-point:alarm-fired");
-    // Lives that die without a word (of their memory, of their CPU) leave only this trace. The platform is about to drop
-    // the alarm, so it is set anew, and the run is sealed in the end (R4).
-    if ((info?.retryCount ?? 0) >= LAST_ALARM_RETRY && this.#life === null) return this.#lastWords();
     const meta = this.#meta;
     if (meta === null) return;
+    // Lives that die without a word (of their memory, of their CPU) leave only this trace. The platform is about to drop
+    // the alarm, so it is set anew, and the run is sealed in the end (R4).
+    const dropped = (info?.retryCount ?? 0) >= LAST_ALARM_RETRY && this.#life === null;
+    if (dropped && mayLive(meta)) return this.#lastWords("its lives ended without a word");
     const now = Date.now();
     if (meta.deletedUntil !== undefined) {
       await (now >= meta.deletedUntil
@@ -271,51 +292,56 @@ export abstract class WiredRunObject extends DurableObject<Env> implements RunRp
     const begins = this.#life === null;
     try {
       const life = await this.#current();
-      const endedAt = life === null ? this.#meta?.sealed?.at : life.driver.state?.endedAt;
+      if (life === "failing") return await this.ctx.storage.setAlarm(retryAt(this.#meta ?? meta, now));
+      const sealedAt = this.#meta?.sealed?.at;
+      const endedAt = life === null ? sealedAt : life.driver.state?.endedAt;
       if (endedAt !== undefined && endedAt !== null && now >= endedAt + this.#wiring.retentionMs)
         return await this.#expire(meta, now);
+      if (life === null && sealedAt !== undefined) this.#setAlarm(sealedAt + this.#wiring.retentionMs);
       if (!begins) life?.driver.alarmFired();
       if (life !== null) {
         life.look();
         this.#deliver(life);
       }
-      if (this.#meta?.failedLives !== undefined && this.#meta.sealed === undefined)
-        this.#keepMeta(withoutFailures(this.#meta));
     } catch (error) {
-      // R3. A life that was given up has set the alarm for the next one; what could not even be loaded is tried again.
+      // R3. A life that was given up has set the alarm for the next one.
       this.#wiring.log.error("wake_failed", { run: meta.id, error });
-      this.#giveUp("the run could not be loaded", error);
+      this.#giveUp("the alarm failed", error);
     }
   }
 
   /**
-   * D2: the life ends. What it could not do is tried again by the next one, a while later; a run whose lives keep
-   * ending so is sealed (R4). These last words are written before the object is aborted.
+   * D2: the life ends. What it could not do is tried again by the next one, a while later (R4). These last words are
+   * written before the object is aborted.
    */
   #giveUp(reason: string, cause: unknown): void {
     if (this.#dying) return;
     this.#dying = true;
     const { log } = this.#wiring;
     log.error("life_given_up", { run: this.#meta?.id, reason, error: cause });
-    const written = classifyFault(cause)?.kind === "later" ? Promise.resolve() : this.#lastWords();
-    const over = written
-      .catch((error: unknown) => {
-        log.error("last_words_lost", { run: this.#meta?.id, error });
-      })
-      .then(() => {
-        this.ctx.abort(reason);
-      });
+    const over = this.#failed("its turns kept failing", cause).then(() => {
+      this.ctx.abort(reason);
+    });
     this.ctx.waitUntil(over);
   }
 
-  async #lastWords(): Promise<void> {
-    const meta = this.#meta;
-    if (meta === null) return;
-    const failedLives = (meta.failedLives ?? 0) + 1;
-    if (failedLives >= MAX_FAILED_LIVES) this.#seal(meta, "its turns kept failing");
+  /** Notes a life that failed by itself; that the platform took it is no failure. Never rejects. */
+  async #failed(reason: string, cause: unknown): Promise<void> {
+    if (classifyFault(cause)?.kind === "later") return;
+    await this.#lastWords(reason).catch((error: unknown) => {
+      this.#wiring.log.error("last_words_lost", { run: this.#meta?.id, error });
+    });
+  }
+
+  /** @param reason why it is sealed, should this life have been the last one */
+  async #lastWords(reason: string): Promise<void> {
+    if (this.#meta === null || !mayLive(this.#meta)) return;
+    const now = Date.now();
+    const meta = withFailure(this.#meta, now);
+    if (isBeyondHope(meta, now)) this.#seal(meta, reason);
     else {
-      this.#keepMeta({ ...meta, failedLives });
-      await this.ctx.storage.setAlarm(Date.now() + FAILED_LIFE_RETRY_MS);
+      if (meta !== this.#meta) this.#keepMeta(meta);
+      await this.ctx.storage.setAlarm(retryAt(meta, now));
     }
     await this.ctx.storage.sync();
   }
@@ -345,8 +371,8 @@ export abstract class WiredRunObject extends DurableObject<Env> implements RunRp
   #report(life: Life | null): RunReport | null {
     const state = life?.driver.state ?? null;
     if (life !== null && state !== null) return life.reports.report(state, life.driver.seq);
-    const sealed = readSealed(this.ctx.storage, this.#meta);
-    return sealed === null ? null : reportOfSealed(sealed.view);
+    const meta = this.#meta;
+    return meta?.sealed === undefined ? null : reportOfSealed(this.#sealedRun(meta).view);
   }
 
   /** After its retention a run deletes itself; its id stays taken for a while. */
@@ -361,59 +387,73 @@ export abstract class WiredRunObject extends DurableObject<Env> implements RunRp
     await this.ctx.storage.setAlarm(deletedUntil);
   }
 
-  /** A sealed run has no life, but it is shown, with what its rows still tell; null where this is not one. */
-  async #sealedRun(viewer: Viewer): Promise<{ view: RunView; journal: JournalStore } | null> {
-    await this.#current();
-    if (this.#meta?.tenant !== viewer.tenant) return null;
-    const sealed = readSealed(this.ctx.storage, this.#meta);
-    if (sealed === null) return null;
-    return viewer.onlyUser === undefined || viewer.onlyUser === sealed.view.user ? sealed : null;
+  /** A sealed run has no life, but it is shown, with what its rows still tell. */
+  #sealedRun(meta: Meta): SealedRun {
+    const journal = createJournalStore(this.ctx.storage, () => null);
+    return {
+      view: sealedView(meta, readable(journal, 0), readable(journal, Number.MAX_SAFE_INTEGER - 1)),
+      journal,
+    };
   }
 
-  /** Answers a caller who may see the run (R2); a user's key sees only runs of its user. */
+  /**
+   * Answers a caller who may see the run (R2); a user's key sees only runs of its user.
+   * @param sealed what is answered of a sealed run; missing: that it has ended
+   */
   async #visit<T>(
     viewer: Viewer,
     answer: (life: Life, state: RunState) => Answer<T> | Promise<Answer<T>>,
+    sealed?: (run: SealedRun) => T,
   ): Promise<Answer<T>> {
-    const meta = this.#meta;
-    if (meta === null || meta.tenant !== viewer.tenant) return NOT_FOUND;
-    if (meta.deletedUntil !== undefined) return DELETED;
+    if (this.#meta === null || this.#meta.tenant !== viewer.tenant) return NOT_FOUND;
+    if (this.#meta.deletedUntil !== undefined) return DELETED;
     const life = await this.#current();
-    if ((await this.#sealedRun(viewer)) !== null)
-      return { ok: false, code: "run_ended", message: "The run was ended because it could not go on." };
-    const state = life?.driver.state ?? null;
-    if (life === null || state === null) return NOT_FOUND;
+    if (life === "failing") return UNAVAILABLE;
+    if (life === null) {
+      if (this.#meta.sealed === undefined) return NOT_FOUND;
+      const run = this.#sealedRun(this.#meta);
+      if (viewer.onlyUser !== undefined && viewer.onlyUser !== run.view.user) return NOT_FOUND;
+      return sealed === undefined ? SEALED : { ok: true, value: sealed(run) };
+    }
+    const { state } = life.driver;
+    if (state === null) return NOT_FOUND;
     if (viewer.onlyUser !== undefined && state.run.user !== viewer.onlyUser) return NOT_FOUND;
     return answer(life, state);
   }
 
-  /** The life of this object; null where there is no run that can go on. */
-  #current(): Promise<Life | null> {
-    this.#life ??= this.#load().catch((error: unknown) => {
-      this.#life = null;
-      throw error;
+  /** The life of this object; null where there is no run that can go on, "failing" where there is one, but not just now. */
+  #current(): Promise<Life | null | "failing"> {
+    this.#life ??= this.#load().then((life) => {
+      if (life === "failing") this.#life = null;
+      return life;
     });
     return this.#life;
   }
 
-  async #load(): Promise<Life | null> {
+  async #load(): Promise<Life | null | "failing"> {
+    const { ctx } = this;
     const meta = this.#meta;
-    if (meta === null || meta.sealed !== undefined || meta.deletedUntil !== undefined) return null;
-    migrateAll(this.ctx.storage);
-    const life = this.#newLife(await this.ctx.storage.getAlarm());
+    if (meta === null || !mayLive(meta)) return null;
+    if (this.#dying || isResting(meta, Date.now())) return "failing";
     try {
+      migrateAll(ctx.storage);
+      const life = this.#newLife(await ctx.storage.getAlarm());
       life.driver.load();
+      if (CRASH_POINTS) crashPoint("crash-point:journal-folded");
+      life.load(this.#wiring.retentionMs);
+      // What the last life had in flight is lost; the alarm may be, too (K3).
+      life.driver.wake();
+      if (meta.failedLives !== undefined) this.#keepMeta(withoutFailures(meta));
+      this.#deliver(life);
+      return life;
     } catch (error) {
-      if (!(error instanceof UnreadableJournal)) throw error;
-      this.#seal(meta, error.message);
-      return null;
+      // A first turn that failed has ended the object already. A journal that does not fold leaves nothing in memory.
+      if (!this.#dying) {
+        this.#wiring.log.error("life_not_loaded", { run: meta.id, error });
+        await this.#failed(whyUnreadable(error), error);
+      }
+      return this.#meta?.sealed === undefined ? "failing" : null;
     }
-    if (CRASH_POINTS) crashPoint("crash-point:journal-folded");
-    life.load(this.#wiring.retentionMs);
-    // What the last life had in flight is lost; the alarm may be, too (K3).
-    life.driver.wake();
-    this.#deliver(life);
-    return life;
   }
 
   #newLife(armedAt: number | null): Life {
@@ -485,7 +525,28 @@ function runInfoOf(request: StartRequest): RunInfo {
   };
 }
 
-function withoutFailures(meta: Meta): Meta {
-  const { failedLives: _failedLives, ...rest } = meta;
-  return rest;
+/** Throws where there is a run, but not just now: who asks for its state must not take it for gone. */
+function aliveOf(life: Life | null | "failing"): Life | null {
+  if (life === "failing") throw new Error(UNAVAILABLE.message);
+  return life;
+}
+
+/** Whether the run is neither sealed nor deleted. */
+function mayLive({ sealed, deletedUntil }: Meta): boolean {
+  return sealed === undefined && deletedUntil === undefined;
+}
+
+function whyUnreadable(error: unknown): string {
+  return error instanceof UnreadableJournal || error instanceof SchemaError
+    ? error.message
+    : "it could not be loaded";
+}
+
+/** The row that holds the fact after `after`, or the last one; null if even that is unreadable. */
+function readable(journal: JournalStore, after: number): Row | null {
+  try {
+    return journal.after(after, 1)[0] ?? null;
+  } catch {
+    return null;
+  }
 }

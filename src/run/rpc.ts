@@ -72,12 +72,14 @@ export interface StartedRun {
   readonly report?: RunReport;
 }
 
+/** `unavailable`: the run cannot go on just now, and is tried again by itself. */
 export type RunErrorCode =
   | RefusalCode
   | "not_found"
   | "idempotency_mismatch"
   | "run_deleted"
-  | "invalid_payload";
+  | "invalid_payload"
+  | "unavailable";
 
 export type Answer<T> =
   | { readonly ok: true; readonly value: T }

@@ -2,7 +2,6 @@
 
 import type { Row } from "../driver/index.ts";
 import type { Fact, Failure, FactOf, Json } from "../kernel/index.ts";
-import { createJournalStore, type JournalStore } from "./journal-store.ts";
 import type { Meta } from "./meta.ts";
 import type { EventsPage, EventView, RunView } from "./rpc.ts";
 
@@ -16,25 +15,11 @@ export function sealedFailure(reason: string): Failure {
   };
 }
 
-/** What is left of a sealed run, from its object's storage; null where this is not one. */
-export function readSealed(
-  storage: DurableObjectStorage,
-  meta: Meta | null,
-): { readonly view: RunView; readonly journal: JournalStore } | null {
-  if (meta?.sealed === undefined) return null;
-  const journal = createJournalStore(storage, () => null);
-  const [first] = journal.after(0, 1);
-  const [last] = journal.after(Number.MAX_SAFE_INTEGER - 1, 1);
-  return {
-    view: sealedView(meta, first?.facts ?? [], last === undefined ? 0 : last.seq + last.facts.length - 1),
-    journal,
-  };
-}
-
-/** @param facts the facts of the first row, or none if even that is unreadable */
-function sealedView(meta: Meta, facts: readonly Fact[], seq: number): RunView {
+/** `seq` counts that the run was sealed like a fact: who has seen the last one has not seen this. */
+export function sealedView(meta: Meta, first: Row | null, last: Row | null): RunView {
   const sealed = meta.sealed ?? { at: 0, reason: "unknown" };
-  const started = facts.find((fact): fact is FactOf<"run_started"> => fact.t === "run_started");
+  const seq = last === null ? 1 : last.seq + last.facts.length;
+  const started = first?.facts.find((fact): fact is FactOf<"run_started"> => fact.t === "run_started");
   return {
     id: meta.id,
     tenant: meta.tenant,

@@ -98,7 +98,7 @@ describe("the cache of keys", () => {
   test("a forgotten key is asked for again", () => {
     const cache = createKeyCache();
     cache.put("h", RECORD, 0);
-    cache.forget("key_1");
+    cache.forget(new Set(["key_1"]));
     expect(cache.get("h", 1)).toBeUndefined();
   });
 });

@@ -81,6 +81,8 @@ describe("a body", () => {
   test.each([
     ["a number beyond what can be kept", '{"input":{"total":[1,-1e400]}}', "/input/total/1"],
     ["a field that checking would drop", '{"input":{"__proto__":{"a":1}}}', "/input"],
+    ["an integer that would be rounded", '{"input":{"account":9007199254740993}}', "/input/account"],
+    ["the same name twice", '{"workflow":"a","input":1,"workflow":"b"}', "/workflow"],
     ["such a field, written with an escape", '{"\\u005f_proto__":1}', ""],
   ])("with %s is refused with its pointer", async (_, body, pointer) => {
     expect(await refusal(post(body))).toMatchObject({

@@ -136,3 +136,40 @@ describe("Accept", () => {
     expect(chooseType(accept, offered)).toBe(type);
   });
 });
+
+describe("a header that is made to be slow", () => {
+  const BUILDS: readonly ((chars: number) => string)[] = [
+    (chars) => `a${" ".repeat(chars)}b`,
+    (chars) => `a=${" ".repeat(chars)}"`,
+    (chars) => `a${"\t=".repeat(chars / 2)}`,
+    (chars) => `"${'\\"'.repeat(chars / 2)}`,
+    (chars) => `"g-1"${" ".repeat(chars)}x`,
+    (chars) => `"a"${" ".repeat(chars)}x`,
+    (chars) => '"'.repeat(chars),
+    (chars) => ",".repeat(chars),
+    (chars) => "a/b;q=1,".repeat(chars / 8),
+  ];
+
+  test("costs its length while it is read", () => {
+    const before = performance.now();
+    for (let round = 0; round < 100; round++)
+      for (const build of BUILDS) {
+        const header = build(4_000);
+        parsePrefer(header);
+        parseIfNoneMatch(header);
+        parseIdempotencyKey(header);
+        parseGraphTag(header);
+        chooseType(header, ["application/json", "text/event-stream"]);
+      }
+    expect(performance.now() - before).toBeLessThan(1_500);
+  });
+
+  test("is not read at all where it is longer than any honest one", () => {
+    const long = " ".repeat(5_000);
+    expect(parsePrefer(`wait=5,${long}`).waitMs).toBeNull();
+    expect(parseIfNoneMatch(`"r-1",${long}`).matches(runTag(1))).toBe(false);
+    expect(parseIdempotencyKey(`"a"${long}`)).toBeNull();
+    expect(parseGraphTag(`"g-1"${long}`)).toBeNull();
+    expect(chooseType(`*/*${long}`, ["application/json"])).toBeNull();
+  });
+});

@@ -242,6 +242,19 @@ describe("npm start", { timeout: TEST_TIMEOUT_MS }, () => {
     expect(counts().duplicates).toBe(0);
   });
 
+  it("says so and ends with 1 and with everything when its server is there and no longer answers", async () => {
+    const started = start();
+    await started.says("Ctrl-C ends everything.");
+    const family = familyOf(started.child.pid ?? 0);
+    const runtimes = family.filter(({ args }) => /workerd\S* serve /.test(args));
+    expect(runtimes).toHaveLength(2);
+    // As wrangler leaves it when both have died at once: something listens, and nothing answers.
+    for (const { pid } of runtimes) process.kill(pid, "SIGSTOP");
+    await started.endsWith(1);
+    expect(started.output()).toContain("The server no longer answers.");
+    expect(await untilGone(family)).toEqual([]);
+  });
+
   it("breaks off with 143 on SIGTERM in the middle of a run", async () => {
     const started = start();
     await started.says("attempt 1");

@@ -7,11 +7,12 @@ import {
   type CodeTools,
   type ScopeView,
 } from "../../src/actions/index.ts";
-import { Fatal, Refused, RetryAfter } from "../../src/define/index.ts";
+import { createCode, createRegistry, Fatal, Refused, RetryAfter } from "../../src/define/index.ts";
 import { answered, call, outside, scope, TOKEN, type Outside } from "./support.ts";
 import type { EgressResult } from "../../src/platform/index.ts";
 
 const URL_ = "https://api.skyline.example/x";
+const code = createCode(createRegistry([]));
 type Step = (context: CodeTools & ScopeView) => unknown;
 
 function surroundingsOf(step: Step, result: EgressResult = answered(200, {})): Outside {
@@ -60,6 +61,49 @@ describe("what a function returns", () => {
       kind: "unusable",
       failure: { code: "growth_refused" },
     });
+  });
+});
+
+describe("a token that a service echoes", () => {
+  const growing = (steps: (echo: string) => Record<string, unknown>, growth = code.growth): Outside =>
+    outside(() => answered(200, { echo: `Bearer ${TOKEN}` }), {
+      step: () => async (context: never) => {
+        const { fetch } = context as CodeTools;
+        const answer = await fetch(URL_, { auth: { bearer: "SKYLINE_TOKEN" } });
+        const { echo } = (await answer.json()) as { readonly echo: string };
+        return new Grown(echo, steps(echo));
+      },
+      growth,
+    });
+  const perform = (surroundings: Outside): Promise<ActionResult> =>
+    performAction(call({ action: "code", effect: "safe" }), surroundings);
+
+  it("is in no step that the function brings, however deep it stands there (K12)", async () => {
+    const result = await perform(
+      growing((echo) => ({ next: { action: "transform", with: { value: [{ said: echo }] } } })),
+    );
+    expect(result).toMatchObject({ kind: "success", more: [{ name: "next" }] });
+    expect(JSON.stringify(result)).not.toContain(TOKEN);
+  });
+
+  it("makes a step unusable whose name it is, and is not told (K12)", async () => {
+    const result = await perform(
+      growing((echo) => ({ [echo]: { action: "transform", with: { value: 1 } } })),
+    );
+    expect(result).toMatchObject({ kind: "unusable", failure: { code: "growth_refused" } });
+    expect(JSON.stringify(result)).not.toContain(TOKEN);
+  });
+
+  it("is taken out also of what compiling made of the steps (K12)", async () => {
+    const steps = [{ name: "next", with: { value: TOKEN } }] as never;
+    const result = await perform(
+      growing(
+        () => ({}),
+        () => ({ ok: true, steps }),
+      ),
+    );
+    expect(result).toMatchObject({ kind: "success" });
+    expect(JSON.stringify(result)).not.toContain(TOKEN);
   });
 });
 

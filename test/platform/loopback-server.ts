@@ -44,6 +44,28 @@ async function huge(response: ServerResponse, gzip: boolean): Promise<void> {
   sink.end();
 }
 
+/**
+ * Says two lengths, which only a bad service does: `Content-Length: 10`, and chunks without end. The chunks are what counts
+ * (RFC 9112, section 6.3).
+ */
+async function twoLengths(response: ServerResponse): Promise<void> {
+  const { socket } = response;
+  if (socket === null) return;
+  let bytes = 0;
+  const closed = new AbortController();
+  socket.on("close", () => {
+    closed.abort();
+    if (bytes < HUGE_BYTES) noteCut(bytes);
+  });
+  socket.write("HTTP/1.1 200 OK\r\ncontent-length: 10\r\ntransfer-encoding: chunked\r\n\r\n");
+  const chunk = Buffer.concat([Buffer.from("10000\r\n"), CHUNK, Buffer.from("\r\n")]);
+  while (bytes < HUGE_BYTES && !socket.destroyed) {
+    bytes += CHUNK.byteLength;
+    if (!socket.write(chunk)) await once(socket, "drain", { signal: closed.signal }).catch(() => undefined);
+  }
+  socket.end("0\r\n\r\n");
+}
+
 function json(response: ServerResponse, body: unknown): void {
   response.writeHead(200, {
     "content-type": "application/json",
@@ -74,6 +96,8 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
         location: url.searchParams.get("to") ?? "",
       });
       return void response.end("moved");
+    case "/two-lengths":
+      return twoLengths(response);
     case "/count": {
       const left = Number(url.searchParams.get("left"));
       if (left === 0) return json(response, { arrived: true });

@@ -1,10 +1,13 @@
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
-import { createRedactor, REDACTED } from "../../src/platform/index.ts";
+import { createRedactor, REDACTED, redactShapes } from "../../src/platform/index.ts";
 
 const SECRET = 's3cr3t/+= töken"~!*';
 const redactor = createRedactor([SECRET]);
 const bytes = Buffer.from(SECRET);
+const unicode = (unit: string): string => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`;
+const unicodeInCapitals = (unit: string): string =>
+  `\\u${unit.charCodeAt(0).toString(16).toUpperCase().padStart(4, "0")}`;
 const base64At0 = bytes.toString("base64");
 
 test.each([
@@ -16,6 +19,11 @@ test.each([
   ],
   ["a form field", new URLSearchParams({ a: SECRET }).toString()],
   ["JSON in a text", JSON.stringify({ token: SECRET })],
+  ["JSON that escapes slashes", JSON.stringify({ token: SECRET }).replaceAll("/", "\\/")],
+  ["JSON that escapes all but ASCII", JSON.stringify({ token: SECRET }).replace(/[^ -~]/g, unicode)],
+  ["JSON that escapes everything", `"${SECRET.replace(/[^]/g, unicode)}"`],
+  ["JSON that escapes everything, in capitals", `"${SECRET.replace(/[^]/g, unicodeInCapitals)}"`],
+  ["JSON for HTML", JSON.stringify({ token: SECRET }).replace(/[<>&+=']/g, unicode)],
   ["hex", bytes.toString("hex")],
   ["capital hex", bytes.toString("hex").toUpperCase()],
   ["base64", bytes.toString("base64")],
@@ -42,6 +50,48 @@ test("in base64 at every alignment, only what the neighbours share is left", () 
       expect(rest.length).toBeLessThanOrEqual(before.length + after.length + 3);
     }),
   );
+});
+
+test("a secret is found in every mixture of escapes that JSON allows", () => {
+  const unit = fc.constantFrom(...Array.from('aZ/"\\\n\u0001é漢<+'), "\ud83d", "\ude00");
+  fc.assert(
+    fc.property(
+      fc.array(unit, { minLength: 6, maxLength: 20 }),
+      fc.infiniteStream(fc.nat(2)),
+      (units, ways) => {
+        const secret = units.join("");
+        const written = units.map((one) => {
+          const plain = JSON.stringify(one).slice(1, -1);
+          const way = ways.next().value;
+          if (way === 0) return plain;
+          return way === 1 ? (one === "/" ? "\\/" : plain) : unicode(one);
+        });
+        // JSON.stringify of half a pair alone escapes it; within a pair it does not.
+        expect(JSON.parse(`"${written.join("")}"`)).toBe(secret);
+        expect(createRedactor([secret]).text(`{"a":"${written.join("")}"}`)).toEqual({
+          value: `{"a":"${REDACTED}"}`,
+          found: 1,
+        });
+      },
+    ),
+  );
+});
+
+test("a secret is found where a URL parser has made a host of it", () => {
+  const one = createRedactor(["Qx7RandomTokenValue42Zz"]);
+  const host = new URL("https://Qx7RandomTokenValue42Zz.skyline.example/").hostname;
+  expect(one.text(`A redirect to ${host} was refused.`).value).toBe(
+    `A redirect to ${REDACTED}.skyline.example was refused.`,
+  );
+});
+
+test("a long text costs its length, also for secrets that nearly match everywhere", () => {
+  const slashes = "/\\".repeat(500);
+  const one = createRedactor([`${slashes}x`, `${"a".repeat(5_000)}b`, "\\".repeat(64)]);
+  const before = performance.now();
+  expect(one.text("/\\".repeat(20_000)).found).toBe(0);
+  one.text("\\u0061".repeat(20_000));
+  expect(performance.now() - before).toBeLessThan(2_000);
 });
 
 test("JSON is searched in texts, keys and numbers, and its shape is kept", () => {
@@ -107,4 +157,12 @@ test("a text that was cut elsewhere, or not at all, stays as it is", () => {
     `not cut: ${SECRET.slice(0, 9)}`,
   ])
     expect(redactor.text(text)).toEqual({ value: text, found: 0 });
+});
+
+test("shapes of secrets are looked for in one pass, whatever the text nearly is", () => {
+  const before = performance.now();
+  for (const unit of ["-eyJaaaaaaaa", "Bearer \n\n", "://aaaaaaaa", "-----BEGIN ", "?key="])
+    redactShapes(unit.repeat(200_000 / unit.length));
+  expect(performance.now() - before).toBeLessThan(1_000);
+  expect(redactShapes("said eyJhbGciOiJub25lIn0.eyJzdWIiOiJhIn0.x here")).toBe(`said ${REDACTED} here`);
 });

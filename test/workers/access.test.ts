@@ -503,4 +503,86 @@ describe("the tables", () => {
       await expect(env.DB.prepare(sql).run()).rejects.toThrow(/append-only/);
     }
   });
+
+  /** A maker, its children, theirs, and so on: each makes the next. */
+  async function dynasty(
+    admin: KeyIdentity,
+    generations: number,
+  ): Promise<(NewKey & { self: KeyIdentity })[]> {
+    const keys: (NewKey & { self: KeyIdentity })[] = [];
+    for (let maker = admin; keys.length < generations;) {
+      const next = await made(maker, { scopes: ["keys:write", "runs:*"] });
+      maker = await identityOf(next.text);
+      keys.push({ ...next, self: maker });
+    }
+    return keys;
+  }
+
+  test("a key's own keys live on, unless they are revoked with it, however far they come from it", async () => {
+    const { admin, text } = await newTenant();
+    const [stolen, child, grandchild, last] = await dynasty(admin, 4);
+    if (stolen === undefined || child === undefined || grandchild === undefined || last === undefined)
+      throw new Error("too few");
+    const beside = await made(admin, { scopes: ["runs:read"] });
+    expect(await revokeKey(deps, admin, stolen.key.id, NOW)).toMatchObject({ ok: true });
+    expect(await identify(isolate().deps, child.text)).toHaveProperty("kind", "key");
+    // Its maker is revoked as well, and what comes from it is still found.
+    await revokeKey(deps, admin, grandchild.key.id, NOW + 1);
+    const here = isolate();
+    expect(await identify(here.deps, last.text)).toHaveProperty("kind", "key");
+    const result = await revokeKey(here.deps, admin, stolen.key.id, NOW + 5, { descendants: true });
+    expect(result).toMatchObject({
+      ok: true,
+      value: {
+        key: { id: stolen.key.id, revokedAt: NOW },
+        effectiveBy: NOW + 5 + REVOKED_EVERYWHERE_MS,
+        descendants: { revoked: 2, complete: true },
+      },
+    });
+    for (const gone of [stolen, child, grandchild, last])
+      expect(await identify(here.deps, gone.text, NOW + 6)).toBe("key_revoked");
+    for (const other of [text, beside.text])
+      expect(await identify(here.deps, other, NOW + 6)).toHaveProperty("kind", "key");
+    expect(await createKey(deps, last.self, { name: "k", scopes: ["runs:read"] }, NOW + 6)).toMatchObject({
+      error: { code: "maker_ended" },
+    });
+    expect(await audited("key.revoke", `key:${admin.keyId}`)).toMatchObject([
+      { target: stolen.key.id },
+      { target: grandchild.key.id },
+      { target: child.key.id, outcome: "granted" },
+      { target: last.key.id, outcome: "granted" },
+    ]);
+    expect(await revokeKey(deps, admin, stolen.key.id, NOW + 9, { descendants: true })).toMatchObject({
+      value: { effectiveBy: NOW + REVOKED_EVERYWHERE_MS, descendants: { revoked: 0, complete: true } },
+    });
+  });
+
+  test("more keys than one transaction takes are revoked, and none of another tenant", async () => {
+    const { admin } = await newTenant();
+    const { admin: foreign, text } = await newTenant();
+    const [maker] = await dynasty(admin, 1);
+    if (maker === undefined) throw new Error("too few");
+    // As the maker would make them, but in one statement.
+    const many = `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1201)
+      INSERT INTO api_keys (id, tenant, name, hash, prefix, last4, scopes, policies, created_by, created_at)
+      SELECT 'key_many' || i, ?1, 'k', printf('%064x', i), 'sck_', 'last', '[]', '[]', ?2, ?3 FROM n`;
+    await env.DB.prepare(many).bind(admin.tenant, `key:${maker.key.id}`, NOW).run();
+    const crossed = "UPDATE api_keys SET created_by = ? WHERE id = ?";
+    await env.DB.prepare(crossed).bind(`key:${maker.key.id}`, foreign.keyId).run();
+    expect(await revokeKey(deps, admin, maker.key.id, NOW, { descendants: true })).toMatchObject({
+      value: { descendants: { revoked: 1_201, complete: true } },
+    });
+    expect(await identify(isolate().deps, text)).toHaveProperty("kind", "key");
+  });
+
+  test("what comes from a wider key is not reached by one that may not revoke that", async () => {
+    const { admin } = await newTenant();
+    const [narrow] = await dynasty(admin, 1);
+    if (narrow === undefined) throw new Error("too few");
+    const sister = await made(admin, { scopes: ["runs:read"] });
+    expect(await revokeKey(deps, narrow.self, admin.keyId, NOW, { descendants: true })).toMatchObject({
+      error: { code: "scope_wider" },
+    });
+    expect(await identify(isolate().deps, sister.text)).toHaveProperty("kind", "key");
+  });
 });

@@ -93,6 +93,30 @@ describe("keys that are not taken", () => {
     await expectProblem(await look(text), 401, "key_revoked");
   });
 
+  test("a key whose maker was revoked with all that it made", async () => {
+    const made = { name: "child", scopes: ["runs:read", "workflows:read"] };
+    const maker = await makeKey(api, "acme", { scopes: ["keys:write", "runs:read", "workflows:read"] });
+    const child = await expectAnswer<{ id: string; key: string }>(
+      await api.send("POST", "/v1/keys", { key: maker.text, body: made }),
+      "createKey",
+      201,
+    );
+    const path = `/v1/keys/${maker.id}`;
+    const plain = await api.send("DELETE", path, { key: admin });
+    expect(await expectAnswer(plain, "revokeKey", 200)).not.toHaveProperty("descendants");
+    expect((await api.send("GET", `/v1/keys/${child.id}`, { key: child.key })).status).toBe(200);
+    const whole = await api.send("DELETE", `${path}?descendants=true`, { key: admin });
+    expect(await expectAnswer(whole, "revokeKey", 200)).toMatchObject({
+      descendants: { revoked: 1, complete: true },
+    });
+    await expectProblem(await look(child.key), 401, "key_revoked");
+    await expectProblem(
+      await api.send("DELETE", `${path}?descendants=yes`, { key: admin }),
+      400,
+      "invalid_request",
+    );
+  });
+
   test("a header that is not a bearer token", async () => {
     const headers = { authorization: "Basic dXNlcjpwYXNz" };
     await expectProblem(await api.send("GET", "/v1/workflows", { headers }), 401, "invalid_key");

@@ -71,6 +71,9 @@ async function alarmOf({ stub }: Started): Promise<number | null> {
   return runInDurableObject(stub(), (_object, { storage }) => storage.getAlarm());
 }
 
+/** A run that cannot be read is tried again for three days and five lives. */
+const DAYS_UNTIL_SEALED = 6;
+
 describe("a run that nobody tells of", () => {
   it("whose alarm was lost goes on, and is listed rightly: the sweeper asks it when its lease is over", async () => {
     const run = await start("t-sleep", { ms: HOUR_MS });
@@ -136,6 +139,10 @@ describe("a run that nobody tells of", () => {
       storage.sql.exec('UPDATE turns SET facts = \'[{"t":"from_the_future","at":1}]\' WHERE seq = 1');
     });
     await abortAllDurableObjects();
+    for (let day = 0; day < DAYS_UNTIL_SEALED; day++) {
+      await later(24 * HOUR_MS);
+      await runDurableObjectAlarm(run.stub());
+    }
     await later(HOUR_MS + 11 * MINUTE_MS);
     await tick();
     expect(await shown(run.id)).toMatchObject({

@@ -80,7 +80,7 @@ describe("what a plan was given does not get to a foreign host", () => {
     const leak = post(`https://${HOME}/\${{ '/' + input.host + '/../' }}`);
     const run = await ended(await start(plan({ leak })));
     expect(run.status).toBe("failed");
-    for (const { service } of await arrived(reference)) expect(service).toBe("skyline");
+    for (const { service } of await arrived(reference)) expect(service).toBe("airline");
   });
 
   test("by a header that names another host, or holds a credential", async () => {

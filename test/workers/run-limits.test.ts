@@ -1,8 +1,10 @@
 /** Runs that hold as much as they may: they can still be looked at, steered and ended. */
 
+import { abortAllDurableObjects, runInDurableObject } from "cloudflare:test";
 import { describe, expect, it } from "vitest";
 import { compileSteps } from "../../src/define/index.ts";
 import type { Json } from "../../src/kernel/index.ts";
+import { text } from "../../src/platform/index.ts";
 import type { Answer, RunView } from "../../src/run/index.ts";
 import { ended, start, until, VIEWER, view, type Started } from "./run-support.ts";
 
@@ -54,6 +56,90 @@ describe("a run with many outputs", () => {
       ok: true,
       value: { failure: { message } },
     });
+  });
+});
+
+describe("a turn with many values", () => {
+  /** Bytes of the largest row of each table, in UTF-8. */
+  async function largestRows(run: Started): Promise<{ readonly turn: number; readonly chunks: number }> {
+    return runInDurableObject(run.stub(), (_object, { storage: { sql } }) => {
+      const turns = sql.exec(
+        "SELECT max(coalesce(octet_length(facts), 0) + coalesce(octet_length(vals), 0)) AS bytes FROM turns",
+      );
+      const chunks = sql.exec("SELECT count(*) AS n FROM chunks WHERE slot >= 0");
+      return { turn: Number(turns.one()["bytes"]), chunks: Number(chunks.one()["n"]) };
+    });
+  }
+
+  it("keeps its row far below the 2 MB that the platform holds, and gives back each value as it was", async () => {
+    const run = await openRun();
+    // As JSON in JSON each backslash is four characters; so much in one row would be 15 MB.
+    const value = "\\😀".repeat(2_300);
+    for (let k = 0; k < 8; k++)
+      expect(
+        (await append(run, named(`s${k}`, 100, { action: "transform", with: { value }, needs: ["ask"] }))).ok,
+      ).toBe(true);
+    const told = await run
+      .stub()
+      .command(VIEWER, { t: "signal", id: "1", name: "go", payload: "go", by: "key:test" });
+    expect(told.ok).toBe(true);
+    const rows = await largestRows(run);
+    expect(rows.turn).toBeLessThanOrEqual(524_288);
+    expect(rows.turn).toBeGreaterThan(400_000);
+    expect(rows.chunks).toBeGreaterThan(700);
+    await abortAllDurableObjects();
+    for (const name of ["s0-0", "s3-50", "s7-99"])
+      expect(await run.stub().step(VIEWER, name)).toMatchObject({ ok: true, value: { output: { value } } });
+  }, 30_000);
+
+  it("reads rows of earlier builds, which held every value that was not long by itself", async () => {
+    const run = await openRun();
+    const values = Array.from({ length: 100 }, (_, i) => `${i} ${"x".repeat(9_000)}`);
+    const steps = values.map((value, i) => [
+      `s-${i}`,
+      { action: "transform", with: { value }, needs: ["ask"] },
+    ]);
+    expect((await append(run, Object.fromEntries(steps) as Record<string, Json>)).ok).toBe(true);
+    await run.stub().command(VIEWER, { t: "signal", id: "1", name: "go", payload: "go", by: "key:test" });
+    expect((await largestRows(run)).chunks).toBeGreaterThan(0);
+    await runInDurableObject(run.stub(), (_object, { storage: { sql } }) => {
+      for (const row of sql.exec("SELECT seq, vals FROM turns WHERE vals IS NOT NULL").toArray()) {
+        const inline = JSON.parse(text(row, "vals")) as (string | null)[];
+        const whole = inline.map((value, slot) => {
+          const chunk = "SELECT body FROM chunks WHERE seq = ? AND slot = ?";
+          return value ?? text(sql.exec(chunk, row["seq"], slot).one(), "body");
+        });
+        sql.exec("UPDATE turns SET vals = ? WHERE seq = ?", JSON.stringify(whole), row["seq"]);
+      }
+      sql.exec("DELETE FROM chunks WHERE slot >= 0");
+    });
+    await abortAllDurableObjects();
+    for (const i of [0, 57, 99])
+      expect(await run.stub().step(VIEWER, `s-${i}`)).toMatchObject({
+        ok: true,
+        value: { output: { value: values[i] } },
+      });
+  });
+
+  it("writes no more rows than it must: what fits stands in its row", async () => {
+    const run = await openRun();
+    const step = { action: "transform", with: { value: "x".repeat(4_000) }, needs: ["ask"] };
+    expect((await append(run, named("s", 90, step))).ok).toBe(true);
+    await run.stub().command(VIEWER, { t: "signal", id: "1", name: "go", payload: "go", by: "key:test" });
+    expect(await largestRows(run)).toMatchObject({ chunks: 0 });
+  });
+});
+
+describe("a long text", () => {
+  it("comes back as it was, with pairs of surrogates at every cut (K8)", async () => {
+    const run = await openRun();
+    for (const lead of ["", "a"]) {
+      const value = lead + "😀".repeat(200_000);
+      const name = `big${lead}`;
+      expect((await append(run, { [name]: { action: "transform", with: { value } } })).ok).toBe(true);
+      await abortAllDurableObjects();
+      expect(await run.stub().step(VIEWER, name)).toMatchObject({ ok: true, value: { output: { value } } });
+    }
   });
 });
 

@@ -141,6 +141,7 @@ export async function fault(reference: string, ...faults: readonly Fault[]): Pro
 }
 
 export interface Entry {
+  readonly service: string;
   readonly seq: number;
   readonly method: string;
   readonly key: string | null;
