@@ -1,15 +1,13 @@
-/** What people and callers ask of a run: pause, resume, cancel, redrive, resolve, signal, append, close. */
+/** What people and callers ask of a run: pause, resume, cancel, resolve, signal, append, close. */
 
-import type { StepDef } from "./graph.ts";
-import type { Input, Refusal, ResolveAs } from "./inputs.ts";
+import type { Input, Refusal } from "./inputs.ts";
 import { fail, located, lose, seed, stop } from "./failing.ts";
 import { grow } from "./growth.ts";
 import { notHappened, outcomeOfRounds } from "./judge.ts";
 import { MAX_SIGNALS_PER_NAME, MAX_SIGNALS_PER_RUN } from "./limits.ts";
-import { partsOf } from "./due.ts";
-import { unitOf, type RunState } from "./state.ts";
+import { unitOf } from "./state.ts";
 import { emit, type Turn } from "./turn.ts";
-import { isTerminal, refOf, unitName, type Unit, type UnitRef } from "./units.ts";
+import { isTerminal, refOf, unitName } from "./units.ts";
 
 type InputOf<T extends Input["t"]> = Extract<Input, { readonly t: T }>;
 
@@ -47,130 +45,6 @@ export function cancel(turn: Turn, input: InputOf<"cancel">): Refusal | null {
   }
   if (lost?.why === "cancel") return null;
   return { code: "already_ending", message: "The run has failed already and is undoing what it did." };
-}
-
-/** A unit of the last generation that a redrive may be told about. */
-interface Open {
-  readonly ref: UnitRef;
-  /** Running it again would be a guess: the outcome is unknown, or a `once` step did happen and still failed. */
-  readonly required: boolean;
-}
-
-function openUnits(state: RunState): Open[] {
-  return state.graph.steps.flatMap((def, index) => {
-    const whole = state.units[index];
-    if (whole === undefined || def.part !== "main") return [];
-    return partsOf(def, whole).flatMap(({ ref, unit }): Open[] => {
-      if (unit.undone) return [];
-      const undo: Open[] =
-        unit.undo?.outcome === "unknown" ? [{ ref: refOf(ref.step, ref.item, "undo"), required: true }] : [];
-      if (unit.outcome === "unknown") return [{ ref, required: true }, ...undo];
-      const happened = unit.outcome === "done" && unit.status !== "succeeded" && whole.status !== "succeeded";
-      return happened ? [{ ref, required: def.effect === "once" }, ...undo] : undo;
-    });
-  });
-}
-
-/** Opens the next generation: keeps what succeeded and was not undone, runs the rest again (K1, K6). */
-export function redrive(turn: Turn, input: InputOf<"redrive">): Refusal | null {
-  const { state } = turn;
-  if (state.phase !== "ended")
-    return { code: "already_ending", message: "The run has not ended; only an ended run can be redriven." };
-  if (state.status === "succeeded")
-    return { code: "nothing_to_redrive", message: "The run succeeded; start another instead." };
-  const answers = new Map(input.resolve.map((answer) => [unitName(answer.unit), answer]));
-  const open = openUnits(state);
-  const missing = open.filter(({ ref, required }) => required && !answers.has(unitName(ref)));
-  if (missing.length > 0) {
-    const details = missing.map(({ ref }) => ({
-      pointer: `/resolve/${unitName(ref).replaceAll("/", "~1")}`,
-      detail: `Say whether ${unitName(ref)} happened.`,
-    }));
-    return {
-      code: "resolve_first",
-      message: "The outcome of some steps is unknown: resolve them in this call.",
-      details,
-    };
-  }
-  const known = new Set(open.map(({ ref }) => unitName(ref)));
-  const stray = input.resolve.find((answer) => !known.has(unitName(answer.unit)));
-  if (stray !== undefined)
-    return { code: "not_unknown", message: `The outcome of ${unitName(stray.unit)} is not unknown.` };
-  emit(turn, {
-    t: "redriven",
-    at: turn.now,
-    generation: state.generation + 1,
-    deadlineAt: turn.now + state.graph.deadlineMs,
-    by: input.by,
-  });
-  for (const { ref } of open) {
-    const answer = answers.get(unitName(ref));
-    if (answer !== undefined) settleOpen(turn, ref, answer.as, input.by);
-  }
-  resetAll(
-    turn,
-    new Set(
-      input.resolve.filter((answer) => answer.as.as !== "succeeded").map((answer) => unitName(answer.unit)),
-    ),
-  );
-  return null;
-}
-
-/**
- * An unknown outcome of the last generation, resolved. A reset and a settling in one: what happened is kept as
- * succeeded; what did not is reset with the same key by `resetAll`.
- */
-function settleOpen(turn: Turn, ref: UnitRef, as: ResolveAs, by: string): void {
-  emit(turn, {
-    t: "resolved",
-    at: turn.now,
-    ...ref,
-    as: as.as,
-    by,
-    ...(as.as === "failed" && as.note !== undefined ? { note: as.note } : {}),
-  });
-  if (as.as !== "succeeded") return;
-  reset(turn, ref, false);
-  emit(turn, { t: "succeeded", at: turn.now, ...ref, output: as.output, by: "resolve" });
-}
-
-/** @param again units that did not happen, by somebody's word: those are not kept, whatever their step made of it */
-function resetAll(turn: Turn, again: ReadonlySet<string>): void {
-  turn.state.graph.steps.forEach((def, index) => {
-    const whole = turn.state.units[index];
-    if (whole === undefined) return;
-    const parts = partsOf(def, whole);
-    for (const { ref, unit } of parts)
-      if (unit.undo !== null && isTerminal(unit.undo.status))
-        reset(turn, refOf(ref.step, ref.item, "undo"), true);
-    // A `forEach` that succeeded keeps the failures that it tolerated. What an `onFailure` step did, it did for the last
-    // generation's failure.
-    const kept = whole.status === "succeeded" && def.part === "main";
-    const stale = parts.filter(
-      ({ ref, unit }) => unit.undone || again.has(unitName(ref)) || (!kept && unit.status !== "succeeded"),
-    );
-    if (whole.items !== null && def.part === "main")
-      for (const part of stale) resetPart(turn, def, part.ref, part.unit, again.has(unitName(part.ref)));
-    if (kept && stale.length === 0) return;
-    if (whole.items === null) resetPart(turn, def, refOf(def.name), whole, again.has(def.name));
-    else if (isTerminal(whole.status)) reset(turn, refOf(def.name), def.part === "on_failure");
-  });
-}
-
-/**
- * What was undone, and an `onFailure` step, gets a new key, and so does a `repeat` past its first round, as it starts
- * again from there. What failed keeps its key; if it did happen, its provider may answer from memory (K6).
- */
-function resetPart(turn: Turn, def: StepDef, ref: UnitRef, unit: Unit, again: boolean): void {
-  if (!isTerminal(unit.status)) return;
-  const happened = unit.outcome === "done" && !again;
-  const rounds = def.repeat !== undefined && (unit.iteration > 0 || happened);
-  const fresh = def.part === "on_failure" || unit.undone;
-  reset(turn, ref, fresh || rounds, happened && !fresh && def.effect !== "safe");
-}
-
-function reset(turn: Turn, ref: UnitRef, newKey: boolean, maybe = false): void {
-  emit(turn, { t: "reset", at: turn.now, ...ref, newKey, ...(maybe ? { maybe } : {}) });
 }
 
 export function resolve(turn: Turn, input: InputOf<"resolve">): Refusal | null {

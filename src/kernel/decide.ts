@@ -1,6 +1,6 @@
 /** `decide(state, input, now, random) -> facts`. Total: every state and input give facts or a typed refusal (K9). */
 
-import { append, cancel, close, pause, redrive, resolve, resume, signal, takeSignal } from "./control.ts";
+import { append, cancel, close, pause, resolve, resume, signal, takeSignal } from "./control.ts";
 import { ask, decideApproval, releases } from "./approvals.ts";
 import { isDue, performanceOf } from "./due.ts";
 import { evolve } from "./evolve.ts";
@@ -10,6 +10,7 @@ import type { Decision, Input, Prepared, Refusal } from "./inputs.ts";
 import { becomeUnknown, judge, keyForgotten, outcomeOfRounds } from "./judge.ts";
 import { MAX_ITEMS, MAX_WAIT_MS } from "./limits.ts";
 import { checkGraph } from "./lints.ts";
+import { redrive } from "./redrive.ts";
 import { settle } from "./settle.ts";
 import { stepOf, unitOf, type RunState } from "./state.ts";
 import { tick } from "./time.ts";
