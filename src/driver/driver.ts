@@ -10,7 +10,8 @@
  *    that is due is left to nobody.
  * D3 `started` is appended in the turn in which the attempt is performed; work that is only due leaves no trace.
  * D4 after every turn the alarm stands no later than the next deadline (K3).
- * D5 what the state shows as running, and no flight of this life performs, is handed to the kernel as lost.
+ * D5 what the state shows as running, or as listened to, and no flight of this life performs, is handed to the kernel
+ *    as lost.
  * D6 an attempt that was judged over sends nothing any more.
  */
 
@@ -316,20 +317,21 @@ export class RunDriver {
     const state = this.#state;
     if (this.#over || state === null) return;
     const { call } = flight;
-    const wanted = wantedBy(state, call) !== null;
-    if (performed.kind === "hop" && wanted) {
+    const wanted = wantedBy(state, call);
+    if (performed.kind === "hop" && wanted === "running") {
+      // It was about to leave, and did not.
+      flight.sent = false;
       flight.hopping = true;
       return this.#alarm.hop();
     }
     this.#flights.remove(flight);
     // That an attempt which is over met a limit of the platform tells nothing.
-    if (performed.kind === "hop") return;
+    if (performed.kind === "hop" && wanted === null) return;
+    // Of one that is listened to it tells that nothing has left.
+    const end = performed.kind === "hop" ? ({ kind: "refused", failure: UNSENT } as const) : performed;
     this.#turn([
       (keep) =>
-        endedOf(
-          call,
-          wanted ? endOf(call, performed, state, this.#ports.evaluate, keep) : lateEnd(performed),
-        ),
+        endedOf(call, wanted === null ? lateEnd(end) : endOf(call, end, state, this.#ports.evaluate, keep)),
     ]);
   }
 

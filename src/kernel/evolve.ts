@@ -85,8 +85,9 @@ export function evolve(state: RunState | null, fact: Fact): RunState | null {
         activeAt: fact.at,
       };
     case "resolved":
-    case "late":
       return state;
+    case "late":
+      return fact.over === true && unitOf(state, fact) !== null ? unitFact(state, fact) : state;
     default:
       return unitFact(state, fact);
   }
@@ -167,7 +168,7 @@ function unitFact(state: RunState, fact: UnitFactRecord): RunState {
   const changed =
     fact.role === undefined
       ? applied(step, fact)
-      : withRole(step, fact.role, applied(step[fact.role] ?? newUnit(), fact));
+      : withRole(step, fact.role, appliedToRole(step, fact.role, fact));
   const unit =
     fact.item === undefined ? changed : { ...at.unit, items: (at.unit.items ?? []).with(fact.item, changed) };
   const units = state.units.with(index, unit);
@@ -205,6 +206,11 @@ function settledStep(
 
 function unbuffered(state: RunState, id: string): RunState {
   return { ...state, buffered: state.buffered.filter((signal) => signal.id !== id) };
+}
+
+function appliedToRole(owner: Unit, role: "undo" | "verify", fact: UnitFactRecord): Unit {
+  const sub = applied(owner[role] ?? newUnit(), fact);
+  return role === "verify" && fact.t === "started" ? { ...sub, listening: owner.listening } : sub;
 }
 
 function withRole(unit: Unit, role: "undo" | "verify", sub: Unit): Unit {

@@ -173,6 +173,9 @@ export type Fact =
       readonly at: number;
       readonly attempt: number;
       readonly kind: string;
+      /** The attempt is not listened to any more. What checks the unit is to be asked again, then. */
+      readonly over?: true;
+      readonly verifyAt?: number;
       /** A child that it started, and that nobody waits for. */
       readonly child?: { readonly run: string; readonly generation: number };
     } & UnitRef)

@@ -26,6 +26,8 @@ export const UNKNOWN_LIMIT_MS = 72 * HOUR_MS;
 export const KEY_TTL_MS = 24 * HOUR_MS;
 /** How long `verify` waits before it asks, so that what was sent had time to land. */
 export const VERIFY_AFTER_MS = 5 * SECOND_MS;
+/** How long `verify` waits at least before it asks again while the attempt that it asks about is still open. */
+export const VERIFY_AGAIN_MS = 5 * SECOND_MS;
 
 /** Steps of one graph, growth included: keeps a fold and a snapshot within one object's memory. */
 export const MAX_STEPS = 10_000;

@@ -4,7 +4,7 @@ import type { Fact, FactOf } from "./facts.ts";
 import { moveUnit, newUnit, type Child, type Unit, type UnitRef } from "./units.ts";
 
 /** Facts that change a unit. */
-export type UnitFactRecord = Exclude<Extract<Fact, UnitRef>, { readonly t: "late" | "resolved" }>;
+export type UnitFactRecord = Exclude<Extract<Fact, UnitRef>, { readonly t: "resolved" }>;
 
 /** What a fact does to the unit that it names. */
 export function applied(unit: Unit, fact: UnitFactRecord): Unit {
@@ -141,6 +141,8 @@ export function applied(unit: Unit, fact: UnitFactRecord): Unit {
       return { ...ended(unit, fact.at), status, outcome: unit.maybe ? "unknown" : "not_done" };
     case "cancelled":
       return { ...ended(unit, fact.at), status, outcome: fact.outcome };
+    case "late":
+      return fact.over === true ? unheard(unit, fact) : unit;
     case "reset":
       return resetUnit(unit, fact);
   }
@@ -192,6 +194,13 @@ function ended(unit: Unit, at: number): Unit {
     verify: overtaken(unit.verify),
     ...(unit.child === null ? {} : { child: { ...unit.child, ended: true } }),
   };
+}
+
+/** Nothing more is to come of the last attempt. A check that waits to ask again asks then. */
+function unheard(unit: Unit, { verifyAt }: FactOf<"late">): Unit {
+  const { verify } = unit;
+  const waits = verify?.status === "waiting" && verifyAt !== undefined;
+  return { ...unit, listening: false, ...(waits ? { verify: { ...verify, wakeAt: verifyAt } } : {}) };
 }
 
 /** A check that nobody waits for any more. */

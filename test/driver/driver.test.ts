@@ -61,6 +61,18 @@ describe("a life that begins", () => {
     expect(unit(next.state, "o")).toMatchObject({ status: "unknown", failure: { code: "attempt_lost" } });
   });
 
+  it("tells that nobody listens any more to what the last one listened to, once (D5)", () => {
+    const { host } = started(step("o", { effect: "once" }));
+    host.attempt(1).call.sent();
+    host.passTo(host.now + 1_000);
+    const next = host.live();
+    expect(unit(next.state, "o")).toMatchObject({ status: "unknown", listening: false });
+    expect(host.rows.at(-1)?.facts).toMatchObject([{ t: "late", kind: "lost", over: true }]);
+    const { length } = host.rows;
+    host.live();
+    expect(host.rows).toHaveLength(length);
+  });
+
   it("counts no strike where the version has changed (D5)", () => {
     const { host } = started(step("a", { effect: "keyed" }));
     expect(unit(host.live("v2").state, "a")).toMatchObject({ status: "backing_off", strikes: 0 });
@@ -129,6 +141,41 @@ describe("an attempt", () => {
     expect(host.attempts).toHaveLength(6);
     await host.attempt(1).end(OK);
     expect(host.attempts).toHaveLength(7);
+  });
+
+  it("that timed out and is listened to keeps its slot, of which four at most are held so", async () => {
+    const steps = Array.from({ length: 30 }, (_, i) => step(`o${i}`, { effect: "once" }));
+    const { host, driver } = started(...steps);
+    for (const { call } of host.attempts) call.sent();
+    host.passTo(host.now + 1_000);
+    expect(host.attempts).toHaveLength(8);
+    const open = (): string[] =>
+      host.attempts.filter(({ call }) => !call.signal.aborted).map(({ call }) => call.unit.step);
+    expect(open()).toEqual(["o2", "o3", "o4", "o5", "o6", "o7"]);
+    await host.attempt(1).end(unclear());
+    await host.attempt(2).end(unclear());
+    expect(unit(driver.state, "o0")).toMatchObject({ status: "unknown", listening: false });
+    expect(host.attempts).toHaveLength(8);
+    await host.attempt(3).end(OK);
+    expect([unit(driver.state, "o2").status, open().length]).toEqual(["succeeded", 7]);
+  });
+
+  it("that met a limit of the platform just before it left did not leave: it was not sent in time (K5)", async () => {
+    const { host, driver } = started(step("o", { effect: "once" }));
+    host.attempt(1).call.sent();
+    await host.attempt(1).end({ kind: "hop" });
+    host.passTo(host.now + 1_000);
+    expect(unit(driver.state, "o")).toMatchObject({ status: "backing_off", maybe: false });
+  });
+
+  it("that is listened to and meets a limit of the platform did not leave either, and is not performed twice", async () => {
+    const { host, driver } = started(step("o", { effect: "once" }));
+    host.attempt(1).call.sent();
+    host.passTo(host.now + 1_000);
+    expect(unit(driver.state, "o").listening).toBe(true);
+    await host.attempt(1).end({ kind: "hop" });
+    expect(unit(driver.state, "o")).toMatchObject({ status: "backing_off", maybe: false });
+    expect(host.attempts).toHaveLength(1);
   });
 
   it("that ended unclear is made again no earlier than its wait", async () => {

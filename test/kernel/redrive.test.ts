@@ -389,10 +389,10 @@ describe("what was made from something that is done anew", () => {
     play.succeed("room");
     return play;
   }
-  function again(play: Play, ...answers: Parameters<typeof redrive>): void {
+  function again(play: Play): void {
     play.take({ t: "cancel", mode: "immediate", by: "ada" });
     play.succeed("room/undo");
-    play.take(redrive(...answers));
+    play.take(redrive());
   }
 
   test("is made anew: a text with the number of a room that was given back does not go out", () => {
@@ -452,17 +452,17 @@ describe("what was made from something that is done anew", () => {
     expect([play.status("extra"), play.status("maybe")]).toEqual(["pending", "pending"]);
   });
 
-  test("of which somebody says that it happened is kept; what needs it is made anew", () => {
+  test("is made anew also where a person's word takes the place of a fallback", () => {
     const play = new Play([
-      call("pay", "once", { onFailure: { fallback: "cash" }, retry: retry({ attempts: 1 }) }),
+      call("pay", "keyed", { onFailure: { fallback: "cash" }, retry: retry({ attempts: 1 }) }),
       instant("text", { needs: ["pay"] }),
       call("b", "safe", { needs: ["text"] }),
     ]);
-    play.attempt("pay", ends.unusable());
+    play.attempt("pay", ends.unclear());
     play.prepare("text");
     play.attempt("b", ends.cannot());
-    play.take(redrive());
-    expect(play.status("text")).toBe("succeeded");
+    play.take(redrive(["pay", "succeeded"]));
+    expect([play.status("pay"), play.jobs()]).toEqual(["succeeded", ["prepare text"]]);
   });
 
   test("what needs nothing of it is kept", () => {

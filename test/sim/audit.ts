@@ -201,13 +201,23 @@ export class Audit {
           "duplicated",
         );
     }
+    if (fact.t === "retrying" && fact.by === "verify")
+      this.#findings.expect(
+        unit?.listening === false && unit.verify?.listening === false,
+        `K5: ${name} is tried again while its attempt is still open`,
+      );
     if ("attempt" in fact && fact.attempt !== undefined && fact.t !== "started" && fact.t !== "late")
       this.#findings.expect(
         fact.attempt === unit?.attempt,
         `K7: ${fact.t} of ${name} by an attempt that is not current`,
       );
-    if (fact.t === "late")
+    if (fact.t === "late" && fact.over !== true)
       this.#findings.expect(unitOf(next, fact) === unit, `K7: a late answer changed ${name}`);
+    if (fact.t === "late" && fact.over === true)
+      this.#findings.expect(
+        unit?.listening === true && unitOf(next, fact)?.status === "unknown",
+        `K7: what nobody listens to any more changed ${name}`,
+      );
   }
 
   /** What the driver says about an attempt, of which the kernel knows nothing. */

@@ -124,6 +124,8 @@ export class Laws {
     this.#approval(before, fact, def);
     if (fact.t === "started") this.#started(before, fact, unit);
     if (fact.t === "resolved") this.#cleared(before, fact);
+    if ((fact.t === "retrying" || fact.t === "failed") && fact.by === "verify")
+      law(unit?.listening === false, `K5: a check says no of ${unitName(fact)} while its attempt is open`);
   }
 
   /** Before and after one input. */
