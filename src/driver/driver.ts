@@ -18,9 +18,11 @@
 import {
   evolve,
   fromSnapshot,
+  hasSignal,
   illegal,
   due,
   toSnapshot,
+  unreadable,
   type Graph,
   type Input,
   type Json,
@@ -127,6 +129,8 @@ export class RunDriver {
    */
   load(): void {
     const { snapshot, rows } = this.#ports.journal.load();
+    const newer = snapshot === null ? null : unreadable(snapshot.state);
+    if (snapshot !== null && newer !== null) throw new UnreadableJournal(snapshot.seq, newer);
     let state = snapshot === null ? null : fromSnapshot(snapshot.state);
     let seq = snapshot?.seq ?? 1;
     for (const row of rows) {
@@ -150,7 +154,7 @@ export class RunDriver {
   signal(id: string, name: string, payload: Json): Outcome {
     const { state } = this;
     // A payload is kept whether a step takes it or not.
-    if (state !== null && !state.signalIds.includes(id) && tooLarge(payload, state.bytes) !== null)
+    if (state !== null && !hasSignal(state, name, id) && tooLarge(payload, state.bytes) !== null)
       return { ok: false, refusal: NO_ROOM };
     return this.#command((keep) => ({ t: "signal", id, name, payload: keep(payload) }));
   }

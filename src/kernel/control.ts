@@ -1,34 +1,42 @@
 /** What people and callers ask of a run: pause, resume, cancel, resolve, signal, append, close. */
 
 import type { Input, Refusal } from "./inputs.ts";
-import { fail, located, lose, seed, stop } from "./failing.ts";
+import { endPause, fail, located, lose, seed, stop } from "./failing.ts";
 import { grow } from "./growth.ts";
 import { notHappened, outcomeOfRounds } from "./judge.ts";
 import { MAX_SIGNALS_PER_NAME, MAX_SIGNALS_PER_RUN } from "./limits.ts";
-import { unitOf } from "./state.ts";
+import { hasSignal, unitOf, type RunState } from "./state.ts";
 import { emit, type Turn } from "./turn.ts";
 import { isTerminal, refOf, unitName } from "./units.ts";
 
 type InputOf<T extends Input["t"]> = Extract<Input, { readonly t: T }>;
 
-const ENDED: Refusal = { code: "run_ended", message: "The run has ended. Redrive it, or start another." };
+/** What has succeeded cannot be redriven. */
+function ended({ status }: RunState): Refusal {
+  const then = status === "succeeded" ? "Start another." : "Redrive it, or start another.";
+  return { code: "run_ended", message: `The run has ended. ${then}` };
+}
 
 export function pause(turn: Turn, input: InputOf<"pause">): Refusal | null {
-  if (turn.state.phase === "ended") return ENDED;
+  if (turn.state.phase === "ended") return ended(turn.state);
   if (turn.state.pausedSince === null) emit(turn, { t: "paused", at: turn.now, by: input.by });
   return null;
 }
 
 export function resume(turn: Turn, input: InputOf<"resume">): Refusal | null {
-  if (turn.state.phase === "ended") return ENDED;
-  if (turn.state.pausedSince !== null) emit(turn, { t: "resumed", at: turn.now, by: input.by });
+  if (turn.state.phase === "ended") return ended(turn.state);
+  endPause(turn, input.by);
   return null;
 }
 
-/** Asking twice is asking once; `immediate` after `graceful` aborts what still drains. */
+/**
+ * Asking twice is asking once; `immediate` after `graceful` aborts what still drains. It ends a pause: who cancels a run
+ * wants it undone.
+ */
 export function cancel(turn: Turn, input: InputOf<"cancel">): Refusal | null {
   const { phase, lost } = turn.state;
-  if (phase === "ended") return ENDED;
+  if (phase === "ended") return ended(turn.state);
+  if (phase === "forward" || lost?.why === "cancel") endPause(turn, input.by);
   if (phase === "forward") {
     const failure = seed(
       "cancelled",
@@ -50,7 +58,12 @@ export function cancel(turn: Turn, input: InputOf<"cancel">): Refusal | null {
 export function resolve(turn: Turn, input: InputOf<"resolve">): Refusal | null {
   const { unit: ref, as, by } = input;
   if (turn.state.phase === "ended")
-    return { ...ENDED, message: "The run has ended; resolve the step in the call that redrives it." };
+    return turn.state.status === "succeeded"
+      ? ended(turn.state)
+      : {
+          code: "run_ended",
+          message: "The run has ended; resolve the step in the call that redrives it.",
+        };
   const unit = unitOf(turn.state, ref);
   if (unit === null) return { code: "no_such_step", message: `There is no ${unitName(ref)} in this run.` };
   if (unit.status !== "unknown")
@@ -80,11 +93,11 @@ export function resolve(turn: Turn, input: InputOf<"resolve">): Refusal | null {
   return null;
 }
 
-/** Kept until a step takes it, also when it comes early; the same id again is the same signal. */
+/** Kept until a step takes it, also when it comes early; the same name and id again are the same signal. */
 export function signal(turn: Turn, input: InputOf<"signal">): Refusal | null {
   const { state } = turn;
-  if (state.signalIds.includes(input.id)) return null;
-  if (state.phase === "ended") return ENDED;
+  if (hasSignal(state, input.name, input.id)) return null;
+  if (state.phase === "ended") return ended(turn.state);
   const forward = state.phase === "forward";
   const taken = state.graph.steps.some(
     (def, i) =>

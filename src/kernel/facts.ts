@@ -208,7 +208,13 @@ export type Fact =
     }
   | { readonly t: "closed"; readonly at: number; readonly by: "owner" | "idle" }
   | { readonly t: "paused"; readonly at: number; readonly by: string }
-  | { readonly t: "resumed"; readonly at: number; readonly by: string }
+  | {
+      readonly t: "resumed";
+      readonly at: number;
+      readonly by: string;
+      /** Of a run that is lost: the end of its budget, later by the time that it was paused. */
+      readonly budgetAt?: number;
+    }
   | {
       readonly t: "lost";
       readonly at: number;
@@ -218,7 +224,12 @@ export type Fact =
       readonly by?: string;
     }
   | { readonly t: "undoing"; readonly at: number }
-  | { readonly t: "handling"; readonly at: number }
+  | {
+      readonly t: "handling";
+      readonly at: number;
+      /** The budget of undoing is over: the `onFailure` steps have one of their own. */
+      readonly budgetAt?: number;
+    }
   | { readonly t: "ended"; readonly at: number; readonly status: "succeeded"; readonly output: Value }
   | {
       readonly t: "ended";

@@ -7,8 +7,10 @@ const DAY_MS = 24 * HOUR_MS;
 
 /** The forward part of a run ends here unless the graph says otherwise. */
 export const RUN_DEADLINE_MS = 30 * DAY_MS;
-/** Undoing, parks and unknown outcomes included, has one budget; then the run ends and lists what it left. */
+/** Undoing, parks and unknown outcomes included, has one budget; what is not undone then is left, and listed. */
 export const UNDO_BUDGET_MS = 24 * HOUR_MS;
+/** Where that is used up, the `onFailure` steps have this time: to tell somebody, not to work. */
+export const HANDLING_BUDGET_MS = HOUR_MS;
 /** An open run to which nobody appends closes itself. */
 export const IDLE_LIMIT_MS = 24 * HOUR_MS;
 

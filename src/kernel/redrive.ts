@@ -38,11 +38,42 @@ function openUnits(state: RunState): Open[] {
   });
 }
 
+/** A run that is lost ends when everything of it is settled: whoever waits for that is told what holds it up. */
+function notEnded(state: RunState): Refusal {
+  const unknown = state.graph.steps.flatMap((def, index) => {
+    const whole = state.units[index];
+    if (whole === undefined || state.phase === "forward") return [];
+    return partsOf(def, whole).flatMap(({ ref, unit }) => [
+      ...(unit.status === "unknown" ? [ref] : []),
+      ...(unit.undo?.status === "unknown" ? [refOf(ref.step, ref.item, "undo")] : []),
+    ]);
+  });
+  if (unknown.length === 0)
+    return { code: "already_ending", message: "The run has not ended; only an ended run can be redriven." };
+  return {
+    code: "already_ending",
+    message:
+      "The run has not ended: it waits until somebody says whether some steps happened. Resolve them, then redrive it.",
+    details: unknown.map((ref) => ({
+      pointer: `/steps/${ref.step}`,
+      detail: `The outcome of ${unitName(ref)} is unknown: POST /v1/runs/${state.run.id}/steps/${ref.step}/resolve${bodyOf(ref)}.`,
+    })),
+  };
+}
+
+/** What the body must name beside the answer, if not the step itself is meant. */
+function bodyOf({ item, role }: UnitRef): string {
+  const names = [
+    ...(item === undefined ? [] : [`"item": ${item}`]),
+    ...(role === "undo" ? ['"undo": true'] : []),
+  ];
+  return names.length === 0 ? "" : ` with ${names.join(" and ")}`;
+}
+
 /** Opens the next generation: keeps what succeeded and was not undone, runs the rest again (K1, K6). */
 export function redrive(turn: Turn, input: Extract<Input, { readonly t: "redrive" }>): Refusal | null {
   const { state } = turn;
-  if (state.phase !== "ended")
-    return { code: "already_ending", message: "The run has not ended; only an ended run can be redriven." };
+  if (state.phase !== "ended") return notEnded(state);
   if (state.status === "succeeded")
     return { code: "nothing_to_redrive", message: "The run succeeded; start another instead." };
   const answers = new Map(input.resolve.map((answer) => [unitName(answer.unit), answer]));

@@ -1,4 +1,6 @@
 import { describe, expect, it } from "vitest";
+import { UnreadableJournal } from "../../src/driver/index.ts";
+import { toSnapshot, type Fact } from "../../src/kernel/index.ts";
 import { graph, Host, OK, RUN, step, unclear, unit } from "./memory-host.ts";
 
 function started(...steps: Parameters<typeof graph>) {
@@ -71,6 +73,19 @@ describe("a life that begins", () => {
     const { length } = host.rows;
     host.live();
     expect(host.rows).toHaveLength(length);
+  });
+
+  it("takes no run that a newer version wrote, be it a fact or a snapshot (K8)", () => {
+    const { host, driver } = started(step("a"));
+    const { state, seq } = driver;
+    if (state === null) throw new Error("nothing was started");
+    const snapshot = { ...toSnapshot(state), v: 2 } as unknown as ReturnType<typeof toSnapshot>;
+    host.snapshot = { seq: seq + 1, state: snapshot };
+    expect(() => host.live()).toThrow(UnreadableJournal);
+    host.snapshot = null;
+    const parked = { t: "parked", at: host.now } as unknown as Fact;
+    host.rows.push({ seq: seq + 1, at: host.now, facts: [parked], values: [] });
+    expect(() => host.live()).toThrow("parked is not a fact that this version knows");
   });
 
   it("counts no strike where the version has changed (D5)", () => {

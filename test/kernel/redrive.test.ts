@@ -101,6 +101,32 @@ describe("redrive", () => {
     expect(play.refusal(redrive())).toBe("nothing_to_redrive");
   });
 
+  test("of a cancelled run that waits for unknown outcomes names them, and how to resolve each", () => {
+    const forEach = { list: null, concurrency: 3, tolerate: 0 };
+    const play = new Play([
+      call("pay", "once"),
+      call("mails", "once", { forEach }),
+      call("room", "keyed", { compensate: performance("once") }),
+    ]);
+    play.prepare("mails", { kind: "list", list: { v: [1, 2] }, count: 2 });
+    play.succeed("room");
+    for (const name of ["pay", "mails[1]"]) play.attempt(name, ends.unclear());
+    expect(play.send(redrive())).toMatchObject({ refusal: { code: "already_ending" } });
+    play.take({ t: "cancel", mode: "graceful", by: "ada" });
+    play.attempt("room/undo", ends.unclear());
+    const decision = play.send(redrive());
+    if (decision.ok) throw new Error("it was redriven");
+    expect(decision.refusal).toMatchObject({
+      code: "already_ending",
+      details: [{ pointer: "/steps/pay" }, { pointer: "/steps/mails" }, { pointer: "/steps/room" }],
+    });
+    expect(decision.refusal.details?.map(({ detail }) => detail)).toEqual([
+      "The outcome of pay is unknown: POST /v1/runs/run_1/steps/pay/resolve.",
+      'The outcome of mails[1] is unknown: POST /v1/runs/run_1/steps/mails/resolve with "item": 1.',
+      'The outcome of room/undo is unknown: POST /v1/runs/run_1/steps/room/resolve with "undo": true.',
+    ]);
+  });
+
   test("also redrives what was cancelled", () => {
     const play = new Play([call("a")]);
     play.take({ t: "cancel", mode: "graceful", by: "ada" });
