@@ -2,7 +2,7 @@
 
 import { FACT_TYPES, type Fact, type FactOf } from "./facts.ts";
 import type { StepDef } from "./graph.ts";
-import { joined, withDependents } from "./joins.ts";
+import { joined, placeOf, withDependents } from "./joins.ts";
 import { movePhase, stepOf, unitOf, type RunFact, type RunState } from "./state.ts";
 import { isTerminal, moveUnit, newUnit, refOf, type Outcome, type Unit } from "./units.ts";
 import { applied, type UnitFactRecord } from "./unit-facts.ts";
@@ -207,10 +207,15 @@ function settledStep(
   const next = {
     ...state,
     unsettled: state.unsettled - step,
-    live: state.live.filter((i) => i !== index),
+    live: without(state.live, index),
     activeAt: now,
   };
   return joined(next, state.dependents[index] ?? []);
+}
+
+function without(live: readonly number[], index: number): readonly number[] {
+  const at = placeOf(live, index);
+  return live[at] === index ? live.toSpliced(at, 1) : live;
 }
 
 function unbuffered(state: RunState, id: string, name: string | undefined): RunState {

@@ -51,6 +51,31 @@ describe("a turn", () => {
   });
 });
 
+describe("a wide run", () => {
+  /** Below the 30 s of CPU that an object has for one event, on a machine that is busy with others as well. */
+  const TIMEOUT_MS = 10_000;
+
+  it(
+    "of 8,000 steps that are computed comes to its end in the turn that starts it",
+    { timeout: TIMEOUT_MS },
+    () => {
+      const steps = Array.from({ length: 8_000 }, (_, i) => step(`t${i}`, { kind: "instant" }));
+      const began = performance.now();
+      const { host, driver } = started(...steps);
+      expect(driver.state?.status).toBe("succeeded");
+      expect(host.rows).toHaveLength(1);
+      expect(performance.now() - began).toBeLessThan(TIMEOUT_MS);
+    },
+  );
+
+  it("of 8,000 steps that call starts six of them", { timeout: TIMEOUT_MS }, () => {
+    const began = performance.now();
+    const { host } = started(...Array.from({ length: 8_000 }, (_, i) => step(`c${i}`)));
+    expect(host.attempts).toHaveLength(6);
+    expect(performance.now() - began).toBeLessThan(TIMEOUT_MS);
+  });
+});
+
 describe("a life that begins", () => {
   it("hands what the last one had in flight to the kernel as lost, at once (D5)", () => {
     const { host } = started(

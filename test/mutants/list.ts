@@ -189,6 +189,20 @@ const KERNEL: readonly Omit<Mutant, "first">[] = [
     why: "A signal is answered well and lost, as another one had its id.",
   },
   {
+    name: "settles-only-the-step-itself",
+    file: "src/kernel/settle.ts",
+    find: "for (const dependent of state.dependents[index] ?? []) found.add(dependent);",
+    replace: "",
+    why: "A step whose join can no longer be met is never skipped, and its run never ends.",
+  },
+  {
+    name: "undone-beside-what-needs-it",
+    file: "src/kernel/due.ts",
+    find: "if (isOpen(def, unit)) return true;",
+    replace: "if (!isTerminal(unit.status)) return true;",
+    why: "A host that asks out of turn gets a step undone while what was built on it stands (K10).",
+  },
+  {
     name: "round-keeps-its-key",
     file: "src/kernel/units.ts",
     find: "const iteration = unit.iteration === 0 ?",

@@ -131,6 +131,7 @@ export class Laws {
   /** Before and after one input. */
   input(before: RunState, input: Input, decision: Decision, after: RunState, now: number): void {
     if (input.t === "ended") this.#ended(before, input, decision);
+    if (input.t === "prepared" || input.t === "begin") this.#onlyDue(before, input, decision, now);
     if (!decision.ok) return;
     for (const { unit, ref, def } of unitsOf(after)) {
       if (unit.status === "running" && unit.items === null)
@@ -143,11 +144,37 @@ export class Laws {
       }
     }
     this.#wakes(after, now);
+    for (const def of after.graph.steps) {
+      const waits = stepOf(after, def.name)?.unit.status === "pending";
+      const turn = after.phase === (def.part === "main" ? "forward" : "handling");
+      law(
+        !(waits && turn && joinSays(after, def) === "skip"),
+        `${def.name} can never run, and is not skipped`,
+      );
+    }
     if (before.phase !== "ended" && after.phase === "ended") this.#end(after);
     if (input.t === "tick" && after.phase !== "ended" && due(after, now).length === 0) {
       const wake = nextWake(after, now);
       law(wake !== null && wake > now, `busy: nothing is due at ${now}, and the next wake is ${wake}`);
     }
+  }
+
+  /** What `due` lists is taken, and nothing else is. */
+  #onlyDue(
+    before: RunState,
+    input: Extract<Input, { t: "prepared" | "begin" }>,
+    decision: Decision,
+    now: number,
+  ): void {
+    const listed = due(before, now).some((job) => {
+      if (job.kind === "output" || unitName(job.unit) !== unitName(input.unit)) return false;
+      if (input.t === "prepared") return job.kind === "prepare";
+      return job.kind === "attempt" && job.attempt === input.attempt;
+    });
+    law(
+      listed === decision.ok,
+      `${input.t} of ${unitName(input.unit)}: listed ${listed}, taken ${decision.ok}`,
+    );
   }
 
   /** What somebody must approve is not begun before, and nothing but what was approved is. */
