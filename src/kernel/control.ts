@@ -36,7 +36,8 @@ export function resume(turn: Turn, input: InputOf<"resume">): Refusal | null {
 export function cancel(turn: Turn, input: InputOf<"cancel">): Refusal | null {
   const { phase, lost } = turn.state;
   if (phase === "ended") return ended(turn.state);
-  if (phase === "forward" || lost?.why === "cancel") endPause(turn, input.by);
+  const aborts = phase === "draining" && input.mode === "immediate";
+  if (phase === "forward" || aborts || lost?.why === "cancel") endPause(turn, input.by);
   if (phase === "forward") {
     const failure = seed(
       "cancelled",
@@ -46,7 +47,7 @@ export function cancel(turn: Turn, input: InputOf<"cancel">): Refusal | null {
     lose(turn, "cancel", failure, input.mode, input.by);
     return null;
   }
-  if (phase === "draining" && input.mode === "immediate") {
+  if (aborts) {
     for (const def of turn.state.graph.steps)
       if (def.part === "main") stop(turn, refOf(def.name), "immediate");
     return null;

@@ -511,6 +511,18 @@ describe("cancel", () => {
     expect([play.run, leftBehind(play)]).toEqual(["cancelled", []]);
   });
 
+  test("immediate, of a run that failed while it was paused, ends the pause as well", () => {
+    const play = new Play([call("a", "keyed", undoable()), call("b", "once"), bomb(["a"])]);
+    play.succeed("a");
+    play.begin("b");
+    play.begin("bomb");
+    play.take({ t: "pause", by: "ada" });
+    play.end("bomb", ends.cannot());
+    expect(play.state.phase).toBe("draining");
+    play.take({ t: "cancel", mode: "immediate", by: "bob" });
+    expect([play.state.pausedSince, play.jobs()]).toEqual([null, ["prepare a/undo"]]);
+  });
+
   test("once more, of a run whose undoing was paused, goes on with it", () => {
     const play = two();
     play.take({ t: "cancel", mode: "immediate", by: "ada" });

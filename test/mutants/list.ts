@@ -156,7 +156,7 @@ const KERNEL: readonly Omit<Mutant, "first">[] = [
   {
     name: "cancel-leaves-the-pause",
     file: "src/kernel/control.ts",
-    find: `if (phase === "forward" || lost?.why === "cancel") endPause(turn, input.by);`,
+    find: `if (phase === "forward" || aborts || lost?.why === "cancel") endPause(turn, input.by);`,
     replace: "",
     why: "A paused run that is cancelled is not undone.",
   },
@@ -226,8 +226,8 @@ const KERNEL: readonly Omit<Mutant, "first">[] = [
   {
     name: "aborted-means-not-done",
     file: "src/kernel/failing.ts",
-    find: `if (unit.maybe || unit.status === "running" || unit.status === "unknown") return "unknown";`,
-    replace: `if (unit.maybe || unit.status === "unknown") return "unknown";`,
+    find: `if (unit.maybe || unit.status === "running" || unit.status === "unknown" || hasChild(unit))`,
+    replace: `if (unit.maybe || unit.status === "unknown" || hasChild(unit))`,
     why: "An attempt that was aborted in flight is said not to have happened.",
   },
   {
@@ -254,8 +254,8 @@ const KERNEL: readonly Omit<Mutant, "first">[] = [
   {
     name: "attempts-numbered-anew",
     file: "src/kernel/unit-facts.ts",
-    find: "const fresh = newUnit(unit.gen + (newKey ? 1 : 0), attempt);",
-    replace: "const fresh = newUnit(unit.gen + (newKey ? 1 : 0), Math.min(attempt, 0));",
+    find: "const fresh = newUnit(gen + (newKey ? 1 : 0), attempt);",
+    replace: "const fresh = newUnit(gen + (newKey ? 1 : 0), Math.min(attempt, 0));",
     why: "A late answer of the last generation settles an attempt of this one (K7).",
   },
   {
