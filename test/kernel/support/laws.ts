@@ -133,6 +133,7 @@ export class Laws {
     if (input.t === "ended") this.#ended(before, input, decision);
     if (input.t === "prepared" || input.t === "begin") this.#onlyDue(before, input, decision, now);
     if (!decision.ok) return;
+    if (input.t === "redrive") this.#anew(before, decision.facts);
     for (const { unit, ref, def } of unitsOf(after)) {
       if (unit.status === "running" && unit.items === null)
         law(unit.deadline !== null && Number.isFinite(unit.deadline), `K4: ${unitName(ref)} has no deadline`);
@@ -156,6 +157,30 @@ export class Laws {
     if (input.t === "tick" && after.phase !== "ended" && due(after, now).length === 0) {
       const wake = nextWake(after, now);
       law(wake !== null && wake > now, `busy: nothing is due at ${now}, and the next wake is ${wake}`);
+    }
+  }
+
+  /** A redrive keeps no result that was made from what it does anew, and does nothing twice that stands. */
+  #anew(before: RunState, facts: readonly Fact[]): void {
+    const anew = new Set(
+      facts.flatMap((fact) => (fact.t === "reset" && fact.role === undefined ? [fact.step] : [])),
+    );
+    const shifted = new Set(anew);
+    for (const def of before.graph.steps) {
+      if (def.part !== "main" || !def.needs.some((need) => shifted.has(need))) continue;
+      shifted.add(def.name);
+      law(
+        def.effect !== "safe" || anew.has(def.name),
+        `${def.name} keeps what was made from what is done anew`,
+      );
+    }
+    const answered = new Set(facts.flatMap((fact) => (fact.t === "resolved" ? [unitName(fact)] : [])));
+    for (const { ref, unit, def } of attempting(before)) {
+      const stands = unit.status === "succeeded" && unit.outcome === "done" && !unit.undone;
+      if (ref.role !== undefined || def.part !== "main" || def.effect === "safe" || !stands) continue;
+      if (answered.has(`${unitName(ref)}/undo`) || answered.has(unitName(ref))) continue;
+      const again = facts.some((fact) => fact.t === "reset" && unitName(fact) === unitName(ref));
+      law(!again, `${unitName(ref)} stands, and is done again`);
     }
   }
 
