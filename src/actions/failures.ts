@@ -66,6 +66,8 @@ function hintFor(status: number): string {
       return "The service is not available. If its 503 means that it did nothing, say `refused: [503]`.";
     default:
   }
+  if (status === 301 || status === 302 || status === 303)
+    return "To a request that changes something this is mostly said when it worked: if so, list the status in `success`. Only GET and HEAD of `safe` steps follow redirects.";
   if (status < 400)
     return "Only GET and HEAD of `safe` steps follow redirects: call the address that the service points to.";
   if (status < 500) return "The same request would be answered the same: correct it.";

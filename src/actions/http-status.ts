@@ -17,6 +17,10 @@ export interface StatusContext {
   readonly refused: readonly number[];
 }
 
+/** "Look there": the usual answer to a form that worked. 307 and 308 say that the request is still to be made. */
+const LOOK_ELSEWHERE: ReadonlySet<number> = new Set([301, 302, 303]);
+const READING: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS"]);
+
 const TWO_HUNDREDS = "200-299";
 /** The default of `success`. */
 export const SUCCESS: readonly (number | string)[] = [TWO_HUNDREDS];
@@ -31,6 +35,7 @@ export function meaningOf(status: number, context: StatusContext): Meaning {
   // The first attempt with this key may still be at work.
   if (status === 409 && context.keyed) return "unclear";
   if (status === 408 || status >= 500) return "unclear";
+  if (LOOK_ELSEWHERE.has(status) && !READING.has(context.method)) return "unclear";
   return "cannot";
 }
 

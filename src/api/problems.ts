@@ -110,7 +110,7 @@ export const PROBLEMS = {
   run_ended: {
     status: 409,
     title: "The run has ended",
-    todo: "Redrive the run, or start another.",
+    todo: "Start another run; one that failed or was cancelled can be redriven.",
   },
   already_ending: {
     status: 409,

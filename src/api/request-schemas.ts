@@ -93,7 +93,11 @@ const asSucceeded = () => ({
   output: json().describe("What the step would have answered."),
 });
 const asFailed = () => ({
-  as: z.literal("failed").describe("It did not happen and shall not be tried again."),
+  as: z
+    .literal("failed")
+    .describe(
+      "It did not happen: the step fails. In a redrive, which runs again what failed, it is tried again.",
+    ),
   note: z.string().min(1).max(limits.MAX_MESSAGE_CHARS).exactOptional(),
 });
 const asRetry = () => ({ as: z.literal("retry").describe("It did not happen; try again.") });

@@ -10,16 +10,19 @@
  *    that is due is left to nobody.
  * D3 `started` is appended in the turn in which the attempt is performed; work that is only due leaves no trace.
  * D4 after every turn the alarm stands no later than the next deadline (K3).
- * D5 what the state shows as running, and no flight of this life performs, is handed to the kernel as lost.
+ * D5 what the state shows as running, or as listened to, and no flight of this life performs, is handed to the kernel
+ *    as lost.
  * D6 an attempt that was judged over sends nothing any more.
  */
 
 import {
   evolve,
   fromSnapshot,
+  hasSignal,
   illegal,
   due,
   toSnapshot,
+  unreadable,
   type Graph,
   type Input,
   type Json,
@@ -126,6 +129,8 @@ export class RunDriver {
    */
   load(): void {
     const { snapshot, rows } = this.#ports.journal.load();
+    const newer = snapshot === null ? null : unreadable(snapshot.state);
+    if (snapshot !== null && newer !== null) throw new UnreadableJournal(snapshot.seq, newer);
     let state = snapshot === null ? null : fromSnapshot(snapshot.state);
     let seq = snapshot?.seq ?? 1;
     for (const row of rows) {
@@ -149,7 +154,7 @@ export class RunDriver {
   signal(id: string, name: string, payload: Json): Outcome {
     const { state } = this;
     // A payload is kept whether a step takes it or not.
-    if (state !== null && !state.signalIds.includes(id) && tooLarge(payload, state.bytes) !== null)
+    if (state !== null && !hasSignal(state, name, id) && tooLarge(payload, state.bytes) !== null)
       return { ok: false, refusal: NO_ROOM };
     return this.#command((keep) => ({ t: "signal", id, name, payload: keep(payload) }));
   }
@@ -320,20 +325,21 @@ export class RunDriver {
     const state = this.#state;
     if (this.#over || state === null) return;
     const { call } = flight;
-    const wanted = wantedBy(state, call) !== null;
-    if (performed.kind === "hop" && wanted) {
+    const wanted = wantedBy(state, call);
+    if (performed.kind === "hop" && wanted === "running") {
+      // It was about to leave, and did not.
+      flight.sent = false;
       flight.hopping = true;
       return this.#alarm.hop();
     }
     this.#flights.remove(flight);
     // That an attempt which is over met a limit of the platform tells nothing.
-    if (performed.kind === "hop") return;
+    if (performed.kind === "hop" && wanted === null) return;
+    // Of one that is listened to it tells that nothing has left.
+    const end = performed.kind === "hop" ? ({ kind: "refused", failure: UNSENT } as const) : performed;
     this.#turn([
       (keep) =>
-        endedOf(
-          call,
-          wanted ? endOf(call, performed, state, this.#ports.evaluate, keep) : lateEnd(performed),
-        ),
+        endedOf(call, wanted === null ? lateEnd(end) : endOf(call, end, state, this.#ports.evaluate, keep)),
     ]);
   }
 

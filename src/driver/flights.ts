@@ -3,6 +3,9 @@
 import { unitName, unitOf, type RunState, type UnitRef } from "../kernel/index.ts";
 import type { Call } from "./ports.ts";
 
+/** Of the slots, so many may be held by attempts that timed out and are listened to: the others are never starved. */
+const MAX_LISTENED = 4;
+
 export interface Flight {
   readonly call: Call;
   readonly controller: AbortController;
@@ -52,19 +55,31 @@ export class Flights {
 
   /** How many hold a slot in this state: one that is not waited for any more has given it back. */
   busy(state: RunState): number {
-    let busy = 0;
-    for (const { call } of this.#flights.values()) if (wantedBy(state, call) === "running") busy++;
-    return busy;
+    let running = 0;
+    let listened = 0;
+    for (const { call } of this.#flights.values()) {
+      const wanted = wantedBy(state, call);
+      if (wanted === "running") running++;
+      else if (wanted === "late answer") listened++;
+    }
+    return running + Math.min(listened, MAX_LISTENED);
   }
 
-  /** Aborts what the state no longer waits for. A `once` attempt that timed out is still listened to. */
+  /**
+   * Aborts what the state no longer waits for. A `once` attempt that timed out is still listened to; of too many, those
+   * that were begun last are. What is aborted ends unclear, and so tells the kernel that nobody listens any more.
+   */
   reconcile(state: RunState): void {
+    const listened: Flight[] = [];
     for (const flight of this.#flights.values()) {
-      if (wantedBy(state, flight.call) !== null) continue;
+      const wanted = wantedBy(state, flight.call);
+      if (wanted === "late answer") listened.push(flight);
+      if (wanted !== null) continue;
       flight.controller.abort();
       // Nobody performs it just now, so nothing of it will land.
       if (flight.hopping) this.remove(flight);
     }
+    for (const flight of listened.slice(0, -MAX_LISTENED)) flight.controller.abort();
   }
 
   /** The life ends: what has not left yet must not leave, as nobody would hear of it. */

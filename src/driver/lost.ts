@@ -1,4 +1,7 @@
-/** Which units the state shows as running: those that this life does not perform were lost with an earlier one. */
+/**
+ * Of which units the state shows an attempt in flight, or one that timed out and is still listened to: those that this
+ * life does not perform were lost with an earlier one.
+ */
 
 import { refOf, type RunState, type Unit, type UnitRef } from "../kernel/index.ts";
 
@@ -6,7 +9,8 @@ export function inFlightUnits(state: RunState): { ref: UnitRef; unit: Unit }[] {
   const found: { ref: UnitRef; unit: Unit }[] = [];
   const look = (ref: UnitRef, unit: Unit | null): void => {
     if (unit === null) return;
-    if (unit.status === "running" && unit.items === null) found.push({ ref, unit });
+    const running = unit.status === "running" && unit.items === null;
+    if (running || (unit.status === "unknown" && unit.listening)) found.push({ ref, unit });
     if (ref.role !== undefined) return;
     look(refOf(ref.step, ref.item, "verify"), unit.verify);
     look(refOf(ref.step, ref.item, "undo"), unit.undo);

@@ -1,36 +1,43 @@
-/** What people and callers ask of a run: pause, resume, cancel, redrive, resolve, signal, append, close. */
+/** What people and callers ask of a run: pause, resume, cancel, resolve, signal, append, close. */
 
-import type { StepDef } from "./graph.ts";
-import type { Input, Refusal, ResolveAs } from "./inputs.ts";
-import { fail, located, lose, seed, stop } from "./failing.ts";
+import type { Input, Refusal } from "./inputs.ts";
+import { endPause, fail, located, lose, seed, stop } from "./failing.ts";
 import { grow } from "./growth.ts";
 import { notHappened, outcomeOfRounds } from "./judge.ts";
 import { MAX_SIGNALS_PER_NAME, MAX_SIGNALS_PER_RUN } from "./limits.ts";
-import { partsOf } from "./due.ts";
-import { unitOf, type RunState } from "./state.ts";
+import { hasSignal, unitOf, type RunState } from "./state.ts";
 import { emit, type Turn } from "./turn.ts";
-import { isTerminal, refOf, unitName, type Unit, type UnitRef } from "./units.ts";
+import { isTerminal, refOf, unitName } from "./units.ts";
 
 type InputOf<T extends Input["t"]> = Extract<Input, { readonly t: T }>;
 
-const ENDED: Refusal = { code: "run_ended", message: "The run has ended. Redrive it, or start another." };
+/** What has succeeded cannot be redriven. */
+function ended({ status }: RunState): Refusal {
+  const then = status === "succeeded" ? "Start another." : "Redrive it, or start another.";
+  return { code: "run_ended", message: `The run has ended. ${then}` };
+}
 
 export function pause(turn: Turn, input: InputOf<"pause">): Refusal | null {
-  if (turn.state.phase === "ended") return ENDED;
+  if (turn.state.phase === "ended") return ended(turn.state);
   if (turn.state.pausedSince === null) emit(turn, { t: "paused", at: turn.now, by: input.by });
   return null;
 }
 
 export function resume(turn: Turn, input: InputOf<"resume">): Refusal | null {
-  if (turn.state.phase === "ended") return ENDED;
-  if (turn.state.pausedSince !== null) emit(turn, { t: "resumed", at: turn.now, by: input.by });
+  if (turn.state.phase === "ended") return ended(turn.state);
+  endPause(turn, input.by);
   return null;
 }
 
-/** Asking twice is asking once; `immediate` after `graceful` aborts what still drains. */
+/**
+ * Asking twice is asking once; `immediate` after `graceful` aborts what still drains. It ends a pause: who cancels a run
+ * wants it undone.
+ */
 export function cancel(turn: Turn, input: InputOf<"cancel">): Refusal | null {
   const { phase, lost } = turn.state;
-  if (phase === "ended") return ENDED;
+  if (phase === "ended") return ended(turn.state);
+  const aborts = phase === "draining" && input.mode === "immediate";
+  if (phase === "forward" || aborts || lost?.why === "cancel") endPause(turn, input.by);
   if (phase === "forward") {
     const failure = seed(
       "cancelled",
@@ -40,7 +47,7 @@ export function cancel(turn: Turn, input: InputOf<"cancel">): Refusal | null {
     lose(turn, "cancel", failure, input.mode, input.by);
     return null;
   }
-  if (phase === "draining" && input.mode === "immediate") {
+  if (aborts) {
     for (const def of turn.state.graph.steps)
       if (def.part === "main") stop(turn, refOf(def.name), "immediate");
     return null;
@@ -49,134 +56,15 @@ export function cancel(turn: Turn, input: InputOf<"cancel">): Refusal | null {
   return { code: "already_ending", message: "The run has failed already and is undoing what it did." };
 }
 
-/** A unit of the last generation that a redrive may be told about. */
-interface Open {
-  readonly ref: UnitRef;
-  /** Running it again would be a guess: the outcome is unknown, or a `once` step did happen and still failed. */
-  readonly required: boolean;
-}
-
-function openUnits(state: RunState): Open[] {
-  return state.graph.steps.flatMap((def, index) => {
-    const whole = state.units[index];
-    if (whole === undefined || def.part !== "main") return [];
-    return partsOf(def, whole).flatMap(({ ref, unit }): Open[] => {
-      if (unit.undone) return [];
-      const undo: Open[] =
-        unit.undo?.outcome === "unknown" ? [{ ref: refOf(ref.step, ref.item, "undo"), required: true }] : [];
-      if (unit.outcome === "unknown") return [{ ref, required: true }, ...undo];
-      const happened = unit.outcome === "done" && unit.status !== "succeeded" && whole.status !== "succeeded";
-      return happened ? [{ ref, required: def.effect === "once" }, ...undo] : undo;
-    });
-  });
-}
-
-/** Opens the next generation: keeps what succeeded and was not undone, runs the rest again (K1, K6). */
-export function redrive(turn: Turn, input: InputOf<"redrive">): Refusal | null {
-  const { state } = turn;
-  if (state.phase !== "ended")
-    return { code: "already_ending", message: "The run has not ended; only an ended run can be redriven." };
-  if (state.status === "succeeded")
-    return { code: "nothing_to_redrive", message: "The run succeeded; start another instead." };
-  const answers = new Map(input.resolve.map((answer) => [unitName(answer.unit), answer]));
-  const open = openUnits(state);
-  const missing = open.filter(({ ref, required }) => required && !answers.has(unitName(ref)));
-  if (missing.length > 0) {
-    const details = missing.map(({ ref }) => ({
-      pointer: `/resolve/${unitName(ref).replaceAll("/", "~1")}`,
-      detail: `Say whether ${unitName(ref)} happened.`,
-    }));
-    return {
-      code: "resolve_first",
-      message: "The outcome of some steps is unknown: resolve them in this call.",
-      details,
-    };
-  }
-  const known = new Set(open.map(({ ref }) => unitName(ref)));
-  const stray = input.resolve.find((answer) => !known.has(unitName(answer.unit)));
-  if (stray !== undefined)
-    return { code: "not_unknown", message: `The outcome of ${unitName(stray.unit)} is not unknown.` };
-  emit(turn, {
-    t: "redriven",
-    at: turn.now,
-    generation: state.generation + 1,
-    deadlineAt: turn.now + state.graph.deadlineMs,
-    by: input.by,
-  });
-  for (const { ref } of open) {
-    const answer = answers.get(unitName(ref));
-    if (answer !== undefined) settleOpen(turn, ref, answer.as, input.by);
-  }
-  resetAll(
-    turn,
-    new Set(
-      input.resolve.filter((answer) => answer.as.as !== "succeeded").map((answer) => unitName(answer.unit)),
-    ),
-  );
-  return null;
-}
-
-/**
- * An unknown outcome of the last generation, resolved. A reset and a settling in one: what happened is kept as
- * succeeded; what did not is reset with the same key by `resetAll`.
- */
-function settleOpen(turn: Turn, ref: UnitRef, as: ResolveAs, by: string): void {
-  emit(turn, {
-    t: "resolved",
-    at: turn.now,
-    ...ref,
-    as: as.as,
-    by,
-    ...(as.as === "failed" && as.note !== undefined ? { note: as.note } : {}),
-  });
-  if (as.as !== "succeeded") return;
-  reset(turn, ref, false);
-  emit(turn, { t: "succeeded", at: turn.now, ...ref, output: as.output, by: "resolve" });
-}
-
-/** @param again units that did not happen, by somebody's word: those are not kept, whatever their step made of it */
-function resetAll(turn: Turn, again: ReadonlySet<string>): void {
-  turn.state.graph.steps.forEach((def, index) => {
-    const whole = turn.state.units[index];
-    if (whole === undefined) return;
-    const parts = partsOf(def, whole);
-    for (const { ref, unit } of parts)
-      if (unit.undo !== null && isTerminal(unit.undo.status))
-        reset(turn, refOf(ref.step, ref.item, "undo"), true);
-    // A `forEach` that succeeded keeps the failures that it tolerated. What an `onFailure` step did, it did for the last
-    // generation's failure.
-    const kept = whole.status === "succeeded" && def.part === "main";
-    const stale = parts.filter(
-      ({ ref, unit }) => unit.undone || again.has(unitName(ref)) || (!kept && unit.status !== "succeeded"),
-    );
-    if (whole.items !== null && def.part === "main")
-      for (const part of stale) resetPart(turn, def, part.ref, part.unit, again.has(unitName(part.ref)));
-    if (kept && stale.length === 0) return;
-    if (whole.items === null) resetPart(turn, def, refOf(def.name), whole, again.has(def.name));
-    else if (isTerminal(whole.status)) reset(turn, refOf(def.name), def.part === "on_failure");
-  });
-}
-
-/**
- * What was undone, and an `onFailure` step, gets a new key, and so does a `repeat` past its first round, as it starts
- * again from there. What failed keeps its key; if it did happen, its provider may answer from memory (K6).
- */
-function resetPart(turn: Turn, def: StepDef, ref: UnitRef, unit: Unit, again: boolean): void {
-  if (!isTerminal(unit.status)) return;
-  const happened = unit.outcome === "done" && !again;
-  const rounds = def.repeat !== undefined && (unit.iteration > 0 || happened);
-  const fresh = def.part === "on_failure" || unit.undone;
-  reset(turn, ref, fresh || rounds, happened && !fresh && def.effect !== "safe");
-}
-
-function reset(turn: Turn, ref: UnitRef, newKey: boolean, maybe = false): void {
-  emit(turn, { t: "reset", at: turn.now, ...ref, newKey, ...(maybe ? { maybe } : {}) });
-}
-
 export function resolve(turn: Turn, input: InputOf<"resolve">): Refusal | null {
   const { unit: ref, as, by } = input;
   if (turn.state.phase === "ended")
-    return { ...ENDED, message: "The run has ended; resolve the step in the call that redrives it." };
+    return turn.state.status === "succeeded"
+      ? ended(turn.state)
+      : {
+          code: "run_ended",
+          message: "The run has ended; resolve the step in the call that redrives it.",
+        };
   const unit = unitOf(turn.state, ref);
   if (unit === null) return { code: "no_such_step", message: `There is no ${unitName(ref)} in this run.` };
   if (unit.status !== "unknown")
@@ -206,11 +94,11 @@ export function resolve(turn: Turn, input: InputOf<"resolve">): Refusal | null {
   return null;
 }
 
-/** Kept until a step takes it, also when it comes early; the same id again is the same signal. */
+/** Kept until a step takes it, also when it comes early; the same name and id again are the same signal. */
 export function signal(turn: Turn, input: InputOf<"signal">): Refusal | null {
   const { state } = turn;
-  if (state.signalIds.includes(input.id)) return null;
-  if (state.phase === "ended") return ENDED;
+  if (hasSignal(state, input.name, input.id)) return null;
+  if (state.phase === "ended") return ended(turn.state);
   const forward = state.phase === "forward";
   const taken = state.graph.steps.some(
     (def, i) =>

@@ -1,15 +1,16 @@
 /** `decide(state, input, now, random) -> facts`. Total: every state and input give facts or a typed refusal (K9). */
 
-import { append, cancel, close, pause, redrive, resolve, resume, signal, takeSignal } from "./control.ts";
+import { append, cancel, close, pause, resolve, resume, signal, takeSignal } from "./control.ts";
 import { ask, decideApproval, releases } from "./approvals.ts";
 import { isDue, performanceOf } from "./due.ts";
 import { evolve } from "./evolve.ts";
 import { fail, located, lose, seed, skip } from "./failing.ts";
 import type { StepDef } from "./graph.ts";
 import type { Decision, Input, Prepared, Refusal } from "./inputs.ts";
-import { becomeUnknown, judge, keyForgotten, outcomeOfRounds } from "./judge.ts";
+import { becomeUnknown, judge, keyForgotten, outcomeOfRounds, unheard } from "./judge.ts";
 import { MAX_ITEMS, MAX_WAIT_MS } from "./limits.ts";
 import { checkGraph } from "./lints.ts";
+import { redrive } from "./redrive.ts";
 import { settle } from "./settle.ts";
 import { stepOf, unitOf, type RunState } from "./state.ts";
 import { tick } from "./time.ts";
@@ -285,8 +286,9 @@ function ended(turn: Turn, input: InputOf<"ended">): Refusal | null {
   }
   // Only `once` attempts are listened to, and those have no children.
   const tells = end.kind !== "unclear" && end.kind !== "child" && end.kind !== "child_failed";
-  if (current && unit.status === "unknown" && unit.listening && tells) {
-    judge(turn, ref, end, { by: "late" });
+  if (current && unit.status === "unknown" && unit.listening) {
+    if (tells) judge(turn, ref, end, { by: "late" });
+    else unheard(turn, ref, unit, end.kind);
     return null;
   }
   if (attempt <= unit.attempt && unit.items === null) {
@@ -316,6 +318,10 @@ function childEnded(turn: Turn, input: InputOf<"child_ended">): Refusal | null {
 /** The life of the object that ran the attempt ended before the attempt did. */
 function attemptLost(turn: Turn, input: InputOf<"attempt_lost">): Refusal | null {
   const unit = unitOf(turn.state, input.unit);
+  if (unit?.status === "unknown" && unit.listening && unit.attempt === input.attempt) {
+    unheard(turn, input.unit, unit, "lost");
+    return null;
+  }
   if (unit?.status !== "running" || unit.attempt !== input.attempt || unit.items !== null) return NOT_DUE;
   const failure = seed(
     "attempt_lost",

@@ -1,9 +1,9 @@
 /** Two readings of a state: what should be in flight now, and when to look again. */
 
-import { joinOf } from "./joins.ts";
+import { joinOf, placeOf } from "./joins.ts";
 import type { Performance, StepDef } from "./graph.ts";
 import { STRIKES_BEFORE_ALONE } from "./limits.ts";
-import { unitOf, type RunState } from "./state.ts";
+import { stepOf, unitOf, type RunState } from "./state.ts";
 import { hasChild, isTerminal, refOf, type Unit, type UnitRef } from "./units.ts";
 
 export type Job =
@@ -63,15 +63,36 @@ export function due(state: RunState, now: number): Job[] {
   return aloneRule(state, jobs);
 }
 
-/** Whether `due` asks for this: nothing is prepared or begun that is not (K2, K10, the concurrency of a `forEach`). */
+/**
+ * Whether `due` asks for this: nothing is prepared or begun that is not (K2, K10, the concurrency of a `forEach`).
+ * Looks at the one step, not at all of them: a wide run asks this of each of its steps.
+ */
 export function isDue(state: RunState, kind: "prepare" | "attempt", ref: UnitRef, now: number): boolean {
-  return due(state, now).some(
+  if (state.pausedSince !== null || state.phase === "ended") return false;
+  const step = stepOf(state, ref.step);
+  if (step === null) return false;
+  const { def, unit, index } = step;
+  let jobs: Job[] = [];
+  if (kind === "attempt" && hasSuspects(state)) jobs = due(state, now);
+  else {
+    if (isWorking(state, index)) stepJobs(state, def, unit, now, jobs);
+    if (ref.role === "undo" && state.phase === "undoing" && def.part === "main" && !isHeld(state, index))
+      for (const part of partsOf(def, unit))
+        undoJob(def, refOf(part.ref.step, part.ref.item, "undo"), part.unit, now, jobs);
+  }
+  return jobs.some(
     (job) =>
       job.kind === kind &&
       job.unit.step === ref.step &&
       job.unit.item === ref.item &&
       job.unit.role === ref.role,
   );
+}
+
+/** Whether the step is one of `workingSteps`. */
+function isWorking(state: RunState, index: number): boolean {
+  if (state.phase !== "forward" && state.phase !== "handling") return true;
+  return state.live[placeOf(state.live, index)] === index;
 }
 
 function stepJobs(state: RunState, def: StepDef, unit: Unit, now: number, jobs: Job[]): void {
@@ -164,13 +185,46 @@ function undoJobs(state: RunState, now: number): Job[] {
       for (const { ref, unit: part } of parts)
         undoJob(def, refOf(ref.step, ref.item, "undo"), part, now, jobs);
     }
-    holds[index] = held || parts.some((part) => !isTerminal(part.unit.status) || needsUndo(def, part.unit));
+    holds[index] = held || isOpen(def, unit);
   }
   return jobs;
 }
 
+/** Whether the step itself holds back the undoing of what it needs. */
+function isOpen(def: StepDef, unit: Unit): boolean {
+  return partsOf(def, unit).some((part) => !isTerminal(part.unit.status) || needsUndo(def, part.unit));
+}
+
+/** The same order, asked of one step: whether something downstream is open. */
+function isHeld(state: RunState, index: number): boolean {
+  const seen = new Set<number>();
+  const open = [...(state.dependents[index] ?? [])];
+  for (let at = open.pop(); at !== undefined; at = open.pop()) {
+    const def = state.graph.steps[at];
+    const unit = state.units[at];
+    if (seen.has(at) || def === undefined || unit === undefined || def.part !== "main") continue;
+    if (isOpen(def, unit)) return true;
+    seen.add(at);
+    open.push(...(state.dependents[at] ?? []));
+  }
+  return false;
+}
+
+/** Whether any unit is a suspect: else nothing runs alone. */
+function hasSuspects(state: RunState): boolean {
+  return state.units.some(isSuspect);
+}
+
+function isSuspect(unit: Unit): boolean {
+  if (unit.strikes >= STRIKES_BEFORE_ALONE) return true;
+  if (unit.undo !== null && unit.undo.strikes >= STRIKES_BEFORE_ALONE) return true;
+  if (unit.verify !== null && unit.verify.strikes >= STRIKES_BEFORE_ALONE) return true;
+  return unit.items?.some(isSuspect) ?? false;
+}
+
 /** A unit under which the object died twice runs alone, so that a third death is surely its own. */
 function aloneRule(state: RunState, jobs: Job[]): Job[] {
+  if (!hasSuspects(state)) return jobs;
   const busy: Unit[] = [];
   for (const index of workingSteps(state)) {
     const def = state.graph.steps[index];

@@ -1,16 +1,20 @@
 /** `evolve(state, fact) -> state`: what each fact means. Pure; it decides nothing (K8). */
 
-import type { Fact, FactOf } from "./facts.ts";
+import { FACT_TYPES, type Fact, type FactOf } from "./facts.ts";
 import type { StepDef } from "./graph.ts";
-import { joined, withDependents } from "./joins.ts";
+import { joined, placeOf, withDependents } from "./joins.ts";
 import { movePhase, stepOf, unitOf, type RunFact, type RunState } from "./state.ts";
 import { isTerminal, moveUnit, newUnit, refOf, type Outcome, type Unit } from "./units.ts";
 import { applied, type UnitFactRecord } from "./unit-facts.ts";
 import type { Value } from "./values.ts";
 
+const KNOWN: ReadonlySet<string> = new Set(FACT_TYPES);
+
 /** Whether the fact may follow in this state; null if so, else why not. The fold and the tests ask, `evolve` does not. */
 export function illegal(state: RunState | null, fact: Fact): string | null {
   if (fact.t === "run_started") return state === null ? null : "a run starts once";
+  // A build that was rolled back must not fold what a newer one wrote as if it was nothing.
+  if (!KNOWN.has(fact.t)) return `${fact.t} is not a fact that this version knows`;
   if (state === null) return `${fact.t} before run_started`;
   if ("step" in fact && fact.t !== "resolved") {
     const owner = unitOf(state, refOf(fact.step, fact.item));
@@ -40,6 +44,7 @@ export function evolve(state: RunState | null, fact: Fact): RunState | null {
         ...state,
         buffered: [...state.buffered, { id: fact.id, name: fact.name, payload: fact.payload }],
         signalIds: [...state.signalIds, fact.id],
+        signalNames: [...(state.signalNames ?? state.signalIds.map(() => "")), fact.name],
         bytes: state.bytes + bytesOf(fact.payload),
       };
     case "grew":
@@ -49,7 +54,7 @@ export function evolve(state: RunState | null, fact: Fact): RunState | null {
     case "paused":
       return { ...state, pausedSince: fact.at };
     case "resumed":
-      return { ...state, pausedSince: null };
+      return { ...state, pausedSince: null, budgetAt: fact.budgetAt ?? state.budgetAt };
     case "lost":
       return {
         ...moved(state, "lost"),
@@ -59,7 +64,10 @@ export function evolve(state: RunState | null, fact: Fact): RunState | null {
     case "undoing":
       return moved(state, "undoing");
     case "handling":
-      return joined(moved(state, "handling"), state.graph.steps.keys());
+      return joined(
+        { ...moved(state, "handling"), budgetAt: fact.budgetAt ?? state.budgetAt },
+        state.graph.steps.keys(),
+      );
     case "ended": {
       const ended = {
         ...moved(state, "ended"),
@@ -85,10 +93,11 @@ export function evolve(state: RunState | null, fact: Fact): RunState | null {
         activeAt: fact.at,
       };
     case "resolved":
-    case "late":
       return state;
+    case "late":
+      return fact.over === true && unitOf(state, fact) !== null ? unitFact(state, fact) : state;
     default:
-      return unitFact(state, fact);
+      return KNOWN.has(fact.t) ? unitFact(state, fact) : state;
   }
 }
 
@@ -167,7 +176,7 @@ function unitFact(state: RunState, fact: UnitFactRecord): RunState {
   const changed =
     fact.role === undefined
       ? applied(step, fact)
-      : withRole(step, fact.role, applied(step[fact.role] ?? newUnit(), fact));
+      : withRole(step, fact.role, appliedToRole(step, fact.role, fact));
   const unit =
     fact.item === undefined ? changed : { ...at.unit, items: (at.unit.items ?? []).with(fact.item, changed) };
   const units = state.units.with(index, unit);
@@ -176,7 +185,8 @@ function unitFact(state: RunState, fact: UnitFactRecord): RunState {
     units,
     bytes: state.bytes + bytesOf("output" in fact ? fact.output : "list" in fact ? fact.list : null),
   };
-  const consumed = fact.t === "succeeded" && fact.signal !== undefined ? unbuffered(next, fact.signal) : next;
+  const consumed =
+    fact.t === "succeeded" && fact.signal !== undefined ? unbuffered(next, fact.signal, def.signal) : next;
   return settledStep(consumed, def, index, at.unit, unit, fact.at);
 }
 
@@ -197,14 +207,27 @@ function settledStep(
   const next = {
     ...state,
     unsettled: state.unsettled - step,
-    live: state.live.filter((i) => i !== index),
+    live: without(state.live, index),
     activeAt: now,
   };
   return joined(next, state.dependents[index] ?? []);
 }
 
-function unbuffered(state: RunState, id: string): RunState {
-  return { ...state, buffered: state.buffered.filter((signal) => signal.id !== id) };
+function without(live: readonly number[], index: number): readonly number[] {
+  const at = placeOf(live, index);
+  return live[at] === index ? live.toSpliced(at, 1) : live;
+}
+
+function unbuffered(state: RunState, id: string, name: string | undefined): RunState {
+  return {
+    ...state,
+    buffered: state.buffered.filter((signal) => signal.id !== id || signal.name !== name),
+  };
+}
+
+function appliedToRole(owner: Unit, role: "undo" | "verify", fact: UnitFactRecord): Unit {
+  const sub = applied(owner[role] ?? newUnit(), fact);
+  return role === "verify" && fact.t === "started" ? { ...sub, listening: owner.listening } : sub;
 }
 
 function withRole(unit: Unit, role: "undo" | "verify", sub: Unit): Unit {

@@ -173,6 +173,9 @@ export type Fact =
       readonly at: number;
       readonly attempt: number;
       readonly kind: string;
+      /** The attempt is not listened to any more. What checks the unit is to be asked again, then. */
+      readonly over?: true;
+      readonly verifyAt?: number;
       /** A child that it started, and that nobody waits for. */
       readonly child?: { readonly run: string; readonly generation: number };
     } & UnitRef)
@@ -205,7 +208,13 @@ export type Fact =
     }
   | { readonly t: "closed"; readonly at: number; readonly by: "owner" | "idle" }
   | { readonly t: "paused"; readonly at: number; readonly by: string }
-  | { readonly t: "resumed"; readonly at: number; readonly by: string }
+  | {
+      readonly t: "resumed";
+      readonly at: number;
+      readonly by: string;
+      /** Of a run that is lost: the end of its budget, later by the time that it was paused. */
+      readonly budgetAt?: number;
+    }
   | {
       readonly t: "lost";
       readonly at: number;
@@ -215,7 +224,12 @@ export type Fact =
       readonly by?: string;
     }
   | { readonly t: "undoing"; readonly at: number }
-  | { readonly t: "handling"; readonly at: number }
+  | {
+      readonly t: "handling";
+      readonly at: number;
+      /** The budget of undoing is over: the `onFailure` steps have one of their own. */
+      readonly budgetAt?: number;
+    }
   | { readonly t: "ended"; readonly at: number; readonly status: "succeeded"; readonly output: Value }
   | {
       readonly t: "ended";

@@ -69,6 +69,20 @@ export function outcomeNow(turn: Turn, ref: UnitRef, unit: Unit): Outcome {
   return unit.iteration > 0 ? "done" : "not_done";
 }
 
+/**
+ * Ends a pause. Time that a run was paused does not count against its budget of undoing: a person who stops the undoing
+ * to look at something does not lose it.
+ */
+export function endPause(turn: Turn, by: string): void {
+  const { pausedSince, phase, budgetAt, graph } = turn.state;
+  if (pausedSince === null) return;
+  if (budgetAt === null) return emit(turn, { t: "resumed", at: turn.now, by });
+  // A pause may be older than the loss of the run, with which the budget began.
+  const from = phase === "handling" ? pausedSince : Math.max(pausedSince, budgetAt - graph.undoBudgetMs);
+  const later = budgetAt + Math.max(0, turn.now - from);
+  emit(turn, { t: "resumed", at: turn.now, by, budgetAt: later });
+}
+
 /** The run is lost: the forward part ends; `immediate` aborts the attempts in flight, else they drain. */
 export function lose(
   turn: Turn,

@@ -55,9 +55,10 @@ export {
   type LintCode,
 } from "./lints.ts";
 export { DEFAULT_RETRY, delayMs, JITTERS, resolveRetry, type RetryPolicy } from "./policy.ts";
-export { fromSnapshot, toSnapshot, type Snapshot } from "./snapshot.ts";
+export { fromSnapshot, toSnapshot, unreadable, type Snapshot } from "./snapshot.ts";
 export {
   RUN_MOVES,
+  hasSignal,
   RUN_STATUSES,
   statusOf,
   stepOf,

@@ -23,18 +23,36 @@ export function withDependents(
   return { indexOf, dependents };
 }
 
+/** Where a number stands in an ordered list, or would stand. */
+export function placeOf(list: readonly number[], number: number): number {
+  let from = 0;
+  let to = list.length;
+  while (from < to) {
+    const middle = (from + to) >> 1;
+    if ((list[middle] ?? Infinity) < number) from = middle + 1;
+    else to = middle;
+  }
+  return from;
+}
+
 /** Puts those of the steps whose join is decided on the live list. */
 export function joined(state: RunState, candidates: Iterable<number>): RunState {
   const ready: number[] = [];
   for (const index of candidates) {
     const def = state.graph.steps[index];
     const unit = state.units[index];
-    if (def === undefined || unit === undefined || unit.status !== "pending" || state.live.includes(index))
-      continue;
+    if (def === undefined || unit === undefined || unit.status !== "pending") continue;
+    if (state.live[placeOf(state.live, index)] === index) continue;
     if ((def.part === "on_failure") !== (state.phase === "handling")) continue;
     if (joinOf(state, def) !== "undecided") ready.push(index);
   }
-  return ready.length === 0 ? state : { ...state, live: [...state.live, ...ready].sort((a, b) => a - b) };
+  const [only] = ready;
+  if (only === undefined) return state;
+  const live =
+    ready.length === 1
+      ? state.live.toSpliced(placeOf(state.live, only), 0, only)
+      : [...state.live, ...ready].sort((a, b) => a - b);
+  return { ...state, live };
 }
 
 /** Whether a step's join rule lets it run (K2). */

@@ -10,11 +10,12 @@ import type { SettledBy } from "./facts.ts";
 import type { Effect, Performance, StepDef } from "./graph.ts";
 import { grow } from "./growth.ts";
 import type { AttemptEnd, FailureSeed } from "./inputs.ts";
-import { FIRST_LOOK_MS, MAX_LOOK_MS, STRIKES_BEFORE_ALONE } from "./limits.ts";
+import { FIRST_LOOK_MS, MAX_LOOK_MS, STRIKES_BEFORE_ALONE, VERIFY_AGAIN_MS } from "./limits.ts";
 import { delayMs, retries } from "./policy.ts";
 import { stepOf, unitOf, type RunState } from "./state.ts";
 import { emit, type Turn } from "./turn.ts";
 import { hasChild, refOf, type Outcome, type Unit, type UnitRef } from "./units.ts";
+import { NULL_VALUE } from "./values.ts";
 
 interface Judged {
   readonly turn: Turn;
@@ -304,7 +305,10 @@ function verified(j: Judged, end: Extract<AttemptEnd, { kind: "success" }>): voi
   if (end.happened === true) {
     emit(turn, { t: "succeeded", at: turn.now, ...main, output: end.output, by: "verify" });
   } else if (end.happened === false) {
-    notHappened(turn, main, "verify");
+    // While the request is still open, "it did not happen" only means "not yet" (K5): it is asked again later.
+    const open = j.unit.listening || unitOf(turn.state, main)?.listening === true;
+    if (open) askAgain(j);
+    else notHappened(turn, main, "verify");
   } else {
     const failure = seed(
       "verify_inconclusive",
@@ -320,6 +324,19 @@ function verified(j: Judged, end: Extract<AttemptEnd, { kind: "success" }>): voi
       attempt: j.attempt,
     });
   }
+}
+
+/** A new round of the check. The flight that it waits for ends by itself, and then somebody says so (`unheard`). */
+function askAgain({ turn, ref, def, attempt }: Judged): void {
+  const wait = Math.max(def.verify?.afterMs ?? 0, VERIFY_AGAIN_MS);
+  emit(turn, { t: "iterated", at: turn.now, ...ref, output: NULL_VALUE, wakeAt: turn.now + wait, attempt });
+}
+
+/** The request of an unknown unit's last attempt is not open any more, and nothing clear came of it. */
+export function unheard(turn: Turn, ref: UnitRef, unit: Unit, kind: string): void {
+  const verify = ref.role === undefined ? stepOf(turn.state, ref.step)?.def.verify : undefined;
+  const then = verify === undefined ? {} : { verifyAt: turn.now + verify.afterMs };
+  emit(turn, { t: "late", at: turn.now, ...ref, attempt: unit.attempt, kind, over: true, ...then });
 }
 
 /** Somebody who knows said that an unknown unit did not happen: try again if the policy allows, else it failed. */

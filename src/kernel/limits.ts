@@ -7,8 +7,10 @@ const DAY_MS = 24 * HOUR_MS;
 
 /** The forward part of a run ends here unless the graph says otherwise. */
 export const RUN_DEADLINE_MS = 30 * DAY_MS;
-/** Undoing, parks and unknown outcomes included, has one budget; then the run ends and lists what it left. */
+/** Undoing, parks and unknown outcomes included, has one budget; what is not undone then is left, and listed. */
 export const UNDO_BUDGET_MS = 24 * HOUR_MS;
+/** Where that is used up, the `onFailure` steps have this time: to tell somebody, not to work. */
+export const HANDLING_BUDGET_MS = HOUR_MS;
 /** An open run to which nobody appends closes itself. */
 export const IDLE_LIMIT_MS = 24 * HOUR_MS;
 
@@ -26,6 +28,8 @@ export const UNKNOWN_LIMIT_MS = 72 * HOUR_MS;
 export const KEY_TTL_MS = 24 * HOUR_MS;
 /** How long `verify` waits before it asks, so that what was sent had time to land. */
 export const VERIFY_AFTER_MS = 5 * SECOND_MS;
+/** How long `verify` waits at least before it asks again while the attempt that it asks about is still open. */
+export const VERIFY_AGAIN_MS = 5 * SECOND_MS;
 
 /** Steps of one graph, growth included: keeps a fold and a snapshot within one object's memory. */
 export const MAX_STEPS = 10_000;

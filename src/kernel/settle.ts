@@ -1,8 +1,8 @@
 /** What follows from the facts so far without anything new from outside: skips, ends of `forEach`, phases, the end. */
 
-import { needsUndo, workingSteps } from "./due.ts";
+import { needsUndo } from "./due.ts";
 import { itemsOutcome } from "./evolve.ts";
-import { joinOf } from "./joins.ts";
+import { joinOf, placeOf } from "./joins.ts";
 import type { LeftBehind, LeftBehindReason, RunFailure } from "./failures.ts";
 import { fail, located, seed, skip, stop } from "./failing.ts";
 import type { StepDef } from "./graph.ts";
@@ -11,37 +11,62 @@ import type { RunState } from "./state.ts";
 import { emit, type Turn } from "./turn.ts";
 import { hasChild, isTerminal, refOf, type Unit } from "./units.ts";
 
-/** Goes on until nothing follows any more. Every round adds a fact, and the moves are finite, so it ends. */
+/**
+ * Goes on until nothing follows any more. Every round adds a fact, and the moves are finite, so it ends.
+ * Something can follow only for the steps that the turn's facts are about, and for those that need them: what a wide run
+ * holds besides was settled in earlier turns.
+ */
 export function settle(turn: Turn): void {
+  let seen = 0;
   let before = -1;
   while (turn.facts.length !== before) {
     before = turn.facts.length;
     if (turn.state.phase === "ended") return;
-    skipUnreachable(turn);
-    settleItems(turn);
+    skipUnreachable(turn, touched(turn, seen));
+    settleItems(turn, touched(turn, seen));
     advancePhase(turn);
+    seen = before;
   }
 }
 
+/** Steps that the facts from number `seen` on are about, and those that need them, in the order of the graph. */
+function touched(turn: Turn, seen: number): Iterable<number> {
+  const { state, facts } = turn;
+  const found = new Set<number>();
+  for (const fact of facts.slice(seen)) {
+    // What these do to a step depends on more than on the step.
+    if (!("step" in fact)) return state.graph.steps.keys();
+    const index = state.indexOf.get(fact.step);
+    if (index === undefined) continue;
+    found.add(index);
+    for (const dependent of state.dependents[index] ?? []) found.add(dependent);
+  }
+  return [...found].sort((a, b) => a - b);
+}
+
 /** Steps whose join can no longer be met. */
-function skipUnreachable(turn: Turn): void {
-  const { phase } = turn.state;
+function skipUnreachable(turn: Turn, steps: Iterable<number>): void {
+  const { phase, live } = turn.state;
   if (phase !== "forward" && phase !== "handling") return;
-  for (const index of turn.state.live) {
+  for (const index of steps) {
     const def = turn.state.graph.steps[index];
     const unit = turn.state.units[index];
     if (def === undefined || unit === undefined || unit.status !== "pending" || unit.readyAt !== null)
       continue;
+    if (live[placeOf(live, index)] !== index) continue;
     if ((def.part === "main") === (phase === "forward") && joinOf(turn.state, def) === "skip")
       skip(turn, def.name, "needs");
   }
 }
 
 /** A `forEach` ends when its items have: succeeded, or given up on and undone. */
-function settleItems(turn: Turn): void {
-  for (const index of [...workingSteps(turn.state)]) {
+function settleItems(turn: Turn, steps: Iterable<number>): void {
+  const { phase } = turn.state;
+  const working = phase === "forward" || phase === "handling" ? turn.state.live : null;
+  for (const index of steps) {
     const def = turn.state.graph.steps[index];
     const unit = turn.state.units[index];
+    if (working !== null && working[placeOf(working, index)] !== index) continue;
     if (def !== undefined && unit?.status === "running" && unit.items !== null)
       settleForEach(turn, def, unit, unit.items);
   }
@@ -103,17 +128,14 @@ function bytesOf(items: readonly Unit[]): number {
 function advancePhase(turn: Turn): void {
   const { state } = turn;
   const { phase } = state;
-  if (
-    phase === "draining" &&
-    !mainUnits(state).some(({ unit }) => unit.status === "running" || hasChild(unit))
-  )
+  if (phase === "draining" && !someMainUnit(state, (_, unit) => unit.status === "running" || hasChild(unit)))
     emit(turn, { t: "undoing", at: turn.now });
   else if (
     phase === "undoing" &&
     state.graph.steps.every(
       (def, i) => def.part !== "main" || isTerminal(state.units[i]?.status ?? "skipped"),
     ) &&
-    !mainUnits(state).some(({ def, unit }) => needsUndo(def, unit))
+    !someMainUnit(state, needsUndo)
   ) {
     if (state.graph.steps.some((step) => step.part === "on_failure"))
       emit(turn, { t: "handling", at: turn.now });
@@ -125,6 +147,15 @@ function advancePhase(turn: Turn): void {
     )
   )
     endLost(turn);
+}
+
+/** Whether it holds of a main step, or of an item where there are some. */
+function someMainUnit(state: RunState, holds: (def: StepDef, unit: Unit) => boolean): boolean {
+  return state.graph.steps.some((def, index) => {
+    const unit = state.units[index];
+    if (unit === undefined || def.part !== "main") return false;
+    return unit.items === null ? holds(def, unit) : unit.items.some((item) => holds(def, item));
+  });
 }
 
 /** Main steps, or their items where there are some. */

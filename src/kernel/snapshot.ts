@@ -18,6 +18,11 @@ export type Snapshot = { readonly v: 1; readonly units: readonly SparseUnit[] } 
 
 const EMPTY = Object.entries(newUnit()) as [keyof Unit, Unit[keyof Unit]][];
 
+/** Whether this version can read the snapshot; null if so, else why not. The driver asks, `fromSnapshot` does not. */
+export function unreadable(snapshot: { readonly v: number }): string | null {
+  return snapshot.v === 1 ? null : `a snapshot of version ${snapshot.v}, which this version does not know`;
+}
+
 export function toSnapshot(state: RunState): Snapshot {
   const { dependents: _dependents, indexOf: _indexOf, units, ...rest } = state;
   return { v: 1, ...rest, units: units.map(sparse) };

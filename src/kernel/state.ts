@@ -76,10 +76,20 @@ export interface RunState {
   readonly buffered: readonly Buffered[];
   /** Ids of every signal taken, to recognise a second delivery. */
   readonly signalIds: readonly string[];
+  /** Their names, in the same order. Absent, or empty: not known, of signals taken before names were kept. */
+  readonly signalNames?: readonly string[];
   /** Bytes of values journaled. */
   readonly bytes: number;
   readonly dependents: readonly (readonly number[])[];
   readonly indexOf: ReadonlyMap<string, number>;
+}
+
+/** Whether a signal was taken already: an id counts once per name. */
+export function hasSignal({ signalIds, signalNames }: RunState, name: string, id: string): boolean {
+  return signalIds.some((known, i) => {
+    const its = signalNames?.[i] ?? "";
+    return known === id && (its === "" || its === name);
+  });
 }
 
 export function stepOf(state: RunState, name: string): { def: StepDef; unit: Unit; index: number } | null {

@@ -1,8 +1,9 @@
 /** Time: timeouts, limits, sleeps, the deadline of the run, the budget of undoing. */
 
 import { activeUnits, workingSteps } from "./due.ts";
-import { fail, located, lose, outcomeNow, seed, stop } from "./failing.ts";
+import { endPause, fail, located, lose, outcomeNow, seed, stop } from "./failing.ts";
 import { giveUpUnknown, judge } from "./judge.ts";
+import { HANDLING_BUDGET_MS } from "./limits.ts";
 import { endLost } from "./settle.ts";
 import { stepOf, unitOf } from "./state.ts";
 import { emit, type Turn } from "./turn.ts";
@@ -63,7 +64,7 @@ function tickUnit(turn: Turn, ref: UnitRef): void {
 
 /** The deadline ends the forward part, and a pause with it. Attempts in flight are aborted, not drained. */
 function passDeadline(turn: Turn): void {
-  if (turn.state.pausedSince !== null) emit(turn, { t: "resumed", at: turn.now, by: "deadline" });
+  endPause(turn, "deadline");
   const failure = seed(
     "deadline_exceeded",
     "The run did not end before its deadline.",
@@ -73,17 +74,24 @@ function passDeadline(turn: Turn): void {
   lose(turn, "deadline", failure, "immediate");
 }
 
-/** Undoing had its time: the run ends here, and says what it leaves behind. */
+/**
+ * Undoing had its time. What is still undone about it is left behind; the `onFailure` steps have a budget of their own,
+ * since what they tell is needed all the more now. A run that is paused until then goes on with what the pause has left.
+ */
 function passBudget(turn: Turn): void {
-  if (turn.state.pausedSince !== null) emit(turn, { t: "resumed", at: turn.now, by: "budget" });
-  for (const def of turn.state.graph.steps) {
+  if (turn.state.pausedSince !== null) endPause(turn, "budget");
+  const { phase, graph, budgetAt } = turn.state;
+  if (budgetAt !== null && turn.now < budgetAt) return;
+  for (const def of graph.steps) {
     const unit = stepOf(turn.state, def.name)?.unit;
-    if (unit === undefined) continue;
+    if (unit === undefined || (def.part === "on_failure" && phase !== "handling")) continue;
     for (const { ref } of [...activeUnits(def, unit)].reverse()) stop(turn, ref, "budget");
     stop(turn, refOf(def.name), "budget");
     settleWhole(turn, def.name);
   }
-  endLost(turn);
+  if (phase === "handling" || !graph.steps.some((def) => def.part === "on_failure")) return endLost(turn);
+  if (phase === "draining") emit(turn, { t: "undoing", at: turn.now });
+  emit(turn, { t: "handling", at: turn.now, budgetAt: turn.now + HANDLING_BUDGET_MS });
 }
 
 /** A `forEach` whose items were stopped stops with them. */

@@ -4,7 +4,7 @@ import type { Fact, FactOf } from "./facts.ts";
 import { moveUnit, newUnit, type Child, type Unit, type UnitRef } from "./units.ts";
 
 /** Facts that change a unit. */
-export type UnitFactRecord = Exclude<Extract<Fact, UnitRef>, { readonly t: "late" | "resolved" }>;
+export type UnitFactRecord = Exclude<Extract<Fact, UnitRef>, { readonly t: "resolved" }>;
 
 /** What a fact does to the unit that it names. */
 export function applied(unit: Unit, fact: UnitFactRecord): Unit {
@@ -26,7 +26,7 @@ export function applied(unit: Unit, fact: UnitFactRecord): Unit {
         list: fact.list,
         startedAt: fact.at,
         readyAt: fact.at,
-        items: unit.items ?? Array.from({ length: fact.count }, () => newUnit(unit.gen, unit.attempt)),
+        items: unit.items ?? Array.from({ length: fact.count }, () => newItem(unit)),
       };
     case "started":
       return {
@@ -141,6 +141,8 @@ export function applied(unit: Unit, fact: UnitFactRecord): Unit {
       return { ...ended(unit, fact.at), status, outcome: unit.maybe ? "unknown" : "not_done" };
     case "cancelled":
       return { ...ended(unit, fact.at), status, outcome: fact.outcome };
+    case "late":
+      return fact.over === true ? unheard(unit, fact) : unit;
     case "reset":
       return resetUnit(unit, fact);
   }
@@ -194,6 +196,13 @@ function ended(unit: Unit, at: number): Unit {
   };
 }
 
+/** Nothing more is to come of the last attempt. A check that waits to ask again asks then. */
+function unheard(unit: Unit, { verifyAt }: FactOf<"late">): Unit {
+  const { verify } = unit;
+  const waits = verify?.status === "waiting" && verifyAt !== undefined;
+  return { ...unit, listening: false, ...(waits ? { verify: { ...verify, wakeAt: verifyAt } } : {}) };
+}
+
 /** A check that nobody waits for any more. */
 function overtaken(verify: Unit | null): Unit | null {
   return verify === null
@@ -210,15 +219,28 @@ export function spentMs(unit: Unit, now: number): number {
   return unit.spentMs + Math.max(0, running);
 }
 
+/** Where an earlier list had items, keys and numbers of attempts count on from those, also of undoings and checks. */
+function newItem({ gen, attempt }: Unit): Unit {
+  const item = newUnit(gen, attempt);
+  return gen === 0
+    ? item
+    : { ...item, undo: newUnit(gen, attempt), verify: overtaken(newUnit(gen, attempt)) };
+}
+
+function withRoles(unit: Unit): Unit[] {
+  return [unit, ...(unit.undo === null ? [] : [unit.undo]), ...(unit.verify === null ? [] : [unit.verify])];
+}
+
 /**
  * A unit that a redrive runs again. Attempt numbers count on (K7). With the same key the digest stays, so that the
  * same payload is asked for (K6). A `forEach` keeps its list and its items, which are reset one by one; with a new
- * key it begins from its list.
+ * key it begins from its list, which may be another one, and its items have keys that none had before.
  */
 function resetUnit(unit: Unit, { newKey, maybe }: FactOf<"reset">): Unit {
-  const dropped = newKey ? (unit.items ?? []) : [];
-  const attempt = Math.max(unit.attempt, ...dropped.map((item) => item.attempt));
-  const fresh = newUnit(unit.gen + (newKey ? 1 : 0), attempt);
+  const dropped = newKey ? (unit.items ?? []).flatMap(withRoles) : [];
+  const attempt = Math.max(unit.attempt, ...dropped.map((one) => one.attempt));
+  const gen = Math.max(unit.gen, ...dropped.map((one) => one.gen));
+  const fresh = newUnit(gen + (newKey ? 1 : 0), attempt);
   return {
     ...fresh,
     maybe: maybe === true,

@@ -138,7 +138,10 @@ export interface Unit {
   readonly iteration: number;
   /** Some attempt under the current key, or in an earlier generation, may have happened. */
   readonly maybe: boolean;
-  /** The attempt that timed out is still listened to: its late answer may settle an unknown outcome (K7). */
+  /**
+   * The attempt that timed out is still listened to: its late answer may settle an unknown outcome (K7). Of a check: it
+   * was begun while that was so, and what it sees may still change.
+   */
   readonly listening: boolean;
   /** Version of the Worker that started the last attempt. */
   readonly version: string | null;

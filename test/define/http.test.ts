@@ -23,8 +23,8 @@ async function kindOf(status: number, more: Partial<ActionCall>): Promise<string
 const REFUSED = [401, 421, 425, 429, 521, 523, 525, 526, 530];
 const UNCLEAR = [408, 500, 501, 502, 503, 504, 505, 507, 520, 522, 524, 527, 599];
 const CANNOT = [
-  300, 301, 302, 303, 304, 307, 308, 400, 402, 403, 404, 405, 406, 409, 410, 411, 412, 413, 415, 418, 422,
-  423, 424, 426, 428, 431, 451,
+  300, 304, 307, 308, 400, 402, 403, 404, 405, 406, 409, 410, 411, 412, 413, 415, 418, 422, 423, 424, 426,
+  428, 431, 451,
 ];
 
 describe("a status", () => {
@@ -44,6 +44,16 @@ describe("a status", () => {
   it("409 of a keyed step is tried again with the same key: the first attempt may still be at work", async () => {
     expect(await kindOf(409, { effect: "keyed", with: POST })).toBe("unclear");
     expect(await kindOf(409, { effect: "idempotent", with: POST })).toBe("cannot");
+  });
+
+  it("301, 302 and 303 to what may change something are unclear: forms that worked are answered so", async () => {
+    for (const status of [301, 302, 303]) {
+      for (const method of ["POST", "PATCH", "PUT", "DELETE"] as const)
+        expect(await kindOf(status, { effect: "once", with: { ...POST, method } })).toBe("unclear");
+      for (const method of ["GET", "HEAD", "OPTIONS"] as const)
+        expect(await kindOf(status, { effect: "safe", with: { ...GET, method } })).toBe("cannot");
+      expect(await kindOf(status, { effect: "once", with: { ...POST, success: [status] } })).toBe("success");
+    }
   });
 
   it("503 is a refusal only where the step says so", async () => {
@@ -98,6 +108,7 @@ describe("what is thrown on the way", () => {
     ["truncated", true, 201, "unusable", "output_invalid"],
     ["truncated", true, 429, "refused", "http_429"],
     ["redirect_refused", true, 302, "cannot", "http_302"],
+    ["timeout", true, 303, "unclear", "http_303"],
     ["too_many_redirects", true, 302, "cannot", "http_302"],
   ])("%s (sent: %s, status %s) is %s, %s", async (code, sent, status, kind, failure) => {
     const result = await perform(failed(code, sent, status), { effect: "once", with: POST });

@@ -1,4 +1,6 @@
 import { describe, expect, it } from "vitest";
+import { UnreadableJournal } from "../../src/driver/index.ts";
+import { toSnapshot, type Fact } from "../../src/kernel/index.ts";
 import { graph, Host, OK, RUN, step, unclear, unit } from "./memory-host.ts";
 
 function started(...steps: Parameters<typeof graph>) {
@@ -86,6 +88,27 @@ describe("a short wait", () => {
   });
 });
 
+describe("a wide run", () => {
+  /** Below the 30 s of CPU that an object has for one event, on a machine that is busy with others as well. */
+  const TIMEOUT_MS = 10_000;
+
+  it(
+    "of 8,000 steps that are computed comes to its end in the turn that starts it",
+    { timeout: TIMEOUT_MS },
+    () => {
+      const steps = Array.from({ length: 8_000 }, (_, i) => step(`t${i}`, { kind: "instant" }));
+      const { host, driver } = started(...steps);
+      expect(driver.state?.status).toBe("succeeded");
+      expect(host.rows).toHaveLength(1);
+    },
+  );
+
+  it("of 8,000 steps that call starts six of them", { timeout: TIMEOUT_MS }, () => {
+    const { host } = started(...Array.from({ length: 8_000 }, (_, i) => step(`c${i}`)));
+    expect(host.attempts).toHaveLength(6);
+  });
+});
+
 describe("a life that begins", () => {
   it("hands what the last one had in flight to the kernel as lost, at once (D5)", () => {
     const { host } = started(
@@ -96,6 +119,31 @@ describe("a life that begins", () => {
     const next = host.live();
     expect(unit(next.state, "a")).toMatchObject({ status: "backing_off", strikes: 1, maybe: true });
     expect(unit(next.state, "o")).toMatchObject({ status: "unknown", failure: { code: "attempt_lost" } });
+  });
+
+  it("tells that nobody listens any more to what the last one listened to, once (D5)", () => {
+    const { host } = started(step("o", { effect: "once" }));
+    host.attempt(1).call.sent();
+    host.passTo(host.now + 1_000);
+    const next = host.live();
+    expect(unit(next.state, "o")).toMatchObject({ status: "unknown", listening: false });
+    expect(host.rows.at(-1)?.facts).toMatchObject([{ t: "late", kind: "lost", over: true }]);
+    const { length } = host.rows;
+    host.live();
+    expect(host.rows).toHaveLength(length);
+  });
+
+  it("takes no run that a newer version wrote, be it a fact or a snapshot (K8)", () => {
+    const { host, driver } = started(step("a"));
+    const { state, seq } = driver;
+    if (state === null) throw new Error("nothing was started");
+    const snapshot = { ...toSnapshot(state), v: 2 } as unknown as ReturnType<typeof toSnapshot>;
+    host.snapshot = { seq: seq + 1, state: snapshot };
+    expect(() => host.live()).toThrow(UnreadableJournal);
+    host.snapshot = null;
+    const parked = { t: "parked", at: host.now } as unknown as Fact;
+    host.rows.push({ seq: seq + 1, at: host.now, facts: [parked], values: [] });
+    expect(() => host.live()).toThrow("parked is not a fact that this version knows");
   });
 
   it("counts no strike where the version has changed (D5)", () => {
@@ -166,6 +214,41 @@ describe("an attempt", () => {
     expect(host.attempts).toHaveLength(6);
     await host.attempt(1).end(OK);
     expect(host.attempts).toHaveLength(7);
+  });
+
+  it("that timed out and is listened to keeps its slot, of which four at most are held so", async () => {
+    const steps = Array.from({ length: 30 }, (_, i) => step(`o${i}`, { effect: "once" }));
+    const { host, driver } = started(...steps);
+    for (const { call } of host.attempts) call.sent();
+    host.passTo(host.now + 1_000);
+    expect(host.attempts).toHaveLength(8);
+    const open = (): string[] =>
+      host.attempts.filter(({ call }) => !call.signal.aborted).map(({ call }) => call.unit.step);
+    expect(open()).toEqual(["o2", "o3", "o4", "o5", "o6", "o7"]);
+    await host.attempt(1).end(unclear());
+    await host.attempt(2).end(unclear());
+    expect(unit(driver.state, "o0")).toMatchObject({ status: "unknown", listening: false });
+    expect(host.attempts).toHaveLength(8);
+    await host.attempt(3).end(OK);
+    expect([unit(driver.state, "o2").status, open().length]).toEqual(["succeeded", 7]);
+  });
+
+  it("that met a limit of the platform just before it left did not leave: it was not sent in time (K5)", async () => {
+    const { host, driver } = started(step("o", { effect: "once" }));
+    host.attempt(1).call.sent();
+    await host.attempt(1).end({ kind: "hop" });
+    host.passTo(host.now + 1_000);
+    expect(unit(driver.state, "o")).toMatchObject({ status: "backing_off", maybe: false });
+  });
+
+  it("that is listened to and meets a limit of the platform did not leave either, and is not performed twice", async () => {
+    const { host, driver } = started(step("o", { effect: "once" }));
+    host.attempt(1).call.sent();
+    host.passTo(host.now + 1_000);
+    expect(unit(driver.state, "o").listening).toBe(true);
+    await host.attempt(1).end({ kind: "hop" });
+    expect(unit(driver.state, "o")).toMatchObject({ status: "backing_off", maybe: false });
+    expect(host.attempts).toHaveLength(1);
   });
 
   it("that ended unclear is made again no earlier than its wait", async () => {

@@ -1,6 +1,6 @@
 /** A host of one run in memory, whose clock stands still and whose attempts end when a test says so. */
 
-import { RunDriver, type Call, type Performed, type Row } from "../../src/driver/index.ts";
+import { RunDriver, type Call, type Loaded, type Performed, type Row } from "../../src/driver/index.ts";
 import {
   DEFAULT_RETRY,
   type Json,
@@ -53,6 +53,8 @@ export interface Attempt {
 export class Host {
   readonly rows: Row[] = [];
   readonly attempts: Attempt[] = [];
+  /** What a life begins from, before the rows. */
+  snapshot: Loaded["snapshot"] = null;
   now = 1_000_000;
   /** How far the clock goes on each time that somebody looks at it. */
   tick = 0;
@@ -68,7 +70,7 @@ export class Host {
     this.#timers.clear();
     const driver = new RunDriver({
       journal: {
-        load: () => ({ snapshot: null, rows: this.rows }),
+        load: () => ({ snapshot: this.snapshot, rows: this.rows }),
         append: (row) => {
           if (this.refuseAppends) throw new Error("the disk is full");
           this.rows.push(row);
@@ -90,7 +92,10 @@ export class Host {
         },
       },
       evaluate: {
-        fill: () => ({ kind: "call", digest: JSON.stringify(this.payload), with: this.payload }),
+        fill: (_run, def) =>
+          def.kind === "instant"
+            ? { kind: "done", output: this.payload }
+            : { kind: "call", digest: JSON.stringify(this.payload), with: this.payload },
         again: () => ({ ok: true, value: false }),
         happened: () => ({ ok: true, value: { happened: null, output: null } }),
         output: () => ({ ok: true, value: null }),

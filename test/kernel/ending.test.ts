@@ -1,8 +1,8 @@
 /** How a run ends: failures and what they lead to, draining, compensation, what is left behind, the budget, cancels. */
 
 import { describe, expect, test } from "vitest";
-import { limits, type StepDef } from "../../src/kernel/index.ts";
-import { call, ends, HOUR, instant, MINUTE, performance, retry, sleep, wait } from "./support/build.ts";
+import { limits, type Graph, type StepDef } from "../../src/kernel/index.ts";
+import { call, DAY, ends, HOUR, instant, MINUTE, performance, retry, sleep, wait } from "./support/build.ts";
 import { leftBehind, Play, START } from "./support/play.ts";
 
 const undoable = (over: Partial<StepDef> = {}): Partial<StepDef> => ({
@@ -308,14 +308,81 @@ describe("the budget of undoing", () => {
     ]);
   });
 
-  test("runs while the run is paused, and ends the pause", () => {
-    const play = new Play([call("a", "keyed", undoable()), bomb(["a"])]);
+  /** Lost while it is paused, with something to undo. */
+  function lostWhilePaused(graph: Partial<Graph> = {}): Play {
+    const play = new Play([call("a", "keyed", undoable()), bomb(["a"])], { graph });
     play.succeed("a");
+    play.begin("bomb");
     play.take({ t: "pause", by: "ada" });
-    play.take({ t: "cancel", mode: "graceful", by: "ada" });
-    expect([play.run, play.jobs()]).toEqual(["compensating", []]);
+    play.pass(30_000);
+    play.end("bomb", ends.cannot());
+    expect([play.run, play.state.phase, play.jobs()]).toEqual(["compensating", "undoing", []]);
+    return play;
+  }
+
+  test("does not run out in a pause: its end ends the pause, and what was left of it is left", () => {
+    const play = lostWhilePaused();
+    const { budgetAt } = play.state;
     play.wake();
-    expect([play.run, play.state.pausedSince]).toEqual(["cancelled", null]);
+    expect(play.now).toBe(budgetAt);
+    expect([play.run, play.state.pausedSince, play.state.budgetAt]).toEqual([
+      "compensating",
+      null,
+      play.now + limits.UNDO_BUDGET_MS,
+    ]);
+    play.succeed("a/undo");
+    expect(leftBehind(play)).toEqual([]);
+  });
+
+  test("is later by the time that the run was paused, counted from when it was lost", () => {
+    const play = lostWhilePaused();
+    play.pass(HOUR);
+    play.take({ t: "resume", by: "ada" });
+    expect(play.state.budgetAt).toBe(play.now + limits.UNDO_BUDGET_MS);
+    play.pass(HOUR);
+    play.take({ t: "pause", by: "ada" });
+    play.pass(5 * HOUR);
+    play.take({ t: "resume", by: "ada" });
+    expect(play.state.budgetAt).toBe(play.now + limits.UNDO_BUDGET_MS - HOUR);
+  });
+
+  test("of an undoing that sticks costs nobody the onFailure steps: they have an hour of their own", () => {
+    const voicemail = call("voicemail", "keyed", { part: "on_failure" });
+    const once = { compensate: performance("once", { retry: retry({ attempts: 1 }) }) };
+    const play = new Play([call("a", "keyed", once), bomb(["a"]), voicemail]);
+    play.succeed("a");
+    play.attempt("bomb", ends.cannot());
+    play.attempt("a/undo", ends.unclear());
+    play.pass(limits.UNDO_BUDGET_MS);
+    expect([play.state.phase, play.jobs()]).toEqual(["handling", ["prepare voicemail"]]);
+    expect(play.status("a/undo")).toBe("cancelled");
+    expect(play.state.budgetAt).toBe(play.now + limits.HANDLING_BUDGET_MS);
+    play.succeed("voicemail");
+    expect([play.run, leftBehind(play)]).toEqual(["failed", ["a: done, budget_exceeded"]]);
+  });
+
+  test("of the onFailure steps ends the run, whatever they do", () => {
+    const answer = wait("answer", "go", { part: "on_failure" });
+    const play = new Play([call("a", "keyed", undoable()), bomb(["a"]), answer]);
+    play.succeed("a");
+    play.attempt("bomb", ends.cannot());
+    play.pass(limits.UNDO_BUDGET_MS);
+    play.prepare("answer", { kind: "signal", limitMs: limits.MAX_WAIT_MS });
+    play.pass(limits.HANDLING_BUDGET_MS - 1);
+    expect(play.run).toBe("compensating");
+    play.pass(1);
+    expect([play.run, play.status("answer")]).toEqual(["failed", "cancelled"]);
+  });
+
+  test("that is over while attempts still drain leads to the onFailure steps as well", () => {
+    const voicemail = call("voicemail", "keyed", { part: "on_failure" });
+    const play = new Play([call("child", "keyed"), bomb(), voicemail]);
+    play.attempt("child", ends.child(1, 30 * DAY));
+    play.attempt("bomb", ends.cannot());
+    expect(play.state.phase).toBe("draining");
+    play.pass(limits.UNDO_BUDGET_MS);
+    expect([play.state.phase, play.jobs()]).toEqual(["handling", ["prepare voicemail"]]);
+    expect(play.unit("child")).toMatchObject({ status: "cancelled", outcome: "unknown" });
   });
 });
 
@@ -430,6 +497,51 @@ describe("cancel", () => {
     expect(failed.refusal({ t: "cancel", mode: "graceful", by: "ada" })).toBe("already_ending");
     failed.succeed("a/undo");
     expect(failed.refusal({ t: "cancel", mode: "graceful", by: "ada" })).toBe("run_ended");
+  });
+
+  test.for(["graceful", "immediate"] as const)("%s, of a paused run: ends the pause, and undoes", (mode) => {
+    const play = new Play([call("a", "keyed", undoable()), wait("w", "go", { needs: ["a"] })]);
+    play.succeed("a");
+    play.prepare("w");
+    play.take({ t: "pause", by: "ada" });
+    play.take({ t: "cancel", mode, by: "bob" });
+    expect(play.last("resumed")).toMatchObject({ by: "bob" });
+    expect([play.state.pausedSince, play.jobs()]).toEqual([null, ["prepare a/undo"]]);
+    play.succeed("a/undo");
+    expect([play.run, leftBehind(play)]).toEqual(["cancelled", []]);
+  });
+
+  test("immediate, of a run that failed while it was paused, ends the pause as well", () => {
+    const play = new Play([call("a", "keyed", undoable()), call("b", "once"), bomb(["a"])]);
+    play.succeed("a");
+    play.begin("b");
+    play.begin("bomb");
+    play.take({ t: "pause", by: "ada" });
+    play.end("bomb", ends.cannot());
+    expect(play.state.phase).toBe("draining");
+    play.take({ t: "cancel", mode: "immediate", by: "bob" });
+    expect([play.state.pausedSince, play.jobs()]).toEqual([null, ["prepare a/undo"]]);
+  });
+
+  test("once more, of a run whose undoing was paused, goes on with it", () => {
+    const play = two();
+    play.take({ t: "cancel", mode: "immediate", by: "ada" });
+    play.take({ t: "pause", by: "ada" });
+    expect(play.jobs()).toEqual([]);
+    play.take({ t: "cancel", mode: "graceful", by: "ada" });
+    expect(play.jobs()).toEqual(["prepare a/undo"]);
+  });
+
+  test("of a run that succeeded: it cannot be redriven, and nobody says so", () => {
+    const play = new Play([call("a")]);
+    play.succeed("a");
+    play.finish();
+    const decision = play.send({ t: "cancel", mode: "graceful", by: "ada" });
+    expect(decision).toMatchObject({ ok: false, refusal: { code: "run_ended" } });
+    expect(decision.ok ? "" : decision.refusal.message).not.toMatch(/redrive/i);
+    const resolve = { t: "resolve", unit: { step: "a" }, as: { as: "failed" }, by: "ada" } as const;
+    const resolved = play.send(resolve);
+    expect(resolved.ok ? "" : resolved.refusal.message).not.toMatch(/redrive/i);
   });
 
   test("the answer of an aborted attempt is recorded, never applied (K1, K7)", () => {

@@ -2,7 +2,19 @@
 
 import { describe, expect, test } from "vitest";
 import { keyOf, limits, type Input, type ResolveAs, type StepDef } from "../../src/kernel/index.ts";
-import { call, DAY, ends, HOUR, MINUTE, performance, retry, SECOND, wait } from "./support/build.ts";
+import {
+  approval,
+  call,
+  DAY,
+  ends,
+  HOUR,
+  instant,
+  MINUTE,
+  performance,
+  retry,
+  SECOND,
+  wait,
+} from "./support/build.ts";
 import { leftBehind, Play, ref } from "./support/play.ts";
 
 const undo: Partial<StepDef> = { compensate: performance("keyed") };
@@ -87,6 +99,32 @@ describe("redrive", () => {
     play.succeed("a");
     play.finish();
     expect(play.refusal(redrive())).toBe("nothing_to_redrive");
+  });
+
+  test("of a cancelled run that waits for unknown outcomes names them, and how to resolve each", () => {
+    const forEach = { list: null, concurrency: 3, tolerate: 0 };
+    const play = new Play([
+      call("pay", "once"),
+      call("mails", "once", { forEach }),
+      call("room", "keyed", { compensate: performance("once") }),
+    ]);
+    play.prepare("mails", { kind: "list", list: { v: [1, 2] }, count: 2 });
+    play.succeed("room");
+    for (const name of ["pay", "mails[1]"]) play.attempt(name, ends.unclear());
+    expect(play.send(redrive())).toMatchObject({ refusal: { code: "already_ending" } });
+    play.take({ t: "cancel", mode: "graceful", by: "ada" });
+    play.attempt("room/undo", ends.unclear());
+    const decision = play.send(redrive());
+    if (decision.ok) throw new Error("it was redriven");
+    expect(decision.refusal).toMatchObject({
+      code: "already_ending",
+      details: [{ pointer: "/steps/pay" }, { pointer: "/steps/mails" }, { pointer: "/steps/room" }],
+    });
+    expect(decision.refusal.details?.map(({ detail }) => detail)).toEqual([
+      "The outcome of pay is unknown: POST /v1/runs/run_1/steps/pay/resolve.",
+      'The outcome of mails[1] is unknown: POST /v1/runs/run_1/steps/mails/resolve with "item": 1.',
+      'The outcome of room/undo is unknown: POST /v1/runs/run_1/steps/room/resolve with "undo": true.',
+    ]);
   });
 
   test("also redrives what was cancelled", () => {
@@ -367,6 +405,138 @@ describe("redrive of a forEach", () => {
     expect([play.status("mails"), play.status("mails[1]")]).toEqual(["skipped", "cancelled"]);
     play.take({ t: "cancel", mode: "graceful", by: "ada" });
     expect(leftBehind(play)).toEqual(["mails[0]: done, no_compensation"]);
+  });
+});
+
+describe("what was made from something that is done anew", () => {
+  /** `room` is undone by the cancel; what is between it and the end is the argument. */
+  function undone(...between: readonly StepDef[]): Play {
+    const play = new Play([call("room", "keyed", undo), ...between]);
+    play.succeed("room");
+    return play;
+  }
+  function again(play: Play): void {
+    play.take({ t: "cancel", mode: "immediate", by: "ada" });
+    play.succeed("room/undo");
+    play.take(redrive());
+  }
+
+  test("is made anew: a text with the number of a room that was given back does not go out", () => {
+    const play = undone(
+      instant("text", { needs: ["room"] }),
+      approval("gate", { needs: ["text"] }),
+      call("mail", "once", { needs: ["gate"] }),
+    );
+    play.prepare("text");
+    play.prepare("gate");
+    again(play);
+    expect(play.statuses()).toEqual({ room: "pending", text: "pending", gate: "pending", mail: "pending" });
+    play.succeed("room");
+    expect(play.jobs()).toEqual(["prepare text"]);
+    play.prepare("text", { kind: "done", output: { v: "the new room" } });
+    expect([play.unit("text").output, play.jobs()]).toEqual([{ v: "the new room" }, ["prepare gate"]]);
+  });
+
+  test("also at a distance, through a step that is kept", () => {
+    const play = undone(
+      call("deposit", "once", { needs: ["room"] }),
+      call("read", "safe", { needs: ["deposit"] }),
+      wait("gate", "go", { needs: ["read"] }),
+    );
+    play.succeed("deposit", "read");
+    again(play);
+    expect(play.statuses()).toEqual({
+      room: "pending",
+      deposit: "succeeded",
+      read: "pending",
+      gate: "pending",
+    });
+    // It can be read once the deposit stands, and that it does; the room's turn is its own.
+    expect(play.jobs()).toEqual(["prepare room", "prepare read"]);
+  });
+
+  test("is kept where it stands in the world: doing it again would do it twice (K5)", () => {
+    const play = undone(
+      call("deposit", "once", { needs: ["room"] }),
+      call("insurance", "keyed", { needs: ["room"] }),
+      wait("gate", "go", { needs: ["deposit", "insurance"] }),
+    );
+    play.succeed("deposit", "insurance");
+    again(play);
+    expect([play.status("deposit"), play.status("insurance")]).toEqual(["succeeded", "succeeded"]);
+  });
+
+  test("is made anew where nothing came of it: a fallback, a condition that said no", () => {
+    const play = undone(
+      call("extra", "keyed", { needs: ["room"], onFailure: { fallback: "none" } }),
+      call("maybe", "safe", { needs: ["room"], when: "a suite" }),
+      wait("gate", "go", { needs: ["extra"] }),
+    );
+    play.attempt("extra", ends.cannot());
+    play.prepare("maybe", { kind: "skip" });
+    again(play);
+    expect([play.status("extra"), play.status("maybe")]).toEqual(["pending", "pending"]);
+  });
+
+  test("is made anew also where a person's word takes the place of a fallback", () => {
+    const play = new Play([
+      call("pay", "keyed", { onFailure: { fallback: "cash" }, retry: retry({ attempts: 1 }) }),
+      instant("text", { needs: ["pay"] }),
+      call("b", "safe", { needs: ["text"] }),
+    ]);
+    play.attempt("pay", ends.unclear());
+    play.prepare("text");
+    play.attempt("b", ends.cannot());
+    play.take(redrive(["pay", "succeeded"]));
+    expect([play.status("pay"), play.jobs()]).toEqual(["succeeded", ["prepare text"]]);
+  });
+
+  test("what needs nothing of it is kept", () => {
+    const play = undone(call("weather"), instant("text", { needs: ["weather"] }), wait("gate", "go"));
+    play.succeed("weather");
+    play.prepare("text");
+    again(play);
+    expect([play.status("weather"), play.status("text")]).toEqual(["succeeded", "succeeded"]);
+  });
+
+  test("a forEach of which nothing stands begins from its list, with keys that no item had before (K6, K7)", () => {
+    const forEach = { list: null, concurrency: 3, tolerate: 0 };
+    const play = undone(
+      call("mails", "keyed", { needs: ["room"], forEach, ...undo }),
+      wait("gate", "go", { needs: ["mails"] }),
+    );
+    const seen = new Set<string>();
+    const keys: string[] = [];
+    const note = (unit: string): void => {
+      keys.push(key(play, unit));
+      seen.add(key(play, unit));
+    };
+    for (let generation = 1; generation <= 3; generation++) {
+      if (generation > 1) play.succeed("room");
+      play.prepare("mails", { kind: "list", list: { v: [generation] }, count: 1 });
+      expect(play.unit("mails").list).toEqual({ v: [generation] });
+      expect(play.begin("mails[0]")).toBe(generation);
+      note("mails[0]");
+      play.end("mails[0]", ends.success());
+      play.take({ t: "cancel", mode: "immediate", by: "ada" });
+      play.begin("mails[0]/undo");
+      note("mails[0]/undo");
+      play.end("mails[0]/undo", ends.success());
+      play.succeed("room/undo");
+      play.take(redrive());
+    }
+    expect(seen.size).toBe(keys.length);
+  });
+
+  test("a forEach of which something stands keeps its list", () => {
+    const forEach = { list: null, concurrency: 3, tolerate: 0 };
+    const play = undone(call("mails", "keyed", { needs: ["room"], forEach }));
+    play.prepare("mails", { kind: "list", list: { v: [1, 2] }, count: 2 });
+    play.succeed("mails[0]");
+    again(play);
+    play.succeed("room");
+    play.prepare("mails", { kind: "list", list: { v: [3] }, count: 1 });
+    expect([play.unit("mails").list, play.jobs()]).toEqual([{ v: [1, 2] }, ["prepare mails[1]"]]);
   });
 });
 

@@ -108,6 +108,26 @@ describe("a signal", () => {
     expect(play.refusal(signal("3", "called_back"))).toBe("run_ended");
   });
 
+  test("an id counts once per name: signals of two names may have the same", () => {
+    const play = new Play([wait("a", "go"), wait("b", "stop")]);
+    play.take(signal("order-7"));
+    play.take(signal("order-7", "stop"));
+    expect(play.take(signal("order-7", "stop"))).toEqual([]);
+    play.prepare("a");
+    expect(play.state.buffered.map(({ name }) => name)).toEqual(["stop"]);
+    play.prepare("b");
+    expect([play.status("a"), play.status("b")]).toEqual(["succeeded", "succeeded"]);
+  });
+
+  test("an id of which an old snapshot does not know the name counts for every name", () => {
+    const play = new Play([], { run: { open: true } });
+    play.state = { ...play.state, signalIds: ["1"] };
+    expect(play.take(signal("1", "stop"))).toEqual([]);
+    play.take(signal("2", "stop"));
+    expect(play.take(signal("2")).map(({ t }) => t)).toEqual(["signalled"]);
+    expect(play.take(signal("1"))).toEqual([]);
+  });
+
   test("beyond the most that a run takes is refused", () => {
     const play = new Play([], { run: { open: true } });
     const signalIds = Array.from({ length: limits.MAX_SIGNALS_PER_RUN }, (_, i) => `${i}`);

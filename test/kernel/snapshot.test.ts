@@ -7,6 +7,7 @@ import {
   NULL_VALUE,
   sameJson,
   toSnapshot,
+  unreadable,
   type Snapshot,
 } from "../../src/kernel/index.ts";
 import { call, ends, graph, sleep, verify } from "./support/build.ts";
@@ -40,6 +41,12 @@ describe("a snapshot", () => {
     const restored = fromSnapshot(JSON.parse(JSON.stringify(toSnapshot(play.state))) as Snapshot);
     expect(restored).toEqual(play.state);
   });
+});
+
+test("a snapshot of a version that this one does not know is not readable", () => {
+  const snapshot = toSnapshot(new Play([call("a")]).state);
+  expect(unreadable(snapshot)).toBeNull();
+  expect(unreadable({ ...snapshot, v: 2 })).toContain("version 2");
 });
 
 describe("keys", () => {

@@ -65,6 +65,11 @@ describe("the table of moves", () => {
       [state, { ...late, role: "verify" }],
       [evolve(state, ended), ended],
       [state, { t: "undoing", at: START }],
+      // Facts of a newer version: of the run, and of a step.
+      [state, { t: "parked", at: START, until: START } as unknown as Fact],
+      [state, { t: "annotated", at: START, step: "a" } as unknown as Fact],
+      [null, { t: "run_begun", at: START } as unknown as Fact],
+      [state, { t: "constructor", at: START } as unknown as Fact],
     ];
     for (const [before, fact] of wrong) expect(illegal(before, fact)).toEqual(expect.any(String));
     for (const [before, fact] of wrong) expect(() => evolve(before, fact)).not.toThrow();

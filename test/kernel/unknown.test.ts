@@ -211,6 +211,92 @@ describe("verify", () => {
   });
 });
 
+describe("verify, while the attempt that timed out is still open", () => {
+  const after = { verify: verify({ afterMs: 30 * SECOND }) };
+
+  /** Timed out, listened to, and its check has just been begun. */
+  function asked(): Play {
+    const play = new Play([call("pay", "once", after)]);
+    play.begin("pay");
+    play.wake();
+    play.pass(30 * SECOND);
+    play.begin("pay/verify");
+    return play;
+  }
+
+  test("that it did not happen is asked again, and nothing is sent a second time (K5)", () => {
+    const play = asked();
+    play.end("pay/verify", ends.happened(false));
+    expect([play.status("pay"), play.unit("pay").listening, play.jobs()]).toEqual(["unknown", true, []]);
+    play.pass(30 * SECOND - 1);
+    expect(play.jobs()).toEqual([]);
+    play.pass(1);
+    expect(play.jobs()).toEqual(["prepare pay/verify"]);
+  });
+
+  test("that it happened counts at once", () => {
+    const play = asked();
+    play.end("pay/verify", ends.happened(true, "receipt"));
+    expect(play.unit("pay")).toMatchObject({ status: "succeeded", output: { v: "receipt" } });
+  });
+
+  test("its late success settles it, between two checks", () => {
+    const play = asked();
+    play.end("pay/verify", ends.happened(false));
+    play.end("pay", ends.success("paid"), 1);
+    expect(play.unit("pay")).toMatchObject({ status: "succeeded", attempt: 1, output: { v: "paid" } });
+  });
+
+  test("a check has all its attempts each time that it asks, however often", () => {
+    const play = asked();
+    for (let asks = 1; asks < 20; asks++) {
+      play.end("pay/verify", ends.happened(false));
+      play.pass(30 * SECOND);
+      play.begin("pay/verify");
+    }
+    expect(play.unit("pay/verify")).toMatchObject({ status: "running", tries: 1, attempt: 20 });
+  });
+
+  test("a check without a delay does not spin", () => {
+    const play = new Play([call("pay", "once", { verify: verify({ afterMs: 0 }) })]);
+    play.begin("pay");
+    play.wake();
+    play.attempt("pay/verify", ends.happened(false));
+    expect(play.unit("pay/verify").wakeAt).toBe(play.now + limits.VERIFY_AGAIN_MS);
+  });
+
+  test.for(["an unclear end", "the loss of its life"])("%s ends it: the next no counts", (how) => {
+    const play = asked();
+    play.end("pay/verify", ends.happened(false));
+    play.pass(SECOND);
+    if (how === "an unclear end") play.end("pay", ends.unclear(), 1);
+    else play.lose("pay");
+    expect(play.last("late")).toMatchObject({ over: true, verifyAt: play.now + 30 * SECOND });
+    expect(play.unit("pay").listening).toBe(false);
+    play.pass(30 * SECOND);
+    play.attempt("pay/verify", ends.happened(false));
+    expect([play.status("pay"), play.jobs()]).toEqual(["backing_off", []]);
+    play.wake();
+    expect(play.begin("pay")).toBe(2);
+  });
+
+  test("a no to a check that was begun before the attempt had ended does not count (K5)", () => {
+    const play = asked();
+    play.end("pay", ends.unclear(), 1);
+    play.end("pay/verify", ends.happened(false));
+    expect([play.status("pay"), play.status("pay/verify")]).toEqual(["unknown", "waiting"]);
+    play.pass(30 * SECOND);
+    play.attempt("pay/verify", ends.happened(false));
+    expect(play.status("pay")).toBe("backing_off");
+  });
+
+  test("a life that was lost is told once, and an attempt that nobody listens to not at all", () => {
+    const play = asked();
+    play.lose("pay");
+    expect(play.refusal({ t: "attempt_lost", unit: ref("pay"), attempt: 1, strike: true })).toBe("not_due");
+  });
+});
+
 describe("resolve", () => {
   test("succeeded: with the output that the person gives", () => {
     const play = unknown();

@@ -9,6 +9,7 @@ import type { Row } from "../../src/driver/index.ts";
 import {
   evolve,
   fromSnapshot,
+  hasSignal,
   illegal,
   isTerminal,
   performanceOf,
@@ -143,7 +144,7 @@ export class Audit {
       this.#findings.expect(fact.t === "late" || fact.t === "redriven", `K1: ${fact.t} after the end`);
     if (fact.t === "grew") this.#checkGrowth(state, fact, next);
     if (fact.t === "signalled")
-      this.#findings.expect(!state.signalIds.includes(fact.id), `signal ${fact.id} is taken twice`);
+      this.#findings.expect(!hasSignal(state, fact.name, fact.id), `signal ${fact.id} is taken twice`);
   }
 
   #checkUnit(state: RunState, fact: UnitFact, unit: Unit | null, next: RunState): void {
@@ -178,9 +179,10 @@ export class Audit {
       );
     }
     if (fact.t === "succeeded" && fact.signal !== undefined) {
-      const taker = this.#takers.get(fact.signal);
+      const taken = `${step.def.signal} ${fact.signal}`;
+      const taker = this.#takers.get(taken);
       this.#findings.expect(taker === undefined, `signal ${fact.signal} goes to ${taker} and to ${name}`);
-      this.#takers.note(fact.signal, name, this.#states.length);
+      this.#takers.note(taken, name, this.#states.length);
     }
     if (fact.t === "started") {
       const performance = performanceOf(step.def, fact);
@@ -201,13 +203,23 @@ export class Audit {
           "duplicated",
         );
     }
+    if (fact.t === "retrying" && fact.by === "verify")
+      this.#findings.expect(
+        unit?.listening === false && unit.verify?.listening === false,
+        `K5: ${name} is tried again while its attempt is still open`,
+      );
     if ("attempt" in fact && fact.attempt !== undefined && fact.t !== "started" && fact.t !== "late")
       this.#findings.expect(
         fact.attempt === unit?.attempt,
         `K7: ${fact.t} of ${name} by an attempt that is not current`,
       );
-    if (fact.t === "late")
+    if (fact.t === "late" && fact.over !== true)
       this.#findings.expect(unitOf(next, fact) === unit, `K7: a late answer changed ${name}`);
+    if (fact.t === "late" && fact.over === true)
+      this.#findings.expect(
+        unit?.listening === true && unitOf(next, fact)?.status === "unknown",
+        `K7: what nobody listens to any more changed ${name}`,
+      );
   }
 
   /** What the driver says about an attempt, of which the kernel knows nothing. */

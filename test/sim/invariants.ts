@@ -11,6 +11,8 @@ import type { Findings } from "./verdict.ts";
 const BEHIND_TIMER_MS = 30_000;
 /** Outside calls side by side. */
 const SLOTS = 6;
+/** Of them, so many are held at most by attempts that timed out and are listened to. */
+const MAX_LISTENED = 4;
 
 /**
  * K3, K4: a run has an alarm, no later than what comes next, be it the end of its retention; what is in flight has a
@@ -46,10 +48,11 @@ export function checkBetween(state: RunState | null, host: Host, now: number, fi
 export function checkProgress(life: Life, store: Store, findings: Findings): void {
   const { state } = life.driver;
   if (state === null || state.phase === "ended") return;
-  const { running } = comingUp(state);
-  for (const name of running)
+  const { running, listened } = comingUp(state);
+  for (const name of [...running, ...listened])
     findings.expect(life.performed.has(name), `D5: ${name} is in flight, and this life does not perform it`);
-  const jobs = due(state, life.now()).filter((job) => job.kind !== "attempt" || running.length < SLOTS);
+  const busy = running.length + Math.min(listened.length, MAX_LISTENED);
+  const jobs = due(state, life.now()).filter((job) => job.kind !== "attempt" || busy < SLOTS);
   const hops = (store.alarm?.at ?? Infinity) <= life.now() + 1;
   findings.expect(jobs.length === 0 || hops, () => `work is due and nobody does it: ${JSON.stringify(jobs)}`);
 }
@@ -59,16 +62,25 @@ interface ComingUp {
   wake: number;
   /** Attempts in flight. */
   readonly running: string[];
+  /** Those that timed out and whose late answer would count. */
+  readonly listened: string[];
   readonly withoutDeadline: string[];
 }
 
 function comingUp(state: RunState): ComingUp {
-  const found: ComingUp = { deadline: endOfPhase(state), wake: Infinity, running: [], withoutDeadline: [] };
+  const found: ComingUp = {
+    deadline: endOfPhase(state),
+    wake: Infinity,
+    running: [],
+    listened: [],
+    withoutDeadline: [],
+  };
   const look = (ref: UnitRef, unit: Unit | null): void => {
     if (unit === null || isTerminal(unit.status)) return;
     const name = attemptName(ref, unit.attempt);
     const flying = unit.status === "running" && unit.items === null;
     if (flying) found.running.push(name);
+    if (unit.status === "unknown" && unit.listening) found.listened.push(name);
     if (flying && unit.deadline === null) found.withoutDeadline.push(name);
     found.deadline = Math.min(found.deadline, unit.deadline ?? Infinity);
     // A sleep that is over settles also while paused; a retry, a round or a look may not start.

@@ -124,12 +124,16 @@ export class Laws {
     this.#approval(before, fact, def);
     if (fact.t === "started") this.#started(before, fact, unit);
     if (fact.t === "resolved") this.#cleared(before, fact);
+    if ((fact.t === "retrying" || fact.t === "failed") && fact.by === "verify")
+      law(unit?.listening === false, `K5: a check says no of ${unitName(fact)} while its attempt is open`);
   }
 
   /** Before and after one input. */
   input(before: RunState, input: Input, decision: Decision, after: RunState, now: number): void {
     if (input.t === "ended") this.#ended(before, input, decision);
+    if (input.t === "prepared" || input.t === "begin") this.#onlyDue(before, input, decision, now);
     if (!decision.ok) return;
+    if (input.t === "redrive") this.#anew(before, decision.facts);
     for (const { unit, ref, def } of unitsOf(after)) {
       if (unit.status === "running" && unit.items === null)
         law(unit.deadline !== null && Number.isFinite(unit.deadline), `K4: ${unitName(ref)} has no deadline`);
@@ -141,11 +145,61 @@ export class Laws {
       }
     }
     this.#wakes(after, now);
+    for (const def of after.graph.steps) {
+      const waits = stepOf(after, def.name)?.unit.status === "pending";
+      const turn = after.phase === (def.part === "main" ? "forward" : "handling");
+      law(
+        !(waits && turn && joinSays(after, def) === "skip"),
+        `${def.name} can never run, and is not skipped`,
+      );
+    }
     if (before.phase !== "ended" && after.phase === "ended") this.#end(after);
     if (input.t === "tick" && after.phase !== "ended" && due(after, now).length === 0) {
       const wake = nextWake(after, now);
       law(wake !== null && wake > now, `busy: nothing is due at ${now}, and the next wake is ${wake}`);
     }
+  }
+
+  /** A redrive keeps no result that was made from what it does anew, and does nothing twice that stands. */
+  #anew(before: RunState, facts: readonly Fact[]): void {
+    const anew = new Set(
+      facts.flatMap((fact) => (fact.t === "reset" && fact.role === undefined ? [fact.step] : [])),
+    );
+    const shifted = new Set(anew);
+    for (const def of before.graph.steps) {
+      if (def.part !== "main" || !def.needs.some((need) => shifted.has(need))) continue;
+      shifted.add(def.name);
+      law(
+        def.effect !== "safe" || anew.has(def.name),
+        `${def.name} keeps what was made from what is done anew`,
+      );
+    }
+    const answered = new Set(facts.flatMap((fact) => (fact.t === "resolved" ? [unitName(fact)] : [])));
+    for (const { ref, unit, def } of attempting(before)) {
+      const stands = unit.status === "succeeded" && unit.outcome === "done" && !unit.undone;
+      if (ref.role !== undefined || def.part !== "main" || def.effect === "safe" || !stands) continue;
+      if (answered.has(`${unitName(ref)}/undo`) || answered.has(unitName(ref))) continue;
+      const again = facts.some((fact) => fact.t === "reset" && unitName(fact) === unitName(ref));
+      law(!again, `${unitName(ref)} stands, and is done again`);
+    }
+  }
+
+  /** What `due` lists is taken, and nothing else is. */
+  #onlyDue(
+    before: RunState,
+    input: Extract<Input, { t: "prepared" | "begin" }>,
+    decision: Decision,
+    now: number,
+  ): void {
+    const listed = due(before, now).some((job) => {
+      if (job.kind === "output" || unitName(job.unit) !== unitName(input.unit)) return false;
+      if (input.t === "prepared") return job.kind === "prepare";
+      return job.kind === "attempt" && job.attempt === input.attempt;
+    });
+    law(
+      listed === decision.ok,
+      `${input.t} of ${unitName(input.unit)}: listed ${listed}, taken ${decision.ok}`,
+    );
   }
 
   /** What somebody must approve is not begun before, and nothing but what was approved is. */
