@@ -285,9 +285,9 @@ export function keyForgotten(
 /** Nothing new starts in a run that drains; undoing, checking and the voicemail go on. */
 function mayRetry(state: RunState, def: StepDef, ref: UnitRef): boolean {
   if (ref.role !== undefined) return state.phase !== "ended";
-  if (def.part === "on_failure") return state.phase === "handling";
-  const giving = ref.item !== undefined && (stepOf(state, ref.step)?.unit.givingUp ?? null) !== null;
-  return state.phase === "forward" && !giving;
+  // Nothing starts any more in a `forEach` that gives up: what waited for another attempt would wait for ever.
+  if (ref.item !== undefined && (stepOf(state, ref.step)?.unit.givingUp ?? null) !== null) return false;
+  return state.phase === (def.part === "on_failure" ? "handling" : "forward");
 }
 
 /** A unit that would have been tried again, in a run that is lost. */

@@ -11,8 +11,8 @@ import type { Listener } from "./outbox.ts";
 type Telling =
   | { readonly t: "ended"; readonly parent: string; readonly unit: string; readonly generation: number }
   | { readonly t: "recall"; readonly child: string; readonly generation: number; readonly mode: CancelMode }
-  /** To a child of which its parent never heard: an attempt was given up while it started one. */
-  | { readonly t: "recall_unheard"; readonly key: string };
+  /** To a child of which its parent never heard: an attempt was given up while it started one, or redrove it. */
+  | { readonly t: "recall_unheard"; readonly key: string; readonly generation?: number };
 
 export function createFamily({ runs, runIdOf }: FamilyParts): Listener {
   return {
@@ -37,7 +37,8 @@ export function createFamily({ runs, runIdOf }: FamilyParts): Listener {
         }
         case "recall_unheard": {
           const child = await childIdOf(runIdOf, tenant, run, told.key);
-          await runs(tenant, child).recall(viewer, { generation: 1, mode: "graceful", by: `run:${run}` });
+          const { generation = 1 } = told;
+          await runs(tenant, child).recall(viewer, { generation, mode: "graceful", by: `run:${run}` });
           return;
         }
       }
@@ -66,8 +67,12 @@ function tellingOf(fact: Fact, after: RunState): Telling | null {
       if (outcome !== "unknown" || fact.role !== undefined) return null;
       const unit = unitOf(after, fact);
       const starts = stepOf(after, fact.step)?.def.action === "run";
-      if (!starts || unit === null || unit.child !== null) return null;
-      return { t: "recall_unheard", key: keyOf(after.run.id, refOf(fact.step, fact.item), unit) };
+      if (!starts || unit === null) return null;
+      const { child } = unit;
+      // One that is known and goes on is recalled by name. One that had ended may have begun its next generation.
+      if (child !== null && !child.ended) return null;
+      const key = keyOf(after.run.id, refOf(fact.step, fact.item), unit);
+      return { t: "recall_unheard", key, generation: (child?.generation ?? 0) + 1 };
     }
     default:
       return null;

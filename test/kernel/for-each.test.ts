@@ -116,6 +116,21 @@ describe("forEach", () => {
     });
   });
 
+  test("an item that would be retried is not, once its forEach gives up, also not in a step of onFailure", () => {
+    const handler = each({ concurrency: 2 }, "idempotent", { part: "on_failure" });
+    const play = new Play([call("a"), handler]);
+    play.attempt("a", ends.cannot());
+    expand(play, 2);
+    play.begin("mails[0]");
+    play.attempt("mails[1]", ends.cannot());
+    play.end("mails[0]", ends.unclear());
+    expect([play.status("mails[0]"), play.status("mails"), play.run]).toEqual([
+      "cancelled",
+      "failed",
+      "failed",
+    ]);
+  });
+
   test("an item that would be retried is not, once its forEach gives up", () => {
     const play = expand(new Play([each({ concurrency: 2 })]), 2);
     play.begin("mails[0]");

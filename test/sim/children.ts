@@ -125,10 +125,11 @@ export class Children {
       const outcome = fact.t === "succeeded" ? fact.fallback?.outcome : fact.outcome;
       if (outcome !== "unknown") return;
       const unit = unitOf(state, fact);
-      if (unit === null || unit.child !== null || fact.role !== undefined) return;
+      if (unit === null || unit.child?.ended === false || fact.role !== undefined) return;
       // What a dead life sent has landed by the time that the next one tells the child.
       const key = keyOf(state.run.id, fact, unit);
-      this.#later(() => this.#recalled(this.#byKey.get(key)?.id ?? "", 1), LAND_MS + ZOMBIE_MS);
+      const generation = (unit.child?.generation ?? 0) + 1;
+      this.#later(() => this.#recalled(this.#byKey.get(key)?.id ?? "", generation), LAND_MS + ZOMBIE_MS);
     }
   }
 

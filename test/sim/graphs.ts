@@ -46,8 +46,7 @@ export function drawGraph(random: Random, swarm: Swarm): Drawn {
   const main = random.int(5, 18);
   for (let i = 0; i < main; i++) steps.push(drawStep(random, swarm, `s${i}`, steps));
   const handlers = random.chance(0.4) ? random.int(1, 2) : 0;
-  for (let i = 0; i < handlers; i++)
-    steps.push({ ...drawStep(random, swarm, `h${i}`, [], { plain: true }), part: "on_failure" });
+  for (let i = 0; i < handlers; i++) steps.push(drawHandler(random, swarm, `h${i}`));
   const graph: Graph = {
     steps,
     output: random.chance(0.05) ? { fail: true } : { bytes: random.chance(0.1) ? 3_000 : 10 },
@@ -121,6 +120,12 @@ function drawStep(
   if (how.plain === true) return base;
   const shaped = { ...base, ...drawShape(random, base, needs) };
   return { ...shaped, ...drawChild(random, shaped), ...drawCare(random, swarm, shaped, needs, name) };
+}
+
+/** A step of `onFailure`: a list or rounds it may have, but nothing takes it back. */
+function drawHandler(random: Random, swarm: Swarm, name: string): StepDef {
+  const plain = drawStep(random, swarm, name, [], { plain: true });
+  return { ...plain, ...(plain.action === "child" ? {} : drawShape(random, plain, [])), part: "on_failure" };
 }
 
 /** Some keyed steps have a run of their own to do the work; its provider never forgets a key. */

@@ -53,6 +53,11 @@ export function checkProgress(life: Life, store: Store, findings: Findings): voi
     findings.expect(life.performed.has(name), `D5: ${name} is in flight, and this life does not perform it`);
   const busy = running.length + Math.min(listened.length, MAX_LISTENED);
   const jobs = due(state, life.now()).filter((job) => job.kind !== "attempt" || busy < SLOTS);
+  for (const { givingUp, items } of state.units)
+    findings.expect(
+      givingUp === null || items?.some(({ status }) => status === "backing_off") !== true,
+      "an item waits for another attempt, and its forEach gives up",
+    );
   const hops = (store.alarm?.at ?? Infinity) <= life.now() + 1;
   findings.expect(jobs.length === 0 || hops, () => `work is due and nobody does it: ${JSON.stringify(jobs)}`);
 }
