@@ -3,7 +3,7 @@
 import { describe, expect, test } from "vitest";
 import { limits, type Graph, type StepDef } from "../../src/kernel/index.ts";
 import { call, DAY, ends, HOUR, instant, MINUTE, performance, retry, sleep, wait } from "./support/build.ts";
-import { leftBehind, Play, START } from "./support/play.ts";
+import { leftBehind, Play, ref, START } from "./support/play.ts";
 
 const undoable = (over: Partial<StepDef> = {}): Partial<StepDef> => ({
   compensate: performance("idempotent", { retry: retry({ attempts: 2 }) }),
@@ -169,6 +169,21 @@ describe("compensation (K10)", () => {
     play.succeed("c/undo", "a/undo");
     expect(play.state.failure?.undone.map(({ step }) => step)).toEqual(["a", "b", "c", "d"]);
     expect(play.run).toBe("failed");
+  });
+
+  test("is refused out of turn, also through a step that knows no undoing, and whatever a host asks for", () => {
+    const play = new Play([
+      call("a", "keyed", undoable()),
+      call("b", "safe", { needs: ["a"] }),
+      call("c", "keyed", undoable({ needs: ["b"] })),
+      bomb(["c"]),
+    ]);
+    play.succeed("a", "b", "c");
+    play.attempt("bomb", ends.cannot());
+    const early = { t: "prepared", unit: ref("a/undo"), prepared: { kind: "call", digest: "d" } } as const;
+    expect(play.refusal(early)).toBe("not_due");
+    play.succeed("c/undo");
+    expect(play.take(early).map(({ t }) => t)).toEqual(["ready"]);
   });
 
   test("a step in between that knows no undoing does not break the order", () => {

@@ -528,6 +528,31 @@ describe("what was made from something that is done anew", () => {
     expect(seen.size).toBe(keys.length);
   });
 
+  test("nor has it those of an item that was undone alone, in a generation before (K6)", () => {
+    const forEach = { list: null, concurrency: 3, tolerate: 0 };
+    const play = new Play([
+      call("room", "keyed", undo),
+      call("mails", "keyed", { needs: ["room"], forEach, ...undo }),
+      wait("gate", "go", { needs: ["mails"] }),
+    ]);
+    const keys: string[] = [];
+    const list = { kind: "list", list: { v: [1] }, count: 1 } as const;
+    play.succeed("room");
+    for (const end of [ends.cannot(), ends.success(), ends.success()]) {
+      play.prepare("mails", list);
+      play.begin("mails[0]");
+      keys.push(key(play, "mails[0]"));
+      play.end("mails[0]", ends.success());
+      play.take({ t: "cancel", mode: "immediate", by: "ada" });
+      play.succeed("mails[0]/undo");
+      play.attempt("room/undo", end);
+      play.take(redrive());
+      // At first the room could not be given back, so the mails keep their list.
+      if (play.status("room") === "pending") play.succeed("room");
+    }
+    expect(new Set(keys).size).toBe(3);
+  });
+
   test("a forEach of which something stands keeps its list", () => {
     const forEach = { list: null, concurrency: 3, tolerate: 0 };
     const play = undone(call("mails", "keyed", { needs: ["room"], forEach }));
