@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { complain, fine, reasonOf, type Outcome } from "./complaint.ts";
 import { localConfig, MIGRATIONS, secretsFile, type LocalVars } from "./local-config.ts";
 import { keep, type Command, type Kept, type Running } from "./processes.ts";
+import { createLogReader, followFile, type Notice } from "./server-log.ts";
 import type { State } from "./state.ts";
 import type { Tools } from "./tools.ts";
 
@@ -62,8 +63,15 @@ export interface Server extends Running {
   readonly log: string;
 }
 
-/** Starts the Worker and waits until it listens. */
-export async function startServer(ground: Ground, port: number): Promise<Outcome<Server>> {
+/**
+ * Starts the Worker and waits until it listens.
+ * @param notice called with what its log says that a person has to know, for as long as it runs
+ */
+export async function startServer(
+  ground: Ground,
+  port: number,
+  notice: (notice: Notice) => void,
+): Promise<Outcome<Server>> {
   if (ground.unwanted.aborted) return UNWANTED;
   const log = ground.state.path("server.log");
   const server: Kept = keep(
@@ -73,6 +81,12 @@ export async function startServer(ground: Ground, port: number): Promise<Outcome
     ]),
   );
   ground.started(server);
+  const read = createLogReader();
+  const unfollow = followFile(log, (line) => {
+    const found = read(line);
+    if (found !== null) notice(found);
+  });
+  void server.ended.then(unfollow);
   const listening = await server.hear(readyPort);
   if (listening !== null) return fine({ ...server, url: `http://127.0.0.1:${listening}`, log });
   await server.end();

@@ -88,7 +88,9 @@ async function open(stage: Stage): Promise<Outcome<House>> {
   const migrated = await migrate(stage);
   if (!migrated.ok) return migrated;
   say(row("database", migrated.value ? "migrations applied" : "up to date"));
-  const server = await startServer(stage, options.port);
+  const server = await startServer(stage, options.port, ({ what, colour }) =>
+    say(row("server", what, (text) => stage.paint(colour, text))),
+  );
   if (!server.ok) return server;
   const { url } = server.value;
   stage.announce(url);
