@@ -95,7 +95,8 @@ async function ask<T>(url: string, init: RequestInit, { answerMs } = PATIENCE): 
     const { code, detail, hint } = body as { code?: string; detail?: string; hint?: string };
     return complain(
       `The API answered ${response.status} (${code ?? "no code"}): ${detail ?? ""}`,
-      hint ?? "See the server's log.",
+      // What is said of a 503 is for a server that will be well again by itself.
+      response.status < 500 && hint !== undefined ? hint : "See the server's log.",
     );
   } catch (error) {
     const what = signal.aborted

@@ -6,7 +6,7 @@ import { complain, fine, reasonOf, type Outcome } from "./complaint.ts";
 import { localConfig, MIGRATIONS, secretsFile, type LocalVars } from "./local-config.ts";
 import { keep, type Command, type Kept, type Running } from "./processes.ts";
 import { createLogReader, followFile, type Notice } from "./server-log.ts";
-import type { State } from "./state.ts";
+import { orBeginAnew, type State } from "./state.ts";
 import type { Tools } from "./tools.ts";
 
 const CONFIG = "wrangler.json";
@@ -53,7 +53,8 @@ export async function migrate(ground: Ground): Promise<Outcome<boolean>> {
   const process_ = keep(command);
   ground.started(process_);
   const code = await process_.exitCode;
-  if (code !== 0) return complain("The migrations of the local database failed.", "See the log.", log);
+  if (code !== 0)
+    return complain("The migrations of the local database failed.", orBeginAnew(state.folder), log);
   state.write(APPLIED, digest);
   return fine(true);
 }
@@ -90,7 +91,7 @@ export async function startServer(
   const listening = await server.hear(readyPort);
   if (listening !== null) return fine({ ...server, url: `http://127.0.0.1:${listening}`, log });
   await server.end();
-  return complain("The server did not start.", "See its log.", log);
+  return complain("The server did not start.", orBeginAnew(ground.state.folder), log);
 }
 
 /** What `wrangler dev` says on its IPC channel once it listens. */

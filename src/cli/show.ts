@@ -11,9 +11,11 @@ import { perform, backgroundOf } from "./performance.ts";
 import { startWorld, type WorldProcess } from "./processes.ts";
 import { createReferee, judge, type Referee } from "./referee.ts";
 import { migrate, startServer, writeConfig, type Ground, type Server } from "./server.ts";
+import { orBeginAnew } from "./state.ts";
 import { failureRows, serviceTokens, valueOf, whatNext } from "./words.ts";
 
 const REFEREE_HOST = "referee.example";
+const WORLD_LOG = "world.log";
 
 export interface Stage extends Ground {
   readonly options: StartOptions;
@@ -26,8 +28,8 @@ export interface Stage extends Ground {
 export interface Shown {
   /** The run ended as it should, and the referee agrees. */
   readonly good: boolean;
-  /** Settles if the server or the world ends, which neither should do by itself. */
-  readonly ended: Promise<void>;
+  /** Settles if the server or the world ends, which neither should do by itself: with what to say of it. */
+  readonly ended: Promise<Complaint>;
 }
 
 export async function show(stage: Stage): Promise<Outcome<Shown>> {
@@ -42,13 +44,21 @@ export async function show(stage: Stage): Promise<Outcome<Shown>> {
   const { referee, world, server } = house.value;
   try {
     const good = await showRun(stage, demo, course, house.value);
-    const ended = Promise.race([server.ended, world.ended]);
+    const gone = (who: string, log: string) => (): Complaint => ({
+      what: `${who} has ended by itself.`,
+      todo: orBeginAnew(stage.state.folder),
+      log,
+    });
+    const ended = Promise.race([
+      server.ended.then(gone("The server", server.log)),
+      world.ended.then(gone("The world of services", stage.state.path(WORLD_LOG))),
+    ]);
     return good.ok ? fine({ good: good.value, ended }) : good;
   } catch (error) {
     return complain(
       `The referee cannot be asked: ${reasonOf(error)}`,
       "Start again.",
-      stage.state.path("world.log"),
+      stage.state.path(WORLD_LOG),
     );
   } finally {
     // Who tries the curl lines shall not meet faults that nobody announced.
@@ -71,7 +81,8 @@ async function open(stage: Stage): Promise<Outcome<House>> {
   const world = await startWorld({
     root,
     stateFile: state.path("world.jsonl"),
-    log: state.path("world.log"),
+    todo: orBeginAnew(state.folder),
+    log: state.path(WORLD_LOG),
     started: stage.started,
   });
   if (!world.ok) return world;
@@ -96,7 +107,7 @@ async function open(stage: Stage): Promise<Outcome<House>> {
   stage.announce(url);
   say(row("server", url));
   const key = await keyOf(stage, url);
-  if (!key.ok) return withLog(key.complaint, server.value);
+  if (!key.ok) return withLog({ ...key.complaint, todo: orBeginAnew(state.folder) }, server.value);
   const refereeUrl = `http://127.0.0.1:${names[REFEREE_HOST] ?? 0}`;
   return fine({
     api: createApi(url, key.value),

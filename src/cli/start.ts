@@ -76,12 +76,9 @@ async function start(options: StartOptions, unwanted: Promise<number>): Promise<
 
 /** Until Ctrl-C, or until the server or the world ends by itself. */
 async function stayUp({ good, ended }: Shown, unwanted: Promise<number>): Promise<number> {
-  const wanted = await Promise.race([unwanted.then(() => false), ended.then(() => true)]);
-  if (!wanted) return good ? 0 : EXIT_WRONG;
-  return refuse({
-    what: "The server or the world has ended by itself.",
-    todo: "Start again; the logs are in the state folder.",
-  });
+  const gone = await Promise.race([unwanted.then(() => null), ended]);
+  if (gone !== null) return refuse(gone);
+  return good ? 0 : EXIT_WRONG;
 }
 
 function refuse({ what, todo, log }: Complaint): number {

@@ -99,7 +99,11 @@ describe("the state folder", () => {
 
   it("complains where a folder cannot be", () => {
     writeFileSync(join(folder, "file"), "");
-    expect(openState(join(folder, "file")).ok).toBe(false);
+    const file = openState(join(folder, "file"));
+    expect(file.ok ? "" : `${file.complaint.what} ${file.complaint.todo}`).toMatch(
+      /file is a file.*delete it/,
+    );
+    expect(openState(join(folder, "file", "below")).ok).toBe(false);
   });
 });
 
