@@ -12,7 +12,7 @@ import { startWorld, type WorldProcess } from "./processes.ts";
 import { createReferee, judge, type Referee } from "./referee.ts";
 import { migrate, startServer, writeConfig, type Ground, type Server } from "./server.ts";
 import { orBeginAnew } from "./state.ts";
-import { failureRows, serviceTokens, valueOf, whatNext } from "./words.ts";
+import { failureRows, ownTokens, serviceTokens, valueOf, whatNext } from "./words.ts";
 
 const REFEREE_HOST = "referee.example";
 const WORLD_LOG = "world.log";
@@ -88,12 +88,14 @@ async function open(stage: Stage): Promise<Outcome<House>> {
   if (!world.ok) return world;
   const { names, tokens } = world.value;
   say(row("world", `${Object.keys(tokens).length} services and a referee on loopback`));
+  for (const [host, port] of Object.entries(options.hosts))
+    say(row("", `${host}: port ${port} of this machine`));
   const { serverKey, rootKey } = state.secrets;
   const written = writeConfig(stage, {
     SERVER_KEY: serverKey,
     ROOT_API_KEY: rootKey,
-    DEV_HOSTS: JSON.stringify(names),
-    SERVICE_TOKENS: JSON.stringify(serviceTokens(tokens)),
+    DEV_HOSTS: JSON.stringify({ ...names, ...options.hosts }),
+    SERVICE_TOKENS: JSON.stringify(serviceTokens({ ...ownTokens(options.hosts), ...tokens })),
   });
   if (!written.ok) return written;
   const migrated = await migrate(stage);

@@ -98,7 +98,7 @@ function tailOf(log: string): string {
 }
 
 const unwanted = untilUnwanted();
-const options: Outcome<StartOptions> = parseOptions(process.argv.slice(2));
+const options: Outcome<StartOptions> = parseOptions(process.argv.slice(2), process.env);
 if (!options.ok) {
   refuse(options.complaint);
   process.exitCode = EXIT_USAGE;
