@@ -52,7 +52,7 @@ describe("problems", () => {
       detail: "The run is closed.",
       instance: "/v1/runs/run_1/steps",
       code: "not_open",
-      hint: PROBLEMS.not_open.todo,
+      hint: PROBLEMS.not_open.hint,
       request_id: "req_1",
     });
   });
@@ -67,7 +67,7 @@ describe("problems", () => {
         code,
         String(PROBLEMS[code].status),
         PROBLEMS[code].title,
-        PROBLEMS[code].todo,
+        PROBLEMS[code].hint,
       ]),
     );
   });
