@@ -36,8 +36,8 @@ fail on purpose, runs a workflow and shows it as it happens. Then it stays up.
                     the run being undone
   --workflow NAME   ${DEMO_NAMES.join(" or ")} (default ${DEMO_NAMES[0]})
   --port N          port of the API (default ${DEFAULT_PORT}; 0: any free one)
-  --host NAME=PORT  let steps reach a service of your own, which listens on a port
-                    of this machine, as https://NAME; as often as you like
+  --host NAME=PORT  let steps reach a service of your own as https://NAME, which
+                    listens on a port of this machine; as often as you like
   --state DIR       local secrets and data (default ${DEFAULT_STATE}); delete the
                     folder to begin anew
   --help            this text
