@@ -39,10 +39,10 @@ export function createLogReader(): (line: string) => Notice | null {
         failure = message;
         return null;
       }
-      // `    src/workflows/mine.ts:12:3:`, relative to where the bundler stands.
+      // Behind a message stands its place, as `    src/workflows/mine.ts:12:3:`, if it has one.
+      if (failure === "" || line === "") return null;
       const [, place] = /^(?:\.\.\/)*(\S.*:\d+:\d+):$/.exec(line) ?? [];
-      if (place === undefined) return null;
-      const what = `Build failed: ${failure} (${place}). ${MEND}`;
+      const what = `Build failed: ${failure}${place === undefined ? "" : ` (${place})`}. ${MEND}`;
       failure = null;
       return { what, colour: "red" };
     }

@@ -37,11 +37,14 @@ it("a server that never answers is complained about, and not waited for", async 
 });
 
 it("a stream that falls silent in the middle is given up", async () => {
-  const api = await apiAt((request, response) => {
-    response.writeHead(200, { "content-type": "text/event-stream" });
-    // What comes back for more hears nothing at all.
-    if (request.headers["last-event-id"] === "0") response.write(event(1, "started"));
-  });
+  const api = await apiAt(
+    (request, response) => {
+      response.writeHead(200, { "content-type": "text/event-stream" }).flushHeaders();
+      // Who comes back for more hears nothing at all.
+      if (request.headers["last-event-id"] === "0") response.write(event(1, "started"));
+    },
+    { ...PATIENCE, streamMs: 30_000 },
+  );
   await expect(read(api)).rejects.toThrow("nothing came for 0.05 s");
 });
 

@@ -30,6 +30,13 @@ describe("the server's log", () => {
     expect(notice?.what).toContain('Unexpected ";" (project/src/workflows/process-order.ts:111:10)');
   });
 
+  it("says it also where the failure has no place, and hears what comes after it", () => {
+    const failed = "✘ [ERROR] Build failed with 1 error:\n\n  ✘ [ERROR] No entry point\n\n";
+    const notices = read(`${failed}⎔ Reloading local server...\n⎔ Local server updated and ready`);
+    expect(notices.map(({ colour }) => colour)).toEqual(["red", "green"]);
+    expect(notices[0]?.what).toContain("No entry point.");
+  });
+
   it("says that a saved file took effect, that its code does not start, that the runtime crashed", () => {
     const notices = read(
       [
