@@ -68,10 +68,12 @@ export function createApi(url: string, key: string, patience = PATIENCE): Api {
   };
 }
 
-/** Whether the server still takes a key from an earlier start. */
-export async function isGoodKey(url: string, key: string): Promise<boolean> {
-  const answer = await ask(`${url}/v1/workflows`, { headers: { authorization: `Bearer ${key}` } });
-  return answer.ok;
+/** Whether the server still takes a key from an earlier start. A complaint: it does not answer. */
+export async function isGoodKey(url: string, key: string, patience = PATIENCE): Promise<Outcome<boolean>> {
+  const headers = { authorization: `Bearer ${key}` };
+  const answer = await ask(`${url}/v1/workflows`, { headers }, patience);
+  if (answer.ok) return fine(true);
+  return answer.complaint.silent === true ? answer : fine(false);
 }
 
 /** Makes an admin key with the root key: its text. */
@@ -99,10 +101,11 @@ async function ask<T>(url: string, init: RequestInit, { answerMs } = PATIENCE): 
       response.status < 500 && hint !== undefined ? hint : "See the server's log.",
     );
   } catch (error) {
-    const what = signal.aborted
-      ? `The API did not answer within ${seconds(answerMs)}.`
-      : `The API cannot be reached: ${reasonOf(error)}`;
-    return complain(what, "See the server's log.");
+    if (!signal.aborted)
+      return complain(`The API cannot be reached: ${reasonOf(error)}`, "See the server's log.");
+    const what = `The API did not answer within ${seconds(answerMs)}.`;
+    const todo = "See the server's log: it does not answer while a saved file cannot be built.";
+    return { ok: false, complaint: { what, todo, silent: true } };
   }
 }
 

@@ -109,7 +109,11 @@ async function open(stage: Stage): Promise<Outcome<House>> {
   stage.announce(url);
   say(row("server", url));
   const key = await keyOf(stage, url);
-  if (!key.ok) return withLog({ ...key.complaint, todo: orBeginAnew(state.folder) }, server.value);
+  if (!key.ok) {
+    const { complaint } = key;
+    const todo = complaint.silent === true ? complaint.todo : orBeginAnew(state.folder);
+    return withLog({ ...complaint, todo }, server.value);
+  }
   const refereeUrl = `http://127.0.0.1:${names[REFEREE_HOST] ?? 0}`;
   return fine({
     api: createApi(url, key.value),
@@ -123,7 +127,9 @@ async function open(stage: Stage): Promise<Outcome<House>> {
 /** The admin key of an earlier start, if the server still takes it, else a new one. */
 async function keyOf({ state, say }: Stage, url: string): Promise<Outcome<string>> {
   const { apiKey, rootKey } = state.secrets;
-  if (apiKey !== undefined && (await isGoodKey(url, apiKey))) {
+  const kept = apiKey === undefined ? fine(false) : await isGoodKey(url, apiKey);
+  if (!kept.ok) return kept;
+  if (apiKey !== undefined && kept.value) {
     say(row("API key", "kept from before"));
     return fine(apiKey);
   }

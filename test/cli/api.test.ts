@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { createServer, type RequestListener, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach, expect, it } from "vitest";
-import { createApi, type Api } from "../../src/cli/api.ts";
+import { createApi, isGoodKey, type Api } from "../../src/cli/api.ts";
 
 const PATIENCE = { answerMs: 50, streamMs: 50, idleMs: 50, brokenMs: 0, retryMs: 1 };
 
@@ -33,6 +33,7 @@ it("a server that never answers is complained about, and not waited for", async 
   const api = await apiAt(() => {});
   const run = await api.getRun("run_1");
   expect(run.ok ? "" : run.complaint.what).toContain("did not answer within 0.05 s");
+  expect(await isGoodKey(api.url, "sck_test", PATIENCE)).toMatchObject({ complaint: { silent: true } });
   await expect(read(api)).rejects.toThrow("nothing came for 0.05 s");
 });
 
