@@ -187,7 +187,11 @@ function checkUserKey(
     );
   }
   if (expiresAt === null || expiresAt - now > MAX_USER_KEY_LIFE_MS) {
-    return refuse("invalid", "A key bound to a user expires within an hour.", "/expires_at");
+    return refuse(
+      "invalid",
+      "A key bound to a user needs an `expires_at` that is at most an hour from now.",
+      "/expires_at",
+    );
   }
   return null;
 }

@@ -56,7 +56,7 @@ export function parseServiceTokens(text: string | undefined): Result<CredentialP
         ok: false,
         failure: failure(
           "not_sent",
-          `Nothing was sent: there is no service token named ${bearer}.`,
+          `Nothing was sent: there is no service token named "${bearer}".`,
           "Add it to the secret SERVICE_TOKENS, or correct the step's `auth`; then redrive the run.",
         ),
       };
@@ -66,7 +66,7 @@ export function parseServiceTokens(text: string | undefined): Result<CredentialP
         ok: false,
         failure: failure(
           "egress_blocked",
-          `Nothing was sent: the service token ${bearer} is not for steps that come as JSON.`,
+          `Nothing was sent: the service token "${bearer}" is not for steps that come as JSON.`,
           "Call the service from a workflow in TypeScript, or let the operator set `inline` on the token.",
         ),
       };
@@ -75,7 +75,7 @@ export function parseServiceTokens(text: string | undefined): Result<CredentialP
         ok: false,
         failure: failure(
           "egress_blocked",
-          `Nothing was sent: ${bearer} is a service token for other hosts, not for ${host}.`,
+          `Nothing was sent: "${bearer}" is a service token for other hosts, not for ${host}.`,
           "Call one of the token's own hosts, or add the host to it in the secret SERVICE_TOKENS.",
         ),
       };

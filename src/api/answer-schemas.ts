@@ -1,6 +1,6 @@
 /** What goes out. The tests hold every answer against these, field by field. */
 import * as z from "zod";
-import { EFFECTS, JOINS, RUN_STATUSES, UNIT_STATUSES } from "../kernel/index.ts";
+import { EFFECTS, FACT_TYPES, JOINS, RUN_STATUSES, UNIT_STATUSES } from "../kernel/index.ts";
 import { Policy } from "./request-schemas.ts";
 import { count, json, named, nullable, time } from "./schema.ts";
 
@@ -66,6 +66,13 @@ const unitFields = () => ({
   failure: z.union([Failure.schema(), z.null()]),
   awaits_approval: z.string().optional().describe("The approval that it waits for."),
   child: z.string().optional().describe("The run that it started."),
+  compensation: z
+    .strictObject({
+      status: z.enum(UNIT_STATUSES as [string, ...string[]]),
+      failure: z.union([Failure.schema(), z.null()]),
+    })
+    .optional()
+    .describe("Its undoing. One whose status is unknown is resolved with `undo: true`."),
 });
 
 export const Item = named("Item", () => z.strictObject(unitFields()));
@@ -79,12 +86,6 @@ export const Step = named("Step", () =>
     needs: z.array(z.string()),
     ...unitFields(),
     items: z.array(Item.schema()).optional(),
-    compensation: z
-      .strictObject({
-        status: z.enum(UNIT_STATUSES as [string, ...string[]]),
-        failure: z.union([Failure.schema(), z.null()]),
-      })
-      .optional(),
     waits_for: z.string().optional().describe("The signal that the step takes."),
   }),
 );
@@ -185,7 +186,7 @@ export const Event = named("Event", () =>
   z.strictObject({
     seq: count(),
     at: time(),
-    type: z.string(),
+    type: z.enum(FACT_TYPES as [string, ...string[]]).describe("What happened. There will be more types."),
     data: json(),
   }),
 );

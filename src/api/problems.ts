@@ -7,7 +7,7 @@ interface ProblemKind {
   readonly status: number;
   readonly title: string;
   /** What the caller can do about it, for every occurrence. */
-  readonly todo: string;
+  readonly hint: string;
 }
 
 /** Codes are stable: programs switch on them. A code is never given another meaning. */
@@ -15,222 +15,222 @@ export const PROBLEMS = {
   malformed_json: {
     status: 400,
     title: "The body is not valid JSON",
-    todo: "Send one JSON value in UTF-8; `detail` says where reading stopped.",
+    hint: "Send one JSON value in UTF-8; `detail` says where reading stopped.",
   },
   invalid_request: {
     status: 400,
     title: "The request does not fit the operation",
-    todo: "`errors` names every field or parameter that is wrong. The OpenAPI document has the schema.",
+    hint: "`errors` names every field or parameter that is wrong. The OpenAPI document has the schema.",
   },
   invalid_header: {
     status: 400,
     title: "A header cannot be read",
-    todo: "`errors` names the header and its form.",
+    hint: "`errors` names the header and its form.",
   },
   credentials_missing: {
     status: 401,
     title: "No API key was sent",
-    todo: "Send `Authorization: Bearer sck_...`.",
+    hint: "Send `Authorization: Bearer sck_...`.",
   },
   invalid_key: {
     status: 401,
     title: "The API key is not valid",
-    todo: "Check that the key is complete and belongs to this deployment.",
+    hint: "Check that the key is complete and belongs to this deployment.",
   },
   key_expired: {
     status: 401,
     title: "The API key has expired",
-    todo: "Make a new key with `POST /v1/keys`.",
+    hint: "Make a new key with `POST /v1/keys`.",
   },
   key_revoked: {
     status: 401,
     title: "The API key was revoked",
-    todo: "Make a new key with `POST /v1/keys`.",
+    hint: "Make a new key with `POST /v1/keys`.",
   },
   insufficient_scope: {
     status: 403,
     title: "The API key may not do this",
-    todo: "Use a key with the scope that `WWW-Authenticate` names.",
+    hint: "Use a key with the scope that `WWW-Authenticate` names.",
   },
   user_wider: {
     status: 403,
     title: "The API key may not act for this user",
-    todo: "Leave `user` out, or use a key that is not bound to a user and has the scope `runs:act_as`.",
+    hint: "Leave `user` out, or use a key that is not bound to a user and has the scope `runs:act_as`.",
   },
   scope_wider: {
     status: 403,
     title: "The new key would have more scopes than its maker",
-    todo: "Ask for scopes that the key in use has itself.",
+    hint: "Ask for scopes that the key in use has itself.",
   },
   expiry_wider: {
     status: 403,
     title: "The new key would outlive its maker",
-    todo: "Ask for an `expires_at` no later than that of the key in use.",
+    hint: "Ask for an `expires_at` no later than that of the key in use.",
   },
   scope_not_for_users: {
     status: 403,
     title: "A key bound to a user cannot have this scope",
-    todo: "Leave the scope out, or make a key without a user.",
+    hint: "Leave the scope out, or make a key without a user.",
   },
   policy_denied: {
     status: 403,
     title: "A policy does not allow this",
-    todo: "Leave out what `errors` names; each says what is allowed. `PUT /v1/policy` changes the policy of the tenant.",
+    hint: "Leave out what `errors` names; each says what is allowed. `PUT /v1/policy` changes the policy of the tenant.",
   },
   maker_ended: {
     status: 403,
     title: "The API key in use has just ended",
-    todo: "Use another key: this one was revoked or has expired.",
+    hint: "Use another key: this one was revoked or has expired.",
   },
   approver_is_starter: {
     status: 403,
     title: "Who started or extended the run cannot decide what it may do",
-    todo: "Let another key with `approvals:decide` decide, or make the link with one.",
+    hint: "Let another key with `approvals:decide` decide, or make the link with one.",
   },
   not_found: {
     status: 404,
     title: "There is nothing here",
-    todo: "Check the address. What belongs to another tenant or user is answered like this as well.",
+    hint: "Check the address. What belongs to another tenant or user is answered like this as well.",
   },
   no_such_step: {
     status: 404,
     title: "The run has no such step",
-    todo: "`GET /v1/runs/{run}` lists the steps; an item is named by its number, from 0.",
+    hint: "`GET /v1/runs/{run}` lists the steps; an item is named by its number, from 0.",
   },
   method_not_allowed: {
     status: 405,
     title: "This address has no such method",
-    todo: "`Allow` lists the methods.",
+    hint: "`Allow` lists the methods.",
   },
   not_acceptable: {
     status: 406,
     title: "The answer has no such form",
-    todo: "Accept `application/json`, or `text/event-stream` for events.",
+    hint: "Accept `application/json`, or `text/event-stream` for events.",
   },
   run_ended: {
     status: 409,
     title: "The run has ended",
-    todo: "Start another run; one that failed or was cancelled can be redriven.",
+    hint: "Start another run; one that failed or was cancelled can be redriven.",
   },
   already_ending: {
     status: 409,
     title: "The run is in a phase that does not take this",
-    todo: "Read the run: one that is ending takes no more work; one that has not ended cannot be redriven.",
+    hint: "Read the run: one that is ending takes no more work; one that has not ended cannot be redriven.",
   },
   nothing_to_redrive: {
     status: 409,
     title: "The run succeeded",
-    todo: "Start another run.",
+    hint: "Start another run.",
   },
   resolve_first: {
     status: 409,
     title: "The outcome of some steps is unknown",
-    todo: "Find out whether each step in `errors` happened, and say so in `resolve` of the same call.",
+    hint: "Find out whether each step in `errors` happened, and say so in `resolve` of the same call.",
   },
   not_unknown: {
     status: 409,
     title: "The step is not unknown",
-    todo: "Only a step, item or undoing whose status is `unknown` can be resolved.",
+    hint: "Only a step, item or undoing whose status is `unknown` can be resolved.",
   },
   not_open: {
     status: 409,
     title: "The run is not open",
-    todo: "Steps can be appended to a run started with `open: true`, until it is closed or ends.",
+    hint: "Steps can be appended to a run started with `open: true`, until it is closed or ends.",
   },
   step_exists: {
     status: 409,
     title: "The run has a step of this name with other content",
-    todo: "Give the new step another name. Sending the same step again is no error.",
+    hint: "Give the new step another name. Sending the same step again is no error.",
   },
   signal_not_expected: {
     status: 409,
     title: "No step can take this signal",
-    todo: "Check the signal's name: no step of this run waits for it, or can still come to do so.",
+    hint: "Check the signal's name: no step of this run waits for it, or can still come to do so.",
   },
   signal_buffer_full: {
     status: 409,
     title: "Too many signals wait to be taken",
-    todo: "Send the signal again when a step has taken some.",
+    hint: "Send the signal again when a step has taken some.",
   },
   not_waiting_for_approval: {
     status: 409,
     title: "Nothing waits for this decision any more",
-    todo: "Read the approval: it has expired, or the step has ended otherwise. A redrive asks anew.",
+    hint: "Read the approval: it has expired, or the step has ended otherwise. A redrive asks anew.",
   },
   tenant_exists: {
     status: 409,
     title: "The tenant's id is taken",
-    todo: "Choose another id. Ids are never used twice.",
+    hint: "Choose another id. Ids are never used twice.",
   },
   name_taken: {
     status: 409,
     title: "The name belongs to a workflow of the deployment",
-    todo: "Store the plan under another name.",
+    hint: "Store the plan under another name.",
   },
   limit_reached: {
     status: 409,
     title: "No more of these can be stored",
-    todo: "Store another version of a plan that is there, or start runs with the plan inline.",
+    hint: "Store another version of a plan that is there, or start runs with the plan inline.",
   },
   run_deleted: {
     status: 410,
     title: "The run was deleted after its retention",
-    todo: "Start another run with a new idempotency key.",
+    hint: "Start another run with a new idempotency key.",
   },
   revision_mismatch: {
     status: 412,
     title: "The graph is at another revision",
-    todo: "Read the run, and send `If-Match` with its present `revision`, or without.",
+    hint: "Read the run, and send `If-Match` with its present `revision`, or without.",
   },
   body_too_large: {
     status: 413,
     title: "The body is too large",
-    todo: "A body has at most 1 MiB. Put large data elsewhere and send its address.",
+    hint: "A body has at most 1 MiB. Put large data elsewhere and send its address.",
   },
   unsupported_media_type: {
     status: 415,
     title: "The body is not sent as JSON",
-    todo: "Send `Content-Type: application/json`, without a content encoding.",
+    hint: "Send `Content-Type: application/json`, without a content encoding.",
   },
   idempotency_mismatch: {
     status: 422,
     title: "The idempotency key was used with another body",
-    todo: "Send the same body to get the same run, or a new key to start another.",
+    hint: "Send the same body to get the same run, or a new key to start another.",
   },
   unknown_workflow: {
     status: 422,
     title: "There is no such workflow",
-    todo: "`GET /v1/workflows` lists the workflows and their versions.",
+    hint: "`GET /v1/workflows` lists the workflows and their versions.",
   },
   invalid_input: {
     status: 422,
     title: "The input does not fit the workflow",
-    todo: "`errors` names every place. `GET /v1/workflows/{workflow}` has the schema.",
+    hint: "`errors` names every place. `GET /v1/workflows/{workflow}` has the schema.",
   },
   invalid_payload: {
     status: 422,
     title: "The payload does not fit what the step waits for",
-    todo: "`errors` names every place. The step's `with.schema` in the plan says what fits.",
+    hint: "`errors` names every place. The step's `with.schema` in the plan says what fits.",
   },
   bad_graph: {
     status: 422,
     title: "The steps do not make a graph that can run",
-    todo: "`errors` names every place and the rule that it breaks.",
+    hint: "`errors` names every place and the rule that it breaks.",
   },
   bad_plan: {
     status: 422,
     title: "The plan cannot run",
-    todo: "`errors` names every place, the rule that it breaks, and what can stand there. `POST /v1/plans/validate` says the same without a run.",
+    hint: "`errors` names every place, the rule that it breaks, and what can stand there. `POST /v1/plans/validate` says the same without a run.",
   },
   internal_error: {
     status: 500,
     title: "Something is wrong on this side",
-    todo: "Send the request again. If it stays, report `request_id` to the operator.",
+    hint: "Send the request again. If it stays, report `request_id` to the operator.",
   },
   unavailable: {
     status: 503,
     title: "Not available at the moment",
-    todo: "Send the same request again after `Retry-After`; with an idempotency key nothing happens twice.",
+    hint: "Send the same request again after `Retry-After`; with an idempotency key nothing happens twice.",
   },
 } as const satisfies Readonly<Record<string, ProblemKind>>;
 
@@ -288,7 +288,7 @@ export function problemBody(
   { problem: code, detail, errors, hint }: Problem,
   request: { readonly path: string; readonly requestId: string },
 ): Readonly<Record<string, unknown>> {
-  const { status, title, todo } = PROBLEMS[code];
+  const { status, title, hint: standing } = PROBLEMS[code];
   return {
     type: `/problems/${code}`,
     title,
@@ -297,7 +297,7 @@ export function problemBody(
     instance: request.path,
     code,
     ...(errors === undefined ? {} : { errors: errors.slice(0, MAX_FIELD_ERRORS) }),
-    hint: hint ?? todo,
+    hint: hint ?? standing,
     request_id: request.requestId,
   };
 }

@@ -199,7 +199,7 @@ export const CreateKey = named("CreateKey", () =>
       .min(1)
       .max(MAX_USER_CHARS)
       .exactOptional()
-      .describe("Binds the key to an end user; it then lives for an hour at most."),
+      .describe("Binds the key to an end user; it then needs an `expires_at` within an hour."),
     policy: Policy.schema()
       .exactOptional()
       .describe(
@@ -207,7 +207,9 @@ export const CreateKey = named("CreateKey", () =>
       ),
     expires_at: nullable(time())
       .exactOptional()
-      .describe("Milliseconds since 1970; null: never. Missing: as its maker."),
+      .describe(
+        "Milliseconds since 1970; null: never. Missing: as its maker. Needed, and within an hour, with a `user`.",
+      ),
   }),
 );
 
@@ -222,28 +224,32 @@ export const CreateTenant = named("CreateTenant", () =>
   z.strictObject({ id: z.string().describe("1 to 48 of a-z, 0-9, _ and -; never used again.") }),
 );
 
-const wholeNumber = (most: number): z.ZodType<number> =>
-  z
+/** A parameter of the address; whatever is wrong with it, what is allowed is said. */
+const wholeNumber = (least: number, most: number): z.ZodType<number> => {
+  const range = most === Number.MAX_SAFE_INTEGER ? `${least} or more` : `from ${least} to ${most}`;
+  const allowed = `It is a whole number, ${range}.`;
+  return z
     .string()
-    .regex(/^\d{1,15}$/, "This is a whole number.")
+    .regex(/^\d{1,15}$/, allowed)
     .transform(Number)
-    .pipe(z.int().min(0).max(most));
+    .pipe(z.int(allowed).min(least, allowed).max(most, allowed));
+};
 
 export const eventsQuery = () =>
   z.strictObject({
-    after: wholeNumber(Number.MAX_SAFE_INTEGER).optional().describe("Only events with a higher number."),
-    limit: wholeNumber(MAX_EVENTS_PER_PAGE).optional().describe(`At most so many events; 100 if missing.`),
+    after: wholeNumber(0, Number.MAX_SAFE_INTEGER).optional().describe("Only events with a higher number."),
+    limit: wholeNumber(1, MAX_EVENTS_PER_PAGE).optional().describe("At most so many events; 100 if missing."),
   });
 
 export const stepQuery = () =>
   z.strictObject({
-    item: wholeNumber(limits.MAX_ITEMS).optional().describe("Of a forEach step: this item alone, from 0."),
+    item: wholeNumber(0, limits.MAX_ITEMS).optional().describe("Of a forEach step: this item alone, from 0."),
   });
 
 export const pageQuery = () =>
   z.strictObject({
     cursor: z.string().min(1).max(MAX_CURSOR_CHARS).optional().describe("`next_cursor` of the page before."),
-    limit: wholeNumber(100).optional().describe("At most so many; 100 if missing."),
+    limit: wholeNumber(1, 100).optional().describe("At most so many; 100 if missing."),
   });
 
 export const listQuery = () =>
@@ -265,18 +271,18 @@ export const listQuery = () =>
       .max(MAX_FAILURE_TEXT_CHARS)
       .optional()
       .describe("Part of the code or the message of the failure; of failed runs, unless a status is named."),
-    started_from: wholeNumber(Number.MAX_SAFE_INTEGER).optional().describe("From this moment on."),
-    started_to: wholeNumber(Number.MAX_SAFE_INTEGER).optional().describe("Before this moment."),
-    ended_from: wholeNumber(Number.MAX_SAFE_INTEGER).optional().describe("From this moment on."),
-    ended_to: wholeNumber(Number.MAX_SAFE_INTEGER).optional().describe("Before this moment."),
+    started_from: moment().optional().describe("From this moment on."),
+    started_to: moment().optional().describe("Before this moment."),
+    ended_from: moment().optional().describe("From this moment on."),
+    ended_to: moment().optional().describe("Before this moment."),
     cursor: z.string().min(1).max(MAX_CURSOR_CHARS).optional().describe("`next_cursor` of the page before."),
     limit: pageSize().optional().describe(`At most so many; ${MAX_RUNS_PER_PAGE} if missing.`),
   });
 
 export const countsQuery = () =>
   z.strictObject({
-    from: wholeNumber(Number.MAX_SAFE_INTEGER).optional().describe("Runs that started from this moment on."),
-    to: wholeNumber(Number.MAX_SAFE_INTEGER).optional().describe("Runs that started before this moment."),
+    from: moment().optional().describe("Runs that started from this moment on."),
+    to: moment().optional().describe("Runs that started before this moment."),
     bucket: z
       .enum(Object.keys(BUCKETS) as (keyof typeof BUCKETS)[])
       .optional()
@@ -299,7 +305,9 @@ export const RelistRuns = named("RelistRuns", () =>
   }),
 );
 
-const pageSize = (): z.ZodType<number> => wholeNumber(MAX_RUNS_PER_PAGE).pipe(z.int().min(1));
+const pageSize = (): z.ZodType<number> => wholeNumber(1, MAX_RUNS_PER_PAGE);
+
+const moment = (): z.ZodType<number> => wholeNumber(0, Number.MAX_SAFE_INTEGER);
 
 export const revokeQuery = () =>
   z.strictObject({

@@ -7,6 +7,8 @@ export interface Complaint {
   readonly todo: string;
   /** A file whose last lines tell more. */
   readonly log?: string;
+  /** Nothing was answered in time: asking something else would take as long. */
+  readonly silent?: true;
 }
 
 export type Outcome<T> =

@@ -46,8 +46,7 @@ export async function perform(
   const { tell } = createStoryteller(background);
   try {
     for await (const event of api.follow(run)) {
-      const line = tell(event);
-      if (line !== null) add(line);
+      tell(event).forEach(add);
     }
     return null;
   } catch (error) {

@@ -96,6 +96,8 @@ export interface WorldOptions {
   readonly root: string;
   /** What happened is kept here. */
   readonly stateFile: string;
+  /** What to do if it does not start. */
+  readonly todo: string;
   readonly log: string;
   /** Called as soon as there is something to end. */
   readonly started: (running: Running) => void;
@@ -104,6 +106,7 @@ export interface WorldOptions {
 export async function startWorld({
   root,
   stateFile,
+  todo,
   log,
   started,
 }: WorldOptions): Promise<Outcome<WorldProcess>> {
@@ -127,7 +130,7 @@ export async function startWorld({
   const ready = line === null ? null : parseReady(line);
   if (ready !== null) return fine({ ...ready, ended, end });
   await end();
-  return complain("The world of services did not start.", "See its log.", log);
+  return complain("The world of services did not start.", todo, log);
 }
 
 function parseReady(line: string): Pick<WorldProcess, "names" | "tokens"> | null {

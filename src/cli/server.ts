@@ -5,8 +5,9 @@ import { join } from "node:path";
 import { complain, fine, reasonOf, type Outcome } from "./complaint.ts";
 import { localConfig, MIGRATIONS, secretsFile, type LocalVars } from "./local-config.ts";
 import { keep, type Command, type Kept, type Running } from "./processes.ts";
+import { createLogReader, followFile, type Notice } from "./server-log.ts";
 import { silenceOf } from "./silence.ts";
-import type { State } from "./state.ts";
+import { orBeginAnew, type State } from "./state.ts";
 import type { Tools } from "./tools.ts";
 
 const CONFIG = "wrangler.json";
@@ -53,7 +54,8 @@ export async function migrate(ground: Ground): Promise<Outcome<boolean>> {
   const process_ = keep(command);
   ground.started(process_);
   const code = await process_.exitCode;
-  if (code !== 0) return complain("The migrations of the local database failed.", "See the log.", log);
+  if (code !== 0)
+    return complain("The migrations of the local database failed.", orBeginAnew(state.folder), log);
   state.write(APPLIED, digest);
   return fine(true);
 }
@@ -65,8 +67,15 @@ export interface Server extends Running {
   readonly silent: Promise<void>;
 }
 
-/** Starts the Worker and waits until it listens. */
-export async function startServer(ground: Ground, port: number): Promise<Outcome<Server>> {
+/**
+ * Starts the Worker and waits until it listens.
+ * @param notice called with what its log says that a person has to know, for as long as it runs
+ */
+export async function startServer(
+  ground: Ground,
+  port: number,
+  notice: (notice: Notice) => void,
+): Promise<Outcome<Server>> {
   if (ground.unwanted.aborted) return UNWANTED;
   const log = ground.state.path("server.log");
   const server: Kept = keep(
@@ -76,13 +85,19 @@ export async function startServer(ground: Ground, port: number): Promise<Outcome
     ]),
   );
   ground.started(server);
+  const read = createLogReader();
+  const unfollow = followFile(log, (line) => {
+    const found = read(line);
+    if (found !== null) notice(found);
+  });
+  void server.ended.then(unfollow);
   const listening = await server.hear(readyPort);
   if (listening !== null) {
     const url = `http://127.0.0.1:${listening}`;
     return fine({ ...server, url, log, silent: silenceOf(url, ground.unwanted) });
   }
   await server.end();
-  return complain("The server did not start.", "See its log.", log);
+  return complain("The server did not start.", orBeginAnew(ground.state.folder), log);
 }
 
 /** What `wrangler dev` says on its IPC channel once it listens. */

@@ -11,14 +11,11 @@ import { perform, backgroundOf } from "./performance.ts";
 import { startWorld, type WorldProcess } from "./processes.ts";
 import { createReferee, judge, type Referee } from "./referee.ts";
 import { migrate, startServer, writeConfig, type Ground, type Server } from "./server.ts";
-import { failureRows, serviceTokens, valueOf, whatNext } from "./words.ts";
+import { orBeginAnew } from "./state.ts";
+import { failureRows, ownTokens, serviceTokens, valueOf, whatNext } from "./words.ts";
 
 const REFEREE_HOST = "referee.example";
-
-const ENDED: Complaint = {
-  what: "The server or the world has ended by itself.",
-  todo: "Start again; the logs are in the state folder.",
-};
+const WORLD_LOG = "world.log";
 
 export interface Stage extends Ground {
   readonly options: StartOptions;
@@ -31,7 +28,7 @@ export interface Stage extends Ground {
 export interface Shown {
   /** The run ended as it should, and the referee agrees. */
   readonly good: boolean;
-  /** Settles if the server or the world ends or falls silent, which neither should do by itself. */
+  /** Settles if the server or the world ends or falls silent, which neither should do by itself: with what to say of it. */
   readonly ended: Promise<Complaint>;
 }
 
@@ -50,16 +47,22 @@ export async function show(stage: Stage): Promise<Outcome<Shown>> {
       complain("The server no longer answers.", "Start again.", server.log),
     );
     const good = await Promise.race([showRun(stage, demo, course, house.value), silent]);
+    const gone = (who: string, log: string) => (): Complaint => ({
+      what: `${who} has ended by itself.`,
+      todo: orBeginAnew(stage.state.folder),
+      log,
+    });
     const ended = Promise.race([
       silent.then(({ complaint }) => complaint),
-      Promise.race([server.ended, world.ended]).then(() => ENDED),
+      server.ended.then(gone("The server", server.log)),
+      world.ended.then(gone("The world of services", stage.state.path(WORLD_LOG))),
     ]);
     return good.ok ? fine({ good: good.value, ended }) : good;
   } catch (error) {
     return complain(
       `The referee cannot be asked: ${reasonOf(error)}`,
       "Start again.",
-      stage.state.path("world.log"),
+      stage.state.path(WORLD_LOG),
     );
   } finally {
     // Who tries the curl lines shall not meet faults that nobody announced.
@@ -82,30 +85,39 @@ async function open(stage: Stage): Promise<Outcome<House>> {
   const world = await startWorld({
     root,
     stateFile: state.path("world.jsonl"),
-    log: state.path("world.log"),
+    todo: orBeginAnew(state.folder),
+    log: state.path(WORLD_LOG),
     started: stage.started,
   });
   if (!world.ok) return world;
   const { names, tokens } = world.value;
   say(row("world", `${Object.keys(tokens).length} services and a referee on loopback`));
+  for (const [host, port] of Object.entries(options.hosts))
+    say(row("", `${host}: port ${port} of this machine`));
   const { serverKey, rootKey } = state.secrets;
   const written = writeConfig(stage, {
     SERVER_KEY: serverKey,
     ROOT_API_KEY: rootKey,
-    DEV_HOSTS: JSON.stringify(names),
-    SERVICE_TOKENS: JSON.stringify(serviceTokens(tokens)),
+    DEV_HOSTS: JSON.stringify({ ...names, ...options.hosts }),
+    SERVICE_TOKENS: JSON.stringify(serviceTokens({ ...ownTokens(options.hosts), ...tokens })),
   });
   if (!written.ok) return written;
   const migrated = await migrate(stage);
   if (!migrated.ok) return migrated;
   say(row("database", migrated.value ? "migrations applied" : "up to date"));
-  const server = await startServer(stage, options.port);
+  const server = await startServer(stage, options.port, ({ what, colour }) =>
+    say(row("server", what, (text) => stage.paint(colour, text))),
+  );
   if (!server.ok) return server;
   const { url } = server.value;
   stage.announce(url);
   say(row("server", url));
   const key = await keyOf(stage, url);
-  if (!key.ok) return withLog(key.complaint, server.value);
+  if (!key.ok) {
+    const { complaint } = key;
+    const todo = complaint.silent === true ? complaint.todo : orBeginAnew(state.folder);
+    return withLog({ ...complaint, todo }, server.value);
+  }
   const refereeUrl = `http://127.0.0.1:${names[REFEREE_HOST] ?? 0}`;
   return fine({
     api: createApi(url, key.value),
@@ -119,7 +131,9 @@ async function open(stage: Stage): Promise<Outcome<House>> {
 /** The admin key of an earlier start, if the server still takes it, else a new one. */
 async function keyOf({ state, say }: Stage, url: string): Promise<Outcome<string>> {
   const { apiKey, rootKey } = state.secrets;
-  if (apiKey !== undefined && (await isGoodKey(url, apiKey))) {
+  const kept = apiKey === undefined ? fine(false) : await isGoodKey(url, apiKey);
+  if (!kept.ok) return kept;
+  if (apiKey !== undefined && kept.value) {
     say(row("API key", "kept from before"));
     return fine(apiKey);
   }

@@ -76,9 +76,9 @@ async function start(options: StartOptions, unwanted: Promise<number>): Promise<
 
 /** Until Ctrl-C, or until the server or the world ends by itself or falls silent. */
 async function stayUp({ good, ended }: Shown, unwanted: Promise<number>): Promise<number> {
-  const complaint = await Promise.race([unwanted.then(() => null), ended]);
-  if (complaint === null) return good ? 0 : EXIT_WRONG;
-  return refuse(complaint);
+  const gone = await Promise.race([unwanted.then(() => null), ended]);
+  if (gone !== null) return refuse(gone);
+  return good ? 0 : EXIT_WRONG;
 }
 
 function refuse({ what, todo, log }: Complaint): number {
@@ -98,7 +98,7 @@ function tailOf(log: string): string {
 }
 
 const unwanted = untilUnwanted();
-const options: Outcome<StartOptions> = parseOptions(process.argv.slice(2));
+const options: Outcome<StartOptions> = parseOptions(process.argv.slice(2), process.env);
 if (!options.ok) {
   refuse(options.complaint);
   process.exitCode = EXIT_USAGE;

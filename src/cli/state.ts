@@ -7,7 +7,7 @@
  * S3 the folder keeps itself out of git, wherever it is.
  */
 import { randomBytes } from "node:crypto";
-import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { complain, fine, reasonOf, type Outcome } from "./complaint.ts";
 
@@ -34,6 +34,15 @@ export interface State {
   readonly keepApiKey: (apiKey: string) => void;
 }
 
+/** What to do where nobody knows what in the folder is damaged. */
+export function orBeginAnew(folder: string): string {
+  return `Start again. If that does not help, ${beginAnew(folder)}`;
+}
+
+function beginAnew(folder: string): string {
+  return `delete the folder ${folder} to begin anew: what it holds is local and only for trying.`;
+}
+
 /** @param folder absolute path */
 export function openState(folder: string): Outcome<State> {
   const path = (name: string): string => join(folder, name);
@@ -42,6 +51,12 @@ export function openState(folder: string): Outcome<State> {
     renameSync(path(`${name}.new`), path(name));
   };
   try {
+    if (statSync(folder, { throwIfNoEntry: false })?.isDirectory() === false) {
+      return complain(
+        `The state folder ${folder} is a file.`,
+        "Name a folder with --state; or, if nobody needs the file, delete it to begin anew.",
+      );
+    }
     mkdirSync(folder, { recursive: true, mode: OWNER_ONLY_FOLDER });
     chmodSync(folder, OWNER_ONLY_FOLDER);
     write(".gitignore", "*\n");
@@ -50,10 +65,7 @@ export function openState(folder: string): Outcome<State> {
     else chmodSync(path("secrets.json"), OWNER_ONLY_FILE);
     const secrets = parseSecrets(readFileSync(path("secrets.json"), "utf8"));
     if (secrets === null) {
-      return complain(
-        `${path("secrets.json")} is damaged.`,
-        `Delete the folder ${folder} to begin anew; what it holds is local and only for trying.`,
-      );
+      return complain(`${path("secrets.json")} is damaged.`, `Please ${beginAnew(folder)}`);
     }
     const keepApiKey = (apiKey: string): void => write("secrets.json", asJson({ ...secrets, apiKey }));
     return fine({ folder, fresh, secrets, path, write, keepApiKey });

@@ -31,58 +31,79 @@ export interface Background {
 }
 
 export interface Storyteller {
-  /** No line: the fact is not worth one. */
-  readonly tell: (event: RunEvent) => Line | null;
+  /** Mostly one line; none where the fact is not worth one, or not yet. */
+  readonly tell: (event: RunEvent) => readonly Line[];
 }
 
 export function createStoryteller(background: Background): Storyteller {
   /** When the attempt in flight began, by unit. */
   const began = new Map<string, number>();
+  /** That undoing begins is told once something is undone: a run that did nothing says so of itself too. */
+  let undoing: Line | null = null;
+  const lineOf = createLineTeller(began, background);
   return {
     tell: (event) => {
-      const { at, type, data } = event;
-      const unit = text(data["unit"]);
-      const who = unit.replace("/undo", " (undo)").replace("/verify", " (check)");
-      const line = (what: string, colour?: Colour): Line => ({
-        at,
-        who,
-        what,
-        ...(colour === undefined ? {} : { colour }),
-      });
-      const took = (): string => spent(at, began.get(unit));
-      switch (type) {
-        case "started":
-          began.set(unit, at);
-          return line(`attempt ${number(data["attempt"])}`, "dim");
-        case "succeeded":
-          return line(`done${took()}${bySomeoneElse(data["by"])}${resultOf(data["output"])}`, "green");
-        case "failed":
-          return line(`failed: ${failureOf(data)}${outcomeOf(data["outcome"])}`, "red");
-        case "retrying":
-          return line(retryOf(data, at, background), "yellow");
-        case "unknown":
-          return line(`outcome unknown: ${failureOf(data)}; it is not repeated blindly`, "red");
-        case "waiting":
-          return line(waitOf(data, at), "cyan");
-        case "iterated":
-          return line(`not there yet; again in ${seconds(number(data["wake_at"]) - at)}`, "cyan");
-        case "expanded":
-          return line(`${number(data["count"])} items`, "cyan");
-        case "skipped":
-          return line(
-            data["why"] === "when" ? "skipped: its condition does not hold" : "skipped: not needed",
-            "dim",
-          );
-        case "cancelled":
-          return line("cancelled: the run no longer wants it", "dim");
-        case "late":
-          return line("an answer came late; it is noted, and changes nothing", "dim");
-        case "resolved":
-          return line(`resolved by a person as ${text(data["as"])}`, "cyan");
-        default:
-          return runLine(event);
+      const line = lineOf(event);
+      if (event.type === "undoing") {
+        undoing = line;
+        return [];
       }
+      const lines = line === null ? [] : [line];
+      if (undoing === null || event.data["role"] !== "undo") return lines;
+      lines.unshift(undoing);
+      undoing = null;
+      return lines;
     },
+  };
+}
+
+function createLineTeller(
+  began: Map<string, number>,
+  background: Background,
+): (event: RunEvent) => Line | null {
+  return (event) => {
+    const { at, type, data } = event;
+    const unit = text(data["unit"]);
+    const who = unit.replace("/undo", " (undo)").replace("/verify", " (check)");
+    const line = (what: string, colour?: Colour): Line => ({
+      at,
+      who,
+      what,
+      ...(colour === undefined ? {} : { colour }),
+    });
+    const took = (): string => spent(at, began.get(unit));
+    switch (type) {
+      case "started":
+        began.set(unit, at);
+        return line(`attempt ${number(data["attempt"])}`, "dim");
+      case "succeeded":
+        return line(`done${took()}${bySomeoneElse(data["by"])}${resultOf(data["output"])}`, "green");
+      case "failed":
+        return line(`failed: ${failureOf(data)}${outcomeOf(data["outcome"])}`, "red");
+      case "retrying":
+        return line(retryOf(data, at, background), "yellow");
+      case "unknown":
+        return line(`outcome unknown: ${failureOf(data)}; it is not repeated blindly`, "red");
+      case "waiting":
+        return line(waitOf(data, at), "cyan");
+      case "iterated":
+        return line(`not there yet; again in ${seconds(number(data["wake_at"]) - at)}`, "cyan");
+      case "expanded":
+        return line(`${number(data["count"])} items`, "cyan");
+      case "skipped":
+        return line(
+          data["why"] === "when" ? "skipped: its condition does not hold" : "skipped: not needed",
+          "dim",
+        );
+      case "cancelled":
+        return line("cancelled: the run no longer wants it", "dim");
+      case "late":
+        return line("an answer came late; it is noted, and changes nothing", "dim");
+      case "resolved":
+        return line(`resolved by a person as ${text(data["as"])}`, "cyan");
+      default:
+        return runLine(event);
+    }
   };
 }
 

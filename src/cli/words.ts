@@ -19,6 +19,14 @@ export function serviceTokens(
   );
 }
 
+/** Not a secret: a service of one's own gets it, to see that a step sends a token at all. */
+const OWN_TOKEN = "token-of-npm-start";
+
+/** Tokens for services of one's own. */
+export function ownTokens(hosts: Readonly<Record<string, number>>): Record<string, string> {
+  return Object.fromEntries(Object.keys(hosts).map((host) => [host, OWN_TOKEN]));
+}
+
 /** The value of an output as the API shows it: whole, or, if it is large, by its size. */
 export function valueOf(output: unknown): unknown {
   return typeof output === "object" && output !== null && "value" in output ? output.value : output;

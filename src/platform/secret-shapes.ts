@@ -4,8 +4,11 @@ export const REDACTED = "[REDACTED]";
 
 /** Each one linear: no nested repetition, so a long text costs its length. */
 const SHAPES: readonly (readonly [pattern: RegExp, replacement: string])[] = [
-  // Credentials of HTTP headers, RFC 9110 section 11 and RFC 6750.
-  [/\b(Bearer|Basic|Token|DPoP)\s+[A-Za-z0-9._~+/=-]{8,}/gi, `$1 ${REDACTED}`],
+  // The header itself, RFC 9110 section 11: whatever follows the scheme.
+  [
+    /\b((?:proxy-)?authorization["']?\s{0,8}[:=]\s{0,8}["']?[a-z][a-z0-9-]{0,63}\s{1,8})[A-Za-z0-9._~+/=-]+/gi,
+    `$1${REDACTED}`,
+  ],
   // User-info and secret query parameters of URLs.
   [/(:\/\/)[^\s/@]{1,512}@/g, `$1${REDACTED}@`],
   [
@@ -25,7 +28,15 @@ const SHAPES: readonly (readonly [pattern: RegExp, replacement: string])[] = [
   [/-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)/g, REDACTED],
 ];
 
+/** Credentials as they stand in the header, RFC 9110 section 11 and RFC 6750, but without its name. */
+const CREDENTIALS = /\b(Bearer|Basic|Token|DPoP)(\s+)([A-Za-z0-9._~+/=-]{8,})/gi;
+/** "Basic authentication", "the token endpoint": words of a sentence, and not what anybody would be lent. */
+const WORDS = /^(?:[A-Z]?[a-z]{1,14}|[A-Z]{1,14})(?:[-/](?:[A-Z]?[a-z]{1,14}|[A-Z]{1,14})){0,2}[.]?$/;
+
 /** The text with everything that looks like a secret replaced by `[REDACTED]`. */
 export function redactShapes(text: string): string {
-  return SHAPES.reduce((rest, [pattern, replacement]) => rest.replace(pattern, replacement), text);
+  const rest = SHAPES.reduce((left, [pattern, replacement]) => left.replace(pattern, replacement), text);
+  return rest.replace(CREDENTIALS, (all, scheme: string, gap: string, value: string) =>
+    WORDS.test(value) ? all : `${scheme}${gap}${REDACTED}`,
+  );
 }

@@ -114,6 +114,8 @@ export interface UnitView {
   readonly awaits_approval?: string;
   /** The run that it started. */
   readonly child?: string;
+  /** Its undoing, once it is wanted. */
+  readonly compensation?: { readonly status: UnitStatus; readonly failure: Failure | null };
 }
 
 export interface StepView extends UnitView {
@@ -123,7 +125,6 @@ export interface StepView extends UnitView {
   readonly part: "main" | "on_failure";
   readonly needs: readonly string[];
   readonly items?: readonly UnitView[];
-  readonly compensation?: { readonly status: UnitStatus; readonly failure: Failure | null };
   readonly waits_for?: string;
 }
 

@@ -95,9 +95,6 @@ function viewListed(def: StepDef, unit: Unit, showing: Showing, room: Room): Ste
     needs: def.needs,
     ...viewUnit(def, unit, showing, room),
     ...(unit.items === null ? {} : { items: unit.items.map((item) => viewUnit(def, item, showing, room)) }),
-    ...(unit.undo === null
-      ? {}
-      : { compensation: { status: unit.undo.status, failure: viewFailure(unit.undo.failure, room) } }),
     ...(def.signal === undefined ? {} : { waits_for: def.signal }),
   };
 }
@@ -119,6 +116,9 @@ function viewUnit(def: StepDef, unit: Unit, showing: Showing, room: Room): UnitV
     failure: viewFailure(unit.failure, room),
     ...(unit.approval !== null && awaitsDecision(unit) ? { awaits_approval: unit.approval.id } : {}),
     ...(unit.child === null ? {} : { child: unit.child.run }),
+    ...(unit.undo === null
+      ? {}
+      : { compensation: { status: unit.undo.status, failure: viewFailure(unit.undo.failure, room) } }),
   };
 }
 

@@ -12,9 +12,10 @@ const Events = z.object({ items: z.array(z.object({ title: z.string() })) });
 export const bookTrip = workflow("book-trip", {
   version: "1",
   description: "Looks into the calendar, books flight and hotel side by side, and mails a confirmation.",
+  // Strict: a field that is not known is refused, so that a typing error is not taken for a wish.
   input: () =>
-    z.object({
-      traveller: z.object({ name: z.string().min(1), email: z.email(), phone: z.string().min(1) }),
+    z.strictObject({
+      traveller: z.strictObject({ name: z.string().min(1), email: z.email(), phone: z.string().min(1) }),
       from: z.string().min(1),
       to: z.string().min(1),
       date: z.iso.date(),

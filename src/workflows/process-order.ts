@@ -9,14 +9,14 @@ export const processOrder = workflow("process-order", {
   version: "2",
   description: "Validates the payment, checks stock and address side by side, invoices and confirms.",
   input: () =>
-    z.object({
-      customer: z.object({ name: z.string().min(1), email: z.email() }),
+    z.strictObject({
+      customer: z.strictObject({ name: z.string().min(1), email: z.email() }),
       sku: z.string().min(1),
       quantity: z.int().min(1).max(1_000).default(1),
       payment_method: z.string().min(1),
       amount: z.int().min(1),
       currency: z.string().length(3).default("EUR"),
-      address: z.object({
+      address: z.strictObject({
         street: z.string().min(1),
         city: z.string().min(1),
         postcode: z.string().min(1),

@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { FACT_TYPES } from "../../src/kernel/index.ts";
 import { PROBLEM_CODES, PROBLEMS, ROUTES } from "../../src/api/index.ts";
 import { problemsOf } from "../../src/api/openapi.ts";
 import { problemBody } from "../../src/api/problems.ts";
@@ -52,7 +53,7 @@ describe("problems", () => {
       detail: "The run is closed.",
       instance: "/v1/runs/run_1/steps",
       code: "not_open",
-      hint: PROBLEMS.not_open.todo,
+      hint: PROBLEMS.not_open.hint,
       request_id: "req_1",
     });
   });
@@ -67,9 +68,18 @@ describe("problems", () => {
         code,
         String(PROBLEMS[code].status),
         PROBLEMS[code].title,
-        PROBLEMS[code].todo,
+        PROBLEMS[code].hint,
       ]),
     );
+  });
+
+  test("docs/api.md tells every type of event, and no other", async () => {
+    const text = await readFile(join(DOCS, "api.md"), "utf8");
+    const [, section = ""] = /^### Events$([\s\S]*?)^## /m.exec(text) ?? [];
+    const told = [...section.matchAll(/^\| (`[a-z_`, ]+`) \|/gm)].flatMap(([, names = ""]) =>
+      [...names.matchAll(/\w+/g)].map(([name]) => name),
+    );
+    expect(told.toSorted()).toEqual(FACT_TYPES.toSorted());
   });
 
   test("docs/api.md names every operation", async () => {

@@ -37,8 +37,24 @@ describe("the command line", () => {
         port: 8787,
         workflow: "book-trip",
         state: ".wrangler/start",
+        hosts: {},
       },
     });
+  });
+
+  it("takes hosts of one's own, by name and port", () => {
+    const parsed = parseOptions(["--host", "api.weather.example=9000", "--host=a.b.example=65535"]);
+    expect(parsed.ok && parsed.value.hosts).toEqual({ "api.weather.example": 9_000, "a.b.example": 65_535 });
+  });
+
+  it("says what to write where npm took an option for itself, and only there", () => {
+    const env = { npm_lifecycle_event: "start", npm_config_fail: "true", npm_config_once: "" };
+    const taken = parseOptions([], env);
+    expect(taken.ok ? "" : taken.complaint.todo).toBe("Write: npm start -- --fail");
+    const words = parseOptions(["process-order"], { ...env, npm_config_workflow: "true" });
+    expect(words.ok ? "" : words.complaint.todo).toBe("Write: npm start -- --fail --workflow ...");
+    expect(parseOptions([], { ...env, npm_lifecycle_event: "test" }).ok).toBe(true);
+    expect(parseOptions([], { npm_lifecycle_event: "start" }).ok).toBe(true);
   });
 
   it("refuses what it does not know, and says where the options are told", () => {
@@ -50,6 +66,13 @@ describe("the command line", () => {
       ["--port", "65536"],
       ["--workflow", "x"],
       ["--state", ""],
+      ["--host", "api.weather.example"],
+      ["--host", "api.weather.example=0"],
+      ["--host", "api.weather.example=65536"],
+      ["--host", "localhost=9000"],
+      ["--host", "API.weather.example=9000"],
+      ["--host", "127.0.0.1=9000"],
+      ["--host", "https://api.weather.example=9000"],
     ]) {
       const parsed = parseOptions(args);
       expect({ args, ...parsed }).toMatchObject({
@@ -60,7 +83,7 @@ describe("the command line", () => {
   });
 
   it("tells every option in its help, within 80 columns", () => {
-    for (const option of ["--once", "--fail", "--workflow", "--port", "--state", "--help"])
+    for (const option of ["--once", "--fail", "--workflow", "--port", "--host", "--state", "--help"])
       expect(HELP).toContain(option);
     for (const line of HELP.split("\n")) expect(line.length).toBeLessThanOrEqual(80);
   });
@@ -99,7 +122,11 @@ describe("the state folder", () => {
 
   it("complains where a folder cannot be", () => {
     writeFileSync(join(folder, "file"), "");
-    expect(openState(join(folder, "file")).ok).toBe(false);
+    const file = openState(join(folder, "file"));
+    expect(file.ok ? "" : `${file.complaint.what} ${file.complaint.todo}`).toMatch(
+      /file is a file.*delete it/,
+    );
+    expect(openState(join(folder, "file", "below")).ok).toBe(false);
   });
 });
 

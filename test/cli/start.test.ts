@@ -4,7 +4,7 @@
  */
 import { execFileSync, spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
@@ -221,6 +221,24 @@ describe("npm start", { timeout: TEST_TIMEOUT_MS }, () => {
     expect(leftOf(family)).toEqual([]);
   });
 
+  it("ends with 1 and everything else when the server or the world ends by itself, and says which", async () => {
+    for (const [part, words] of [
+      ["test/world/main.ts", "The world of services has ended by itself."],
+      ["src/cli/keeper.ts", "The server has ended by itself."],
+    ] as const) {
+      const started = start("--workflow", "process-order");
+      await started.says("Ctrl-C ends everything.");
+      const family = familyOf(started.child.pid ?? 0);
+      const victim = family.find(({ args }) => args.includes(part));
+      if (victim === undefined) throw new Error(`${part} does not run`);
+      process.kill(victim.pid, "SIGKILL");
+      await started.endsWith(1);
+      expect(started.output()).toContain(words);
+      expect(started.output()).toMatch(/\n {2}log /);
+      expect(leftOf(family)).toEqual([]);
+    }
+  });
+
   it("ends everything when npm, which started it, is killed with -9 in the middle of a run", async () => {
     const started = run("npm", ["start", "--", "--port", "0", "--state", state]);
     await started.says("attempt 1");
@@ -266,6 +284,15 @@ describe("npm start", { timeout: TEST_TIMEOUT_MS }, () => {
 });
 
 describe("what cannot start", () => {
+  it("is told with the folder to delete, where what an earlier start left is damaged", async () => {
+    const damaged = mkdtempSync(join(tmpdir(), "showcaller-start-"));
+    writeFileSync(join(damaged, "world.jsonl"), "\u0000 no JSON\n");
+    const started = run(process.execPath, [START, "--port", "0", "--state", damaged, "--once"]);
+    await started.endsWith(1);
+    expect(started.output().replace(/\s+/g, " ")).toContain(`delete the folder ${damaged}`);
+    rmSync(damaged, { recursive: true });
+  });
+
   it("is said with exit code 2 for the command line, and 1 for the rest", async () => {
     const wrong = run(process.execPath, [START, "--nonsense"]);
     await wrong.endsWith(2);

@@ -70,6 +70,20 @@ describe("the story of a run", () => {
     expect(told.at(-1)).toBe("run: failed");
   });
 
+  it("says that undoing begins only where something is undone", () => {
+    const what = (events: RunEvent[]) => tell(events).map((line) => line.what);
+    const began = event("undoing", { unit: undefined });
+    expect(what([began, event("handling"), event("ended", { status: "failed" })])).toEqual([
+      "the steps for a failed run begin",
+      "failed",
+    ]);
+    const undo = { unit: "flight/undo", role: "undo" };
+    expect(what([began, event("ready", undo), event("started", { ...undo, attempt: 1 })])).toEqual([
+      "undoing what was done, in reverse order",
+      "attempt 1",
+    ]);
+  });
+
   it("has a word or silence for every type of fact, and never an exception, whatever is missing in it", () => {
     for (const type of [...FACT_TYPES, "a_fact_of_a_newer_server"]) {
       const [line] = tell([{ seq: 1, at: 1, type, data: {} }]);

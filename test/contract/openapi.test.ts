@@ -1,6 +1,7 @@
 import { Validator } from "@seriousme/openapi-schema-validator";
 import { describe, expect, test } from "vitest";
 import { openApiDocument, ROUTES } from "../../src/api/index.ts";
+import { FACT_TYPES } from "../../src/kernel/index.ts";
 
 interface Operation {
   readonly operationId: string;
@@ -21,6 +22,13 @@ describe("the OpenAPI document", () => {
     expect(result.errors).toBeUndefined();
     expect(result.valid).toBe(true);
     expect(validator.version).toBe("3.1");
+  });
+
+  test("lists the types of events", () => {
+    const { properties } = document.components.schemas["Event"] as {
+      readonly properties: { readonly type: { readonly enum: readonly string[] } };
+    };
+    expect(properties.type.enum).toEqual(FACT_TYPES);
   });
 
   test("refers to nothing that it does not hold", () => {

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { parseServiceTokens, type CredentialPort } from "../../src/actions/index.ts";
-import type { Definition } from "../../src/define/index.ts";
+import { createRegistry, type Definition } from "../../src/define/index.ts";
 import type { Json } from "../../src/kernel/index.ts";
 import { createEgress, createLogger, parseDevelopmentHosts } from "../../src/platform/index.ts";
 import { bookTrip } from "../../src/workflows/book-trip.ts";
@@ -84,6 +84,18 @@ function standing(): Record<string, number> {
 function expectNoTokens({ journal }: Ended): void {
   for (const token of Object.values(world.tokens)) expect(journal).not.toContain(token);
 }
+
+describe("the input of a workflow that comes along", () => {
+  it.each([
+    [bookTrip, { ...TRIP, nigths: 3 }, "/input/nigths"],
+    [bookTrip, { ...TRIP, traveller: { ...TRIP.traveller, fax: "1" } }, "/input/traveller/fax"],
+    [processOrder, { ...ORDER, qty: 3 }, "/input/qty"],
+    [processOrder, { ...ORDER, address: { ...ORDER.address, floor: "2" } }, "/input/address/floor"],
+  ] as const)("is refused where it has a field that is not known", (definition, input, pointer) => {
+    const parsed = createRegistry([definition]).list()[0]?.parseInput(input);
+    expect(parsed).toMatchObject({ ok: false, errors: [{ pointer, code: "unknown_field" }] });
+  });
+});
 
 describe("book-trip", () => {
   it("books flight and hotel, mails a confirmation, and answers with both", async () => {

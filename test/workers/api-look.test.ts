@@ -36,6 +36,16 @@ const signal = (id: string) =>
   send("POST", `/v1/runs/${id}/signals/go`, { key: admin, body: { payload: "now" } });
 
 describe("looking at a run", () => {
+  test("shows the undoing of each item, and why one was not undone", async () => {
+    const { steps } = await start({ workflow: "t-each-undone" }, admin, { prefer: "wait=20" });
+    const [make] = steps;
+    expect(make?.items?.map(({ compensation }) => compensation)).toMatchObject([
+      { status: "failed", failure: { code: "step_failed" } },
+      { status: "succeeded", failure: null },
+    ]);
+    expect(make?.compensation).toBeUndefined();
+  });
+
   test("gives it with its ETag, and 304 to one who has it", async () => {
     const { id, seq } = await finished();
     const response = await look(id);
@@ -170,7 +180,7 @@ describe("events page by page", () => {
     expect(data[0]).toMatchObject({ seq: seq + 1, type: "signalled" });
   });
 
-  test.each(["after=x", "after=-1", "limit=0.5", "limit=5000", "after=1&after=2", "page=1"])(
+  test.each(["after=x", "after=-1", "limit=0.5", "limit=0", "limit=5000", "after=1&after=2", "page=1"])(
     "do not take ?%s",
     async (query) => {
       const { id } = await finished();

@@ -207,6 +207,20 @@ const parentEach = workflow("t-parent-each", { version: "1" })
   .output(({ steps }) => steps.sub.output);
 /** Runs that start runs that start runs. */
 const nest = workflow("t-nest", { version: "1" }).step("sub", { child: { workflow: "t-nest" } });
+/** Two items that are done, and then undone: the first one cannot be. */
+const eachUndone = workflow("t-each-undone", { version: "1" })
+  .step("make", {
+    forEach: { list: () => [1, 2] },
+    effect: "idempotent",
+    run: ({ item }) => item,
+    compensate: {
+      effect: "idempotent",
+      run: ({ item }) => {
+        if (item === 1) throw new Fatal("It stays.");
+      },
+    },
+  })
+  .step("lose", { needs: ["make"], fail: { message: "Lost.", reason: "lost" } });
 
 export const testWorkflows: readonly Definition[] = [
   keyed,
@@ -231,4 +245,5 @@ export const testWorkflows: readonly Definition[] = [
   parentAsks,
   parentEach,
   nest,
+  eachUndone,
 ];
