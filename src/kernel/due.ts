@@ -210,9 +210,13 @@ function isHeld(state: RunState, index: number): boolean {
   return false;
 }
 
-/** Whether any unit is a suspect: else nothing runs alone. */
+/** Whether any unit that may be at work is a suspect: else nothing runs alone. */
 function hasSuspects(state: RunState): boolean {
-  return state.units.some(isSuspect);
+  for (const index of workingSteps(state)) {
+    const unit = state.units[index];
+    if (unit !== undefined && isSuspect(unit)) return true;
+  }
+  return false;
 }
 
 function isSuspect(unit: Unit): boolean {
