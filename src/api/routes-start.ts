@@ -9,7 +9,7 @@ import {
   randomId,
   type Result,
 } from "../platform/index.ts";
-import type { RunReport, StartRequest } from "../run/index.ts";
+import type { RunReport, StartedRun, StartRequest } from "../run/index.ts";
 import { LONG_RUNNING } from "./answers.ts";
 import { EXAMPLES } from "./examples.ts";
 import { sightOf } from "./outputs.ts";
@@ -65,39 +65,68 @@ async function start(
   if (!key.ok) return key.error;
   const user = userOfNewRun(identity, body.user);
   if (!user.ok) return ofAccess(user.error);
-  const { workflows, plans } = deps;
-  const plan = await planOf({ workflows, plans, tenant: identity.tenant }, body);
-  if (!plan.ok) return plan.error;
-  const permitted = await permit(call, identity, {
-    ...placeOf(body),
-    steps: plan.value.graph.steps,
-  });
-  if (!permitted.ok) return permitted.error;
-  const { steps, policies } = permitted.value;
   const id = await runIdFor(call, identity, key.value);
+  const bodyDigest = await digestJson(body);
+  const planned = await plannedStart(call, identity, body);
+  if (!planned.ok) {
+    // A deploy may have taken the workflow away, a policy may have changed: what was started before is there all the same.
+    const before =
+      key.value === null
+        ? null
+        : await deps.runs(identity.tenant, id).startedBefore(identity.tenant, bodyDigest);
+    return before === null || !before.ok ? planned.error : answerStart(call, identity, before.value);
+  }
   const trace = parseTraceparent(request.headers.get("traceparent") ?? "");
   const wanted: StartRequest = {
-    ...plan.value,
-    graph: { ...plan.value.graph, steps },
-    policies,
+    ...planned.value,
     tenant: identity.tenant,
     id,
     user: user.value,
     startedBy: actorOf(identity),
     tags: body.tags ?? [],
     traceparent: trace === null ? null : formatTraceparent(trace),
-    bodyDigest: await digestJson(body),
+    bodyDigest,
   };
   const started = await ask(call, identity, (run) => run.start(wanted), true, id);
-  if (!started.ok) return started.error;
-  const { created, report } = started.value;
+  return started.ok ? answerStart(call, identity, started.value) : started.error;
+}
+
+type Planned = Pick<StartRequest, "workflow" | "version" | "graph" | "input" | "open" | "policies">;
+
+/** What will run, as far as the policies allow it. */
+async function plannedStart(
+  call: Call,
+  identity: KeyIdentity,
+  body: BodyOf<typeof StartRun>,
+): Promise<Result<Planned, Problem>> {
+  const { workflows, plans } = call.deps;
+  const plan = await planOf({ workflows, plans, tenant: identity.tenant }, body);
+  if (!plan.ok) return plan;
+  const wish = { ...placeOf(body), steps: plan.value.graph.steps };
+  const permitted = await permit(call, identity, wish);
+  if (!permitted.ok) return permitted;
+  const { steps, policies } = permitted.value;
+  return ok({ ...plan.value, graph: { ...plan.value.graph, steps }, policies });
+}
+
+async function answerStart(
+  call: Call,
+  identity: KeyIdentity,
+  { created, report, view: first }: StartedRun,
+): Promise<Response | Problem> {
   // Beside the answer: the run is known even if its own word does not get through.
-  if (report !== undefined) deps.access.defer(register(call, report));
+  if (report !== undefined) call.deps.access.defer(register(call, report));
   const preferences = preferencesOf(call);
-  let { view } = started.value;
+  let view = first;
   if (preferences.waitMs !== null && preferences.waitMs > 0 && !isOver(view)) {
     const { waitMs } = preferences;
-    const waited = await ask(call, identity, (run) => run.view(viewerOf(identity), { waitMs }), true, id);
+    const waited = await ask(
+      call,
+      identity,
+      (run) => run.view(viewerOf(identity), { waitMs }),
+      true,
+      view.id,
+    );
     if (!waited.ok) return waited.error;
     view = waited.value;
   }

@@ -272,6 +272,8 @@ export interface Viewer {
 }
 
 export interface RunRpc {
+  /** The run that the same start began before, `created: false`; null: there is none here. */
+  startedBefore(tenant: string, bodyDigest: string): Promise<Answer<StartedRun> | null>;
   /** Idempotent: the same id and body again gives the same run, `created: false`. */
   start(request: StartRequest): Promise<Answer<StartedRun>>;
   /**

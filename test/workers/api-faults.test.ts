@@ -31,6 +31,7 @@ const api = client({
     childEnded: unused,
     recall: unused,
     poke: unused,
+    startedBefore: unused,
     relist: unused,
   }),
   runIdOf: unused,

@@ -215,6 +215,22 @@ describe("a call that a policy wants approved", () => {
   });
 });
 
+describe("a start that is sent again", () => {
+  test("finds its run, whatever the policies have come to say; the same without its key is refused", async () => {
+    const boss = await newTenant("exfiltration-again");
+    const body = plan({ pause: { action: "wait", with: { signal: "go" } } });
+    const headers = { "idempotency-key": "once-and-again" };
+    const first = await send("POST", "/v1/runs", { key: boss, body, headers });
+    const { id } = await expectAnswer<RunView>(first, "startRun", 202);
+    const closed = { inline: false };
+    await expectAnswer(await send("PUT", "/v1/policy", { key: boss, body: closed }), "putPolicy", 200);
+    const again = await send("POST", "/v1/runs", { key: boss, body, headers });
+    expect(again.headers.get("idempotent-replayed")).toBe("true");
+    expect((await expectAnswer<RunView>(again, "startRun", 202)).id).toBe(id);
+    await expectProblem(await send("POST", "/v1/runs", { key: boss, body }), 403, "policy_denied");
+  });
+});
+
 describe("a signal whose payload does not fit", () => {
   test("is refused with its place, is not kept, and the step goes on waiting", async () => {
     const schema = { type: "object", required: ["seat"], properties: { seat: { type: "string" } } };

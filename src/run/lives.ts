@@ -1,0 +1,369 @@
+/**
+ * The lives of a run object: how one begins, what it does when the alarm fires, how it ends, and what is left when none
+ * can begin any more.
+ *
+ * Owns: the object's storage, its one alarm, its retention, tombstone and sealing.
+ * Does not own: what is asked of a run (`object.ts`), when a life is tried again (`failing.ts`), what happens in one.
+ *
+ * R1 an object without a run writes nothing and arms nothing.
+ * R2 every call carries the caller's tenant; a mismatch is answered as if nothing were here.
+ * R3 `alarm()` never throws for an application's error: the platform drops an alarm after six throws.
+ * R4 a run that cannot be folded, or whose turns keep failing, is tried again, less and less often, and callers are told
+ *    so. After days it is sealed: it ends, and says why.
+ * R5 what was sealed stays so: its callers have been told that it is over, and may have started another.
+ */
+
+import { UnreadableJournal, type Outcome, type Row, type RunDriver } from "../driver/index.ts";
+import type { RunState } from "../kernel/index.ts";
+import { classifyFault, crashPoint, dropSchema, migrate, SchemaError, Watchers } from "../platform/index.ts";
+import { isBeyondHope, isResting, retryAt, withFailure, withoutFailures } from "./failing.ts";
+import { createJournalStore, type JournalStore } from "./journal-store.ts";
+import { createLife, type Life } from "./life.ts";
+import { readMeta, writeMeta, type Meta } from "./meta.ts";
+import type { RunWiring } from "./ports.ts";
+import { reportOfSealed } from "./reports.ts";
+import type { Answer, RunReport, RunView, Viewer } from "./rpc.ts";
+import { migrateAll, RUN_SCHEMA } from "./schema.ts";
+import { sealedView } from "./sealed.ts";
+
+const DAY_MS = 24 * 60 * 60_000;
+/** A deleted run's id stays taken, so that a late retry of its start does not run it again. */
+const TOMBSTONE_MS = 90 * DAY_MS;
+/** The platform tries a failing alarm six times, then it is gone (Durable Objects: Alarms API). */
+const LAST_ALARM_RETRY = 5;
+
+export type Refused = Extract<Answer<never>, { ok: false }>;
+export const NOT_FOUND: Refused = { ok: false, code: "not_found", message: "There is no such run." };
+export const DELETED: Refused = {
+  ok: false,
+  code: "run_deleted",
+  message: "The run was deleted after its retention.",
+};
+const UNAVAILABLE: Refused = {
+  ok: false,
+  code: "unavailable",
+  message: "The run cannot go on just now. It is tried again by itself; nothing of it is lost.",
+};
+const SEALED: Refused = {
+  ok: false,
+  code: "run_ended",
+  message: "The run was ended because it could not go on.",
+};
+
+interface SealedRun {
+  readonly view: RunView;
+  readonly journal: JournalStore;
+}
+
+export class Lives {
+  readonly #ctx: DurableObjectState;
+  readonly #wiring: RunWiring;
+  /** Who waits for the run to move. */
+  readonly watchers = new Watchers();
+  #meta: Meta | null;
+  #life: Promise<Life | null | "failing"> | null = null;
+  #dying = false;
+
+  constructor(ctx: DurableObjectState, wiring: RunWiring) {
+    this.#ctx = ctx;
+    this.#wiring = wiring;
+    this.#meta = readMeta(ctx.storage);
+  }
+
+  /** What the object keeps beside its journal; null: there is no run here. */
+  get meta(): Meta | null {
+    return this.#meta;
+  }
+
+  /**
+   * The first life of a run. A start that is refused leaves no trace (R1).
+   * @param start the first command to its driver
+   */
+  async begin(
+    meta: Pick<Meta, "tenant" | "id" | "bodyDigest">,
+    start: (driver: RunDriver) => Outcome,
+  ): Promise<{ readonly ok: true; readonly life: Life } | Extract<Outcome, { ok: false }>> {
+    migrate(this.#ctx.storage, RUN_SCHEMA);
+    this.#keepMeta(meta);
+    const life = this.#newLife(null);
+    const outcome = start(life.driver);
+    if (!outcome.ok) {
+      this.#meta = null;
+      await this.#ctx.storage.deleteAll();
+      return outcome;
+    }
+    this.#life = Promise.resolve(life);
+    if (CRASH_POINTS) crashPoint("crash-point:start-written");
+    return { ok: true, life };
+  }
+
+  /**
+   * Answers a caller who may see the run (R2); a user's key sees only runs of its user.
+   * @param sealed what is answered of a sealed run; missing: that it has ended
+   */
+  async visit<T>(
+    viewer: Viewer,
+    answer: (life: Life, state: RunState) => Answer<T> | Promise<Answer<T>>,
+    sealed?: (run: SealedRun) => T,
+  ): Promise<Answer<T>> {
+    if (this.#meta === null || this.#meta.tenant !== viewer.tenant) return NOT_FOUND;
+    if (this.#meta.deletedUntil !== undefined) return DELETED;
+    const life = await this.current();
+    if (life === "failing") return UNAVAILABLE;
+    if (life === null) {
+      if (this.#meta.sealed === undefined) return NOT_FOUND;
+      const run = this.#sealedRun(this.#meta);
+      if (viewer.onlyUser !== undefined && viewer.onlyUser !== run.view.user) return NOT_FOUND;
+      return sealed === undefined ? SEALED : { ok: true, value: sealed(run) };
+    }
+    const { state } = life.driver;
+    if (state === null) return NOT_FOUND;
+    if (viewer.onlyUser !== undefined && state.run.user !== viewer.onlyUser) return NOT_FOUND;
+    return answer(life, state);
+  }
+
+  /** The life of this object; null where there is no run that can go on, "failing" where there is one, but not just now. */
+  current(): Promise<Life | null | "failing"> {
+    this.#life ??= this.#load().then((life) => {
+      if (life === "failing") this.#life = null;
+      return life;
+    });
+    return this.#life;
+  }
+
+  async poke(tenant: string): Promise<RunReport | null> {
+    if (this.#meta?.tenant !== tenant) return null;
+    const life = aliveOf(await this.current());
+    life?.driver.wake();
+    const report = this.report(life);
+    // The directory asks, so the answer is as good as a report that it took.
+    if (report !== null) life?.reports.taken(report);
+    life?.driver.arm();
+    return report;
+  }
+
+  async relist(): Promise<boolean> {
+    const life = await this.current();
+    // It tells how it stands as soon as it can go on.
+    if (life === "failing") return true;
+    const report = this.report(life);
+    if (report === null) return false;
+    await this.#wiring.directory?.report(report);
+    return true;
+  }
+
+  async alarm(info?: AlarmInvocationInfo): Promise<void> {
+    const meta = this.#meta;
+    if (meta === null) return;
+    // Lives that die without a word (of their memory, of their CPU) leave only this trace. The platform is about to drop
+    // the alarm, so it is set anew, and the run is sealed in the end (R4).
+    const dropped = (info?.retryCount ?? 0) >= LAST_ALARM_RETRY && this.#life === null;
+    if (dropped && mayLive(meta)) return this.#lastWords("its lives ended without a word");
+    const now = Date.now();
+    if (meta.deletedUntil !== undefined) {
+      await (now >= meta.deletedUntil
+        ? this.#ctx.storage.deleteAll()
+        : this.#ctx.storage.setAlarm(meta.deletedUntil));
+      return;
+    }
+    // Loading a life wakes it, so a life that begins here has nothing more to do for the alarm.
+    const begins = this.#life === null;
+    try {
+      const life = await this.current();
+      if (life === "failing") return await this.#ctx.storage.setAlarm(retryAt(this.#meta ?? meta, now));
+      const sealedAt = this.#meta?.sealed?.at;
+      const endedAt = life === null ? sealedAt : life.driver.state?.endedAt;
+      if (endedAt !== undefined && endedAt !== null && now >= endedAt + this.#wiring.retentionMs)
+        return await this.#expire(meta, now);
+      if (life === null && sealedAt !== undefined) this.#setAlarm(sealedAt + this.#wiring.retentionMs);
+      if (!begins) life?.driver.alarmFired();
+      if (life !== null) {
+        life.look();
+        this.#deliver(life);
+      }
+    } catch (error) {
+      // R3. A life that was given up has set the alarm for the next one.
+      this.#wiring.log.error("wake_failed", { run: meta.id, error });
+      this.#giveUp("the alarm failed", error);
+    }
+  }
+
+  /**
+   * D2: the life ends. What it could not do is tried again by the next one, a while later (R4). These last words are
+   * written before the object is aborted.
+   */
+  #giveUp(reason: string, cause: unknown): void {
+    if (this.#dying) return;
+    this.#dying = true;
+    const { log } = this.#wiring;
+    log.error("life_given_up", { run: this.#meta?.id, reason, error: cause });
+    const over = this.#failed("its turns kept failing", cause).then(() => {
+      this.#ctx.abort(reason);
+    });
+    this.#ctx.waitUntil(over);
+  }
+
+  /** Notes a life that failed by itself; that the platform took it is no failure. Never rejects. */
+  async #failed(reason: string, cause: unknown): Promise<void> {
+    if (classifyFault(cause)?.kind === "later") return;
+    await this.#lastWords(reason).catch((error: unknown) => {
+      this.#wiring.log.error("last_words_lost", { run: this.#meta?.id, error });
+    });
+  }
+
+  /** @param reason why it is sealed, should this life have been the last one */
+  async #lastWords(reason: string): Promise<void> {
+    if (this.#meta === null || !mayLive(this.#meta)) return;
+    const now = Date.now();
+    const meta = withFailure(this.#meta, now);
+    if (isBeyondHope(meta, now)) this.#seal(meta, reason);
+    else {
+      if (meta !== this.#meta) this.#keepMeta(meta);
+      await this.#ctx.storage.setAlarm(retryAt(meta, now));
+    }
+    await this.#ctx.storage.sync();
+  }
+
+  #seal(meta: Meta, reason: string): void {
+    const at = Date.now();
+    this.#wiring.log.error("run_sealed", { run: meta.id, reason });
+    this.#keepMeta({ ...meta, sealed: { at, reason } });
+    this.#life = Promise.resolve(null);
+    this.#setAlarm(at + this.#wiring.retentionMs);
+    this.watchers.notify();
+    this.#reportSealed(meta.id);
+  }
+
+  /** Once: if it is lost, the lease of the last report runs out and the sweeper asks. */
+  #reportSealed(run: string): void {
+    const { directory, log } = this.#wiring;
+    const report = this.report(null);
+    if (directory === undefined || report === null || report.workflow === "") return;
+    const told = directory.report(report).catch((error: unknown) => {
+      log.warn("report_not_taken", { run, error });
+    });
+    this.#ctx.waitUntil(told);
+  }
+
+  /** How the run stands, for the directory; null where there is no run, or not any more. */
+  report(life: Life | null): RunReport | null {
+    const state = life?.driver.state ?? null;
+    if (life !== null && state !== null) return life.reports.report(state, life.driver.seq);
+    const meta = this.#meta;
+    return meta?.sealed === undefined ? null : reportOfSealed(this.#sealedRun(meta).view);
+  }
+
+  /** After its retention a run deletes itself; its id stays taken for a while. */
+  async #expire(meta: Meta, now: number): Promise<void> {
+    const deletedUntil = now + TOMBSTONE_MS;
+    // Not `deleteAll`: between that and the tombstone this life could end, and with it the id.
+    this.#ctx.storage.transactionSync(() => {
+      dropSchema(this.#ctx.storage);
+      this.#keepMeta({ tenant: meta.tenant, id: meta.id, bodyDigest: meta.bodyDigest, deletedUntil });
+    });
+    this.#life = Promise.resolve(null);
+    await this.#ctx.storage.setAlarm(deletedUntil);
+  }
+
+  /** A sealed run has no life, but it is shown, with what its rows still tell. */
+  #sealedRun(meta: Meta): SealedRun {
+    const journal = createJournalStore(this.#ctx.storage, () => null);
+    return {
+      view: sealedView(meta, readable(journal, 0), readable(journal, Number.MAX_SAFE_INTEGER - 1)),
+      journal,
+    };
+  }
+
+  async #load(): Promise<Life | null | "failing"> {
+    const ctx = this.#ctx;
+    const meta = this.#meta;
+    if (meta === null || !mayLive(meta)) return null;
+    if (this.#dying || isResting(meta, Date.now())) return "failing";
+    try {
+      migrateAll(ctx.storage);
+      const life = this.#newLife(await ctx.storage.getAlarm());
+      life.driver.load();
+      if (CRASH_POINTS) crashPoint("crash-point:journal-folded");
+      life.load(this.#wiring.retentionMs);
+      // What the last life had in flight is lost; the alarm may be, too (K3).
+      life.driver.wake();
+      if (meta.failedLives !== undefined) this.#keepMeta(withoutFailures(meta));
+      this.#deliver(life);
+      return life;
+    } catch (error) {
+      // A first turn that failed has ended the object already. A journal that does not fold leaves nothing in memory.
+      if (!this.#dying) {
+        this.#wiring.log.error("life_not_loaded", { run: meta.id, error });
+        await this.#failed(whyUnreadable(error), error);
+      }
+      return this.#meta?.sealed === undefined ? "failing" : null;
+    }
+  }
+
+  #newLife(armedAt: number | null): Life {
+    return createLife({
+      ctx: this.#ctx,
+      wiring: this.#wiring,
+      armedAt,
+      setAlarm: (at) => {
+        this.#setAlarm(at);
+      },
+      turned: (life) => {
+        this.watchers.notify();
+        this.#deliver(life);
+      },
+      giveUp: (reason, cause) => {
+        this.#giveUp(reason, cause);
+      },
+    });
+  }
+
+  /** O2, P4: beside the run. What fails waits for the alarm. */
+  #deliver({ outbox, reports, driver }: Life): void {
+    const meta = this.#meta;
+    if (meta === null || (outbox.dueAt === null && !reports.isDue)) return;
+    const delivered = Promise.all([outbox.drain(meta.tenant, meta.id), reports.deliver()]).then(() => {
+      driver.arm();
+    });
+    this.#ctx.waitUntil(delivered);
+  }
+
+  /** The write joins those of the turn; that it could not be made is as bad as a turn that could not be appended. */
+  #setAlarm(at: number): void {
+    this.#ctx.storage.setAlarm(at).catch((error: unknown) => {
+      this.#wiring.log.error("alarm_not_set", { run: this.#meta?.id, error });
+      this.#ctx.abort("the alarm could not be set");
+    });
+  }
+
+  #keepMeta(meta: Meta): void {
+    this.#meta = meta;
+    writeMeta(this.#ctx.storage, meta);
+  }
+}
+
+/** Throws where there is a run, but not just now: who asks for its state must not take it for gone. */
+export function aliveOf(life: Life | null | "failing"): Life | null {
+  if (life === "failing") throw new Error(UNAVAILABLE.message);
+  return life;
+}
+
+/** Whether the run is neither sealed nor deleted. */
+function mayLive({ sealed, deletedUntil }: Meta): boolean {
+  return sealed === undefined && deletedUntil === undefined;
+}
+
+function whyUnreadable(error: unknown): string {
+  return error instanceof UnreadableJournal || error instanceof SchemaError
+    ? error.message
+    : "it could not be loaded";
+}
+
+/** The row that holds the fact after `after`, or the last one; null if even that is unreadable. */
+function readable(journal: JournalStore, after: number): Row | null {
+  try {
+    return journal.after(after, 1)[0] ?? null;
+  } catch {
+    return null;
+  }
+}
