@@ -6,15 +6,16 @@ import type { StartOptions } from "./options.ts";
 
 /**
  * The secret SERVICE_TOKENS for the services of the world. A token is named after its service:
- * `api.skyline.example` has SKYLINE_TOKEN, and is the only host that gets it.
+ * `api.skyline.example` has SKYLINE_TOKEN, and is the only host that gets it. Plans may use them, too: who holds the printed
+ * key is who tries things out.
  */
 export function serviceTokens(
   tokens: Readonly<Record<string, string>>,
-): Record<string, { hosts: string[]; token: string }> {
+): Record<string, { hosts: string[]; token: string; inline: true }> {
   return Object.fromEntries(
     Object.entries(tokens).map(([host, token]) => [
       `${(host.split(".").at(-2) ?? host).toUpperCase()}_TOKEN`,
-      { hosts: [host], token },
+      { hosts: [host], token, inline: true },
     ]),
   );
 }
