@@ -109,6 +109,7 @@ describe("the real world", () => {
       expect(tokens["SKYLINE_TOKEN"]).toEqual({
         hosts: ["api.skyline.example"],
         token: world.tokens["api.skyline.example"],
+        inline: true,
       });
       expect(Object.keys(tokens).sort()).toEqual(
         ["CALENDAR", "HARBOUR", "MAIL", "PAY", "SHOP", "SKYLINE", "VOICE"].map((name) => `${name}_TOKEN`),
