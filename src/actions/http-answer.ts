@@ -25,7 +25,8 @@ export function readBody(bytes: Uint8Array, contentType: string | undefined, for
   if (!json) return { ok: true, body: text };
   let body: Json;
   try {
-    body = JSON.parse(text) as Json;
+    // Half of a surrogate pair is no text; most answers hold no such escape, and are read without a second look.
+    body = JSON.parse(text, HALVES.test(text) ? whole : undefined) as Json;
   } catch {
     return { ok: false, message: "a body that is not valid JSON" };
   }
@@ -72,6 +73,12 @@ function isJsonType(contentType: string | undefined): boolean {
 
 /** Keeps nothing between calls that do not stream. */
 const UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false });
+
+const HALVES = /\\u[dD][89a-fA-F]/;
+
+function whole(_key: string, value: unknown): unknown {
+  return typeof value === "string" ? value.toWellFormed() : value;
+}
 
 function decode(bytes: Uint8Array): string | null {
   try {

@@ -1,12 +1,13 @@
 /** Whether one request of an attempt may be sent: asked of the policies for its first hop, and for every redirect. */
 
 import type { FailureSeed } from "../kernel/index.ts";
-import type { Permit, PermitRefusal } from "../platform/index.ts";
+import type { EgressHop, Permit, PermitRefusal } from "../platform/index.ts";
 import { failure } from "./failures.ts";
 import type { ActionCall, ActionResult, Surroundings } from "./ports.ts";
 
 export function permitOf(call: ActionCall, surroundings: Surroundings): Permit {
-  return async ({ url, method, redirectedFrom }) => {
+  return async (hop) => {
+    const { url, method } = hop;
     const verdict = await surroundings.policy(call, { url, method });
     switch (verdict.kind) {
       case "denied":
@@ -17,7 +18,7 @@ export function permitOf(call: ActionCall, surroundings: Surroundings): Permit {
           message: "The policy of the tenant cannot be read just now, so nothing is sent.",
         };
       case "allowed": {
-        if (!verdict.approval || isAgreed(call, redirectedFrom, url.hostname)) return null;
+        if (!verdict.approval || isAgreed(call, hop)) return null;
         const message = `A policy asks that a person agrees to ${method} to ${url.hostname}, and nobody was asked.`;
         return { code: "approval_required", message };
       }
@@ -27,15 +28,19 @@ export function permitOf(call: ActionCall, surroundings: Surroundings): Permit {
 
 /**
  * Whether a person has agreed to this very request. A step with an approval waits for it before its own call, and that is
- * what was seen: neither what verifies or undoes the step, nor what a function sends, nor that the call may be led to another
- * host.
+ * what was seen: neither what verifies or undoes the step, nor what a function sends, nor another page or place that the
+ * service leads to.
  */
-function isAgreed({ def, unit, action }: ActionCall, redirectedFrom: string | null, host: string): boolean {
+function isAgreed({ def, unit, action, with: parameters }: ActionCall, hop: EgressHop): boolean {
+  if (def.approval === undefined || unit.role !== undefined || action !== "http") return false;
+  if (typeof parameters !== "object" || parameters === null || !("url" in parameters)) return false;
+  const { url, method, redirectedFrom } = hop;
+  const agreed = typeof parameters.url === "string" ? URL.parse(parameters.url) : null;
   return (
-    def.approval !== undefined &&
-    unit.role === undefined &&
-    action === "http" &&
-    (redirectedFrom === null || redirectedFrom === host)
+    agreed?.host === url.host &&
+    agreed.pathname === url.pathname &&
+    parameters["method"] === method &&
+    (redirectedFrom === null || redirectedFrom === url.hostname)
   );
 }
 

@@ -56,6 +56,15 @@ export async function permit(
   return ok({ steps: judged.steps, policies: standingOf(identity) as readonly Json[] });
 }
 
+/** Whether the policies let a key bring steps as JSON, to be run now or by somebody later. Null: they do. */
+export async function refusalOfPlans(call: Call, identity: KeyIdentity): Promise<Problem | null> {
+  const chain = await chainOfKey(call.deps.access, identity, call.deps.now());
+  if (!chain.ok) return unavailable();
+  const verdict = judgeStart(chain.value, null);
+  if (verdict.kind !== "denied") return null;
+  return denied([{ pointer: "", code: "policy_denied", detail: verdict.message }]);
+}
+
 /** What a plan is told before it is started: all that would refuse it, and what holds for each of its requests. */
 export async function foretell(
   call: Call,

@@ -13,7 +13,7 @@ import type { Json } from "../kernel/index.ts";
 import { digestJson } from "../platform/index.ts";
 import { PlanReport, StoredPlan } from "./answer-schemas.ts";
 import { EXAMPLES } from "./examples.ts";
-import { foretell } from "./policy-check.ts";
+import { foretell, refusalOfPlans } from "./policy-check.ts";
 import { type Problem, problem, problemAt } from "./problems.ts";
 import { jsonResponse } from "./replies.ts";
 import { PutWorkflow, ValidatePlan } from "./request-schemas.ts";
@@ -66,7 +66,7 @@ export const PLAN_ROUTES: readonly Route[] = [
       { status: 200, description: "The newest version has this content already.", schema: StoredPlan },
       { status: 201, description: "The new version.", schema: StoredPlan, headers: ["Location"] },
     ],
-    problems: ["bad_plan", "name_taken", "limit_reached"],
+    problems: ["bad_plan", "policy_denied", "name_taken", "limit_reached"],
     handle: async ({ call, identity, body }) => {
       const name = call.params["workflow"] ?? "";
       if (name === INLINE_NAME || call.deps.workflows.get(name) !== null)
@@ -77,6 +77,8 @@ export const PLAN_ROUTES: readonly Route[] = [
           { pointer: "/name" },
           `The address says ${name}: leave it out here.`,
         );
+      const refusal = await refusalOfPlans(call, identity);
+      if (refusal !== null) return refusal;
       const { name: _name, ...plan } = body;
       const compiled = compilePlan(plan);
       if (!compiled.ok) return badPlan(compiled.errors);

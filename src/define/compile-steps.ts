@@ -66,6 +66,7 @@ export function surveySteps(json: unknown, at: string, part: StepDef["part"]): S
         .map((one) => told(one, step)),
       ...pagedFindings(step),
       ...payloadFindings(step),
+      ...verifyFindings(step),
       ...(part === "on_failure" && isLoose(step) && step["onFailure"] !== undefined
         ? [
             {
@@ -99,6 +100,20 @@ function pagedFindings(step: unknown): Finding[] {
       detail: "Only a `safe` step reads pages.",
       allowed: ["safe"],
     },
+  ];
+}
+
+const READING: ReadonlySet<unknown> = new Set(["GET", "HEAD", "OPTIONS"]);
+
+/** What asks whether something happened must not make it happen. */
+function verifyFindings(step: unknown): Finding[] {
+  const verify = isLoose(step) ? step["verify"] : undefined;
+  if (!isLoose(verify) || !isLoose(verify["with"]) || verify["effect"] === "safe") return [];
+  const { method } = verify["with"];
+  if (typeof method !== "string" || READING.has(method)) return [];
+  const detail = "A verify only looks: use GET; or say `effect: safe` if this request changes nothing.";
+  return [
+    { pointer: "/verify/with/method", code: "verify_not_safe", detail, allowed: [...READING] as string[] },
   ];
 }
 

@@ -16,6 +16,11 @@ const MAX_DEPTH = 20;
 const MAX_CHECKS = 5_000_000;
 /** Characters of a schema that make about one check of each part of an input. */
 const CHARS_PER_CHECK = 20;
+/** Up to so many checks every error is told, above it the first. */
+const MAX_CHECKS_FOR_ALL = 20_000;
+/** What defaults may add, as JSON, and parts of an input with them: one input has 1 MiB at most. */
+const MAX_FILLED_CHARS = 262_144;
+const MAX_FILLED_PARTS = 600_000;
 const MAX_ENUM = 500;
 const MAX_ERRORS = 20;
 
@@ -55,9 +60,9 @@ class Check {
   #nodes = 0;
 
   schema(schema: unknown, at: string, depth: number): void {
-    if (typeof schema === "boolean") return;
-    if (!isLoose(schema))
+    if (typeof schema !== "boolean" && !isLoose(schema))
       return this.#find(at, "input_schema_invalid", "A schema is an object, true or false.");
+    // Those that are true or false are checked like any other.
     this.#nodes += 1;
     if (this.#nodes === MAX_NODES + 1 || depth === MAX_DEPTH + 1)
       this.#find(
@@ -65,7 +70,7 @@ class Check {
         "input_schema_too_large",
         `It has at most ${MAX_NODES} schemas in it, ${MAX_DEPTH} levels deep.`,
       );
-    if (this.#nodes > MAX_NODES || depth > MAX_DEPTH) return;
+    if (this.#nodes > MAX_NODES || depth > MAX_DEPTH || typeof schema === "boolean") return;
     for (const [keyword, value] of Object.entries(schema)) {
       const pointer = `${at}/${escapePointer(keyword)}`;
       if (!KEYWORDS.includes(keyword)) this.#unknown(keyword, pointer);
@@ -134,42 +139,60 @@ export function inputParser(
 ): (json: Json, at?: string) => ParsedInput {
   if (schema === undefined) return (value) => ({ ok: true, value });
   // Checked before; the library's type only names the keywords.
-  const validator = lazy(() => new Validator(schema as Schema, "2020-12", false));
+  const first = lazy(() => new Validator(schema as Schema, "2020-12", true));
+  const all = lazy(() => new Validator(schema as Schema, "2020-12", false));
   return (json, at = "/input") => {
-    const value = withDefaults(json, schema);
-    const checks = partsOf(value) * Math.ceil(JSON.stringify(schema).length / CHARS_PER_CHECK);
-    if (checks > MAX_CHECKS)
+    const filling = new Filling();
+    const value = filling.fill(json, schema);
+    const checks = filling.parts * Math.ceil(JSON.stringify(schema).length / CHARS_PER_CHECK);
+    if (filling.isTooLarge || checks > MAX_CHECKS)
       return {
         ok: false,
         errors: [
           { pointer: at, code: "invalid", detail: "The input is too large to be checked by this schema." },
         ],
       };
-    const { valid, errors } = validator().validate(value);
+    const { valid, errors } = first().validate(value);
     if (valid) return { ok: true, value };
-    return { ok: false, errors: findingsOf(errors, at) };
+    // The library keeps every error that it finds, and those of a large input would be more than memory holds.
+    const told = checks > MAX_CHECKS_FOR_ALL ? errors : all().validate(value).errors;
+    return { ok: false, errors: findingsOf(told, at) };
   };
+}
+
+/** Fills in members that are missing and have a default, and counts what there is then. */
+class Filling {
+  #chars = 0;
+  parts = 0;
+
+  /** Defaults multiply: a list of small elements can become a large input. */
+  get isTooLarge(): boolean {
+    return this.#chars > MAX_FILLED_CHARS || this.parts > MAX_FILLED_PARTS;
+  }
+
+  fill(value: Json, schema: Json | undefined): Json {
+    this.parts += 1;
+    if (this.isTooLarge || typeof value !== "object" || value === null) return value;
+    const { properties, items } = isMap(schema) ? schema : {};
+    if (isList(value)) return value.map((item) => this.fill(item, isMap(items) ? items : undefined));
+    if (!isMap(value)) return value;
+    const inner = isMap(properties) ? properties : {};
+    const filled = new Map<string, Json>();
+    for (const [name, member] of Object.entries(value)) filled.set(name, this.fill(member, inner[name]));
+    for (const [name, one] of Object.entries(inner)) {
+      const otherwise = isMap(one) ? one["default"] : undefined;
+      if (filled.has(name) || otherwise === undefined || this.isTooLarge) continue;
+      this.#chars += JSON.stringify(otherwise).length;
+      this.parts += partsOf(otherwise);
+      filled.set(name, otherwise);
+    }
+    return Object.fromEntries(filled);
+  }
 }
 
 function partsOf(value: Json): number {
   if (typeof value !== "object" || value === null) return 1;
   return Object.values(value).reduce<number>((sum, member) => sum + partsOf(member), 1);
-}
-
-/** Members that are missing and have a default. */
-function withDefaults(value: Json, schema: Json | undefined): Json {
-  if (!isMap(schema)) return value;
-  const { properties, items } = schema;
-  if (isList(value)) return isMap(items) ? value.map((item) => withDefaults(item, items)) : value;
-  if (!isMap(value) || !isMap(properties)) return value;
-  const filled = new Map(Object.entries(value));
-  for (const [name, inner] of Object.entries(properties)) {
-    const member = filled.get(name);
-    const otherwise = isMap(inner) ? inner["default"] : undefined;
-    if (member !== undefined) filled.set(name, withDefaults(member, inner));
-    else if (otherwise !== undefined) filled.set(name, otherwise);
-  }
-  return Object.fromEntries(filled);
 }
 
 /** Rules that only say that something inside breaks a rule. */

@@ -121,6 +121,10 @@ const verify = () =>
     .strictObject({
       action: z.literal("http"),
       with: httpTemplateSchema(),
+      effect: z
+        .literal("safe")
+        .meta({ description: "For a POST that only asks; GET, HEAD and OPTIONS need not say it." })
+        .exactOptional(),
       after: durationSchema().exactOptional(),
       happened: expression(
         "Of the answer, as `output`: true, false, null (cannot tell), or `{'happened': true, 'output': …}`.",

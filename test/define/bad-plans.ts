@@ -316,6 +316,22 @@ export const BAD_PLANS: readonly (readonly [what: string, plan: unknown, pointer
     "invalid",
   ],
   [
+    "asks whether it happened by doing it again",
+    one({
+      action: "http",
+      with: { method: "POST", url: "https://api.pay.example/charges", json: {} },
+      verify: { action: "http", with: { method: "POST", url: "https://api.pay.example/charges", json: {} } },
+    }),
+    "/steps/a/verify/with/method",
+    "verify_not_safe",
+  ],
+  [
+    "checks its input by more schemas than it may, though each is only true or false",
+    input({ allOf: Array.from({ length: 600 }, () => true) }),
+    "/input/allOf/499",
+    "input_schema_too_large",
+  ],
+  [
     "reads pages of what is not safe",
     one(get({ paginate: { by: "link", max: 2 } }, { effect: "once" })),
     "/steps/a/effect",

@@ -124,6 +124,28 @@ describe("the input of a plan", () => {
     ["a form", { properties: { a: { format: "date" } } }, { a: "2027-13-01" }, ["/input/a invalid"]],
     ["a name with a slash", { required: ["a/b"] }, {}, ["/input/a~1b missing"]],
     [
+      "defaults that multiply",
+      { properties: { l: { items: { properties: { a: { default: "x".repeat(10_000) } } } } } },
+      { l: Array.from({ length: 100 }, () => ({})) },
+      ["/input invalid"],
+    ],
+    [
+      "parts that come with defaults",
+      {
+        properties: {
+          l: { items: { properties: { a: { default: Array.from({ length: 5_000 }, () => 0) } } } },
+        },
+      },
+      { l: Array.from({ length: 500 }, () => ({})) },
+      ["/input invalid"],
+    ],
+    [
+      "more errors than anybody could read, by the first",
+      { items: { allOf: Array.from({ length: 400 }, () => false) } },
+      Array.from({ length: 2_000 }, () => 0),
+      ["/input/0 invalid"],
+    ],
+    [
       "too many parts",
       { enum: Array.from({ length: 500 }, (_, i) => `value ${i}`) },
       Array.from({ length: 20_000 }, () => 1),

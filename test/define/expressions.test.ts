@@ -208,6 +208,8 @@ describe("an attack", () => {
     expect(Object.prototype).not.toHaveProperty("x");
   });
 
+  const KEYS = Object.fromEntries(Array.from({ length: 50_000 }, (_, i) => [`k${i}`, i]));
+
   /** Each fits into what may be spent, at about this price, or is ended before more of it is. */
   it.each<[what: string, text: string, input: Json, ends: "value" | "fault"]>([
     ["a list that doubles", `[1]${".map(i, [i, i])".repeat(40)}`, null, "fault"],
@@ -241,7 +243,20 @@ describe("an attack", () => {
     ["a value that is nested deeper than the stack", "input == [input]", DEEP, "fault"],
     ["a value that is nested deeper than the stack, written out", "json(input)", DEEP, "fault"],
     ["a text of many joined", "input.map(i, 'xxxxxxxxxxxxxxxx').join('')", MANY, "fault"],
-    ["an upper case of much", "[1, 2, 3, 4].map(i, input.upperAscii()).map(s, size(s))", LONG, "value"],
+    ["an upper case of much, again and again", "[1, 2, 3, 4].map(i, input.upperAscii())", LONG, "fault"],
+    [
+      "many empty texts joined",
+      "[1, 2].map(i, input.join(''))",
+      Array.from({ length: 200_000 }, () => ""),
+      "fault",
+    ],
+    [
+      "the keys of a large map, again and again",
+      Array(6).fill("input.exists(k, true)").join(" && "),
+      KEYS,
+      "fault",
+    ],
+    ["many elements that have no such field", "input.exists(x, x.y)", MANY, "fault"],
   ])("by %s is bounded", (_, text, input, ends) => {
     const meter = new Meter();
     const ended = end(text, input, meter);

@@ -27,7 +27,12 @@ async function permitted(verdict: PolicyVerdict, more: Partial<ActionCall>, redi
 }
 
 describe("a hop", () => {
-  const gated = { def: stepDef({ approval: { limitMs: 1_000 } }) };
+  const gated = {
+    def: stepDef({ approval: { limitMs: 1_000 } }),
+    with: { method: "POST", url: `${URL_}?page=1` },
+  };
+  const seenElsewhere = { ...gated, with: { method: "POST", url: `${URL_}/other` } };
+  const seenOtherwise = { ...gated, with: { method: "PUT", url: URL_ } };
 
   test.each([
     [ALLOWED, {}, null, "sent"],
@@ -40,6 +45,10 @@ describe("a hop", () => {
     [ASKS, gated, null, "sent"],
     [ASKS, gated, "api.skyline.example", "sent"],
     [ASKS, gated, "other.example", "approval_required"],
+    // A person has seen one place and one method: no other page, and no other place that the service leads to.
+    [ASKS, seenElsewhere, null, "approval_required"],
+    [ASKS, seenElsewhere, "api.skyline.example", "approval_required"],
+    [ASKS, seenOtherwise, null, "approval_required"],
     // Nobody has seen what verifies or undoes it.
     [ASKS, { ...gated, unit: { step: "s", role: "undo" } }, null, "approval_required"],
     [ASKS, { ...gated, unit: { step: "s", role: "verify" } }, null, "approval_required"],

@@ -215,6 +215,15 @@ describe("a call that a policy wants approved", () => {
   });
 });
 
+describe("a key whose policy lets it bring no steps", () => {
+  test("stores none either, under whatever name", async () => {
+    const scopes = ["runs:read", "runs:write", "workflows:write"];
+    const key = await newKey(admin, { scopes, policy: { workflows: ["nightly"] } });
+    const body = { steps: { a: { action: "transform", with: { value: 1 } } } };
+    await expectProblem(await send("PUT", "/v1/workflows/nightly", { key, body }), 403, "policy_denied");
+  });
+});
+
 describe("a start that is sent again", () => {
   test("finds its run, whatever the policies have come to say; the same without its key is refused", async () => {
     const boss = await newTenant("exfiltration-again");

@@ -17,6 +17,9 @@ export interface Names {
   readonly step: (name: string, field: StepField) => Json;
 }
 
+/** An error knows where it was made, which the engine has to write down. */
+const OPERATIONS_PER_FAULT = 50;
+
 /** Throws a `Fault`. */
 export function evaluate(expression: Expression, names: Names, meter: Meter): Json {
   return new Evaluation(names, meter).value(expression.root);
@@ -97,7 +100,9 @@ class Evaluation {
     try {
       first = this.#truth(left);
     } catch (error) {
-      if (!(error instanceof Fault) || error.final || this.#truth(right) !== decides) throw error;
+      if (!(error instanceof Fault) || error.final) throw error;
+      this.#meter.spend(OPERATIONS_PER_FAULT);
+      if (this.#truth(right) !== decides) throw error;
       return decides;
     }
     return first === decides ? decides : this.#truth(right);
@@ -129,7 +134,7 @@ class Evaluation {
 
   #each(node: Extract<Node, { readonly op: "each" }>): Json {
     const over = this.value(node.list);
-    const items = isMap(over) ? Object.keys(over) : over;
+    const items = isMap(over) ? this.#keysOf(over) : over;
     if (!isList(items)) throw located(new Fault(`${kindOf(over)} has no elements`), node.list);
     const body = (item: Json): Json => {
       this.#variable = item;
@@ -157,6 +162,12 @@ class Evaluation {
     }
   }
 
+  #keysOf(map: { readonly [key: string]: Json }): readonly string[] {
+    const keys = Object.keys(map);
+    this.#meter.spend(keys.length);
+    return keys;
+  }
+
   /** Whether an element gives `wanted`; a fault counts only if none does. */
   #some(items: readonly Json[], holds: (item: Json) => boolean, wanted: boolean): boolean {
     let fault: Fault | null = null;
@@ -165,6 +176,7 @@ class Evaluation {
         if (holds(item) === wanted) return true;
       } catch (error) {
         if (!(error instanceof Fault) || error.final) throw error;
+        this.#meter.spend(OPERATIONS_PER_FAULT);
         fault ??= error;
       }
     }

@@ -31,6 +31,8 @@ const finite = (value: number): number => {
   throw new Fault("the result is no number that JSON can hold");
 };
 
+/** Characters that are looked at one by one for the price of one operation: some are a piece of work of their own. */
+const CHARS_TAKEN_APART_PER_OPERATION = 4;
 /** RFC 3339, as far as `Date.parse` is sure of it. */
 const MOMENT = /^\d{4}-\d\d-\d\d(?:[Tt ]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:[Zz]|[+-]\d\d:\d\d))?$/;
 const NUMBER = /^-?\d{1,20}(?:\.\d{1,20})?(?:[eE][+-]?\d{1,3})?$/;
@@ -45,8 +47,8 @@ export const FUNCTIONS = {
     usage: "size(x)",
     call: ([of], meter) => {
       if (typeof of === "string") {
-        meter.chars(of.length);
         // CEL counts code points.
+        meter.spend(Math.ceil(of.length / CHARS_TAKEN_APART_PER_OPERATION));
         return Array.from(of).length;
       }
       if (isList(of)) return of.length;
@@ -92,12 +94,19 @@ export const FUNCTIONS = {
       const parts = list(of).map(text);
       for (const part of parts) chars += part.length + separator.length;
       limitText(chars);
-      meter.chars(chars + parts.length);
+      meter.spend(parts.length);
+      meter.chars(chars);
       return parts.join(separator);
     },
   },
-  lowerAscii: method1("lowerAscii", (a) => a.replaceAll(/[A-Z]+/g, (letters) => letters.toLowerCase())),
-  upperAscii: method1("upperAscii", (a) => a.replaceAll(/[a-z]+/g, (letters) => letters.toUpperCase())),
+  lowerAscii: method1("lowerAscii", (a, meter) => {
+    meter.spend(Math.ceil(a.length / CHARS_TAKEN_APART_PER_OPERATION));
+    return a.replaceAll(/[A-Z]+/g, (letters) => letters.toLowerCase());
+  }),
+  upperAscii: method1("upperAscii", (a, meter) => {
+    meter.spend(Math.ceil(a.length / CHARS_TAKEN_APART_PER_OPERATION));
+    return a.replaceAll(/[a-z]+/g, (letters) => letters.toUpperCase());
+  }),
   trim: method1("trim", (a) => a.trim()),
   substring: {
     style: "method",
@@ -224,7 +233,7 @@ export function callFunction(name: FunctionName, args: readonly Json[], meter: M
   return known.call(args, meter);
 }
 
-function method1(name: string, call: (a: string) => Json): Known {
+function method1(name: string, call: (a: string, meter: Meter) => Json): Known {
   return {
     style: "method",
     least: 1,
@@ -233,7 +242,7 @@ function method1(name: string, call: (a: string) => Json): Known {
     call: ([a], meter) => {
       const whole = text(a);
       meter.chars(whole.length);
-      return call(whole);
+      return call(whole, meter);
     },
   };
 }
