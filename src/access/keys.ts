@@ -115,7 +115,7 @@ export interface Revocation {
  * scopes of the other, so that a stolen key cannot lock out its betters. Revoking again changes nothing.
  *
  * Keys that it has made live on, unless `descendants` asks to revoke them as well, directly made or not. The key itself
- * is revoked first, and each generation before the next, so none of them can make another one behind its back.
+ * is revoked first, then all that come from it, again until none is left: so none can make another behind its back.
  */
 export async function revokeKey(
   deps: AccessDeps,
