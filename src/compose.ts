@@ -5,6 +5,7 @@ import {
   chainOf,
   checkRootKey,
   countTenants,
+  createAccessAudit,
   createKeyCache,
   createPolicyCache,
   judgeRequest,
@@ -50,12 +51,22 @@ import {
   type RunRpc,
   type RunWiring,
 } from "./run/index.ts";
+import {
+  createKeyCheck,
+  createVault,
+  createVaultOperations,
+  loadKeyring,
+  type SealedRecords,
+  type VaultOperations,
+} from "./vault/index.ts";
 
 /** How long a run is kept after its end. */
 const RETENTION_MS = 30 * 24 * 60 * 60_000;
 const MIN_SERVER_KEY_BYTES = 32;
 /** Outside calls per event of the platform: well below the 10,000 subrequests of a paid plan. */
 const CALLS_PER_EVENT = 1_000;
+/** What the vault may use of them in one tick of the cron trigger. */
+const VAULT_PART = 0.25;
 
 export interface House {
   readonly fetch: (request: Request, env: Env) => Promise<Response>;
@@ -70,8 +81,13 @@ export interface House {
 /**
  * @param workflows of this deployment; checked here, so that a bad one fails the deploy and not a run
  * @param listeners who learns of runs by their outbox
+ * @param sealed the records that hold sealed texts: they move to another key when the operator changes it
  */
-export function compose(workflows: readonly Definition[], listeners: readonly Listener[] = []): House {
+export function compose(
+  workflows: readonly Definition[],
+  listeners: readonly Listener[] = [],
+  sealed: (env: Env) => readonly SealedRecords[] = () => [],
+): House {
   const log = createLogger();
   const registry = createRegistry(workflows);
   // Shared, so that who changes a policy is held by it at once, at least in this isolate.
@@ -81,6 +97,7 @@ export function compose(workflows: readonly Definition[], listeners: readonly Li
   let wiring: RunWiring | undefined;
   let plans: StoredPlans | undefined;
   let directory: Directory | undefined;
+  let operations: VaultOperations | undefined;
   return {
     async fetch(request, env) {
       api ??= createApi(apiDeps(env, registry));
@@ -99,15 +116,17 @@ export function compose(workflows: readonly Definition[], listeners: readonly Li
       log,
     }),
     async scheduled({ scheduledTime }, env) {
+      const forVault = Math.floor(callsPerEvent(env) * VAULT_PART);
       const ports = {
         directory: directoryOf(env),
         countTenants: async () => countTenants(env.DB),
         tenants: async (offset: number, limit: number) => selectTenantIds(env.DB, offset, limit),
         // Each tick also asks the database twice.
-        visits: callsPerEvent(env) - 2,
+        visits: callsPerEvent(env) - forVault - 2,
         log,
       };
       await sweepAll(ports, scheduledTime);
+      await vaultOperations(env).tick(forVault);
     },
   };
 
@@ -121,6 +140,19 @@ export function compose(workflows: readonly Definition[], listeners: readonly Li
       parseShards(env.DIRECTORY_SHARDS),
     );
     return directory;
+  }
+
+  function vaultOperations(env: Env): VaultOperations {
+    if (operations !== undefined) return operations;
+    const keyring = loadKeyring(env.KEYRING);
+    const now = (): number => Date.now();
+    const check = createKeyCheck({ db: env.DB, log, now });
+    operations = createVaultOperations({
+      ...{ db: env.DB, keyring, check, vault: createVault(keyring, check), log, now },
+      records: sealed(env),
+      audit: createAccessAudit(env.DB),
+    });
+    return operations;
   }
 
   function serverKeyOf(env: Env): () => Promise<CryptoKey> {
@@ -158,6 +190,7 @@ export function compose(workflows: readonly Definition[], listeners: readonly Li
         return (stub as RunRpc).relist();
       },
       links: createLinks(serverKey),
+      vault: () => vaultOperations(env),
       log,
       now: () => Date.now(),
     };

@@ -54,6 +54,9 @@ export function client(replaced: Partial<ApiDeps> & Pick<ApiDeps, "runs" | "work
   };
   const deps: ApiDeps = {
     ...{ access, plans, log, links, directory, relist: elsewhere, now: () => Date.now() },
+    vault: () => {
+      throw new Error("The vault was reached.");
+    },
     ...replaced,
   };
   const app = createApi(deps);
