@@ -33,8 +33,12 @@ export {
   type UrlRefusalCode,
 } from "./hosts.ts";
 export {
+  connectionIdOf,
+  type ConnectionSlot,
+  isConnectionId,
   isName,
   isRunId,
+  isSessionId,
   isTenantId,
   OBJECT_KINDS,
   type ObjectKind,
@@ -42,6 +46,7 @@ export {
   randomId,
   runIdOf,
   type RunSource,
+  sessionIdOfWait,
 } from "./ids.ts";
 export { createLogger, type LogFields, type Logger, type LogLevel, type LogWriter } from "./log.ts";
 export { createRedactor, type Redacted, type Redactor } from "./redact.ts";
