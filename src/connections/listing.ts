@@ -4,11 +4,18 @@
  *
  * G1 a row is only replaced by one that its object wrote later: messages may come twice, and in any order.
  */
-import { type AuditEntry, integer, integerOrNull, type Row, text, textOrNull } from "../platform/index.ts";
-import type { Vault } from "../vault/index.ts";
+import {
+  type AuditEntry,
+  macOf,
+  integer,
+  integerOrNull,
+  type Row,
+  text,
+  textOrNull,
+} from "../platform/index.ts";
 import type { IdentityLevel } from "./grant.ts";
 import type { Mirrored } from "./ports.ts";
-import type { RevocationReport } from "./rpc.ts";
+import type { ConnectionView, RevocationReport } from "./rpc.ts";
 
 export interface ListedConnection {
   readonly id: string;
@@ -48,28 +55,23 @@ const ACCOUNT_PURPOSE = "connection-account";
 const AUDIT_SQL = `INSERT INTO access_audit (at, tenant, actor, action, target, outcome, detail) VALUES (?, ?, ?, ?, ?, ?, ?)`;
 
 /** The account of a grant, in a form by which others on it are found and nobody else learns of it. */
-export async function accountMac(
-  vault: Vault,
-  tenant: string,
-  integration: string,
-  id: string,
-): Promise<string> {
-  const { kid, mac } = vault.derive("active", ACCOUNT_PURPOSE);
-  return `${kid}.${await mac(JSON.stringify([tenant, integration, id]))}`;
+async function accountMac(serverKey: CryptoKey, view: ConnectionView): Promise<string | null> {
+  const { id } = view.account;
+  const { tenant, integration } = view.slot;
+  return id === null ? null : macOf(serverKey, ACCOUNT_PURPOSE, JSON.stringify([tenant, integration, id]));
 }
 
 /** G1. */
 export async function writeMirrored(
   db: D1Database,
-  vault: Vault,
+  serverKey: CryptoKey,
   mirrored: Mirrored,
   now: number,
 ): Promise<void> {
   const { view, sealed, uses, audit } = mirrored;
   const { slot, standing, account } = view;
   const { tenant, integration } = slot;
-  const mac = account.id === null ? null : await accountMac(vault, tenant, integration, account.id);
-  const kids = mac === null ? view.kids : [...new Set([...view.kids, mac.slice(0, mac.indexOf("."))])];
+  const mac = await accountMac(serverKey, view);
   const row = db
     .prepare(
       `INSERT INTO connections (id, tenant, integration, user, account, label, account_mac, status, reason, scopes,
@@ -86,7 +88,7 @@ export async function writeMirrored(
       ...[jsonOrNull(view.scopes), view.identityLevel, jsonOrNull(view.workflows), view.epoch, view.version],
       ...[
         sealed,
-        JSON.stringify(kids),
+        JSON.stringify(view.kids),
         view.grantedAt,
         view.expiresAt,
         view.endsAt,
