@@ -1,0 +1,306 @@
+/**
+ * The connect flow: from a session's link to a grant. The pages show it, the API makes sessions and confirms them; every step
+ * between is here.
+ *
+ * - P1 a link is redeemed once, by a POST from our own page; looking at it burns nothing, so a scanner of mails cannot.
+ * - P2 a flow belongs to the browser that redeemed the link: `state` names it, the flow's own cookie proves it. The code that
+ *      comes back is used once, and only for the integration whose callback it came to.
+ * - P3 where the browser goes in the end was fixed when the session was made, from the integration's own list.
+ * - P4 what is granted is active at once only where it is known whose browser it was, or the tenant wants links that anybody
+ *      may open; else it waits until the tenant's backend has said who that was.
+ * - P5 grants and refusals are in the audit before they take effect.
+ */
+import { calculatePKCECodeChallenge, generateRandomCodeVerifier } from "oauth4webapi";
+import { type AuditSink, err, type Logger, ok, type Result } from "../platform/index.ts";
+import type { Vault } from "../vault/index.ts";
+import type { IdentityLevel } from "./grant.ts";
+import type { Integration } from "./integrations.ts";
+import { openIntegration, selectIntegration } from "./integrations-store.ts";
+import { hashOf, matchesHash, newSecret } from "./links.ts";
+import type { OpenIntegration } from "./ports.ts";
+import type { ProviderClient } from "./provider-client.ts";
+import {
+  authorizeUrl,
+  type Bound,
+  type ConsentProvider,
+  readCallback,
+  scopesToAsk,
+  type TokenSuccess,
+} from "./providers/index.ts";
+import type { ConnectionRpc, GrantRequest } from "./rpc.ts";
+import { FLOW_MS, type SessionFailure } from "./sessions.ts";
+import {
+  awaitConfirmation,
+  endSession,
+  redeemSession,
+  selectSessionByState,
+  takeSession,
+  verifierPlace,
+  type WithSecrets,
+} from "./sessions-store.ts";
+
+export interface ConnectDeps {
+  readonly db: D1Database;
+  readonly vault: Vault;
+  readonly provider: ProviderClient;
+  readonly object: (tenant: string, id: string) => ConnectionRpc;
+  readonly audit: AuditSink;
+  readonly log: Logger;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+}
+
+export interface Redeemed {
+  /** Where the browser goes. */
+  readonly location: string;
+  /** For the flow's cookie. */
+  readonly cookie: string;
+}
+
+/** What the page says of a flow that came to nothing. */
+export type FlowRefusal =
+  | "link_used"
+  | "integration_gone"
+  /** No flow of ours, or of another browser, or not of this integration: a prober learns nothing. */
+  | "not_this_browser"
+  | SessionFailure;
+
+export interface Returned {
+  readonly session: WithSecrets;
+  /** Whether fewer scopes were granted than were asked for. */
+  readonly narrower: readonly string[];
+  /** Where the browser goes; null: to our own page. */
+  readonly location: string | null;
+}
+
+/** The address that providers send browsers back to: one for each integration, so that no provider can answer for another. */
+export function callbackUrl(origin: string, tenant: string, integration: string): string {
+  return `${origin}/oauth/callback/${tenant}/${integration}`;
+}
+
+/** P1. The link's own proof was checked by the page; here it is used up. */
+export async function redeem(
+  deps: ConnectDeps,
+  session: WithSecrets,
+  { origin, ticket }: { readonly origin: string; readonly ticket: string | null },
+): Promise<Result<Redeemed, FlowRefusal>> {
+  const { db, vault, now } = deps;
+  const made = await consentIntegration(db, session);
+  if (made === null) return err("integration_gone");
+  const provider = made.fixed.provider as Bound<ConsentProvider>;
+  const [cookie, state] = [newSecret(), newSecret()];
+  const verifier = generateRandomCodeVerifier();
+  const used = await redeemSession(
+    db,
+    session.id,
+    {
+      cookieHash: await hashOf(cookie),
+      stateHash: await hashOf(state),
+      verifier: await vault.seal(verifierPlace(session), verifier),
+      until: now() + FLOW_MS,
+      ticketHash: ticket === null ? null : await hashOf(ticket),
+    },
+    now(),
+  );
+  if (!used) return err("link_used");
+  const location = authorizeUrl(provider, {
+    clientId: made.fixed.clientId,
+    redirectUri: callbackUrl(origin, session.slot.tenant, session.slot.integration),
+    scopes: scopesToAsk(provider, session.scopes, { identity: true }),
+    state,
+    codeChallenge: await calculatePKCECodeChallenge(verifier),
+    // Comes back in the id token: bound to this browser like the state.
+    nonce: await hashOf(cookie),
+  });
+  return ok({ location, cookie });
+}
+
+/** P2. What the browser brought from the provider. */
+export interface Callback {
+  readonly tenant: string;
+  readonly integration: string;
+  readonly query: URLSearchParams;
+  /** The flow's cookie of a session, if the browser sent one. */
+  readonly cookieOf: (session: string) => string | null;
+  readonly origin: string;
+}
+
+export async function comeBack(
+  deps: ConnectDeps,
+  callback: Callback,
+): Promise<Result<Returned, { readonly refusal: FlowRefusal; readonly session: WithSecrets | null }>> {
+  const { db, now } = deps;
+  const session = await sessionOf(deps, callback);
+  if (session === null) return err({ refusal: "not_this_browser", session: null });
+  const fail = async (
+    failure: SessionFailure,
+  ): Promise<ReturnType<typeof err<{ refusal: FlowRefusal; session: WithSecrets }>>> => {
+    await endSession(db, session.id, ["redeemed", "exchanging"], failure, now());
+    await audit(deps, session, "refused", failure);
+    return err({ refusal: failure, session });
+  };
+  const made = await consentIntegration(db, session);
+  if (made === null) return err({ refusal: "integration_gone", session });
+  const copy = await openIntegration(db, deps.vault, made);
+  const provider = copy.provider as Bound<ConsentProvider>;
+  const values = await readCallback(provider, callback.query, copy.secret ?? undefined);
+  if (!values.ok) return fail("callback_refused");
+  const [code, ...more] = callback.query.getAll("code");
+  if (callback.query.has("error") || code === undefined || more.length > 0)
+    return fail(callback.query.get("error") === "access_denied" ? "declined" : "provider_error");
+  const verifier =
+    session.verifier === null ? null : await deps.vault.open(verifierPlace(session), session.verifier);
+  // From here on the code is used up, whoever else has it.
+  if (!(await takeSession(db, session.id, now()))) return err({ refusal: "link_used", session });
+  if (verifier?.ok !== true) return fail("exchange_failed");
+  const integration: OpenIntegration = copy;
+  const answer = await deps.provider.exchange(integration, {
+    code,
+    redirectUri: callbackUrl(callback.origin, session.slot.tenant, session.slot.integration),
+    codeVerifier: verifier.value,
+  });
+  if (!answer.ok) return fail("exchange_failed");
+  const flow = {
+    redirectValues: values.value,
+    ...(session.cookieHash === null ? {} : { nonce: session.cookieHash }),
+  };
+  const account = await deps.provider.identify(integration, answer.value, flow);
+  if (!account.ok) return fail("identity_invalid");
+  const scopes = answer.value.scopes ?? scopesToAsk(provider, session.scopes, { identity: true });
+  await audit(deps, session, "granted", null);
+  const pending = session.mode === "confirm" ? { session: session.id, until: now() + FLOW_MS } : null;
+  const request: GrantRequest = {
+    slot: session.slot,
+    id: session.connection,
+    integration: copy,
+    pair: { accessToken: answer.value.accessToken, refreshToken: answer.value.refreshToken ?? null },
+    times: timesOf(provider, answer.value, now()),
+    scopes,
+    account: account.value,
+    identityLevel: LEVELS[session.mode],
+    extra: { ...values.value, ...answer.value.extra },
+    workflows: null,
+    by: `connect_session:${session.id}`,
+    pending,
+    replaceAccount: session.replaceAccount,
+  };
+  const granted = await deps.object(session.slot.tenant, session.connection).grant(request);
+  if (granted.kind === "account_mismatch" || granted.kind === "not_found") return fail("account_mismatch");
+  const narrower = session.scopes.filter((scope) => answer.value.scopes?.includes(scope) === false);
+  if (pending === null) {
+    await endSession(db, session.id, ["exchanging"], null, now());
+    return ok({ session, narrower, location: session.returnTo });
+  }
+  const oneTime = newSecret();
+  await awaitConfirmation(db, session.id, { codeHash: await hashOf(oneTime), until: pending.until });
+  return ok({ session, narrower, location: withCode(session, oneTime) });
+}
+
+/** P2. Null: not a flow of this browser at this integration. */
+async function sessionOf({ db, now }: ConnectDeps, callback: Callback): Promise<WithSecrets | null> {
+  const [state, ...more] = callback.query.getAll("state");
+  if (state === undefined || more.length > 0) return null;
+  const session = await selectSessionByState(db, await hashOf(state));
+  if (
+    session === null ||
+    session.slot.tenant !== callback.tenant ||
+    session.slot.integration !== callback.integration
+  )
+    return null;
+  const cookie = callback.cookieOf(session.id);
+  if (cookie === null || !(await matchesHash(cookie, session.cookieHash))) return null;
+  return session.state === "redeemed" && session.expiresAt > now() ? session : null;
+}
+
+const LEVELS: Readonly<Record<WithSecrets["mode"], IdentityLevel>> = {
+  confirm: "confirm",
+  host_session: "host_session",
+  link: "link",
+};
+
+/** What a provider says of its tokens' lives, else what its descriptor knows. */
+export function timesOf(
+  provider: Bound<ConsentProvider>,
+  answer: TokenSuccess,
+  now: number,
+): GrantRequest["times"] {
+  const { idleLimitMs, absoluteLimitMs } = provider.refresh;
+  return {
+    issuedAt: now,
+    expiresAt: answer.expiresAt ?? null,
+    idleEndsAt: answer.refreshExpiresAt ?? (idleLimitMs === undefined ? null : now + idleLimitMs),
+    endsAt: answer.hardExpiresAt ?? (absoluteLimitMs === undefined ? null : now + absoluteLimitMs),
+  };
+}
+
+/** P3. */
+function withCode(session: WithSecrets, code: string): string | null {
+  if (session.returnTo === null) return null;
+  const url = new URL(session.returnTo);
+  url.searchParams.set("session", session.id);
+  url.searchParams.set("code", code);
+  return url.href;
+}
+
+/** P4. The tenant's backend says which of its users came back with the code. */
+export async function confirm(
+  deps: ConnectDeps,
+  session: WithSecrets,
+  said: { readonly code: string; readonly user: string; readonly by: string },
+): Promise<
+  Result<{ readonly connection: string }, "not_waiting" | "code_wrong" | "user_mismatch" | "account_mismatch">
+> {
+  const { db, now } = deps;
+  const { tenant, owner } = session.slot;
+  if (session.state !== "unconfirmed" || session.expiresAt <= now()) return err("not_waiting");
+  if (!(await matchesHash(said.code, session.codeHash))) return err("code_wrong");
+  const object = deps.object(tenant, session.connection);
+  if (owner.kind === "user" && owner.user !== said.user) {
+    // Somebody's consent came in at somebody else's link: it is nobody's.
+    await endSession(db, session.id, ["unconfirmed"], "user_mismatch", now());
+    await audit(deps, session, "refused", "user_mismatch", said.by);
+    await object.discard(tenant, session.id);
+    return err("user_mismatch");
+  }
+  await audit(deps, session, "granted", null, said.by);
+  const granted = await object.confirm(tenant, session.id, said.by);
+  if (granted.kind !== "active") {
+    await endSession(db, session.id, ["unconfirmed"], "account_mismatch", now());
+    return err(granted.kind === "account_mismatch" ? "account_mismatch" : "not_waiting");
+  }
+  await endSession(db, session.id, ["unconfirmed"], null, now());
+  return ok({ connection: session.connection });
+}
+
+/** Null: it is gone, or not one that users consent to. */
+async function consentIntegration(db: D1Database, { slot }: WithSecrets): Promise<Integration | null> {
+  const made = await selectIntegration(db, slot.tenant, slot.integration);
+  return made === null || made.deletedAt !== null || (made.kind !== "oauth2" && made.kind !== "oidc")
+    ? null
+    : made;
+}
+
+/** P5. */
+async function audit(
+  { audit: sink, now }: ConnectDeps,
+  session: WithSecrets,
+  outcome: "granted" | "refused",
+  failure: string | null,
+  actor = `connect_session:${session.id}`,
+): Promise<void> {
+  const { slot, connection, mode } = session;
+  await sink.write({
+    at: now(),
+    tenant: slot.tenant,
+    actor,
+    action: "connection.consent",
+    target: connection,
+    outcome,
+    detail: {
+      integration: slot.integration,
+      account: slot.account,
+      mode,
+      ...(failure === null ? {} : { failure }),
+    },
+  });
+}
