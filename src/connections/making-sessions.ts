@@ -106,8 +106,7 @@ export async function sessionForWait(
       since,
     });
     const before = await selectSession(deps.db, id);
-    if (before !== null && before.state !== "open" && !(before.state !== "failed" && before.expiresAt > now))
-      continue;
+    if (before !== null && before.state !== "open") continue;
     const session: ConnectSession = before ?? {
       ...drawn.value,
       id,
