@@ -1,6 +1,6 @@
 /** Answers that several routes describe alike. */
 import type { AnswerSpec } from "./route.ts";
-import { Run } from "./answer-schemas.ts";
+import { Run } from "./answer-runs.ts";
 
 export const RUN_ANSWER: AnswerSpec = {
   status: 200,

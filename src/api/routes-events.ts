@@ -8,7 +8,7 @@ import { chooseType, preferenceApplied } from "./request-headers.ts";
 import { type Call, type Route, route } from "./route.ts";
 import { ask, preferencesOf, viewerOf } from "./runs-of.ts";
 import { eventsQuery } from "./request-schemas.ts";
-import { EventPage } from "./answer-schemas.ts";
+import { EventPage } from "./answer-events.ts";
 import { eventStream, STREAM_HEADERS, STREAM_TYPE } from "./sse.ts";
 
 const DEFAULT_PAGE_EVENTS = 100;

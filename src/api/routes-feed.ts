@@ -2,7 +2,7 @@
 import { authenticate, type KeyIdentity } from "../access/index.ts";
 import type { Changes } from "../directory/index.ts";
 import { err, ok, type Result } from "../platform/index.ts";
-import { RunChanges } from "./answer-schemas.ts";
+import { RunChanges } from "./answer-directory.ts";
 import { readPosition, writePosition } from "./list-cursor.ts";
 import { type Problem, problem, problemAt } from "./problems.ts";
 import { jsonResponse, UNSHARED } from "./replies.ts";

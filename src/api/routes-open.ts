@@ -13,7 +13,7 @@ import { type Call, type Route, route } from "./route.ts";
 import { askForRun, ownerOf, preferencesOf } from "./runs-of.ts";
 import { AppendSteps, MAX_APPENDED_STEPS } from "./request-schemas.ts";
 import { badSteps } from "./start-plan.ts";
-import { Appended } from "./answer-schemas.ts";
+import { Appended } from "./answer-runs.ts";
 
 /** Looks at the run while waiting: far below the calls that one request may make, far above what steps need. */
 const MAX_LOOKS = 500;
