@@ -118,6 +118,14 @@ export const Run = named("Run", () =>
   }),
 );
 
+export const RunReceipt = named("RunReceipt", () =>
+  z
+    .strictObject({ id: z.string() })
+    .describe("Which run it is: all that a key without `runs:read` is told where it starts or changes one."),
+);
+
+export const RunOrReceipt = named("RunOrReceipt", () => z.union([Run.schema(), RunReceipt.schema()]));
+
 export const Appended = named("Appended", () =>
   z.strictObject({
     run: z.string(),

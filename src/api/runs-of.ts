@@ -2,7 +2,7 @@
 import { actorOf, type KeyIdentity, may } from "../access/index.ts";
 import { classifyFault, err, ok, type Result } from "../platform/index.ts";
 import type { Answer, RunRpc, RunView, Viewer } from "../run/index.ts";
-import { sightOf } from "./outputs.ts";
+import { seesRuns, sightOf } from "./outputs.ts";
 import type { Problem } from "./problems.ts";
 import { ofRun } from "./replies.ts";
 import { parsePrefer, type Preferences } from "./request-headers.ts";
@@ -65,4 +65,9 @@ async function askTwice<T>(
 
 export function preferencesOf(call: Call): Preferences {
   return parsePrefer(call.request.headers.get("prefer"));
+}
+
+/** For how long the answer to a change waits for the run's end; 0 for who sees no runs: it would tell when that is. */
+export function waitForEndOf(identity: KeyIdentity, { waitMs }: Preferences): number {
+  return seesRuns(identity) ? (waitMs ?? 0) : 0;
 }
