@@ -76,13 +76,18 @@ const unitFields = () => ({
 
 export const Item = named("Item", () => z.strictObject(unitFields()));
 
+/** What a step is, of a run as of a workflow. */
+export const stepFields = () => ({
+  name: z.string(),
+  action: z.string(),
+  effect: z.enum(EFFECTS),
+  part: z.enum(["main", "on_failure"]),
+  needs: z.array(z.string()),
+});
+
 export const Step = named("Step", () =>
   z.strictObject({
-    name: z.string(),
-    action: z.string(),
-    effect: z.enum(EFFECTS),
-    part: z.enum(["main", "on_failure"]),
-    needs: z.array(z.string()),
+    ...stepFields(),
     ...unitFields(),
     items: z.array(Item.schema()).optional(),
     waits_for: z.string().optional().describe("The signal that the step takes."),

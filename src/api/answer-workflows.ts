@@ -1,6 +1,7 @@
 /** Workflows, and plans that are stored. */
 import * as z from "zod";
-import { EFFECTS, JOINS } from "../kernel/index.ts";
+import { JOINS } from "../kernel/index.ts";
+import { stepFields } from "./answer-runs.ts";
 import { count, named } from "./schema.ts";
 
 const workflowKind = () =>
@@ -29,11 +30,7 @@ export const Workflow = named("Workflow", () =>
     input: z.record(z.string(), z.unknown()).describe("JSON Schema of the input."),
     steps: z.array(
       z.strictObject({
-        name: z.string(),
-        action: z.string(),
-        effect: z.enum(EFFECTS),
-        part: z.enum(["main", "on_failure"]),
-        needs: z.array(z.string()),
+        ...stepFields(),
         join: z.enum(JOINS),
         conditional: z.boolean().describe("Runs only if its `when` is true."),
         for_each: z.boolean(),
