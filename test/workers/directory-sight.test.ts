@@ -1,6 +1,9 @@
 /** What one who may see only a user's runs learns of the others: nothing, neither from places nor from what is counted. */
+import { runInDurableObject } from "cloudflare:test";
+import { env } from "cloudflare:workers";
 import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { createDirectory, type Filter, type Place, type Report, shardOf } from "../../src/directory/index.ts";
+import { objectName } from "../../src/platform/index.ts";
 import { expectAnswer, newKey, newTenant, send } from "./api-support.ts";
 import { HOUR_MS, idsOf, many, readMeter, reportOf, T0 } from "./directory-support.ts";
 import { directoryOf } from "./run-support.ts";
@@ -107,10 +110,16 @@ describe("the feed of a user's runs", () => {
   /** Changes of others: `count` of them now. */
   async function bustle(tenant: string, count: number): Promise<void> {
     const report = run(tenant, "bob");
-    for (let i = 0; i < count; i++) {
-      const status = i % 2 === 0 ? "waiting" : "running";
-      await directoryOf(tenant).report({ ...report, version: 10 + i, status });
-    }
+    // Within the object: as calls from outside they would take their time.
+    await runInDurableObject(
+      env.DIRECTORY.getByName(objectName("directory", tenant, "0")),
+      async (object) => {
+        for (let i = 0; i < count; i++) {
+          const status = i % 2 === 0 ? "waiting" : "running";
+          await object.report({ ...report, version: 10 + i, status });
+        }
+      },
+    );
   }
 
   it("is the same, its places too, whether others do nothing or much (F1)", async () => {
