@@ -1,6 +1,6 @@
 /** Answers that several routes describe alike. */
 import type { AnswerSpec } from "./route.ts";
-import { Run } from "./answer-schemas.ts";
+import { Run, RunOrReceipt } from "./answer-runs.ts";
 
 export const RUN_ANSWER: AnswerSpec = {
   status: 200,
@@ -8,6 +8,9 @@ export const RUN_ANSWER: AnswerSpec = {
   schema: Run,
   headers: ["ETag"],
 };
+
+/** Of what changes a run. */
+export const CHANGED_RUN: AnswerSpec = { ...RUN_ANSWER, schema: RunOrReceipt };
 
 export const LONG_RUNNING: readonly AnswerSpec[] = [
   {
@@ -19,7 +22,7 @@ export const LONG_RUNNING: readonly AnswerSpec[] = [
   {
     status: 202,
     description: "The run, which goes on. Ask again at `Location`.",
-    schema: Run,
+    schema: RunOrReceipt,
     headers: ["ETag", "Location", "Retry-After", "Preference-Applied"],
   },
 ];

@@ -1,6 +1,7 @@
 /**
- * What a key without `outputs:read` sees of a run: all but what steps gave. Not only of steps that use a credential: what
- * they read reaches the outputs of others, and of the run.
+ * What a key sees of a run. Without `outputs:read`: all but what steps gave. Not only of steps that use a credential: what
+ * they read reaches the outputs of others, and of the run. Without `runs:read`, where it starts or changes a run: which
+ * one it is. Whatever else it is told, it could ask for again and again by sending the same again.
  */
 import { type KeyIdentity, may } from "../access/index.ts";
 import type { Json } from "../kernel/index.ts";
@@ -26,6 +27,10 @@ const WITHOUT_OUTPUTS: Sight = {
 
 export function sightOf(identity: KeyIdentity): Sight {
   return may(identity, "outputs:read") ? WHOLE : WITHOUT_OUTPUTS;
+}
+
+export function seesRuns(identity: KeyIdentity): boolean {
+  return may(identity, "runs:read");
 }
 
 function hideStep(step: StepView): StepView {

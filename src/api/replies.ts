@@ -1,6 +1,13 @@
 /** Answers that several routes give: a run, a page, a refusal of a room below. */
-import type { AccessRefusal, AccessRefusalCode, AuthFailure, AuthFailureCode } from "../access/index.ts";
+import type {
+  AccessRefusal,
+  AccessRefusalCode,
+  AuthFailure,
+  AuthFailureCode,
+  KeyIdentity,
+} from "../access/index.ts";
 import type { RunErrorCode, RunView } from "../run/index.ts";
+import { seesRuns } from "./outputs.ts";
 import { problem, type Problem, type ProblemCode } from "./problems.ts";
 import { preferenceApplied, runTag, type Preferences } from "./request-headers.ts";
 import { insufficientScope } from "./route.ts";
@@ -121,20 +128,24 @@ export function runHeaders(view: RunView): Record<string, string> {
   return { etag: runTag(view.seq), ...UNSHARED };
 }
 
-/** The run, as the answer to something that is done at once. */
-export function runResponse(view: RunView): Response {
+/** The run, as the answer to something that is done at once; to a key that sees no runs, which one it is. */
+export function runResponse(identity: KeyIdentity, view: RunView): Response {
+  if (!seesRuns(identity)) return jsonResponse({ id: view.id }, 200, UNSHARED);
   return jsonResponse(view, 200, runHeaders(view));
 }
 
 /**
  * The run, as the answer to something that takes its time: 200 if it is over and the caller wanted to wait for that,
- * else 202 with the address to ask again.
+ * else 202 with the address to ask again. To a key that sees no runs, always 202 and which one it is.
  */
 export function longRunning(
+  identity: KeyIdentity,
   view: RunView,
   preferences: Preferences,
   more: Record<string, string> = {},
 ): Response {
+  if (!seesRuns(identity))
+    return jsonResponse({ id: view.id }, 202, { ...UNSHARED, location: addressOf(view.id), ...more });
   const applied = preferenceApplied(preferences);
   const headers = {
     ...runHeaders(view),

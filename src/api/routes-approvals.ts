@@ -3,7 +3,7 @@ import { actorOf, type KeyIdentity, may } from "../access/index.ts";
 import { parseApprovalId } from "../kernel/index.ts";
 import { err, isRunId, type Result } from "../platform/index.ts";
 import type { Answer, ApprovalAddress, ApprovalView, RunRpc } from "../run/index.ts";
-import { Approval, ApprovalLink, ApprovalList, Decided } from "./answer-schemas.ts";
+import { Approval, ApprovalLink, ApprovalList, Decided } from "./answer-approvals.ts";
 import { EXAMPLES } from "./examples.ts";
 import { type Problem, problem } from "./problems.ts";
 import { jsonResponse, UNSHARED } from "./replies.ts";

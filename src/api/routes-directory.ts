@@ -2,7 +2,7 @@
 import type { KeyIdentity } from "../access/index.ts";
 import type { Filter } from "../directory/index.ts";
 import { err, ok, type Result } from "../platform/index.ts";
-import { Relisted, RunCounts, RunList } from "./answer-schemas.ts";
+import { Relisted, RunCounts, RunList } from "./answer-directory.ts";
 import { EXAMPLES } from "./examples.ts";
 import { readCursor, writeCursor } from "./list-cursor.ts";
 import { type Problem, problem, problemAt } from "./problems.ts";

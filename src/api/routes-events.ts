@@ -1,14 +1,14 @@
 /** The events of a run, as a stream or page by page. */
-import { authenticate, type KeyIdentity } from "../access/index.ts";
+import type { KeyIdentity } from "../access/index.ts";
 import { ok, type Result, err } from "../platform/index.ts";
 import { sightOf } from "./outputs.ts";
 import { type Problem, problem } from "./problems.ts";
 import { jsonResponse, UNSHARED } from "./replies.ts";
-import { chooseType, preferenceApplied } from "./request-headers.ts";
+import { chooseType } from "./request-headers.ts";
 import { type Call, type Route, route } from "./route.ts";
-import { ask, preferencesOf, viewerOf } from "./runs-of.ts";
+import { ask, mayStillRead, pageOf, viewerOf } from "./runs-of.ts";
 import { eventsQuery } from "./request-schemas.ts";
-import { EventPage } from "./answer-schemas.ts";
+import { EventPage } from "./answer-events.ts";
 import { eventStream, STREAM_HEADERS, STREAM_TYPE } from "./sse.ts";
 
 const DEFAULT_PAGE_EVENTS = 100;
@@ -56,19 +56,17 @@ async function page(
   identity: KeyIdentity,
   { after = 0, limit = DEFAULT_PAGE_EVENTS }: Query,
 ): Promise<Response | Problem> {
-  const preferences = { ...preferencesOf(call), respondAsync: false };
-  const options = { after, limit, ...(preferences.waitMs === null ? {} : { waitMs: preferences.waitMs }) };
+  const { waitMs, headers } = pageOf(call);
+  const options = { after, limit, waitMs };
   const events = await ask(call, identity, (run) => run.events(viewerOf(identity), options));
   if (!events.ok) return events.error;
-  const applied = preferenceApplied(preferences);
   const { events: data, next, ended } = events.value;
-  const headers = applied === null ? UNSHARED : { ...UNSHARED, "preference-applied": applied };
   return jsonResponse({ data: data.map(sightOf(identity).event), next, ended }, 200, headers);
 }
 
 async function stream(call: Call, identity: KeyIdentity, query: Query): Promise<Response | Problem> {
-  const { deps, request, requestId } = call;
-  const last = lastEventId(request.headers);
+  const { deps, requestId } = call;
+  const last = lastEventId(call.request.headers);
   if (!last.ok) return last.error;
   const after = last.value ?? query.after ?? 0;
   const viewer = viewerOf(identity);
@@ -78,15 +76,11 @@ async function stream(call: Call, identity: KeyIdentity, query: Query): Promise<
   if (first.value.ended && first.value.events.length === 0)
     return new Response(null, { status: 204, headers: UNSHARED });
   const run = call.params["run"] ?? "";
-  const authorization = request.headers.get("authorization");
   const body = eventStream(
     {
       events: (options) => ask(call, identity, (stub) => stub.events(viewer, options)),
       show: sightOf(identity).event,
-      mayGoOn: async () => {
-        const purpose = `GET ${call.path}`;
-        return (await authenticate(deps.access, { authorization, purpose }, deps.now())).ok;
-      },
+      mayGoOn: mayStillRead(call),
       failed: (error) => {
         deps.log.warn("api.stream_broken", { requestId, run, error });
       },

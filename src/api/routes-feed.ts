@@ -1,15 +1,15 @@
 /** The feed: how runs of a tenant change, as a stream or page by page. */
-import { authenticate, type KeyIdentity } from "../access/index.ts";
+import type { KeyIdentity } from "../access/index.ts";
 import type { Changes } from "../directory/index.ts";
 import { err, ok, type Result } from "../platform/index.ts";
-import { RunChanges } from "./answer-schemas.ts";
+import { RunChanges } from "./answer-directory.ts";
 import { readPosition, writePosition } from "./list-cursor.ts";
 import { type Problem, problem, problemAt } from "./problems.ts";
-import { jsonResponse, UNSHARED } from "./replies.ts";
-import { chooseType, preferenceApplied } from "./request-headers.ts";
+import { jsonResponse } from "./replies.ts";
+import { chooseType } from "./request-headers.ts";
 import { feedQuery, MAX_RUNS_PER_PAGE } from "./request-schemas.ts";
 import { type Call, type Route, route } from "./route.ts";
-import { preferencesOf } from "./runs-of.ts";
+import { mayStillRead, pageOf } from "./runs-of.ts";
 import { KEEP_ALIVE_MS, MAX_BATCHES, STREAM_HEADERS, STREAM_TYPE, streamOf } from "./sse.ts";
 
 const JSON_TYPE = "application/json";
@@ -69,16 +69,13 @@ async function page(
   after: readonly number[] | null,
   limit: number,
 ): Promise<Response> {
-  const preferences = { ...preferencesOf(call), respondAsync: false };
-  const waitMs = preferences.waitMs ?? 0;
+  const { waitMs, headers } = pageOf(call);
   const { changes, next, gap } = await call.deps.directory.changes(tenant, {
     onlyUser: user,
     after,
     limit,
     waitMs,
   });
-  const applied = preferenceApplied(preferences);
-  const headers = applied === null ? UNSHARED : { ...UNSHARED, "preference-applied": applied };
   return jsonResponse({ data: changes, next: writePosition(next), reset: gap }, 200, headers);
 }
 
@@ -88,29 +85,17 @@ async function stream(
   begin: readonly number[] | null,
   limit: number,
 ): Promise<Response> {
-  const { deps, request, requestId } = call;
-  const authorization = request.headers.get("authorization");
+  const { deps, requestId } = call;
   const changes = async (after: readonly number[] | null, waitMs: number): Promise<Changes> =>
     deps.directory.changes(tenant, { onlyUser: user, after, limit, waitMs });
-  let current: Changes | null = await changes(begin, 0);
-  let after = current.next;
-  // Each batch may ask every shard twice.
-  let batches = Math.ceil(MAX_BATCHES / (2 * deps.directory.shards));
-  const next = async (): Promise<Changes | null> => {
-    batches -= 1;
-    const purpose = `GET ${call.path}`;
-    if (batches < 0 || !(await authenticate(deps.access, { authorization, purpose }, deps.now())).ok)
-      return null;
-    return changes(after, KEEP_ALIVE_MS);
-  };
   const body = streamOf({
-    async next() {
-      const batch = current ?? (await next());
-      current = null;
-      if (batch === null) return null;
-      after = batch.next;
-      return { text: formatChanges(batch), last: false };
-    },
+    first: await changes(begin, 0),
+    // Each batch may ask every shard twice.
+    more: Math.ceil(MAX_BATCHES / (2 * deps.directory.shards)),
+    mayGoOn: mayStillRead(call),
+    next: async ({ next: after }) => changes(after, KEEP_ALIVE_MS),
+    text: formatChanges,
+    isLast: () => false,
     failed: (error) => {
       deps.log.warn("api.stream_broken", { requestId, error });
     },

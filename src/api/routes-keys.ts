@@ -18,7 +18,7 @@ import { type Problem, problemAt } from "./problems.ts";
 import { jsonResponse, ofAccess } from "./replies.ts";
 import { type Call, type Route, route } from "./route.ts";
 import { CreateAdminKey, CreateKey, CreateTenant, pageQuery, revokeQuery } from "./request-schemas.ts";
-import { Key, KeyList, NewKey, RevokedKey, Tenant, TenantList } from "./answer-schemas.ts";
+import { Key, KeyList, NewKey, RevokedKey, Tenant, TenantList } from "./answer-keys.ts";
 
 const CREATED = {
   status: 201,

@@ -3,7 +3,7 @@ import { actorOf, type KeyIdentity } from "../access/index.ts";
 import { compileSteps } from "../define/index.ts";
 import type { Json } from "../kernel/index.ts";
 import type { RunView, StepView } from "../run/index.ts";
-import { RUN_ANSWER } from "./answers.ts";
+import { CHANGED_RUN } from "./answers.ts";
 import { EXAMPLES } from "./examples.ts";
 import { permit } from "./policy-check.ts";
 import { type Problem, problem, problemAt } from "./problems.ts";
@@ -13,7 +13,7 @@ import { type Call, type Route, route } from "./route.ts";
 import { askForRun, ownerOf, preferencesOf } from "./runs-of.ts";
 import { AppendSteps, MAX_APPENDED_STEPS } from "./request-schemas.ts";
 import { badSteps } from "./start-plan.ts";
-import { Appended } from "./answer-schemas.ts";
+import { Appended } from "./answer-runs.ts";
 
 /** Looks at the run while waiting: far below the calls that one request may make, far above what steps need. */
 const MAX_LOOKS = 500;
@@ -67,12 +67,12 @@ export const OPEN_ROUTES: readonly Route[] = [
     also: "The key that started the run, or one with `runs:admin`.",
     tag: "Open runs",
     summary: "Close an open run: it ends when its steps have ended",
-    answers: [RUN_ANSWER],
+    answers: [CHANGED_RUN],
     problems: ["not_found", "not_open", "run_deleted"],
     handle: async ({ call, identity }) => {
       const what = { t: "close", by: actorOf(identity) } as const;
       const view = await askForRun(call, identity, (run) => run.command(ownerOf(identity), what));
-      return view.ok ? runResponse(view.value) : view.error;
+      return view.ok ? runResponse(identity, view.value) : view.error;
     },
   }),
 ];

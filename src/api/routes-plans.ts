@@ -11,7 +11,8 @@ import {
 } from "../define/index.ts";
 import type { Json } from "../kernel/index.ts";
 import { digestJson } from "../platform/index.ts";
-import { PlanReport, StoredPlan } from "./answer-schemas.ts";
+import { PlanReport } from "./answer-plans.ts";
+import { StoredPlan } from "./answer-workflows.ts";
 import { EXAMPLES } from "./examples.ts";
 import { foretell, refusalOfPlans } from "./policy-check.ts";
 import { type Problem, problem, problemAt } from "./problems.ts";

@@ -1,6 +1,6 @@
 /** The tenant's policy. What a policy means is decided in the access room. */
 import { getPolicy, type PolicyRecord, putPolicy } from "../access/index.ts";
-import { ChangedPolicy, TenantPolicy } from "./answer-schemas.ts";
+import { ChangedPolicy, TenantPolicy } from "./answer-policy.ts";
 import { EXAMPLES } from "./examples.ts";
 import { jsonResponse, ofAccess } from "./replies.ts";
 import { Policy } from "./request-schemas.ts";

@@ -8,7 +8,7 @@ import { parseIfNoneMatch, preferenceApplied, runTag } from "./request-headers.t
 import { type Call, type Route, route } from "./route.ts";
 import { ask, askForRun, preferencesOf, viewerOf } from "./runs-of.ts";
 import { stepQuery } from "./request-schemas.ts";
-import { Step } from "./answer-schemas.ts";
+import { Step } from "./answer-runs.ts";
 
 export const RUN_ROUTES: readonly Route[] = [
   route({

@@ -18,7 +18,7 @@ import { type Problem, problem } from "./problems.ts";
 import { isOver, longRunning, ofAccess } from "./replies.ts";
 import { MAX_IDEMPOTENCY_KEY_CHARS, parseIdempotencyKey } from "./request-headers.ts";
 import { type Call, type Route, route } from "./route.ts";
-import { ask, preferencesOf, viewerOf } from "./runs-of.ts";
+import { ask, preferencesOf, viewerOf, waitForEndOf } from "./runs-of.ts";
 import { StartRun } from "./request-schemas.ts";
 import { type BodyOf } from "./schema.ts";
 import { planOf } from "./start-plan.ts";
@@ -33,7 +33,7 @@ export const START_ROUTES: readonly Route[] = [
     tag: "Runs",
     summary: "Start a run",
     description:
-      "With an `Idempotency-Key` the same body gives the same run, however often it is sent. With `Prefer: wait=N` the answer waits for the run's end, up to N seconds and 60 at most.",
+      "With an `Idempotency-Key` the same body gives the same run, however often it is sent. With `Prefer: wait=N` the answer waits for the run's end, up to N seconds and 60 at most. A key without `runs:read` is told the run's id alone, at first and again.",
     headers: ["Idempotency-Key", "Prefer", "traceparent"],
     body: { schema: StartRun, required: true, example: EXAMPLES.start },
     answers: LONG_RUNNING.map((answer) => ({
@@ -118,8 +118,8 @@ async function answerStart(
   if (report !== undefined) call.deps.access.defer(register(call, report));
   const preferences = preferencesOf(call);
   let view = first;
-  if (preferences.waitMs !== null && preferences.waitMs > 0 && !isOver(view)) {
-    const { waitMs } = preferences;
+  const waitMs = waitForEndOf(identity, preferences);
+  if (waitMs > 0 && !isOver(view)) {
     const waited = await ask(
       call,
       identity,
@@ -131,6 +131,7 @@ async function answerStart(
     view = waited.value;
   }
   return longRunning(
+    identity,
     sightOf(identity).run(view),
     preferences,
     created ? {} : { "idempotent-replayed": "true" },

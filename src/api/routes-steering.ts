@@ -1,13 +1,13 @@
 /** Steering runs: cancel, pause, resume, redrive, resolve, signal. */
 import { actorOf, type KeyIdentity } from "../access/index.ts";
 import type { Command, UnitAddress, Viewer } from "../run/index.ts";
-import { LONG_RUNNING, RUN_ANSWER } from "./answers.ts";
+import { CHANGED_RUN, LONG_RUNNING } from "./answers.ts";
 import { EXAMPLES } from "./examples.ts";
 import type { Problem } from "./problems.ts";
 import { isOver, longRunning, runResponse } from "./replies.ts";
 import { type Call, type Route, route } from "./route.ts";
 import { idempotencyKeyOf } from "./routes-start.ts";
-import { askForRun, ownerOf, preferencesOf, viewerOf } from "./runs-of.ts";
+import { askForRun, ownerOf, preferencesOf, viewerOf, waitForEndOf } from "./runs-of.ts";
 import { CancelRun, RedriveRun, ResolveStep, SendSignal, UNIT_NAME } from "./request-schemas.ts";
 
 export const STEERING_ROUTES: readonly Route[] = [
@@ -34,7 +34,7 @@ export const STEERING_ROUTES: readonly Route[] = [
     rule: "runs:write",
     tag: "Steering",
     summary: "Pause a run: nothing new starts",
-    answers: [RUN_ANSWER],
+    answers: [CHANGED_RUN],
     problems: ["not_found", "run_ended", "run_deleted"],
     handle: ({ call, identity }) =>
       steer(call, identity, viewerOf(identity), { t: "pause", by: actorOf(identity) }, true),
@@ -46,7 +46,7 @@ export const STEERING_ROUTES: readonly Route[] = [
     rule: "runs:write",
     tag: "Steering",
     summary: "Let a paused run go on",
-    answers: [RUN_ANSWER],
+    answers: [CHANGED_RUN],
     problems: ["not_found", "run_ended", "run_deleted"],
     handle: ({ call, identity }) =>
       steer(call, identity, viewerOf(identity), { t: "resume", by: actorOf(identity) }, true),
@@ -84,7 +84,7 @@ export const STEERING_ROUTES: readonly Route[] = [
     tag: "Steering",
     summary: "Say whether a step whose outcome is unknown happened",
     body: { schema: ResolveStep, required: true, example: EXAMPLES.resolve },
-    answers: [RUN_ANSWER],
+    answers: [CHANGED_RUN],
     problems: ["not_found", "no_such_step", "not_unknown", "run_ended", "run_deleted"],
     handle: ({ call, identity, body: { item, undo, ...as } }) => {
       const unit: UnitAddress = {
@@ -108,7 +108,7 @@ export const STEERING_ROUTES: readonly Route[] = [
       "It is kept until a step takes it, also when it comes early. The same `id` again counts once.",
     headers: ["Idempotency-Key"],
     body: { schema: SendSignal, required: false, example: EXAMPLES.signal },
-    answers: [RUN_ANSWER],
+    answers: [CHANGED_RUN],
     problems: [
       "invalid_header",
       "not_found",
@@ -148,7 +148,7 @@ async function steer(
   again: boolean,
 ): Promise<Response | Problem> {
   const view = await askForRun(call, identity, (run) => run.command(viewer, what), again);
-  return view.ok ? runResponse(view.value) : view.error;
+  return view.ok ? runResponse(identity, view.value) : view.error;
 }
 
 /** A command after which the run goes on for a while: answered like a start. */
@@ -162,8 +162,8 @@ async function setGoing(
   const taken = await askForRun(call, identity, (run) => run.command(viewer, what), again);
   if (!taken.ok) return taken.error;
   const preferences = preferencesOf(call);
-  const { waitMs } = preferences;
-  if (waitMs === null || waitMs === 0 || isOver(taken.value)) return longRunning(taken.value, preferences);
+  const waitMs = waitForEndOf(identity, preferences);
+  if (waitMs === 0 || isOver(taken.value)) return longRunning(identity, taken.value, preferences);
   const waited = await askForRun(call, identity, (run) => run.view(viewer, { waitMs }));
-  return waited.ok ? longRunning(waited.value, preferences) : waited.error;
+  return waited.ok ? longRunning(identity, waited.value, preferences) : waited.error;
 }

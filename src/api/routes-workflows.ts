@@ -6,7 +6,7 @@ import { jsonResponse } from "./replies.ts";
 import { type Route, route } from "./route.ts";
 import { badPlan } from "./start-plan.ts";
 import { workflowQuery } from "./request-schemas.ts";
-import { Workflow, WorkflowList } from "./answer-schemas.ts";
+import { Workflow, WorkflowList } from "./answer-workflows.ts";
 
 export const WORKFLOW_ROUTES: readonly Route[] = [
   route({

@@ -1,11 +1,11 @@
 /** How a route speaks to a run: as whom, and what to do when the object's life ends in the middle of a call. */
-import { actorOf, type KeyIdentity, may } from "../access/index.ts";
+import { actorOf, authenticate, type KeyIdentity, may } from "../access/index.ts";
 import { classifyFault, err, ok, type Result } from "../platform/index.ts";
 import type { Answer, RunRpc, RunView, Viewer } from "../run/index.ts";
-import { sightOf } from "./outputs.ts";
+import { seesRuns, sightOf } from "./outputs.ts";
 import type { Problem } from "./problems.ts";
-import { ofRun } from "./replies.ts";
-import { parsePrefer, type Preferences } from "./request-headers.ts";
+import { ofRun, UNSHARED } from "./replies.ts";
+import { parsePrefer, preferenceApplied, type Preferences } from "./request-headers.ts";
 import type { Call } from "./route.ts";
 
 /** As whom a key sees runs: those of its tenant, or of its user, and sensitive values or not. */
@@ -65,4 +65,24 @@ async function askTwice<T>(
 
 export function preferencesOf(call: Call): Preferences {
   return parsePrefer(call.request.headers.get("prefer"));
+}
+
+/** How long a page waits for the first thing to stand in it, and what its headers say. */
+export function pageOf(call: Call): { readonly waitMs: number; readonly headers: Record<string, string> } {
+  const preferences = { ...preferencesOf(call), respondAsync: false };
+  const applied = preferenceApplied(preferences);
+  const headers = applied === null ? UNSHARED : { ...UNSHARED, "preference-applied": applied };
+  return { waitMs: preferences.waitMs ?? 0, headers };
+}
+
+/** Whether the key of a stream is still good: it may be revoked while the stream is open. */
+export function mayStillRead({ deps, request, path }: Call): () => Promise<boolean> {
+  const authorization = request.headers.get("authorization");
+  const purpose = `GET ${path}`;
+  return async () => (await authenticate(deps.access, { authorization, purpose }, deps.now())).ok;
+}
+
+/** For how long the answer to a change waits for the run's end; 0 for who sees no runs: it would tell when that is. */
+export function waitForEndOf(identity: KeyIdentity, { waitMs }: Preferences): number {
+  return seesRuns(identity) ? (waitMs ?? 0) : 0;
 }

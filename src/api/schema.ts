@@ -29,3 +29,4 @@ export const nameSchema = (): z.ZodType<string> =>
 export const count = () => z.int().min(0);
 export const time = () => z.int().min(0).describe("Milliseconds since 1970, UTC.");
 export const nullable = <T extends z.ZodType>(schema: T) => z.union([schema, z.null()]);
+export const nextCursor = () => z.union([z.string(), z.null()]).describe("Null: this was the last page.");

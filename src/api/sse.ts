@@ -41,26 +41,16 @@ export interface EventSource {
 
 /** @param first the events to begin with, already fetched: whatever fails before the first byte is a plain answer */
 export function eventStream(source: EventSource, first: EventsPage): ReadableStream<Uint8Array> {
-  let page: EventsPage | null = first;
-  let after = first.next;
-  let batches = 0;
-  const next = async (): Promise<EventsPage | null> => {
-    batches += 1;
-    if (batches > MAX_BATCHES || !(await source.mayGoOn())) return null;
-    const answer = await source.events({ after, limit: BATCH_EVENTS, waitMs: KEEP_ALIVE_MS });
-    return answer.ok ? answer.value : null;
-  };
   return streamOf({
-    async next() {
-      const current = page ?? (await next());
-      page = null;
-      if (current === null) return null;
-      after = current.next;
-      return {
-        text: current.events.map((event) => formatEvent(source.show(event))).join(""),
-        last: current.ended,
-      };
+    first,
+    more: MAX_BATCHES,
+    mayGoOn: async () => source.mayGoOn(),
+    next: async ({ next: after }) => {
+      const answer = await source.events({ after, limit: BATCH_EVENTS, waitMs: KEEP_ALIVE_MS });
+      return answer.ok ? answer.value : null;
     },
+    text: ({ events }) => events.map((event) => formatEvent(source.show(event))).join(""),
+    isLast: ({ ended }) => ended,
     failed: (error) => {
       source.failed(error);
     },
@@ -68,15 +58,29 @@ export function eventStream(source: EventSource, first: EventsPage): ReadableStr
 }
 
 /** What a stream is written from, batch by batch. */
-export interface Batches {
-  /** Null: the stream ends here. */
-  next(): Promise<{ readonly text: string; readonly last: boolean } | null>;
+export interface Batches<B> {
+  readonly first: B;
+  /** Batches after the first, at most. */
+  readonly more: number;
+  /** Whether the reader may still see them: a key may be revoked while its stream is open. */
+  mayGoOn(): Promise<boolean>;
+  /** What comes after a batch; null: the stream ends here. */
+  next(after: B): Promise<B | null>;
+  text(batch: B): string;
+  isLast(batch: B): boolean;
   /** A failure of the platform: the stream ends, and the reader comes back. */
   failed(error: unknown): void;
 }
 
-export function streamOf(batches: Batches): ReadableStream<Uint8Array> {
+export function streamOf<B>(batches: Batches<B>): ReadableStream<Uint8Array> {
   const encoder = new TextEncoder();
+  let written: B | null = null;
+  let { more } = batches;
+  const next = async (): Promise<B | null> => {
+    if (written === null) return batches.first;
+    more -= 1;
+    return more < 0 || !(await batches.mayGoOn()) ? null : batches.next(written);
+  };
   return new ReadableStream<Uint8Array>(
     {
       start(controller) {
@@ -84,14 +88,15 @@ export function streamOf(batches: Batches): ReadableStream<Uint8Array> {
       },
       async pull(controller) {
         try {
-          const batch = await batches.next();
-          if (batch === null) {
+          written = await next();
+          if (written === null) {
             controller.close();
             return;
           }
           // The first batch may be empty: then the next pull waits for one.
-          controller.enqueue(encoder.encode(batch.text === "" ? ":\n\n" : batch.text));
-          if (batch.last) controller.close();
+          const text = batches.text(written);
+          controller.enqueue(encoder.encode(text === "" ? ":\n\n" : text));
+          if (batches.isLast(written)) controller.close();
         } catch (error) {
           batches.failed(error);
           controller.close();

@@ -59,15 +59,14 @@ export function createDirectory(
       return sumUp(parts.flatMap((part) => part ?? []));
     },
     async changes(tenant, { onlyUser, after, limit, waitMs }) {
-      const ask = (shard: number, ms: number): Promise<ShardChanges> => {
-        const since = after === null ? null : (after[shard] ?? 0);
-        return object(tenant, shard).changes({ tenant, onlyUser, after: since, limit, waitMs: ms });
-      };
-      const now = await Promise.all(all.map((shard) => ask(shard, shards === 1 ? waitMs : 0)));
+      const ask = (shard: number, since: number | null, ms: number): Promise<ShardChanges> =>
+        object(tenant, shard).changes({ tenant, onlyUser, after: since, limit, waitMs: ms });
+      const begin = (shard: number): number | null => (after === null ? null : (after[shard] ?? 0));
+      const now = await Promise.all(all.map((shard) => ask(shard, begin(shard), shards === 1 ? waitMs : 0)));
       const quiet = now.every(({ changes, gap }) => changes.length === 0 && !gap);
       if (!quiet || waitMs === 0 || shards === 1) return together(now);
       // The first shard that has something answers for all; what the others wait for is asked again.
-      const first = await firstToMove(all, (shard) => ask(shard, waitMs));
+      const first = await firstToMove(all, (shard) => ask(shard, now[shard]?.next ?? null, waitMs));
       return together(now.map((one, shard) => (shard === first.shard ? first.answer : one)));
     },
     sweep: (tenant, shard) => object(tenant, shard).sweep(tenant, shards),

@@ -29,15 +29,16 @@ export type Access =
   | { readonly by: "time" };
 
 /**
- * The first of these that the filter names: what fewest runs share comes first. Runs that succeeded are most of all, so
+ * The first of these that the filter names. The user is before all others: a page says up to which run was looked, and one
+ * who may see only a user's runs must be told of no other. Then what fewest runs share comes first. Runs that succeeded are most of all, so
  * they have no index: the list itself is one.
  */
 export function accessOf(filter: Filter): Access {
   const { parent, tag, failureCode, user, status, workflow } = filter;
+  if (user !== undefined) return { by: "user", value: user };
   if (parent !== undefined) return { by: "parent", value: parent };
   if (tag !== undefined) return { by: "tag", value: tag };
   if (failureCode !== undefined) return { by: "failure", value: failureCode };
-  if (user !== undefined) return { by: "user", value: user };
   if (status !== undefined && status !== "succeeded") return { by: "status", value: status };
   if (workflow !== undefined) return { by: "workflow", value: workflow };
   return { by: "time" };

@@ -1,21 +1,23 @@
 /**
  * The directory object: lists the runs of one tenant, or of one shard of them. One SQLite Durable Object each.
  *
- * Owns: what was reported last of every run, the feed of changes, its readers.
+ * Owns: what was reported last of every run, and its changes.
  * Does not own: runs. What stands here is what they said; a run is never held up by it, and a directory that was wiped
  * fills again as runs report.
  *
  * T1 a report is applied only if it tells more than what is known: order and repetition of reports do not matter.
  * T2 every call carries the caller's tenant, which is part of the object's name; another is answered as if nothing were here.
  * T3 an object that was told nothing writes nothing.
+ * T4 what one who may see only a user's runs is told follows from these runs: where a page ended, too (filters.ts, feed.ts).
  */
 import { DurableObject } from "cloudflare:workers";
-import { hasSchema, migrate, objectName, Watchers } from "../platform/index.ts";
+import { hasSchema, migrate, objectName } from "../platform/index.ts";
+import { ChangesStore } from "./changes-store.ts";
 import { Counting } from "./counting.ts";
+import { Feed } from "./feed.ts";
 import { accessOf, completed, fits } from "./filters.ts";
 import { listed, type Listed, type Place, type Report } from "./report.ts";
 import type {
-  ChangedRun,
   ChangesQuery,
   CountQuery,
   DirectoryRpc,
@@ -25,30 +27,32 @@ import type {
   ShardPage,
   Swept,
 } from "./rpc.ts";
-import { CHANGES_KEPT, RunsStore } from "./runs-store.ts";
+import { RunsStore } from "./runs-store.ts";
 import { DIRECTORY_SCHEMA } from "./schema.ts";
 import { askOverdue, type Broom, Passes, type SweepPorts } from "./sweeping.ts";
 
 /** Runs that one page looks at, at most. A filter that few runs fit gives short pages, and says where to go on. */
 export const MAX_LOOKED_AT = 1_000;
 const MAX_RUNS_PER_PAGE = 100;
-const MAX_CHANGES_PER_PAGE = 100;
 /** PERSISTED CONTRACT. For how many shards all runs here were looked at; missing: for one. */
 const BALANCED_KEY = "balanced";
 
 export abstract class WiredDirectoryObject extends DurableObject<Env> implements DirectoryRpc {
   readonly #ports: SweepPorts;
   readonly #store: RunsStore;
+  readonly #changes: ChangesStore;
   readonly #counting: Counting;
   readonly #passes = new Passes();
-  readonly #watchers = new Watchers();
+  readonly #feed: Feed;
   #ready: boolean;
 
   protected constructor(ctx: DurableObjectState, env: Env, ports: SweepPorts) {
     super(ctx, env);
     this.#ports = ports;
     this.#store = new RunsStore(ctx.storage.sql);
+    this.#changes = new ChangesStore(ctx.storage.sql);
     this.#counting = new Counting(this.#store);
+    this.#feed = new Feed(this.#store, this.#changes, () => this.#ready);
     this.#ready = hasSchema(ctx.storage, DIRECTORY_SCHEMA);
     if (this.#ready) migrate(ctx.storage, DIRECTORY_SCHEMA);
   }
@@ -84,30 +88,9 @@ export abstract class WiredDirectoryObject extends DurableObject<Env> implements
     return this.#counting.count(from, to, bucketMs, onlyUser);
   }
 
-  async changes({ tenant, onlyUser, after, limit, waitMs }: ChangesQuery): Promise<ShardChanges> {
+  async changes({ tenant, onlyUser, ...asked }: ChangesQuery): Promise<ShardChanges> {
     if (this.#shardFor(tenant) === null) return { changes: [], next: 0, gap: false };
-    const last = (): number => (this.#ready ? (this.#store.changesKept()?.last ?? 0) : 0);
-    const since = after ?? last();
-    await this.#watchers.until(() => last() !== since, waitMs);
-    const kept = this.#ready ? this.#store.changesKept() : null;
-    if (kept === null) return { changes: [], next: 0, gap: since !== 0 };
-    // 0: there was nothing when the reader began, so nothing is missed unless changes were written over.
-    const full = kept.last - kept.first + 1 >= CHANGES_KEPT;
-    const missed = since === 0 ? full : since < kept.first - 1;
-    if (missed || since > kept.last) return { changes: [], next: kept.last, gap: true };
-    return this.#changesSince(since, limit, onlyUser);
-  }
-
-  #changesSince(since: number, limit: number, onlyUser: string | null): ShardChanges {
-    const found = this.#store.changesAfter(since, Math.min(limit, MAX_CHANGES_PER_PAGE));
-    const byRun = new Map<string, ChangedRun>();
-    for (const { at, place } of found) {
-      const report = this.#store.get(place);
-      if (report === null || (onlyUser !== null && report.user !== onlyUser)) continue;
-      byRun.delete(place.id);
-      byRun.set(place.id, { at, run: listed(report) });
-    }
-    return { changes: [...byRun.values()], next: found.at(-1)?.n ?? since, gap: false };
+    return onlyUser === null ? this.#feed.ofAll(asked) : this.#feed.ofUser(onlyUser, asked);
   }
 
   async sweep(tenant: string, shards: number): Promise<Swept> {
@@ -145,18 +128,24 @@ export abstract class WiredDirectoryObject extends DurableObject<Env> implements
   }
 
   #apply(report: Report, quietly = false): void {
-    const { storage } = this.ctx;
-    if (!this.#ready) migrate(storage, DIRECTORY_SCHEMA);
+    if (!this.#ready) migrate(this.ctx.storage, DIRECTORY_SCHEMA);
     this.#ready = true;
+    const told = this.#write(report, quietly);
+    if (told !== "nothing") this.#counting.changed(report.startedAt);
+    if (told === "changed" && !quietly) this.#feed.changed(report.user);
+  }
+
+  #write(report: Report, quietly: boolean): ReturnType<RunsStore["apply"]> {
     try {
-      const told = storage.transactionSync(() => this.#store.apply(report, Date.now(), quietly));
-      if (!told) return;
+      return this.ctx.storage.transactionSync(() => {
+        const told = this.#store.apply(report);
+        if (told === "changed" && !quietly) this.#changes.add(report, Date.now());
+        return told;
+      });
     } catch (error) {
-      this.#store.rolledBack();
+      this.#changes.rolledBack();
       throw error;
     }
-    this.#counting.changed(report.startedAt);
-    this.#watchers.notify();
   }
 
   /** Whether there is anything that this tenant may be told. */

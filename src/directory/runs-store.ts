@@ -9,19 +9,11 @@ import { integer, integerOrNull, type Row, text, textOrNull } from "../platform/
 import type { Access } from "./filters.ts";
 import { isNewer, type Place, type Report } from "./report.ts";
 
-/** Changes that can still be read; a reader who was away for more is told to read the list. */
-export const CHANGES_KEPT = 4_096;
 /** Of a failure's message. */
 const FAILURE_CHARS = 500;
 
 /** Number of runs by status. */
 export type Counts = Readonly<Record<string, number>>;
-
-export interface Change {
-  readonly n: number;
-  readonly at: number;
-  readonly place: Place;
-}
 
 /** Where runs are read from, with their place in each index. `?1` is the value of the filter. */
 const FROM: Readonly<Record<Access["by"], string>> = {
@@ -36,8 +28,6 @@ const FROM: Readonly<Record<Access["by"], string>> = {
 
 export class RunsStore {
   readonly #sql: SqlStorage;
-  /** The numbers of the oldest and the newest change that are kept; null until they were read. */
-  #kept: { readonly first: number; readonly last: number } | null = null;
 
   constructor(sql: SqlStorage) {
     this.#sql = sql;
@@ -52,17 +42,15 @@ export class RunsStore {
   }
 
   /**
-   * Whether it told anything new (S1). Must stand in a transaction.
-   * @param quietly without a change in the feed
+   * What it told (S1): nothing new; what no list shows, as a longer lease; that the run stands otherwise. Must stand in a
+   * transaction.
    */
-  apply(report: Report, now: number, quietly = false): boolean {
+  apply(report: Report): "nothing" | "renewed" | "changed" {
     const known = this.get(report);
     if (known === null) this.#insert(report);
-    else if (!isNewer(report, known)) return false;
+    else if (!isNewer(report, known)) return "nothing";
     else this.#update(report, known);
-    const shown = known === null || !sameStanding(report, known);
-    if (shown && !quietly) this.#addChange(report, now);
-    return true;
+    return known === null || !sameStanding(report, known) ? "changed" : "renewed";
   }
 
   #insert(report: Report): void {
@@ -102,52 +90,6 @@ export class RunsStore {
       startedAt,
       id,
     );
-  }
-
-  #addChange({ startedAt, id }: Report, now: number): void {
-    const { first, last } = this.changesKept() ?? { first: now, last: now - 1 };
-    const n = last + 1;
-    this.#sql.exec(
-      `INSERT INTO changes (slot, n, at, started_at, id) VALUES (?1, ?2, ?3, ?4, ?5)
-       ON CONFLICT (slot) DO UPDATE SET n = ?2, at = ?3, started_at = ?4, id = ?5`,
-      n % CHANGES_KEPT,
-      n,
-      now,
-      startedAt,
-      id,
-    );
-    this.#kept = { first: Math.max(first, n - CHANGES_KEPT + 1), last: n };
-  }
-
-  /**
-   * The numbers of the oldest and the newest change that are kept; null: there are none. The first one ever is the time,
-   * so that a directory that was wiped does not give out the same numbers again.
-   */
-  changesKept(): { readonly first: number; readonly last: number } | null {
-    if (this.#kept !== null) return this.#kept;
-    const row = this.#sql.exec("SELECT min(n) AS first, max(n) AS last FROM changes").one();
-    if (row["first"] === null) return null;
-    this.#kept = { first: integer(row, "first"), last: integer(row, "last") };
-    return this.#kept;
-  }
-
-  /** To be called where a transaction was rolled back: memory may be ahead of it. */
-  rolledBack(): void {
-    this.#kept = null;
-  }
-
-  /** Changes after `n`, oldest first. */
-  changesAfter(n: number, limit: number): Change[] {
-    const kept = this.changesKept();
-    const changes: Change[] = [];
-    if (kept === null) return changes;
-    for (let next = Math.max(n + 1, kept.first); next <= kept.last && changes.length < limit; next++) {
-      const [row] = this.#sql.exec("SELECT * FROM changes WHERE slot = ?", next % CHANGES_KEPT).toArray();
-      if (row === undefined || integer(row, "n") !== next) continue;
-      const place = { startedAt: integer(row, "started_at"), id: text(row, "id") };
-      changes.push({ n: next, at: integer(row, "at"), place });
-    }
-    return changes;
   }
 
   /** Runs after a place, in the order of the list, at most `scan` of them (S3). Read as far as they are taken. */

@@ -2,167 +2,22 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { compilePlan } from "../../src/define/index.ts";
-import type { Json } from "../../src/kernel/index.ts";
+import { PLAN_INPUT, pointsInto, randomPlan } from "./random-plan.ts";
 import { runPlanInMemory } from "./run-in-memory.ts";
 import { answered, outside } from "./support.ts";
-
-const NAMES = ["a", "b", "c", "d", "e-1"] as const;
-const AIRLINE = "https://api.skyline.example/bookings";
-
-/** Expressions that can stand anywhere; some of them fail when they are evaluated, as authors' do. */
-const sound = (earlier: readonly string[]): fc.Arbitrary<string> =>
-  fc.oneof(
-    fc.constantFrom("input.n + 1", "input.list", "run.id", "input.nope", "size(input.list) > 1", "1 / 0"),
-    ...(earlier.length === 0
-      ? []
-      : [
-          fc
-            .tuple(fc.constantFrom(...earlier), fc.constantFrom("output", "status", "failure", "attempts"))
-            .map(([name, field]) => `steps['${name}'].${field}`),
-        ]),
-  );
-const truth = (earlier: readonly string[]): fc.Arbitrary<string> =>
-  fc.oneof(
-    fc.constantFrom("true", "input.n == 1", "size(input.list) > 5", "input.nope"),
-    sound(earlier).map((text) => `(${text}) == null || true`),
-  );
-/** Expressions of which most cannot stand where they are put. */
-const wild = fc.constantFrom(
-  ...["item", "index", "iteration", "output", "failure", "own", "stepKey", "1 +", "'", "steps.z.output"],
-  ...[
-    "steps.a.output",
-    "steps.a.nope",
-    "input.x.matches('a')",
-    "steps",
-    "${{ 1 }}",
-    "[1].map(x, [x].map(y, y))",
-  ],
-);
-const template = (expression: fc.Arbitrary<string>): fc.Arbitrary<Json> =>
-  fc.oneof(
-    expression.map((text): Json => `\${{ ${text} }}`),
-    expression.map((text): Json => ({ k: [`x \${{ ${text} }} y`, 1, null] })),
-  );
-
-type Loose = Readonly<Record<string, unknown>>;
-const call = (method: string, more: Loose = {}, rest: Loose = {}): Loose => ({
-  action: "http",
-  with: { method, url: `${AIRLINE}/\${{ input.word }}`, ...more },
-  retry: { attempts: 2, initial: 0, jitter: "none" },
-  unknownLimit: "50ms",
-  ...rest,
-});
-const { unknownLimit: _, ...look } = call("GET");
-
-/** What a step does, in the ways that fit together. */
-const sane = (expression: fc.Arbitrary<string>): fc.Arbitrary<Loose> =>
-  fc.oneof(
-    template(expression).map((value) => ({ action: "transform", with: { value } })),
-    template(expression).map((value) => ({ action: "transform", with: { value }, forEach: "input.list" })),
-    template(expression).map((json) =>
-      call(
-        "POST",
-        { json },
-        { effect: "keyed", compensate: { ...look, with: { method: "DELETE", url: `${AIRLINE}/1` } } },
-      ),
-    ),
-    template(expression).map((json) => call("POST", { json }, { verify: { ...look, after: 0 } })),
-    fc.constantFrom<Loose>(
-      call("GET"),
-      call("GET", {}, { repeat: { until: "iteration > 0", every: 0, max: 3 } }),
-      call("GET", { query: { i: "${{ index }}" } }, { forEach: { list: "input.list", tolerate: 1 } }),
-      call("PUT", { json: "${{ item }}" }, { forEach: "input.list" }),
-      { action: "sleep", with: { for: 0 } },
-      { action: "fail", with: { message: "no: ${{ input.word }}" } },
-    ),
-  );
-const odd = fc.constantFrom<Loose>(
-  call("${{ input.word }}"),
-  call("GET", { url: "https://${{ input.word }}/" }),
-  call("GET", { url: "http://a.example/" }),
-  call("GET", { json: 1 }),
-  call("POST", {}, { repeat: { until: "true", every: 0 } }),
-  call("GET", {}, { compensate: look }),
-  { action: "nothing", with: {} },
-  { action: "transform" },
-);
-const frills = (earlier: readonly string[]): fc.Arbitrary<Loose> =>
-  fc.record(
-    {
-      join: fc.constantFrom("all", "any", "settled"),
-      when: truth(earlier),
-      onFailure: fc.constantFrom<Json>("fail", "continue", { fallback: 1 }),
-    },
-    { requiredKeys: [] },
-  );
-
-function step(earlier: readonly string[]): fc.Arbitrary<Loose> {
-  return fc
-    .tuple(
-      fc.oneof(
-        { arbitrary: sane(sound(earlier)), weight: 40 },
-        { arbitrary: sane(wild), weight: 1 },
-        { arbitrary: odd, weight: 1 },
-      ),
-      frills(earlier),
-      fc.oneof(
-        { arbitrary: fc.constant(earlier), weight: 20 },
-        { arbitrary: fc.subarray([...NAMES, "z"]), weight: 1 },
-      ),
-      fc.oneof(
-        { arbitrary: fc.constant({}), weight: 40 },
-        { arbitrary: fc.constantFrom<Loose>({ extra: 1 }, { when: true }), weight: 1 },
-      ),
-    )
-    .map(([what, more, needs, stray]) => ({ ...what, ...more, needs, ...stray }));
-}
-
-const plan = fc
-  .record({
-    steps: fc.tuple(...NAMES.map((name, i) => step(NAMES.slice(0, i)).map((one) => [name, one] as const))),
-    length: fc.integer({ min: 1, max: NAMES.length }),
-    onFailure: fc.option(sane(fc.constantFrom("failure.code", "steps.a.status", "input.n"))),
-    output: fc.option(
-      template(fc.oneof({ arbitrary: sound(["a"]), weight: 20 }, { arbitrary: wild, weight: 1 })),
-    ),
-  })
-  .map(({ steps, length, onFailure, output }) => {
-    const tell = onFailure === null ? null : { ...onFailure };
-    // Whatever a handler does stays.
-    if (tell !== null && "compensate" in tell) delete (tell as { compensate?: unknown }).compensate;
-    return {
-      steps: Object.fromEntries(steps.slice(0, length)),
-      ...(tell === null ? {} : { onFailure: { tell } }),
-      ...(output === null ? {} : { output }),
-      deadline: "1h",
-    };
-  });
-
-/** Whether the pointer leads to something in the document, or, of what is missing, to where it would stand. */
-function exists(document: unknown, pointer: string, missing: boolean): boolean {
-  const tokens = pointer === "" ? [] : pointer.slice(1).split("/");
-  const path = missing ? tokens.slice(0, -1) : tokens;
-  let at: unknown = document;
-  for (const token of path) {
-    const key = token.replaceAll("~1", "/").replaceAll("~0", "~");
-    if (typeof at !== "object" || at === null || !Object.hasOwn(at, key)) return false;
-    at = Reflect.get(at, key) as unknown;
-  }
-  return true;
-}
 
 describe("a plan by chance", () => {
   it("runs to an end, or is refused at a place that is in it", { timeout: 120_000 }, async () => {
     const counts = { ran: 0, refused: 0, succeeded: 0 };
     await fc.assert(
-      fc.asyncProperty(plan, fc.integer({ min: 0, max: 3 }), async (document, mood) => {
+      fc.asyncProperty(randomPlan, fc.integer({ min: 0, max: 3 }), async (document, mood) => {
         const whole = JSON.parse(JSON.stringify(document)) as unknown;
         const compiled = compilePlan(whole);
         if (!compiled.ok) {
           counts.refused += 1;
           expect(compiled.errors.length).toBeGreaterThan(0);
           for (const { pointer, code } of compiled.errors)
-            expect([pointer, exists(whole, pointer, code === "missing")]).toEqual([pointer, true]);
+            expect([pointer, pointsInto(whole, pointer, code === "missing")]).toEqual([pointer, true]);
           return;
         }
         const statuses = [200, 500, 404, 429];
@@ -170,8 +25,10 @@ describe("a plan by chance", () => {
         const surroundings = outside(() =>
           answered(mood === 0 ? 200 : (statuses[calls++ % 4] ?? 200), { id: 1 }, { "retry-after": "0" }),
         );
-        const input: Json = { n: 1, word: "tea", list: [1, 2] };
-        const ended = await runPlanInMemory(compiled.plan, input, { ...surroundings, now: () => Date.now() });
+        const ended = await runPlanInMemory(compiled.plan, PLAN_INPUT, {
+          ...surroundings,
+          now: () => Date.now(),
+        });
         counts.ran += 1;
         if (ended.status === "succeeded") counts.succeeded += 1;
         expect(["succeeded", "failed"]).toContain(ended.status);
@@ -203,7 +60,7 @@ describe("a plan by chance", () => {
           const compiled = compilePlan(document);
           if (compiled.ok) continue;
           for (const { pointer, code } of compiled.errors)
-            expect(exists(document, pointer, code === "missing")).toBe(true);
+            expect(pointsInto(document, pointer, code === "missing")).toBe(true);
         }
       }),
       { numRuns: 500 },

@@ -201,7 +201,7 @@ describe("a body that is refused", () => {
     const plain = await newKey(admin, { scopes: ["runs:write"] });
     await expectProblem(await start({ ...WAITER, user: "ada" }, {}, plain), 403, "user_wider");
     const expires_at = Date.now() + 600_000;
-    const bound = await newKey(admin, { user: "ada", scopes: ["runs:write"], expires_at });
+    const bound = await newKey(admin, { user: "ada", scopes: ["runs:read", "runs:write"], expires_at });
     await expectProblem(await start({ ...WAITER, user: "bob" }, {}, bound), 403, "user_wider");
     expect((await started(await start({ ...WAITER, user: "ada" }, {}, bound))).user).toBe("ada");
     expect((await started(await start(WAITER, {}, bound))).user).toBe("ada");

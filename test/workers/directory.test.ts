@@ -215,6 +215,8 @@ describe("10,000 runs of one tenant", () => {
     ["all", {}],
     ["by status", { status: "failed" }],
     ["by user", { user: "ada" }],
+    ["by user and tag", { user: "ada", tag: "rare" }],
+    ["by user and workflow", { user: "ada", workflow: "seldom" }],
     ["by tag", { tag: "rare" }],
     ["by workflow", { workflow: "seldom" }],
     ["by failure", { failureCode: "denied" }],

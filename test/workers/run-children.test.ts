@@ -2,7 +2,7 @@
 
 import { abortAllDurableObjects, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { afterEach, describe, expect, test, vi } from "vitest";
-import { Run } from "../../src/api/answer-schemas.ts";
+import { Run } from "../../src/api/answer-runs.ts";
 import { migrate } from "../../src/platform/index.ts";
 import { OUTBOX_SCHEMA } from "../../src/run/schema.ts";
 import type { Command } from "../../src/run/index.ts";

@@ -1,0 +1,30 @@
+/** What every failure answers. */
+import * as z from "zod";
+import { named } from "./schema.ts";
+
+export const ProblemDetails = named("Problem", () =>
+  z.strictObject({
+    type: z.string().describe("Address of a page about this kind of problem."),
+    title: z.string(),
+    status: z.int(),
+    detail: z.string(),
+    instance: z.string(),
+    code: z.string().describe("Stable: programs switch on it."),
+    errors: z
+      .array(
+        z.strictObject({
+          pointer: z.string().optional().describe("JSON Pointer into the body."),
+          parameter: z.string().optional(),
+          header: z.string().optional(),
+          code: z.string().optional().describe("The rule that a step breaks."),
+          detail: z.string(),
+          expression: z.string().optional().describe("The expression that it is about."),
+          offset: z.int().optional().describe("Characters of the text before the place."),
+          allowed: z.array(z.string()).optional().describe("What could stand there."),
+        }),
+      )
+      .optional(),
+    hint: z.string(),
+    request_id: z.string(),
+  }),
+);

@@ -1,0 +1,143 @@
+/** A run, its steps, and what an append answers. */
+import * as z from "zod";
+import { EFFECTS, RUN_STATUSES, UNIT_STATUSES } from "../kernel/index.ts";
+import { count, json, named, nullable, time } from "./schema.ts";
+
+const outcome = () => z.enum(["done", "not_done", "unknown"]).describe("What the step did to the world.");
+
+export const Output = named("Output", () =>
+  z
+    .union([
+      z.strictObject({ value: json() }),
+      z.strictObject({ bytes: count() }).describe("Too large for a list: the step's own address has it."),
+      z.strictObject({ redacted: z.literal(true) }).describe("Marked as sensitive."),
+    ])
+    .describe("What a step gave."),
+);
+
+export const Failure = named("Failure", () =>
+  z.strictObject({
+    code: z.string(),
+    message: z.string(),
+    hint: z.string(),
+    retryable: z.boolean(),
+    step: z.string().optional(),
+    item: count().optional(),
+    attempt: count().optional(),
+    attempts: count().optional(),
+    status: z.int().optional(),
+    reason: z.string().optional(),
+    child: z
+      .strictObject({ run: z.string(), code: z.string() })
+      .optional()
+      .describe("Of `child_failed`: which run, and with which code."),
+    left_behind: z
+      .array(
+        z.strictObject({
+          step: z.string(),
+          item: count().optional(),
+          outcome: z.enum(["done", "unknown"]),
+          reason: z.string(),
+          code: z.string().optional(),
+        }),
+      )
+      .optional()
+      .describe("Of a run: what it did, or may have done, and did not take back."),
+    undone: z
+      .array(z.strictObject({ step: z.string(), item: count().optional() }))
+      .optional()
+      .describe("Of a run: what it took back."),
+  }),
+);
+
+const unitFields = () => ({
+  status: z.enum(UNIT_STATUSES as [string, ...string[]]),
+  outcome: z.union([outcome(), z.null()]),
+  undone: z.boolean(),
+  attempts: count(),
+  started_at: nullable(time()),
+  ended_at: nullable(time()),
+  next_at: nullable(time()).describe("When the next attempt or round begins, or a sleep ends."),
+  deadline_at: nullable(time()).describe(
+    "When the attempt in flight, the wait or the unknown outcome reaches its limit.",
+  ),
+  output: z.union([Output.schema(), z.null()]),
+  failure: z.union([Failure.schema(), z.null()]),
+  awaits_approval: z.string().optional().describe("The approval that it waits for."),
+  child: z.string().optional().describe("The run that it started."),
+  compensation: z
+    .strictObject({
+      status: z.enum(UNIT_STATUSES as [string, ...string[]]),
+      failure: z.union([Failure.schema(), z.null()]),
+    })
+    .optional()
+    .describe("Its undoing. One whose status is unknown is resolved with `undo: true`."),
+});
+
+export const Item = named("Item", () => z.strictObject(unitFields()));
+
+/** What a step is, of a run as of a workflow. */
+export const stepFields = () => ({
+  name: z.string(),
+  action: z.string(),
+  effect: z.enum(EFFECTS),
+  part: z.enum(["main", "on_failure"]),
+  needs: z.array(z.string()),
+});
+
+export const Step = named("Step", () =>
+  z.strictObject({
+    ...stepFields(),
+    ...unitFields(),
+    items: z.array(Item.schema()).optional(),
+    waits_for: z.string().optional().describe("The signal that the step takes."),
+  }),
+);
+
+export const Run = named("Run", () =>
+  z.strictObject({
+    id: z.string(),
+    tenant: z.string(),
+    workflow: z.string(),
+    version: z.string(),
+    user: z.union([z.string(), z.null()]),
+    started_by: z.string(),
+    parent: z
+      .strictObject({ run: z.string(), unit: z.string() })
+      .optional()
+      .describe("Of a child: the step or item that started it."),
+    tags: z.array(z.string()),
+    status: z.enum(RUN_STATUSES).describe("Terminal: succeeded, failed, cancelled."),
+    paused: z.boolean(),
+    open: z.boolean(),
+    closed: z.boolean(),
+    generation: count(),
+    revision: count().describe("Of the graph; rises with every append."),
+    seq: count().describe("Number of the last event."),
+    started_at: time(),
+    ended_at: nullable(time()),
+    deadline_at: time(),
+    output: z.union([Output.schema(), z.null()]),
+    failure: z.union([Failure.schema(), z.null()]),
+    steps: z.array(Step.schema()),
+  }),
+);
+
+export const RunReceipt = named("RunReceipt", () =>
+  z
+    .strictObject({ id: z.string() })
+    .describe("Which run it is: all that a key without `runs:read` is told where it starts or changes one."),
+);
+
+export const RunOrReceipt = named("RunOrReceipt", () => z.union([Run.schema(), RunReceipt.schema()]));
+
+export const Appended = named("Appended", () =>
+  z.strictObject({
+    run: z.string(),
+    status: z.enum(RUN_STATUSES),
+    revision: count(),
+    seq: count(),
+    settled: z.boolean().describe("Whether every one of the steps has come to its end."),
+    steps: z.array(Step.schema()).describe("The steps of the request."),
+  }),
+);
