@@ -56,6 +56,7 @@ import {
   createVault,
   createVaultOperations,
   loadKeyring,
+  type OperationsDeps,
   type SealedRecords,
   type VaultOperations,
 } from "./vault/index.ts";
@@ -67,6 +68,8 @@ const MIN_SERVER_KEY_BYTES = 32;
 const CALLS_PER_EVENT = 1_000;
 /** What the vault may use of them in one tick of the cron trigger. */
 const VAULT_PART = 0.25;
+
+type VaultParts = Pick<OperationsDeps, "keyring" | "check" | "vault">;
 
 export interface House {
   readonly fetch: (request: Request, env: Env) => Promise<Response>;
@@ -97,6 +100,7 @@ export function compose(
   let wiring: RunWiring | undefined;
   let plans: StoredPlans | undefined;
   let directory: Directory | undefined;
+  let vault: VaultParts | undefined;
   let operations: VaultOperations | undefined;
   return {
     async fetch(request, env) {
@@ -126,6 +130,7 @@ export function compose(
         log,
       };
       await sweepAll(ports, scheduledTime);
+      // Last: a keyring that cannot be read stops nothing else.
       await vaultOperations(env).tick(forVault);
     },
   };
@@ -142,15 +147,18 @@ export function compose(
     return directory;
   }
 
-  function vaultOperations(env: Env): VaultOperations {
-    if (operations !== undefined) return operations;
+  /** For whoever seals: one per isolate, so that each key is proved once. */
+  function vaultOf(env: Env): VaultParts {
+    if (vault !== undefined) return vault;
     const keyring = loadKeyring(env.KEYRING);
-    const now = (): number => Date.now();
-    const check = createKeyCheck({ db: env.DB, log, now });
-    operations = createVaultOperations({
-      ...{ db: env.DB, keyring, check, vault: createVault(keyring, check), log, now },
-      records: sealed(env),
-      audit: createAccessAudit(env.DB),
+    const check = createKeyCheck({ db: env.DB, log, now: () => Date.now() });
+    return (vault = { keyring, check, vault: createVault(keyring, check) });
+  }
+
+  function vaultOperations(env: Env): VaultOperations {
+    operations ??= createVaultOperations({
+      ...vaultOf(env),
+      ...{ db: env.DB, records: sealed(env), audit: createAccessAudit(env.DB), log, now: () => Date.now() },
     });
     return operations;
   }

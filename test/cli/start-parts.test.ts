@@ -15,6 +15,7 @@ import { readEvents } from "../../src/cli/sse.ts";
 import { openState, parseSecrets } from "../../src/cli/state.ts";
 import { findTools } from "../../src/cli/tools.ts";
 import { formatEvent } from "../../src/api/sse.ts";
+import { parseKeyring } from "../../src/vault/keyring.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
 let folder: string;
@@ -111,6 +112,16 @@ describe("the state folder", () => {
     const second = openState(folder);
     expect(second.ok && second.value.secrets).toEqual({ ...first.value.secrets, apiKey: "sck_1" });
     expect(statSync(join(folder, "secrets.json")).mode & 0o777).toBe(0o600);
+  });
+
+  it("makes a keyring that the vault reads, once, also for a folder of an earlier version", () => {
+    writeFileSync(join(folder, "secrets.json"), '{"serverKey":"a","rootKey":"b","apiKey":"sck_1"}');
+    const first = openState(folder);
+    const second = openState(folder);
+    if (!first.ok || !second.ok) throw new Error("the state folder could not be opened");
+    expect(first.value.secrets).toMatchObject({ serverKey: "a", rootKey: "b", apiKey: "sck_1" });
+    expect(parseKeyring(first.value.secrets.keyring).ok).toBe(true);
+    expect(second.value.secrets).toEqual(first.value.secrets);
   });
 
   it("complains about damaged secrets instead of replacing them", () => {
