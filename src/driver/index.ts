@@ -9,6 +9,7 @@ export {
   type ResolveAsJson,
 } from "./driver.ts";
 export type {
+  Acquired,
   AlarmPort,
   Call,
   ClockPort,
@@ -20,5 +21,6 @@ export type {
   Performed,
   Ports,
   Row,
+  Wanted,
 } from "./ports.ts";
 export type { Scope, StepView } from "./scope.ts";

@@ -6,6 +6,7 @@ import type {
   Fact,
   FailureSeed,
   Json,
+  Need,
   Prepared,
   RunInfo,
   Snapshot,
@@ -77,10 +78,35 @@ export interface Call {
   /** Who made the run what it is, for the children that it starts. */
   readonly makers: readonly string[];
   readonly scope: Scope;
+  /** What `acquire` gave for this attempt; absent where it needs no credential. */
+  readonly lease?: unknown;
   readonly signal: AbortSignal;
   /** To be called just before something leaves for the outside: from here on the attempt may have happened. */
   readonly sent: () => void;
 }
+
+/** A call that is due and has not begun: what it would be, for whoever has its credential. */
+export interface Wanted extends Omit<Call, "signal" | "sent" | "deadline" | "lease"> {
+  /** What the run has pinned under a name, or null. */
+  readonly bound: (name: string) => Json;
+}
+
+/**
+ * What came of asking for the credential of a call.
+ * - `ready`: it can begin. `bound`: what a name was found to mean, to be pinned with it.
+ * - `needs`: it has to wait for a person, or for time.
+ * - `cannot`: it never will.
+ * - `hop`: a per-event limit of the platform was met: to be asked again in a fresh event.
+ */
+export type Acquired =
+  | {
+      readonly kind: "ready";
+      readonly lease: unknown;
+      readonly bound?: { readonly name: string; readonly to: Json };
+    }
+  | { readonly kind: "needs"; readonly need: Need }
+  | { readonly kind: "cannot"; readonly failure: FailureSeed }
+  | { readonly kind: "hop" };
 
 /** How an attempt ended; outputs are still plain JSON here. */
 export type Performed =
@@ -129,6 +155,12 @@ export interface Ports {
   readonly clock: ClockPort;
   readonly evaluate: EvaluatePort;
   random(): number;
+  /**
+   * Asks for the credential of a call that is due. Null, at once: it needs none. What it asks must change nothing that a
+   * run has to know of: the answer may be dropped, and asked for again. To be answered within a minute, with a need of its
+   * own where nothing was to be had; what it throws, or does not answer, is a need that nobody can name.
+   */
+  acquire?(wanted: Wanted): Promise<Acquired> | null;
   /** Performs one attempt. What it throws is taken as unclear if something was sent, else as refused. */
   perform(call: Call): Promise<Performed>;
   /** Keeps the host alive until the work has ended. */

@@ -10,6 +10,8 @@ import type { Decision, Input, Prepared, Refusal } from "./inputs.ts";
 import { becomeUnknown, judge, keyForgotten, outcomeOfRounds, unheard } from "./judge.ts";
 import { MAX_ITEMS, MAX_WAIT_MS } from "./limits.ts";
 import { checkGraph } from "./lints.ts";
+import { mayBind } from "./needs.ts";
+import { connectionChanged, hold, rebind } from "./parking.ts";
 import { redrive } from "./redrive.ts";
 import { settle } from "./settle.ts";
 import { stepOf, unitOf, type RunState } from "./state.ts";
@@ -67,6 +69,12 @@ function take(turn: Turn, input: Exclude<Input, { t: "start" }>): Refusal | null
       return prepared(turn, input);
     case "begin":
       return begin(turn, input);
+    case "hold":
+      return hold(turn, input);
+    case "connection_changed":
+      return connectionChanged(turn, input);
+    case "rebind":
+      return rebind(turn, input);
     case "ended":
       return ended(turn, input);
     case "child_ended":
@@ -243,7 +251,7 @@ function expand(turn: Turn, ref: UnitRef, unit: Unit | null, result: { list: Val
 
 /** A slot is at hand and the request is about to be sent (K4: the deadline is set here). */
 function begin(turn: Turn, input: InputOf<"begin">): Refusal | null {
-  const { unit: ref, attempt, version } = input;
+  const { unit: ref, attempt, version, bound } = input;
   const step = stepOf(turn.state, ref.step);
   const unit = unitOf(turn.state, ref);
   const performance = step === null ? null : performanceOf(step.def, ref);
@@ -257,6 +265,10 @@ function begin(turn: Turn, input: InputOf<"begin">): Refusal | null {
     );
     return null;
   }
+  // N3: another one was pinned in the meantime.
+  if (bound !== undefined && !mayBind(turn.state.bound, bound)) return NOT_DUE;
+  if (bound !== undefined && !Object.hasOwn(turn.state.bound ?? {}, bound.name))
+    emit(turn, { t: "bound", at: turn.now, name: bound.name, to: bound.to });
   emit(turn, {
     t: "started",
     at: turn.now,

@@ -54,6 +54,14 @@ export {
   type Lint,
   type LintCode,
 } from "./lints.ts";
+export {
+  boundTo,
+  NEED_REASONS,
+  waitsForTime,
+  type ConnectionChange,
+  type Need,
+  type NeedReason,
+} from "./needs.ts";
 export { DEFAULT_RETRY, delayMs, JITTERS, resolveRetry, type RetryPolicy } from "./policy.ts";
 export { fromSnapshot, toSnapshot, unreadable, type Snapshot } from "./snapshot.ts";
 export {
@@ -71,6 +79,7 @@ export { makersOf, mayDecide } from "./approvals.ts";
 export {
   approvalIdOf,
   hasChild,
+  isParked,
   isTerminal,
   keyOf,
   parseApprovalId,
@@ -82,6 +91,7 @@ export {
   type Approval,
   type Child,
   type Outcome,
+  type Parked,
   type Unit,
   type UnitRef,
   type UnitStatus,

@@ -184,6 +184,23 @@ export abstract class WiredRunObject extends DurableObject<Env> implements RunRp
     });
   }
 
+  async connectionChanged(
+    tenant: string,
+    change: Parameters<RunRpc["connectionChanged"]>[1],
+  ): Promise<Answer<null>> {
+    return this.#lives.visit({ tenant }, ({ driver }) => {
+      const outcome = driver.command({ t: "connection_changed", ...change });
+      return outcome.ok ? { ok: true, value: null } : { ok: false, ...outcome.refusal };
+    });
+  }
+
+  async rebind(viewer: Viewer, how: Parameters<RunRpc["rebind"]>[1]): Promise<Answer<RunView>> {
+    return this.#lives.visit(viewer, (life) => {
+      const outcome = life.driver.command({ t: "rebind", ...how });
+      return outcome.ok ? { ok: true, value: shown(life, viewer) } : { ok: false, ...outcome.refusal };
+    });
+  }
+
   async recall(viewer: Viewer, how: Parameters<RunRpc["recall"]>[1]): Promise<Answer<null>> {
     return this.#lives.visit(viewer, ({ driver }, state) => {
       const { generation, mode, by } = how;
