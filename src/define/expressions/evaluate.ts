@@ -20,8 +20,6 @@ export interface Names {
 /** An error knows where it was made, which the engine has to write down. */
 const OPERATIONS_PER_FAULT = 50;
 const OPERATIONS_PER_MAP = 2;
-/** Two maps are compared key by key, and their keys are listed for that. */
-const OPERATIONS_PER_KEY_COMPARED = 3;
 /** Of numbers that are far apart, a rest is a long division. */
 const OPERATIONS_PER_REST = 8;
 
@@ -191,7 +189,7 @@ class Evaluation {
 
   #keysOf(map: { readonly [key: string]: Json }): readonly string[] {
     const keys = Object.keys(map);
-    this.#meter.spend(keys.length);
+    this.#meter.keys(keys.length);
     return keys;
   }
 
@@ -279,9 +277,9 @@ class Evaluation {
     if (!isMap(left) || !isMap(right)) return false;
     // Either may be the large one.
     const keys = Object.keys(left);
-    this.#meter.spend(keys.length * OPERATIONS_PER_KEY_COMPARED);
+    this.#meter.keys(keys.length);
     const others = Object.keys(right).length;
-    this.#meter.spend(others);
+    this.#meter.keys(others);
     return (
       keys.length === others &&
       keys.every((key) => Object.hasOwn(right, key) && this.#same(left[key] ?? null, right[key] ?? null))

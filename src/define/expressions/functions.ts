@@ -57,7 +57,7 @@ export const FUNCTIONS = {
       if (isList(of)) return of.length;
       if (isMap(of)) {
         const { length } = Object.keys(of);
-        meter.spend(length);
+        meter.keys(length);
         return length;
       }
       throw new Fault(`${kindOf(of)} has no size`);

@@ -11,8 +11,12 @@ const SEARCHED_PER_OPERATION = 256;
 const LOADED_PARTS_PER_OPERATION = 16;
 const LOADED_HOLDERS_PER_OPERATION = 2;
 const LOADED_CHARS_PER_OPERATION = 256;
-/** Parts of a result that are looked at one by one. */
+/** Parts of a result that are looked at one by one; numbers that are not whole take longer. */
 const MADE_PARTS_PER_OPERATION = 4;
+const PARTS_PER_KEY = 4;
+const OPERATIONS_PER_FRACTION = 3;
+/** A large map lists its keys from a table. */
+const OPERATIONS_PER_KEY = 3;
 
 /** Why an evaluation ended early. Thrown and caught in this folder. */
 export class Fault extends Error {
@@ -48,6 +52,11 @@ export class Meter {
 
   chars(count: number): void {
     this.spend(Math.ceil(count / CHARS_PER_OPERATION));
+  }
+
+  /** The keys of a map are listed. */
+  keys(count: number): void {
+    this.spend(count * OPERATIONS_PER_KEY);
   }
 
   /** Searching has to be paid as if every place had to be compared whole: for some texts it has to. */
@@ -100,7 +109,10 @@ export class Meter {
     if (chars > MAX_RESULT_CHARS)
       throw new Fault(`the result has more than ${MAX_RESULT_CHARS} characters as JSON`, true);
     this.chars(written ? chars * 2 : chars);
-    this.spend(Math.ceil((written ? parts * 2 : parts) / MADE_PARTS_PER_OPERATION) + fractions * 2);
+    this.spend(
+      Math.ceil((written ? parts * 2 : parts) / MADE_PARTS_PER_OPERATION) +
+        fractions * OPERATIONS_PER_FRACTION,
+    );
   }
 }
 
@@ -141,6 +153,7 @@ function sizeOf(value: Json): Size {
       chars += 2;
       for (const [key, member] of Object.entries(one)) {
         chars += key.length + 4;
+        parts += PARTS_PER_KEY - 1;
         count(member, depth + 1);
         if (chars > MAX_RESULT_CHARS) return;
       }
