@@ -6,6 +6,7 @@ import { toStepDef, type AuthoredPerformance, type AuthoredStep } from "./author
 import { checkInputSchema } from "./input-schema.ts";
 import { isLoose, surveyStep, type Place } from "./places.ts";
 import { stepSchema, type StepInput } from "./step-input.ts";
+import { onlyLooks } from "./verifying.ts";
 
 export type CompiledSteps =
   | { readonly ok: true; readonly steps: readonly StepDef[] }
@@ -52,7 +53,7 @@ export function surveySteps(json: unknown, at: string, part: StepDef["part"]): S
   for (const [name, step] of Object.entries(json)) {
     const pointer = `${at}/${escapePointer(name)}`;
     const place = (one: Finding): Finding => ({ ...one, pointer: pointer + one.pointer });
-    const survey = surveyStep(step, part);
+    const survey = surveyStep(name, step, part);
     const parsed = stepSchema().safeParse(step);
     const known = new Set(survey.findings.map((one) => one.pointer));
     const own: Finding[] = [
@@ -103,18 +104,11 @@ function pagedFindings(step: unknown): Finding[] {
   ];
 }
 
-const READING: ReadonlySet<unknown> = new Set(["GET", "HEAD", "OPTIONS"]);
-
-/** What asks whether something happened must not make it happen. */
 function verifyFindings(step: unknown): Finding[] {
   const verify = isLoose(step) ? step["verify"] : undefined;
   if (!isLoose(verify) || !isLoose(verify["with"]) || verify["effect"] === "safe") return [];
-  const { method } = verify["with"];
-  if (typeof method !== "string" || READING.has(method)) return [];
-  const detail = "A verify only looks: use GET; or say `effect: safe` if this request changes nothing.";
-  return [
-    { pointer: "/verify/with/method", code: "verify_not_safe", detail, allowed: [...READING] as string[] },
-  ];
+  const finding = onlyLooks(verify["with"]["method"], "/verify/with/method");
+  return finding === null ? [] : [finding];
 }
 
 /** The schema of a signal's payload has the bounds of that of an input. */

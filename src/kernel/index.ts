@@ -68,6 +68,7 @@ export {
   RUN_MOVES,
   hasSignal,
   RUN_STATUSES,
+  isIdle,
   statusOf,
   stepOf,
   unitOf,

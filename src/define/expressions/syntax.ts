@@ -72,8 +72,9 @@ export type Node = At &
 /** Something that an expression reads. */
 export interface Reference extends At {
   readonly root: Root;
-  /** Of `steps`: which one. */
+  /** Of `steps`: which one, and what of it. */
   readonly step: string | null;
+  readonly field: StepField | null;
 }
 
 export interface Expression {
@@ -247,7 +248,7 @@ class Reader {
         "expression_refused",
         "`steps` is followed by the literal name of a step and a field: `steps.flight.output`, `steps['my-step'].status`.",
       );
-    this.references.push({ root, step: null, at });
+    this.references.push({ root, step: null, field: null, at });
     return { op: "root", at, name: root };
   }
 
@@ -263,7 +264,7 @@ class Reader {
     if (known === undefined)
       return refuse(at, "unknown_name", `A step has no field \`${field}\`.`, STEP_FIELDS);
     this.#nodes += 2;
-    this.references.push({ root: "steps", step, at });
+    this.references.push({ root: "steps", step, field: known, at });
     return { op: "step", at, step, field: known };
   }
 
