@@ -41,4 +41,4 @@ export { sleepTemplateSchema, type SleepParameters } from "./sleep.ts";
 export { transformSchema, type TransformParameters } from "./transform.ts";
 export { viewOf, type ScopeView } from "./view.ts";
 export { kindOfWait, waitTemplateSchema, type WaitParameters } from "./wait.ts";
-export { redactShapes } from "../platform/index.ts";
+export { holdsSecret, redactShapes } from "../platform/index.ts";
