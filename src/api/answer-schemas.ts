@@ -382,6 +382,12 @@ export const StoredPlan = named("StoredPlan", () =>
     name: z.string(),
     version: z.string(),
     created: z.boolean().describe("False: the newest version had this content already."),
+    advice: z
+      .array(finding())
+      .optional()
+      .describe(
+        "What keeps it from being started as things are: workflows that it starts and that are not there.",
+      ),
   }),
 );
 

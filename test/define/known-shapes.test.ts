@@ -242,7 +242,7 @@ describe("a credential in a plan", () => {
     expect(compileSteps(steps, "", "code").ok).toBe(true);
   });
 
-  it.each<[string, object]>([
+  it.each<[string, Readonly<Record<string, unknown>>]>([
     [
       "a key that is computed",
       { query: { api_key: "${{ input.key }}" }, url: "https://a.example/?api_key=${{ input.key }}" },
