@@ -24,6 +24,8 @@ export interface ShapeFindings {
 }
 
 const MAX_ALLOWED = 50;
+/** As many as a plan is told at once. */
+const MAX_FINDINGS = 100;
 
 /**
  * @param input JSON Schema of the run's input; undefined: any input
@@ -42,6 +44,7 @@ export function checkShapes(
     const parsed = parseExpression(place.expression);
     if (!parsed.ok) return;
     for (const { of, key, at: offset } of accessesOf(parsed.expression)) {
+      if (errors.length + advice.length >= MAX_FINDINGS) return;
       const flaw = flawOf(shapes.at(of, { def, pointer: place.pointer }), of, key);
       if (flaw === null) continue;
       const { certain, ...told } = flaw;
@@ -63,13 +66,14 @@ export function checkShapes(
 type Flaw = Pick<Finding, "code" | "detail" | "allowed"> & { readonly certain: boolean };
 
 function flawOf(shape: Shape, of: Path, key: string): Flaw | null {
+  // First what costs nothing: a plan reads thousands of fields, and of most nothing is known.
+  if (shape.kind === "any") return null;
+  if (shape.kind === "object" && (shape.fields.has(key) || shape.others === "any")) return null;
   const path = writtenPath(of);
   const member = writtenPath({ ...of, keys: [...of.keys, key] });
   const code = of.root === "input" ? "unknown_input_field" : "unknown_output_field";
   const wrong = { certain: true, code };
   switch (shape.kind) {
-    case "any":
-      return null;
     case "scalar":
       return { ...wrong, detail: `\`${path}\` is ${shape.what}: it has no fields.` };
     case "list": {
@@ -80,11 +84,11 @@ function flawOf(shape: Shape, of: Path, key: string): Flaw | null {
     case "object":
       break;
   }
-  if (shape.fields.has(key) || shape.others === "any") return null;
-  const allowed = [...shape.fields.keys()].slice(0, MAX_ALLOWED);
+  // A list that is cut would say that the rest is not there.
+  const known = shape.fields.size > MAX_ALLOWED ? {} : { allowed: [...shape.fields.keys()] };
   if (shape.others === "odd") {
     const detail = `The schema of ${of.root === "input" ? "the input" : "the payload"} does not name \`${member}\`: add it to \`properties\`, or correct its name.`;
-    return { certain: false, code: "undeclared_field", detail, allowed };
+    return { certain: false, code: "undeclared_field", detail, ...known };
   }
   if (shape.others === "lower") {
     const lower = key.toLowerCase();
@@ -96,5 +100,5 @@ function flawOf(shape: Shape, of: Path, key: string): Flaw | null {
     inside !== undefined && shape.fields.get(inside)?.kind === "any"
       ? ` What the service answered is in its \`${inside}\`: write \`${writtenPath({ ...of, keys: [...of.keys, inside, key] })}\`.`
       : "";
-  return { ...wrong, detail: `There is no \`${member}\`.${instead}`, allowed };
+  return { ...wrong, detail: `There is no \`${member}\`.${instead}`, ...known };
 }
