@@ -551,6 +551,15 @@ export const BAD_PLANS: readonly (readonly [what: string, plan: unknown, pointer
     "unknown_output_field",
   ],
   [
+    "reads of a fallback what it does not have",
+    two(
+      { action: "sleep", with: { for: "1s" }, onFailure: { fallback: { id: 1 } } },
+      say("${{ steps.a.output.at }}", { needs: ["a"] }),
+    ),
+    "/steps/b/with/value",
+    "unknown_output_field",
+  ],
+  [
     "reads of a decision what it does not have",
     two(
       { action: "wait", with: { approval: "Go?" } },
