@@ -23,6 +23,8 @@ export type {
   ActionResult,
   ActionScope,
   AnswerCheck,
+  AuthCheck,
+  AuthRefusal,
   ChildrenPort,
   ChildState,
   CodePort,
@@ -36,9 +38,9 @@ export type {
   Surroundings,
 } from "./ports.ts";
 export { CHILD_KEY_TTL_MS, runTemplateSchema } from "./run.ts";
-export { parseServiceTokens } from "./service-tokens.ts";
+export { parseAuthCheck, parseServiceTokens } from "./service-tokens.ts";
 export { sleepTemplateSchema, type SleepParameters } from "./sleep.ts";
 export { transformSchema, type TransformParameters } from "./transform.ts";
 export { viewOf, type ScopeView } from "./view.ts";
 export { kindOfWait, waitTemplateSchema, type WaitParameters } from "./wait.ts";
-export { redactShapes } from "../platform/index.ts";
+export { holdsSecret, redactShapes } from "../platform/index.ts";

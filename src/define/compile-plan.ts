@@ -9,13 +9,17 @@ import {
   type Graph,
   type Json,
   type Lint,
+  type StepDef,
 } from "../kernel/index.ts";
 import { msOr } from "./authored.ts";
-import { surveySteps, type SurveyedSteps } from "./compile-steps.ts";
+import { checkShapes } from "./check-shapes.ts";
+import { surveySteps, withoutDoubles, type SurveyedSteps } from "./compile-steps.ts";
 import type { ParsedInput } from "./input.ts";
 import { checkInputSchema, inputParser } from "./input-schema.ts";
 import { frameSchema, MAX_PLAN_CHARS, MAX_PLAN_STEPS } from "./plan-schema.ts";
-import { isLoose, surveyOutput, type Place } from "./places.ts";
+import { lookalikesIn } from "./lookalikes.ts";
+import { isLoose, shown, surveyOutput, type Place } from "./places.ts";
+import { secretsIn } from "./secrets-in-plan.ts";
 
 export interface CompiledPlan {
   readonly name: string | null;
@@ -25,11 +29,19 @@ export interface CompiledPlan {
   readonly parseInput: (json: Json, at?: string) => ParsedInput;
   /** JSON Schema of the input; `{}` if any is taken. */
   readonly inputSchema: Readonly<Record<string, Json>>;
+  /** What is no error, and may not be what was meant. */
+  readonly advice: readonly Finding[];
 }
 
 export type PlanCompilation =
   | { readonly ok: true; readonly plan: CompiledPlan }
-  | { readonly ok: false; readonly errors: readonly Finding[] };
+  | {
+      readonly ok: false;
+      readonly errors: readonly Finding[];
+      readonly advice: readonly Finding[];
+      /** Steps that fit, so that more can be said about them. */
+      readonly steps: readonly StepDef[];
+    };
 
 const MAX_ERRORS = 100;
 
@@ -41,10 +53,13 @@ const FRAME = ["name", "description", "input", "deadline", "undoBudget", "idleLi
  * @param at pointer to the plan in the document that the caller read, for the errors
  */
 export function compilePlan(json: unknown, at = ""): PlanCompilation {
-  const place = (errors: readonly Finding[]): PlanCompilation => ({
-    ok: false,
-    errors: errors.slice(0, MAX_ERRORS).map((one) => ({ ...one, pointer: at + one.pointer })),
-  });
+  const placed = (findings: readonly Finding[]): Finding[] =>
+    findings.slice(0, MAX_ERRORS).map((one) => ({ ...one, pointer: at + one.pointer }));
+  const place = (
+    errors: readonly Finding[],
+    advice: readonly Finding[] = [],
+    steps: readonly StepDef[] = [],
+  ): PlanCompilation => ({ ok: false, errors: placed(errors), advice: placed(advice), steps });
   if (!isLoose(json)) return place([{ pointer: "", code: "invalid", detail: "A plan is an object." }]);
   const tooLarge = sizeOf(json);
   if (tooLarge !== null) return place([tooLarge]);
@@ -54,10 +69,17 @@ export function compilePlan(json: unknown, at = ""): PlanCompilation {
     json["onFailure"] === undefined ? null : surveySteps(json["onFailure"], "/onFailure", "on_failure");
   const output = surveyOutput(json["output"]);
   const graph = graphOf(json, frame.success ? frame.data : {}, main, handlers);
-  const errors = [
+  const schemaFindings = json["input"] === undefined ? [] : checkInputSchema(json["input"], "/input");
+  const shapes = checkShapes(
+    [{ ...main, at: "/steps" }, ...(handlers === null ? [] : [{ ...handlers, at: "/onFailure" }])],
+    frame.success && schemaFindings.length === 0 ? frame.data.input : undefined,
+    output.places,
+  );
+  const advice = [...shapes.advice, ...lookalikesIn(json)];
+  const errors = withoutDoubles([
     ...(frame.success ? [] : frameFindings(frame.error, json)),
     ...FRAME.flatMap((field) => literalOnly(json[field], field)),
-    ...(json["input"] === undefined ? [] : checkInputSchema(json["input"], "/input")),
+    ...schemaFindings,
     ...(isLoose(json["steps"]) && main.steps.length === 0 && json["open"] !== true
       ? [{ pointer: "/steps", code: "no_steps", detail: "A plan that is not open has a step." }]
       : []),
@@ -67,8 +89,15 @@ export function compilePlan(json: unknown, at = ""): PlanCompilation {
     ...outputReads(output.places, main, handlers),
     ...doubleNames(main, handlers),
     ...lintsOf(graph, main, handlers),
-  ];
-  if (errors.length > 0 || !frame.success) return place(errors);
+    ...shapes.errors,
+    ...secretsIn(json),
+  ]);
+  if (errors.length > 0 || !frame.success) {
+    const sound = [main, ...(handlers === null ? [] : [handlers])].flatMap(({ steps, broken }) =>
+      steps.filter((def) => !broken.has(def.name)),
+    );
+    return place(errors, advice, sound);
+  }
   const { name, description, input, open } = frame.data;
   return {
     ok: true,
@@ -79,6 +108,7 @@ export function compilePlan(json: unknown, at = ""): PlanCompilation {
       graph,
       parseInput: inputParser(input),
       inputSchema: input ?? {},
+      advice: placed(advice),
     },
   };
 }
@@ -119,7 +149,9 @@ function frameFindings(
 function literalOnly(value: unknown, field: string): Finding[] {
   if (field === "input" || typeof value !== "string" || !value.includes("${{")) return [];
   const detail = "No expression can stand here.";
-  return [{ pointer: `/${field}`, code: "expression_not_allowed", detail, expression: value, allowed: [] }];
+  return [
+    { pointer: `/${field}`, code: "expression_not_allowed", detail, expression: shown(value), allowed: [] },
+  ];
 }
 
 function graphOf(

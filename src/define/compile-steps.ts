@@ -3,8 +3,10 @@
 import { actionNamed, CHILD_KEY_TTL_MS, findingsOf, kindOfWait, type Finding } from "../actions/index.ts";
 import { escapePointer, NAME_PATTERN, orderSteps, type StepDef } from "../kernel/index.ts";
 import { toStepDef, type AuthoredPerformance, type AuthoredStep } from "./authored.ts";
+import { checkShapes } from "./check-shapes.ts";
 import { checkInputSchema } from "./input-schema.ts";
 import { isLoose, surveyStep, type Place } from "./places.ts";
+import { secretsIn } from "./secrets-in-plan.ts";
 import { stepSchema, type StepInput } from "./step-input.ts";
 
 export type CompiledSteps =
@@ -27,12 +29,33 @@ export interface SurveyedSteps {
  * Checks steps by name and fills in every default. Needs, and what expressions read, may name steps that are not among
  * them: whether these exist is known where the graph is.
  * @param at pointer to the steps in the document that the caller read, for the errors
+ * @param by who made them: what code of this build puts into its steps is data that it was given
  */
-export function compileSteps(json: unknown, at = "/steps"): CompiledSteps {
-  const { steps, findings } = surveySteps(json, at, "main");
-  return findings.length > 0
-    ? { ok: false, errors: findings.slice(0, MAX_ERRORS) }
-    : { ok: true, steps: orderSteps(steps) };
+export function compileSteps(json: unknown, at = "/steps", by: "author" | "code" = "author"): CompiledSteps {
+  const surveyed = surveySteps(json, at, "main");
+  const errors = withoutDoubles([
+    ...surveyed.findings,
+    ...checkShapes([{ ...surveyed, at }], undefined, []).errors,
+    ...(by === "author" ? secretsIn(json, at) : []),
+  ]);
+  return errors.length > 0
+    ? { ok: false, errors: errors.slice(0, MAX_ERRORS) }
+    : { ok: true, steps: orderSteps(surveyed.steps) };
+}
+
+/** Two checks may find the same. */
+export function withoutDoubles(findings: readonly Finding[]): Finding[] {
+  const seen = new Map<string, Finding>();
+  for (const one of findings) {
+    // One text can hold several expressions, each with its own flaw.
+    const key = JSON.stringify([
+      one.pointer,
+      one.code,
+      one.code === "secret_in_plan" ? null : [one.detail, one.offset],
+    ]);
+    if (!seen.has(key)) seen.set(key, one);
+  }
+  return [...seen.values()];
 }
 
 /** As `compileSteps`, going on after what is wrong. */

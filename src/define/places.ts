@@ -191,7 +191,7 @@ class Survey implements Surveyed {
 }
 
 /** Cut, and without what looks like a credential: somebody may have written one into an expression. */
-function shown(expression: string): string {
+export function shown(expression: string): string {
   const redacted = redactShapes(expression);
   return redacted.length <= MAX_SHOWN_CHARS ? redacted : `${redacted.slice(0, MAX_SHOWN_CHARS - 1)}…`;
 }

@@ -46,7 +46,7 @@ export { createLogger, type LogFields, type Logger, type LogLevel, type LogWrite
 export { createRedactor, type Redacted, type Redactor } from "./redact.ts";
 export { err, ok, type Result } from "./result.ts";
 export { macOf, openSealed, sealText } from "./seal.ts";
-export { REDACTED, redactShapes } from "./secret-shapes.ts";
+export { holdsSecret, REDACTED, redactShapes } from "./secret-shapes.ts";
 export {
   defineSchema,
   describeSchema,
