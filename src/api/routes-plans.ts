@@ -112,6 +112,9 @@ function reportOn(compiled: PlanCompilation, input: Json | undefined, policy: To
   const { plan } = compiled;
   const parsed = input === undefined ? null : plan.parseInput(input);
   const errors = [...(parsed === null || parsed.ok ? [] : parsed.errors), ...policy.errors];
-  const advice = adviceOn(plan.graph).map((one) => ({ ...one, pointer: `/plan${one.pointer}` }));
+  const advice = [...plan.advice, ...adviceOn(plan.graph)].map((one) => ({
+    ...one,
+    pointer: `/plan${one.pointer}`,
+  }));
   return { valid: errors.length === 0, errors, advice, summary: summarise(plan.graph, policy.judge) };
 }

@@ -193,6 +193,11 @@ function build() {
 export const stepSchema = lazy(build);
 export type StepInput = z.input<ReturnType<typeof build>>;
 
+/** Fields of a step with this action. */
+export function stepFields(action: unknown): readonly string[] {
+  return Object.keys(stepSchema().options.find(({ shape }) => shape.action.value === action)?.shape ?? {});
+}
+
 /** Steps by name. */
 export const stepsSchema = lazy(() => z.record(name(), stepSchema()).meta({ description: "Steps by name." }));
 export type StepsInput = Readonly<Record<string, StepInput>>;

@@ -2,6 +2,7 @@
 
 export type { Names } from "./evaluate.ts";
 export { isList, isMap } from "./functions.ts";
+export { sizeReads } from "./hints.ts";
 export { Meter } from "./meter.ts";
 export { parseExpression, type Expression, type Root, type StepField, type SyntaxCode } from "./syntax.ts";
 export {
