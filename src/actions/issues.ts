@@ -33,6 +33,9 @@ interface Aside {
 }
 const asides = new WeakMap<readonly unknown[], Aside>();
 
+/** Fields of one object that are told not to be known: each is compared with those that are. */
+const MAX_STRAYS = 50;
+
 /** As `safeParse`, for a value whose findings will be told: they say what is allowed. */
 export function examine<T>(schema: z.ZodType<T>, value: unknown): z.ZodSafeParseResult<T> {
   return schema.safeParse(value, { error: remember });
@@ -116,7 +119,7 @@ function findings(issue: Issue, above: readonly PropertyKey[]): Finding[] {
   switch (issue.code) {
     case "unrecognized_keys": {
       const allowed = asides.get(issue.keys)?.fields;
-      return issue.keys.map((key) => ({
+      return issue.keys.slice(0, MAX_STRAYS).map((key) => ({
         ...finding(
           [...path, key],
           "unknown_field",
@@ -137,8 +140,14 @@ function findings(issue: Issue, above: readonly PropertyKey[]): Finding[] {
           : finding(path, "invalid", issue.message),
       ];
     case "custom": {
-      const code: unknown = issue.params?.["code"];
-      return [finding(path, typeof code === "string" ? code : "invalid", issue.message)];
+      const { code, allowed }: Readonly<Record<string, unknown>> = issue.params ?? {};
+      const names = Array.isArray(allowed) ? allowed.map(String) : null;
+      return [
+        {
+          ...finding(path, typeof code === "string" ? code : "invalid", issue.message),
+          ...(names === null ? {} : { allowed: names }),
+        },
+      ];
     }
     case "invalid_value":
       return [
@@ -151,6 +160,9 @@ function findings(issue: Issue, above: readonly PropertyKey[]): Finding[] {
       return [finding(path, "invalid", issue.message)];
   }
 }
+
+/** What zod says of a union that has no words of its own. */
+const UNSAID = "Invalid input";
 
 function ofUnion(issue: Extract<Issue, { readonly code: "invalid_union" }>, path: PropertyKey[]): Finding[] {
   const { forms = [], absent, alternatives } = asides.get(issue.errors) ?? {};
@@ -166,14 +178,9 @@ function ofUnion(issue: Extract<Issue, { readonly code: "invalid_union" }>, path
   }
   if (issue.errors.length === 0) return [finding(path, "invalid", issue.message)];
   const each = issue.errors.map((one) => one.flatMap((inner) => findings(inner, [])));
-  return below(
-    path,
-    among(
-      each,
-      issue.errors.map(([first]) => first?.code === "invalid_type"),
-      forms,
-    ),
-  );
+  const mistyped = issue.errors.map(([first]) => first?.code === "invalid_type");
+  const rule = issue.message === UNSAID ? null : issue.message;
+  return below(path, among(each, { forms, mistyped, rule }));
 }
 
 function isMissing(issue: Issue): boolean {

@@ -13,7 +13,8 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
 /** Letters that may differ, in words of so many letters and more. */
 const ONE_FROM = 3;
 const TWO_FROM = 6;
-const MAX_WORD_CHARS = 64;
+/** Longer words are not compared: hostile ones would cost the square of that. */
+const MAX_WORD_CHARS = 32;
 
 /** The one of the names that is close to the word, or null. */
 export function nearest(word: string, names: readonly string[]): string | null {
@@ -24,11 +25,13 @@ export function nearest(word: string, names: readonly string[]): string | null {
   const other = Object.hasOwn(ELSEWHERE, plain) ? ELSEWHERE[plain] : undefined;
   if (other !== undefined && names.includes(other)) return other;
   const most = plain.length >= TWO_FROM ? 2 : plain.length >= ONE_FROM ? 1 : 0;
-  const [best] = names
-    .map((name) => ({ name, apart: distance(plain, plainOf(name)) }))
-    .filter(({ apart }) => apart <= most)
-    .toSorted((a, b) => a.apart - b.apart);
-  return best?.name ?? null;
+  let best: string | null = null;
+  let least = most + 1;
+  for (const name of names) {
+    const apart = distance(plain, plainOf(name), least);
+    if (apart < least) [best, least] = [name, apart];
+  }
+  return best;
 }
 
 /** A sentence more, where a word is close to one that is known; else nothing. */
@@ -42,20 +45,26 @@ function plainOf(word: string): string {
   return word.toLowerCase().replaceAll(/[-_ ]/g, "");
 }
 
-/** Letters to put in, take out, change, or swap with the next. */
-function distance(a: string, b: string): number {
+/** Letters to put in, take out, change, or swap with the next; `enough` if it is as many or more. */
+function distance(a: string, b: string, enough: number): number {
+  if (Math.abs(a.length - b.length) >= enough) return enough;
   let before: number[] = [];
   let row = Array.from({ length: b.length + 1 }, (_, j) => j);
   for (let i = 1; i <= a.length; i += 1) {
     const next = [i];
+    let least = i;
     for (let j = 1; j <= b.length; j += 1) {
       const change = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
       const swapped = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1];
       const swap = swapped ? (before[j - 2] ?? 0) + 1 : Infinity;
-      next.push(Math.min((row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1, change, swap));
+      const cell = Math.min((row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1, change, swap);
+      next.push(cell);
+      least = Math.min(least, cell);
     }
+    // A swap reaches over one row, so the row before counts too.
+    if (least >= enough && Math.min(...row) >= enough) return enough;
     before = row;
     row = next;
   }
-  return row[b.length] ?? 0;
+  return Math.min(row[b.length] ?? 0, enough);
 }

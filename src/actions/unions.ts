@@ -10,19 +10,21 @@ import { nearest } from "./nearest.ts";
 /** What is wrong with the value, if one of the forms was meant. */
 export type Alternative = readonly Finding[];
 
-/** What is wrong with a value that has none of the forms. `mistyped`: for which of them it is not even the kind of value. */
-export function among(
-  alternatives: readonly Alternative[],
-  mistyped: readonly boolean[],
-  forms: readonly z.core.$ZodType[],
-): Finding[] {
+/** A union, and what it says of a value that has none of its forms. */
+interface Union {
+  readonly forms: readonly z.core.$ZodType[];
+  /** For which of them the value is not even the kind of value. */
+  readonly mistyped: readonly boolean[];
+  /** In its own words, or null. */
+  readonly rule: string | null;
+}
+
+/** What is wrong with a value that has none of the forms. */
+export function among(alternatives: readonly Alternative[], union: Union): Finding[] {
   const shaped = alternatives.filter((one) => !one.some(({ pointer }) => pointer === ""));
-  if (shaped.length === 0) return [atRoot(alternatives, mistyped, forms)];
-  const close = closest(shaped);
-  const [only, second] = close;
-  if (only === undefined || second === undefined) return [...(only ?? [])];
-  const shared = inAll(close);
-  return shared.length > 0 && !close.every(isAboutPresence) ? shared : [...shared, exactlyOne(close)];
+  if (shaped.length === 0) return [atRoot(alternatives, union)];
+  const [only, second] = closest(shaped);
+  return second === undefined ? [...(only ?? [])] : inAll(closest(shaped));
 }
 
 /** As `among`, of forms that a field tells apart, which tells none. */
@@ -46,36 +48,17 @@ function closest(alternatives: readonly Alternative[]): readonly Alternative[] {
 /** What is wrong at a place by all of them, in the words of one that knows the place. */
 function inAll(alternatives: readonly Alternative[]): Finding[] {
   const [first = [], ...others] = alternatives;
+  const byPlace = others.map((one) => new Map(one.map((finding) => [finding.pointer, finding])));
   return first.flatMap((finding) => {
-    const same = others.map((one) => one.find(({ pointer }) => pointer === finding.pointer));
-    if (same.includes(undefined)) return [];
-    const told = [finding, ...same].find((one) => one?.code !== "unknown_field" && one?.code !== "missing");
+    const same = byPlace.flatMap((one) => one.get(finding.pointer) ?? []);
+    if (same.length < others.length) return [];
+    const told = [finding, ...same].find(({ code }) => code !== "unknown_field" && code !== "missing");
     return [told ?? finding];
   });
 }
 
-function isAboutPresence(alternative: Alternative): boolean {
-  return alternative.every(({ code }) => code === "unknown_field" || code === "missing");
-}
-
-/** Each form has a field of its own, and all or none of these are there. */
-function exactlyOne(alternatives: readonly Alternative[]): Finding {
-  const strays = alternatives.flat().filter(({ code }) => code === "unknown_field");
-  const missing = alternatives.flat().filter(({ code }) => code === "missing");
-  const about = strays.length > 0 ? strays : missing;
-  const allowed = [...new Set(about.map(({ pointer }) => pointer.slice(1)))].toSorted();
-  const detail = `Exactly one of ${allowed.map((name) => `\`${name}\``).join(" and ")} is needed.`;
-  return strays.length > 0
-    ? { pointer: "", code: "invalid", detail, allowed }
-    : { pointer: missing[0]?.pointer ?? "", code: "missing", detail, allowed };
-}
-
 /** The value as a whole fits nowhere. */
-function atRoot(
-  alternatives: readonly Alternative[],
-  mistyped: readonly boolean[],
-  forms: readonly z.core.$ZodType[],
-): Finding {
+function atRoot(alternatives: readonly Alternative[], { forms, mistyped, rule }: Union): Finding {
   if (alternatives.length > 0 && alternatives.every(([first]) => first?.code === "missing"))
     return { pointer: "", code: "missing", detail: "The field is missing." };
   const near = alternatives.filter((_, i) => mistyped[i] !== true);
@@ -85,7 +68,7 @@ function atRoot(
   const words = [
     ...new Set(forms.flatMap((form) => (shown(form).length > 0 ? shown(form) : [kindOf(form)]))),
   ];
-  const detail = `What fits: ${words.join(", ")}.`;
+  const detail = rule ?? `What fits: ${words.join(", ")}.`;
   return { pointer: "", code: "invalid", detail, ...(allowed.length > 0 ? { allowed } : {}) };
 }
 
@@ -95,7 +78,7 @@ function shown(form: z.core.$ZodType): string[] {
   if (form instanceof z.ZodTemplateLiteral)
     return [form.def.parts.map((part) => (typeof part === "object" ? "…" : String(part))).join("")];
   if (!(form instanceof z.ZodObject)) return [];
-  const fields = Object.entries(form.shape as z.core.$ZodShape);
+  const fields = Object.entries(form.shape);
   const needed = fields.filter(([, field]) => field._zod.optin === undefined);
   return [`{${needed.map(([name]) => `"${name}": …`).join(", ")}}`];
 }

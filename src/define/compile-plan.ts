@@ -85,7 +85,11 @@ export function compilePlan(json: unknown, at = ""): PlanCompilation {
       description: description ?? null,
       open: open === true,
       graph,
-      advice: [main, handlers].flatMap((part) => part?.advice ?? []),
+      advice: [
+        ...main.advice,
+        ...(handlers?.advice ?? []),
+        ...output.advice.map((one) => ({ ...one, pointer: `/output${one.pointer}` })),
+      ],
       parseInput: inputParser(input),
       inputSchema: input ?? {},
     },

@@ -3,7 +3,6 @@
 import { actionNamed, CHILD_KEY_TTL_MS, kindOfWait, METHODS, type Finding } from "../actions/index.ts";
 import { EFFECTS, escapePointer, NAME_PATTERN, orderSteps, type StepDef } from "../kernel/index.ts";
 import { toStepDef, type AuthoredPerformance, type AuthoredStep } from "./authored.ts";
-import { sizeReads } from "./expressions/index.ts";
 import { checkInputSchema } from "./input-schema.ts";
 import { fitStep } from "./mend.ts";
 import { isLoose, surveyStep, type Place } from "./places.ts";
@@ -63,6 +62,8 @@ export function surveySteps(json: unknown, at: string, part: StepDef["part"]): S
   const advice: Finding[] = [];
   const steps: StepDef[] = [];
   for (const [name, step] of Object.entries(json)) {
+    // What is found from here on is not told any more.
+    if (findings.length >= MAX_ERRORS) break;
     const pointer = `${at}/${escapePointer(name)}`;
     const place = (one: Finding): Finding => ({ ...one, pointer: pointer + one.pointer });
     const survey = surveyStep(step, part);
@@ -72,7 +73,7 @@ export function surveySteps(json: unknown, at: string, part: StepDef["part"]): S
         ? []
         : [{ pointer: "", code: "invalid", detail: "A name matches [a-z0-9][a-z0-9_-]{0,63}." }]),
       ...survey.findings,
-      ...fitted.findings.filter((one) => !toldByExpression(one, survey.findings)),
+      ...notByExpression(fitted.findings, survey.findings),
       ...pagedFindings(step),
       ...payloadFindings(step),
       ...verifyFindings(step),
@@ -80,7 +81,7 @@ export function surveySteps(json: unknown, at: string, part: StepDef["part"]): S
     ]);
     findings.push(...own.map(place));
     places.set(name, survey.places);
-    advice.push(...survey.places.flatMap(sizeAdvice).map(place));
+    advice.push(...survey.advice.map(place));
     if (own.length > 0) flaws.set(name, { findings: own, needsAt: fitted.needsAt, step });
     steps.push(
       fitted.input === null
@@ -91,31 +92,25 @@ export function surveySteps(json: unknown, at: string, part: StepDef["part"]): S
   return { steps, findings, places, advice, flaws };
 }
 
-/** Elsewhere this is how many there are; here it is a field like any other. */
-function sizeAdvice({ pointer, expression, offset }: Place): Finding[] {
-  return sizeReads(expression).map(({ field, at }) => ({
-    pointer,
-    code: "field_named_as_size",
-    detail: `This reads a field named \`${field}\`. How many elements or letters there are is \`size(x)\`.`,
-    expression,
-    offset: offset + at,
-  }));
-}
-
-/** Said once, in the words of expressions, where something stands in the place of one or is one where none can be. */
-function toldByExpression({ pointer, code }: Finding, told: readonly Finding[]): boolean {
-  return told.some(
-    (one) => one.pointer === pointer && (code === "invalid" || one.code === "expression_not_allowed"),
+/** What stands in the place of an expression, or is one where none can be, is told once, in the words of expressions. */
+function notByExpression(findings: readonly Finding[], told: readonly Finding[]): readonly Finding[] {
+  const places = new Set(told.map(({ pointer }) => pointer));
+  const refused = new Set(
+    told.filter(({ code }) => code === "expression_not_allowed").map(({ pointer }) => pointer),
   );
+  return findings.filter(({ pointer, code }) => !(code === "invalid" ? places : refused).has(pointer));
 }
 
 /** Nothing twice, and nothing about what is in a field that is not known. */
 function tidy(findings: readonly Finding[]): Finding[] {
-  const strays = findings.filter(({ code }) => code === "unknown_field").map(({ pointer }) => pointer);
+  const strays = new Set(
+    findings.flatMap(({ code, pointer }) => (code === "unknown_field" ? [pointer] : [])),
+  );
   const seen = new Set<string>();
   return findings.filter(({ pointer, code, detail, offset }) => {
-    if (strays.some((one) => pointer.startsWith(`${one}/`))) return false;
-    if (code !== "unknown_field" && strays.includes(pointer)) return false;
+    if (code !== "unknown_field" && strays.has(pointer)) return false;
+    for (let end = pointer.lastIndexOf("/"); end > 0; end = pointer.lastIndexOf("/", end - 1))
+      if (strays.has(pointer.slice(0, end))) return false;
     const key = JSON.stringify([pointer, code, detail, offset]);
     return seen.size !== seen.add(key).size;
   });

@@ -22,6 +22,8 @@ export interface Fitted {
 }
 
 const MAX_LOOKS = 4;
+/** With more findings than this in one step nothing that others could say of it would still be told. */
+const MAX_MENDED = 100;
 
 const url = "https://spare.example/";
 const look = { action: "http", with: { method: "GET", url } };
@@ -51,7 +53,7 @@ export function fitStep(step: unknown): Fitted {
   const parsed = examine(stepSchema(), step);
   if (parsed.success) return { findings: [], input: parsed.data, needsAt: allNeeds(step) };
   const findings = findingsOf(parsed.error).map((one) => told(one, step));
-  const action = isLoose(step) ? actionMeant(step) : null;
+  const action = isLoose(step) && findings.length <= MAX_MENDED ? actionMeant(step) : null;
   const bad = new Set(findings.map(({ pointer }) => pointer));
   const needsAt = allNeeds(step).filter((i) => !bad.has("/needs") && !bad.has(`/needs/${i}`));
   if (!isLoose(step) || action === null) return { findings, input: null, needsAt };
@@ -59,12 +61,7 @@ export function fitStep(step: unknown): Fitted {
   for (let looks = 0; looks < MAX_LOOKS; looks += 1) {
     const again = stepSchema().safeParse(mended);
     if (again.success) return { findings, input: again.data, needsAt };
-    mended = mend(
-      mended,
-      "",
-      new Set(findingsOf(again.error).map(({ pointer }) => collapsed(pointer))),
-      action,
-    );
+    mended = mend(mended, "", badPlaces(again.error), action);
   }
   return { findings, input: null, needsAt };
 }
@@ -80,30 +77,41 @@ function allNeeds(step: unknown): number[] {
   return Array.isArray(needs) ? [...needs.keys()] : [];
 }
 
-function collapsed(pointer: string): string {
-  return pointer.startsWith(`${PAGES}/`) ? PAGES : pointer;
+interface BadPlaces {
+  readonly pointers: ReadonlySet<string>;
+  /** The last tokens of the pointers, by what is before them. */
+  readonly below: ReadonlyMap<string, readonly string[]>;
+}
+
+function badPlaces(error: Parameters<typeof findingsOf>[0]): BadPlaces {
+  const pointers = new Set(
+    findingsOf(error).map(({ pointer }) => (pointer.startsWith(`${PAGES}/`) ? PAGES : pointer)),
+  );
+  const below = new Map<string, string[]>();
+  for (const one of pointers) {
+    const end = one.lastIndexOf("/");
+    const parent = one.slice(0, Math.max(0, end));
+    const keys = below.get(parent) ?? [];
+    keys.push(one.slice(end + 1));
+    below.set(parent, keys);
+  }
+  return { pointers, below };
 }
 
 /** Left out, unless a step of this action needs something there. */
-function mend(
-  value: unknown,
-  pointer: string,
-  bad: ReadonlySet<string>,
-  action: StepInput["action"],
-): unknown {
-  if (bad.has(pointer)) return spareAt(pointer, action);
+function mend(value: unknown, pointer: string, bad: BadPlaces, action: StepInput["action"]): unknown {
+  if (bad.pointers.has(pointer)) return spareAt(pointer, action);
   const inner = (key: string | number, member: unknown): unknown =>
     mend(member, `${pointer}/${escapePointer(String(key))}`, bad, action);
   if (Array.isArray(value)) return value.map((one, i) => inner(i, one)).filter((one) => one !== undefined);
   if (!isLoose(value)) return value;
-  const missing = [...bad].flatMap((one) => {
-    const end = one.lastIndexOf("/");
-    const key = one.slice(end + 1);
-    return one.slice(0, end) === pointer && !Object.hasOwn(value, key) ? [[key, undefined] as const] : [];
-  });
-  const pages = isLoose(value["paginate"]) && value["method"] !== "GET" && bad.has(`${pointer}/method`);
+  const missing = (bad.below.get(pointer) ?? [])
+    .filter((key) => !Object.hasOwn(value, key))
+    .map((key) => [key, undefined] as const);
+  // What reads pages does so by GET, whatever else is wrong.
+  const reads = isLoose(value["paginate"]) && bad.pointers.has(`${pointer}/method`);
   const entries = [...Object.entries(value), ...missing]
-    .map(([key, member]) => [key, pages && key === "method" ? "GET" : inner(key, member)] as const)
+    .map(([key, member]) => [key, reads && key === "method" ? "GET" : inner(key, member)] as const)
     .filter(([, member]) => member !== undefined);
   return Object.fromEntries(entries);
 }

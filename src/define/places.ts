@@ -5,11 +5,18 @@
 
 import { nearest, redactShapes, type Finding } from "../actions/index.ts";
 import { escapePointer } from "../kernel/index.ts";
-import { holdsExpression, parseExpression, splitTemplate, type Root } from "./expressions/index.ts";
+import {
+  holdsExpression,
+  parseExpression,
+  sizeReads,
+  splitTemplate,
+  type Root,
+} from "./expressions/index.ts";
 
 export interface Place {
   /** JSON Pointer from the step. */
   readonly pointer: string;
+  /** As it is shown. */
   readonly expression: string;
   /** Characters of the text at the pointer before the expression. */
   readonly offset: number;
@@ -20,6 +27,8 @@ export interface Place {
 export interface Surveyed {
   readonly places: readonly Place[];
   readonly findings: readonly Finding[];
+  /** What is no error, and may still not be what was meant. */
+  readonly advice: readonly Finding[];
 }
 
 /** Parameters in whose texts expressions may stand. All others say what is called and how, and are literal. */
@@ -79,6 +88,7 @@ export function surveyOutput(template: unknown): Surveyed {
 class Survey implements Surveyed {
   readonly places: Place[] = [];
   readonly findings: Finding[] = [];
+  readonly advice: Finding[] = [];
 
   /** A field that holds nothing but an expression. */
   expression(value: unknown, pointer: string, names: readonly Root[]): void {
@@ -160,7 +170,15 @@ class Survey implements Surveyed {
     const reads = references.flatMap(({ step, at }) =>
       step === null ? [] : [{ step, offset: offset + at }],
     );
-    this.places.push({ pointer, expression, offset, reads });
+    this.places.push({ pointer, expression: shown(expression), offset, reads });
+    for (const { field, at } of parsed.ok ? sizeReads(expression) : [])
+      this.advice.push({
+        pointer,
+        code: "field_named_as_size",
+        detail: `This reads a field named \`${field}\`. How many elements or letters there are is \`size(x)\`.`,
+        expression: shown(expression),
+        offset: offset + at,
+      });
   }
 
   #refuse(value: unknown, pointer: string, open: readonly string[] | null, depth: number): void {

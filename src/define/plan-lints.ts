@@ -3,8 +3,8 @@
  * about one. Left out is what only follows from something that is told already, and that may be right once that is mended.
  */
 
-import { didYouMean, nearest, type Finding } from "../actions/index.ts";
-import { checkGraph, type Graph, type Lint, type LintCode, type StepDef } from "../kernel/index.ts";
+import { nearest, type Finding } from "../actions/index.ts";
+import { checkGraph, type Graph, type Lint, type LintCode } from "../kernel/index.ts";
 import type { Flaw, SurveyedSteps } from "./compile-steps.ts";
 
 /** Said with the step itself already, in other words. */
@@ -28,6 +28,7 @@ export function planLints(whole: Whole): Finding[] {
   const lost = new Set(handlers?.steps.map((step) => step.name));
   const inMain = new Set(main.steps.map((step) => step.name));
   const unsure = unsureNeeds(whole);
+  const guess = guesses(graph.steps.map((step) => step.name));
   const lints = checkGraph(graph);
   const spans = new Set(
     lints.flatMap(({ code, pointer }) => (code === "bad_duration" ? [pointer.replace(/Ms$/, "")] : [])),
@@ -36,7 +37,8 @@ export function planLints(whole: Whole): Finding[] {
     const [, head, name, ...rest] = lint.pointer.split("/");
     if (head !== "steps" || name === undefined) {
       const pointer = lint.pointer.replace(/Ms$/, "");
-      return whole.frame.has(pointer) ? [] : [{ ...plain(lint), pointer }];
+      const detail = lint.detail.replace(/^(\w+)Ms\b/, "`$1`");
+      return whole.frame.has(pointer) ? [] : [{ ...plain(lint), pointer, detail }];
     }
     if (KNOWN.has(lint.code)) return [];
     const handler = lost.has(name) && !inMain.has(name);
@@ -46,17 +48,23 @@ export function planLints(whole: Whole): Finding[] {
     const inside = placeOf(rest, flaw);
     const at = handler ? "/onFailure" : "/steps";
     const limit = handler || inside.startsWith("/compensate/") ? "/undoBudget" : "/deadline";
-    const bad = new Set([...(flaw?.findings ?? []).map((one) => one.pointer)]);
-    if (OF_VALUES.has(lint.code) && followsFrom(inside, lint.code, bad, spans, `${at}/${name}`)) return [];
+    if (OF_VALUES.has(lint.code) && followsFrom(inside, lint.code, flaw, spans, `/steps/${name}`)) return [];
     if (lint.code === "retry_window_exceeds_deadline" && (whole.frame.has(limit) || spans.has(limit)))
       return [];
     if (lint.code === "unknown_step" && whole.frame.has("/steps")) return [];
     if (lint.code === "not_an_ancestor" && lint.about !== name && unsure(name, lint.about)) return [];
-    return [told(lint, at, name, inside, owner)];
+    return [told(lint, at, name, inside, owner, guess)];
   });
 }
 
-function told(lint: Lint, at: string, name: string, inside: string, owner: SurveyedSteps): Finding {
+function told(
+  lint: Lint,
+  at: string,
+  name: string,
+  inside: string,
+  owner: SurveyedSteps,
+  guess: (word: string) => string | null,
+): Finding {
   const where = owner.places
     .get(name)
     ?.flatMap((one) => one.reads.map((read) => ({ ...one, ...read })))
@@ -68,8 +76,9 @@ function told(lint: Lint, at: string, name: string, inside: string, owner: Surve
   };
   if (lint.code !== "unknown_need" && lint.code !== "unknown_step") return finding;
   const allowed = owner.steps.map((step) => step.name).filter((one) => one !== name);
-  const word = lint.about ?? /named (.*)\.$/.exec(lint.detail)?.[1] ?? "";
-  return { ...finding, detail: `${lint.detail}${didYouMean(word, allowed)}`, allowed };
+  const meant = guess(lint.about ?? /named (.*)\.$/.exec(lint.detail)?.[1] ?? "");
+  const hint = meant === null || !allowed.includes(meant) ? "" : ` Did you mean \`${meant}\`?`;
+  return { ...finding, detail: `${lint.detail}${hint}`, allowed };
 }
 
 /** The place in the step as it was written: needs that were not understood are left out of the graph. */
@@ -85,10 +94,11 @@ function placeOf(rest: readonly string[], flaw: Flaw | undefined): string {
 function followsFrom(
   inside: string,
   code: LintCode,
-  bad: ReadonlySet<string>,
+  flaw: Flaw | undefined,
   spans: ReadonlySet<string>,
   step: string,
 ): boolean {
+  const bad = new Set(flaw?.findings.map(({ pointer }) => pointer));
   for (const one of bad)
     if (one === inside || one.startsWith(`${inside}/`) || (one !== "" && inside.startsWith(`${one}/`)))
       return true;
@@ -98,22 +108,49 @@ function followsFrom(
   return bad.has(timeout) || spans.has(`${step}${timeout}`);
 }
 
-/** Tells whether a step may wait for another after all, by needs that were not understood. */
+/** Tells whether a step may wait for another after all, by needs that were not understood or are misspelt. */
 function unsureNeeds({ graph, main, handlers }: Whole): (name: string, about: string | undefined) => boolean {
   const steps = new Map(graph.steps.map((step) => [step.name, step]));
   const flaws = new Map([...(handlers?.flaws ?? []), ...main.flaws]);
-  return (name, about) => {
+  const meant = guesses([...steps.keys()]);
+  const ofStep = (name: string): "any" | readonly string[] =>
+    isUnsure(flaws.get(name))
+      ? "any"
+      : (steps.get(name)?.needs ?? []).flatMap((need) => (steps.has(need) ? [] : (meant(need) ?? [])));
+  const known = new Map<string, "any" | ReadonlySet<string>>();
+  const ofAll = (name: string): "any" | ReadonlySet<string> => {
+    const found = new Set<string>();
+    const seen = new Set([name]);
     const open = [name];
-    const seen = new Set(open);
     for (let next = open.pop(); next !== undefined; next = open.pop()) {
-      const step = steps.get(next);
-      if (isUnsure(flaws.get(next)) || misspells(step, steps, about)) return true;
-      for (const need of step?.needs ?? []) {
+      const these = ofStep(next);
+      if (these === "any") return "any";
+      for (const one of these) found.add(one);
+      for (const need of steps.get(next)?.needs ?? []) {
         if (!seen.has(need)) open.push(need);
         seen.add(need);
       }
     }
-    return false;
+    return found;
+  };
+  return (name, about) => {
+    const all = known.get(name) ?? ofAll(name);
+    known.set(name, all);
+    return all === "any" || (about !== undefined && all.has(about));
+  };
+}
+
+/** Words that are compared with all names of steps: more of them are not misspelt by accident. */
+const MAX_GUESSES = 20;
+
+function guesses(names: readonly string[]): (word: string) => string | null {
+  const made = new Map<string, string | null>();
+  return (word) => {
+    const known = made.get(word);
+    if (known !== undefined) return known;
+    const guess = made.size < MAX_GUESSES ? nearest(word, names) : null;
+    made.set(word, guess);
+    return guess;
   };
 }
 
@@ -124,15 +161,6 @@ function isUnsure(flaw: Flaw | undefined): boolean {
       pointer.startsWith("/needs/") ||
       (code === "unknown_field" && nearest(pointer.slice(1), allowed) === "needs"),
   );
-}
-
-/** Whether a need that is not there is the name of the step, misspelt. */
-function misspells(
-  step: StepDef | undefined,
-  steps: ReadonlyMap<string, StepDef>,
-  about: string | undefined,
-): boolean {
-  return (step?.needs ?? []).some((need) => !steps.has(need) && nearest(need, [...steps.keys()]) === about);
 }
 
 function plain({ code, detail, pointer }: Lint): Finding {

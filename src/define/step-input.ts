@@ -17,7 +17,10 @@ const NAME_RULE = "A name matches [a-z0-9][a-z0-9_-]{0,63}.";
 
 const name = () => z.string().regex(NAME_PATTERN, NAME_RULE);
 
-const failureCode = () => z.union([z.enum(FAILURE_CODES), z.templateLiteral(["http_", z.int()])]);
+const failureCode = () =>
+  z.union([z.enum(FAILURE_CODES), z.templateLiteral(["http_", z.int()])], {
+    error: "Write the code of a failure, or `http_` and a status, like http_500.",
+  });
 
 const retry = () =>
   z

@@ -65,16 +65,16 @@ const FUNCTIONS: Readonly<Record<string, string>> = {
 
 /** What is no CEL, and what is: the one that stands first in the expression is told. */
 const SYNTAX: readonly (readonly [pattern: RegExp, instead: string])[] = [
-  [/(?<!\.\s*)\bis\s+not\s+(?:None|null)\b/, "`x != null`"],
-  [/(?<!\.\s*)\bis\s+(?:None|null)\b/, "`x == null`"],
-  [/(?<!\.\s*)\bis\b/, "`x == y`"],
-  [/(?<!\.\s*)\bnot\s+in\b/, "`!(x in y)`"],
-  [/(?<!\.\s*)\bnot\b/i, "`!x`"],
-  [/(?<!\.\s*)\band\b/i, "`a && b`"],
-  [/(?<!\.\s*)\bor\b/i, "`a || b`"],
-  [/(?<!\.\s*)\bif\b/, "`c ? x : y`"],
-  [/(?<!\.\s*)\bfor\b/, "`list.map(x, x + 1)` or `list.filter(x, x > 1)`"],
-  [/=>|(?<!\.\s*)\blambda\b|->/, "`list.map(x, x + 1)`: a name, a comma, and what becomes of it"],
+  [/(?<!\.)\bis\s+not\s+(?:None|null)\b/, "`x != null`"],
+  [/(?<!\.)\bis\s+(?:None|null)\b/, "`x == null`"],
+  [/(?<!\.)\bis\b/, "`x == y`"],
+  [/(?<!\.)\bnot\s+in\b/, "`!(x in y)`"],
+  [/(?<!\.)\bnot\b/i, "`!x`"],
+  [/(?<!\.)\band\b/i, "`a && b`"],
+  [/(?<!\.)\bor\b/i, "`a || b`"],
+  [/(?<!\.)\bif\b/, "`c ? x : y`"],
+  [/(?<!\.)\bfor\b/, "`list.map(x, x + 1)` or `list.filter(x, x > 1)`"],
+  [/=>|(?<!\.)\blambda\b|->/, "`list.map(x, x + 1)`: a name, a comma, and what becomes of it"],
   [/===/, "`==`"],
   [/!==/, "`!=`"],
   [/<>/, "`!=`"],
@@ -86,7 +86,7 @@ const SYNTAX: readonly (readonly [pattern: RegExp, instead: string])[] = [
   [/(?<![=!<>])=(?![=>])/, "`==`"],
   [/(?<!&)&(?!&)/, "`a && b`"],
   [/(?<!\|)\|(?!\|)/, "`a || b`; there are no filters, but functions like `size(x)`"],
-  [/\$\{?\{?/, "names as they are: `input.x`"],
+  [/\$\{?\{?|\{\{/, "names as they are: `input.x`"],
 ];
 
 /** Words of the language, as names of fields and steps. */
@@ -101,7 +101,7 @@ export function syntaxHint(text: string): Hint | null {
   const bare = unquoted(text);
   const found: Hint[] = SYNTAX.flatMap(([pattern, instead]) => {
     const match = pattern.exec(bare);
-    return match === null ? [] : [{ at: match.index, detail: instead_(match[0].trim(), instead) }];
+    return match === null ? [] : [{ at: match.index, detail: insteadOf(match[0].trim(), instead) }];
   });
   for (const pattern of [RESERVED_FIELD, DIGIT_FIELD]) {
     const match = pattern.exec(bare);
@@ -136,10 +136,16 @@ export function functionHint(name: string): string {
   return instead === undefined ? "" : ` Write \`${instead}\`.`;
 }
 
-/** For `steps` that is not followed by what it should be: a name with `-` reads as a difference. */
-export function stepHint(text: string, at: number): string {
-  const name = /^steps\s*\.\s*([a-z0-9_]+(?:-[a-z0-9_]+)+)/.exec(text.slice(at))?.[1];
-  return name === undefined ? "" : ` ${inBrackets("steps", name)}`;
+/** The step of which `steps` is followed by the bare name, though that reads as a difference; or null. */
+export function hyphened(
+  text: string,
+  at: number,
+): { readonly step: string; readonly detail: string; readonly end: number } | null {
+  const match = /^steps\s*\.\s*([a-z0-9_]+(?:-[a-z0-9_]+)+)/.exec(text.slice(at));
+  const step = match?.[1];
+  return match === null || step === undefined
+    ? null
+    : { step, detail: inBrackets("steps", step), end: at + match[0].length };
 }
 
 /** Where an expression reads a field that in other languages is the size of what it is read from. */
@@ -152,7 +158,7 @@ export function sizeReads(text: string): readonly { readonly field: string; read
   );
 }
 
-function instead_(found: string, instead: string): string {
+function insteadOf(found: string, instead: string): string {
   return `There is no \`${found === "`" ? "template text" : found}\` here: write ${instead}.`;
 }
 

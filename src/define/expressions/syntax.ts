@@ -10,7 +10,7 @@ import { Environment, ParseError, type ASTNode } from "@marcbachmann/cel-js";
 import { didYouMean, lazy } from "../../actions/index.ts";
 import type { Json } from "../../kernel/index.ts";
 import { FUNCTIONS, type FunctionName } from "./functions.ts";
-import { functionHint, nameHint, stepHint, stepsNamed, syntaxHint } from "./hints.ts";
+import { functionHint, hyphened, nameHint, stepsNamed, syntaxHint } from "./hints.ts";
 import { MAX_EXPRESSION_CHARS, MAX_NESTING, MAX_NODES } from "./limits.ts";
 
 /** What an expression can begin with. Not all of them are there at every place. */
@@ -180,8 +180,10 @@ function ofParser(error: ParseError, text: string): Parsed {
     );
   const hint = syntaxHint(text);
   const references = stepsNamed(text).map((one) => ({ root: "steps", ...one }) as const);
+  const reserved =
+    error.code === "reserved_identifier" ? " It is a word of the language: no name can be it." : "";
   return hint === null
-    ? failed({ at, code: "expression_invalid", detail: `${error.summary}.` }, references)
+    ? failed({ at, code: "expression_invalid", detail: `${error.summary}.${reserved}` }, references)
     : failed({ ...hint, code: "expression_invalid" }, references);
 }
 
@@ -202,6 +204,8 @@ class Reader {
   readonly faults: SyntaxFault[] = [];
   readonly #text: string;
   #nodes = 0;
+  /** Up to here all is told. */
+  #passed = 0;
   /** Of the comprehension around; there is one at most. */
   #variable: string | null = null;
 
@@ -217,13 +221,13 @@ class Reader {
 
   #part(node: ASTNode, depth: number): Node {
     try {
-      return this.#read(node, depth);
+      if (this.faults.length < MAX_FAULTS) return this.#read(node, depth);
     } catch (error) {
       // A bound ends all of it.
       if (!(error instanceof Refused) || error.fault.code === "expression_too_large") throw error;
-      if (this.faults.length < MAX_FAULTS) this.faults.push(error.fault);
-      return { op: "value", at: node.start, value: null };
+      this.faults.push(error.fault);
     }
+    return { op: "value", at: node.start, value: null };
   }
 
   #read(node: ASTNode, depth: number): Node {
@@ -286,16 +290,25 @@ class Reader {
   #name(name: string, at: number): Node {
     if (name === this.#variable) return { op: "variable", at, name };
     const root = ROOTS.find((one) => one === name);
+    if (root === undefined && at < this.#passed) return { op: "value", at, value: null };
     if (root === undefined) {
       const hint = nameHint(name, this.#text, at) || didYouMean(name, ROOTS);
       return refuse(at, "unknown_name", `There is nothing named \`${name}\`.${hint}`, ROOTS);
     }
-    if (root === "steps")
+    if (root === "steps") {
+      const meant = hyphened(this.#text, at);
+      // What would be taken away from it is a part of the name.
+      if (meant !== null) {
+        this.#passed = meant.end;
+        this.references.push({ root: "steps", step: meant.step, at });
+      }
       return refuse(
         at,
         "expression_refused",
-        `\`steps\` is followed by the literal name of a step and a field: \`steps.flight.output\`, \`steps['my-step'].status\`.${stepHint(this.#text, at)}`,
+        meant?.detail ??
+          "`steps` is followed by the literal name of a step and a field: `steps.flight.output`, `steps['my-step'].status`.",
       );
+    }
     this.references.push({ root, step: null, at });
     return { op: "root", at, name: root };
   }
