@@ -28,10 +28,13 @@ export interface Finding {
 interface Aside {
   readonly fields?: readonly string[];
   readonly forms?: readonly z.core.$ZodType[];
-  readonly absent?: boolean;
+  /** The field that tells the forms apart is not there. */
+  readonly untold?: boolean;
   readonly alternatives?: ReadonlyMap<string, Alternative>;
 }
 const asides = new WeakMap<readonly unknown[], Aside>();
+/** Paths to what is not there. */
+const absent = new WeakSet<readonly unknown[]>();
 
 /** Fields of one object that are told not to be known: each is compared with those that are. */
 const MAX_STRAYS = 50;
@@ -49,12 +52,13 @@ export function meantBy(union: z.ZodType, value: unknown): string | null {
 
 function remember(issue: z.core.$ZodRawIssue): undefined {
   const { inst } = issue;
+  if (issue.input === undefined && issue.path !== undefined) absent.add(issue.path);
   if (issue.code === "unrecognized_keys" && inst instanceof z.ZodObject)
     asides.set(issue.keys, { fields: Object.keys(inst.shape) });
   if (issue.code !== "invalid_union") return;
   if (inst instanceof z.ZodDiscriminatedUnion && isObject(issue.input)) {
-    const absent = issue.input[inst.def.discriminator] === undefined;
-    asides.set(issue.errors, { absent, alternatives: alternativesOf(inst, issue.input) });
+    const untold = issue.input[inst.def.discriminator] === undefined;
+    asides.set(issue.errors, { untold, alternatives: alternativesOf(inst, issue.input) });
   } else if (inst instanceof z.ZodUnion) asides.set(issue.errors, { forms: inst.def.options });
 }
 
@@ -102,7 +106,7 @@ function withoutEchoes(found: readonly Finding[]): Finding[] {
       return name === null ? [] : [pointer.slice(0, end) + name];
     }),
   );
-  return found.filter(({ pointer, code }) => code === "unknown_field" || !meant.has(pointer));
+  return found.filter(({ pointer, code }) => code !== "missing" || !meant.has(pointer));
 }
 
 /** One sentence for a person. */
@@ -152,7 +156,9 @@ function findings(issue: Issue, above: readonly PropertyKey[]): Finding[] {
     case "invalid_value":
       return [
         {
-          ...finding(path, "invalid", issue.message),
+          ...(absent.has(issue.path)
+            ? finding(path, "missing", "The field is missing.")
+            : finding(path, "invalid", issue.message)),
           allowed: issue.values.filter((one) => one !== undefined).map(String),
         },
       ];
@@ -165,13 +171,13 @@ function findings(issue: Issue, above: readonly PropertyKey[]): Finding[] {
 const UNSAID = "Invalid input";
 
 function ofUnion(issue: Extract<Issue, { readonly code: "invalid_union" }>, path: PropertyKey[]): Finding[] {
-  const { forms = [], absent, alternatives } = asides.get(issue.errors) ?? {};
+  const { forms = [], untold, alternatives } = asides.get(issue.errors) ?? {};
   const below = (at: readonly PropertyKey[], found: readonly Finding[]): Finding[] =>
     found.map((one) => ({ ...one, pointer: pointerOf(at) + one.pointer }));
   if (alternatives !== undefined) {
     const named = [...alternatives.keys()];
     const told =
-      absent === true
+      untold === true
         ? finding(path, "missing", "The field is missing.")
         : finding(path, "invalid", `What fits: ${named.join(", ")}.`);
     return [{ ...told, allowed: named }, ...below(path.slice(0, -1), whichever([...alternatives.values()]))];

@@ -98,7 +98,9 @@ function notByExpression(findings: readonly Finding[], told: readonly Finding[])
   const refused = new Set(
     told.filter(({ code }) => code === "expression_not_allowed").map(({ pointer }) => pointer),
   );
-  return findings.filter(({ pointer, code }) => !(code === "invalid" ? places : refused).has(pointer));
+  return findings.filter(
+    ({ pointer, code }) => code === "unknown_field" || !(code === "invalid" ? places : refused).has(pointer),
+  );
 }
 
 /** Nothing twice, and nothing about what is in a field that is not known. */

@@ -28,6 +28,7 @@ export function planLints(whole: Whole): Finding[] {
   const lost = new Set(handlers?.steps.map((step) => step.name));
   const inMain = new Set(main.steps.map((step) => step.name));
   const unsure = unsureNeeds(whole);
+  const unfit = (field: string): boolean => whole.frame.has(field) || spans.has(field);
   const guess = guesses(graph.steps.map((step) => step.name));
   const lints = checkGraph(graph);
   const spans = new Set(
@@ -47,9 +48,9 @@ export function planLints(whole: Whole): Finding[] {
     const flaw = owner.flaws.get(name);
     const inside = placeOf(rest, flaw);
     const at = handler ? "/onFailure" : "/steps";
-    const limit = handler || inside.startsWith("/compensate/") ? "/undoBudget" : "/deadline";
+    const undoing = lost.has(name) || inside.startsWith("/compensate/");
     if (OF_VALUES.has(lint.code) && followsFrom(inside, lint.code, flaw, spans, `/steps/${name}`)) return [];
-    if (lint.code === "retry_window_exceeds_deadline" && (whole.frame.has(limit) || spans.has(limit)))
+    if (lint.code === "retry_window_exceeds_deadline" && unfit(undoing ? "/undoBudget" : "/deadline"))
       return [];
     if (lint.code === "unknown_step" && whole.frame.has("/steps")) return [];
     if (lint.code === "not_an_ancestor" && lint.about !== name && unsure(name, lint.about)) return [];

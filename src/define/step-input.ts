@@ -104,7 +104,7 @@ const quiet = (action: string) => ({
     .enum(EFFECTS)
     .refine((effect) => effect === "safe", {
       message: `The action ${action} calls nobody: it is safe, and cannot carry an idempotency key.`,
-      params: { code: "keyed_not_carried" },
+      params: { code: "keyed_not_carried", allowed: ["safe"] },
     })
     .exactOptional(),
 });
@@ -174,7 +174,7 @@ function build() {
         .enum(EFFECTS)
         .refine((given) => given === "keyed", {
           message: "A step that starts a run is keyed: whoever asks again finds the same child.",
-          params: { code: "child_is_keyed" },
+          params: { code: "child_is_keyed", allowed: ["keyed"] },
         })
         .exactOptional(),
       forEach: forEach().exactOptional(),
