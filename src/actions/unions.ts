@@ -78,7 +78,7 @@ function shown(form: z.core.$ZodType): string[] {
   if (form instanceof z.ZodTemplateLiteral)
     return [form.def.parts.map((part) => (typeof part === "object" ? "…" : String(part))).join("")];
   if (!(form instanceof z.ZodObject)) return [];
-  const fields = Object.entries(form.shape);
+  const fields = Object.entries<z.core.$ZodType>(form.shape);
   const needed = fields.filter(([, field]) => field._zod.optin === undefined);
   return [`{${needed.map(([name]) => `"${name}": …`).join(", ")}}`];
 }
