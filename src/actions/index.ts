@@ -14,10 +14,11 @@ export {
   type HttpParameters,
   type Method,
 } from "./http-schema.ts";
-export { explain, findingsOf, type Finding } from "./issues.ts";
+export { examine, explain, findingsOf, meantBy, type Finding } from "./issues.ts";
 export { toJson, type AsJson } from "./json.ts";
 export { lazy } from "./lazy.ts";
 export { performAction } from "./perform.ts";
+export { didYouMean, nearest } from "./nearest.ts";
 export type {
   ActionCall,
   ActionResult,

@@ -15,7 +15,8 @@ export interface Part {
   readonly at: string;
   readonly steps: readonly StepDef[];
   readonly places: ReadonlyMap<string, readonly Place[]>;
-  readonly broken: ReadonlySet<string>;
+  /** Steps that are not right by themselves, by name. */
+  readonly flaws: ReadonlyMap<string, unknown>;
 }
 
 export interface ShapeFindings {
@@ -36,7 +37,7 @@ export function checkShapes(
   input: Readonly<Record<string, Json>> | undefined,
   output: readonly Place[],
 ): ShapeFindings {
-  const sound = parts.flatMap(({ steps, broken }) => steps.filter(({ name }) => !broken.has(name)));
+  const sound = parts.flatMap(({ steps, flaws }) => steps.filter(({ name }) => !flaws.has(name)));
   const shapes = new OutputShapes(sound, input === undefined ? ANY : shapeOfSchema(input));
   const errors: Finding[] = [];
   const advice: Finding[] = [];
