@@ -8,6 +8,8 @@ import { lazy } from "./lazy.ts";
 
 export const METHODS = ["GET", "HEAD", "OPTIONS", "PUT", "DELETE", "POST", "PATCH"] as const;
 export type Method = (typeof METHODS)[number];
+/** Those that change nothing (RFC 9110, section 9.2.1). */
+export const READING_METHODS: readonly Method[] = ["GET", "HEAD", "OPTIONS"];
 
 /** Which part of an answer's body is kept. `auto`: JSON where the content type says so, else text. */
 export const BODY_FORMS = ["auto", "json", "text", "none"] as const;

@@ -10,6 +10,7 @@ export { describe, failure } from "./failures.ts";
 export {
   httpTemplateSchema,
   METHODS,
+  READING_METHODS,
   type BodyForm,
   type HttpParameters,
   type Method,

@@ -65,6 +65,13 @@ const unitFields = () => ({
   failure: z.union([Failure.schema(), z.null()]),
   awaits_approval: z.string().optional().describe("The approval that it waits for."),
   child: z.string().optional().describe("The run that it started."),
+  check: z
+    .strictObject({
+      status: z.enum(UNIT_STATUSES as [string, ...string[]]),
+      failure: z.union([Failure.schema(), z.null()]),
+    })
+    .optional()
+    .describe("Its `verify`: how the asking whether it happened stands, and why it did not work."),
   compensation: z
     .strictObject({
       status: z.enum(UNIT_STATUSES as [string, ...string[]]),
@@ -91,6 +98,10 @@ export const Step = named("Step", () =>
     ...unitFields(),
     items: z.array(Item.schema()).optional(),
     waits_for: z.string().optional().describe("The signal that the step takes."),
+    misfits: z
+      .array(z.string())
+      .optional()
+      .describe("Ids of signals that came before the step and do not fit its schema. It waits for another."),
   }),
 );
 

@@ -34,7 +34,7 @@ export const START_ROUTES: readonly Route[] = [
     tag: "Runs",
     summary: "Start a run",
     description:
-      "With an `Idempotency-Key` the same body gives the same run, however often it is sent. With `Prefer: wait=N` the answer waits for the run's end, up to N seconds and 60 at most. A key without `runs:read` is told the run's id alone, at first and again.",
+      "With an `Idempotency-Key` the same body gives the same run, however often it is sent. With `Prefer: wait=N` the answer waits for the run's end, or until an open run has nothing to do, up to N seconds and 60 at most. A key without `runs:read` is told the run's id alone, at first and again.",
     headers: ["Idempotency-Key", "Prefer", "traceparent"],
     body: { schema: StartRun, required: true, example: EXAMPLES.start },
     answers: LONG_RUNNING.map((answer) => ({
@@ -151,7 +151,7 @@ async function answerStart(
     const waited = await ask(
       call,
       identity,
-      (run) => run.view(viewerOf(identity), { waitMs }),
+      (run) => run.view(viewerOf(identity), { waitMs, orIdle: true }),
       true,
       view.id,
     );

@@ -164,6 +164,6 @@ async function setGoing(
   const preferences = preferencesOf(call);
   const waitMs = waitForEndOf(identity, preferences);
   if (waitMs === 0 || isOver(taken.value)) return longRunning(identity, taken.value, preferences);
-  const waited = await askForRun(call, identity, (run) => run.view(viewer, { waitMs }));
+  const waited = await askForRun(call, identity, (run) => run.view(viewer, { waitMs, orIdle: true }));
   return waited.ok ? longRunning(identity, waited.value, preferences) : waited.error;
 }

@@ -9,6 +9,7 @@ import { fitStep } from "./mend.ts";
 import { isLoose, surveyStep, type Place } from "./places.ts";
 import { secretsIn } from "./secrets-in-plan.ts";
 import { stepFields, type StepInput } from "./step-input.ts";
+import { onlyLooks } from "./verifying.ts";
 
 export type CompiledSteps =
   | { readonly ok: true; readonly steps: readonly StepDef[] }
@@ -89,7 +90,7 @@ export function surveySteps(json: unknown, at: string, part: StepDef["part"]): S
     if (findings.length >= MAX_ERRORS) break;
     const pointer = `${at}/${escapePointer(name)}`;
     const place = (one: Finding): Finding => ({ ...one, pointer: pointer + one.pointer });
-    const survey = surveyStep(step, part);
+    const survey = surveyStep(name, step, part);
     const fitted = fitStep(step);
     const own: Finding[] = tidy([
       ...(NAME_PATTERN.test(name)
@@ -172,16 +173,13 @@ function pagedFindings(step: unknown): Finding[] {
   ];
 }
 
-const READING = ["GET", "HEAD", "OPTIONS"];
-
-/** What asks whether something happened must not make it happen. */
+/** What asks whether something happened must not make it happen. What is no method at all is told as that. */
 function verifyFindings(step: unknown): Finding[] {
   const verify = isLoose(step) ? step["verify"] : undefined;
   if (!isLoose(verify) || !isLoose(verify["with"]) || verify["effect"] === "safe") return [];
   const { method } = verify["with"];
-  if (!METHODS.some((one) => one === method) || READING.some((one) => one === method)) return [];
-  const detail = "A verify only looks: use GET; or say `effect: safe` if this request changes nothing.";
-  return [{ pointer: "/verify/with/method", code: "verify_not_safe", detail, allowed: READING }];
+  const finding = METHODS.some((one) => one === method) ? onlyLooks(method, "/verify/with/method") : null;
+  return finding === null ? [] : [finding];
 }
 
 /** The schema of a signal's payload has the bounds of that of an input. */

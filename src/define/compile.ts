@@ -19,7 +19,8 @@ import {
   type StepDef,
 } from "../kernel/index.ts";
 import { msOr, toStepDef, type AuthoredPerformance, type AuthoredStep } from "./authored.ts";
-import type { Definition, RawPerformance, RawSpec, RawStep } from "./definition.ts";
+import type { Definition, RawPerformance, RawSpec, RawStep, RawVerify } from "./definition.ts";
+import { onlyLooks } from "./verifying.ts";
 import { actionOf, pinnedParameters } from "./parameters.ts";
 
 export interface Compiled {
@@ -58,9 +59,7 @@ function compileStep({ name, part, spec }: RawStep, open: boolean, lints: Findin
     forEach: typeof forEach === "function" ? {} : forEach,
     repeat,
     verify:
-      verify === undefined
-        ? undefined
-        : { ...performance({ ...verify, effect: "safe" }, `${at}/verify`, lints), after: verify.after },
+      verify === undefined ? undefined : { ...verifying(verify, `${at}/verify`, lints), after: verify.after },
     compensate: compensate === undefined ? undefined : performance(compensate, `${at}/compensate`, lints),
     onFailure: onFailure(spec, part, open, at, lints),
     signal: spec.wait?.signal,
@@ -68,6 +67,15 @@ function compileStep({ name, part, spec }: RawStep, open: boolean, lints: Findin
     sensitive,
   };
   return toStepDef(authored);
+}
+
+/** The compiler lets only GET, HEAD and OPTIONS through here; another method says itself that it only asks. */
+function verifying(verify: RawVerify, at: string, lints: Finding[]): AuthoredPerformance {
+  if (verify.effect !== "safe") {
+    const finding = onlyLooks(verify.http?.["method"], `${at}/http/method`);
+    if (finding !== null) lints.push(finding);
+  }
+  return performance({ ...verify, effect: "safe" }, at, lints);
 }
 
 function performance(spec: RawSpec | RawPerformance, at: string, lints: Finding[]): AuthoredPerformance {

@@ -27,6 +27,7 @@ import { TemplateFault } from "./expressions/index.ts";
 import { fillParameters, isFixed, settled } from "./parameters.ts";
 import { isPlanned, PlanScope } from "./plan-evaluator.ts";
 import { rawOf, type Registry } from "./registry.ts";
+import { takingOf } from "./signal-schema.ts";
 
 export type Filled =
   | ActionFilled
@@ -45,10 +46,25 @@ export interface Found {
 
 export interface Evaluator {
   fill(run: RunInfo, def: StepDef, unit: UnitRef, scope: ActionScope): Filled;
+  taking(def: StepDef): ((payload: Json) => Json | undefined) | null;
   again(run: RunInfo, def: StepDef, output: Json, scope: ActionScope): Evaluated<boolean>;
   happened(run: RunInfo, def: StepDef, output: Json, scope: ActionScope): Evaluated<Found>;
   output(run: RunInfo, template: Json | undefined, scope: ActionScope): Evaluated<Json>;
 }
+
+/** What to do about what was written wrongly, by whom it was written. */
+const HINTS = {
+  code: {
+    correct: "Correct the function in the workflow, deploy it, and redrive the run.",
+    list: "Return a list of at most 1,000 elements.",
+  },
+  plan: {
+    correct:
+      "Correct the expression in the plan, and start another run; to an open run, append another step.",
+    list: "Write an expression that gives a list of at most 1,000 elements, and start another run; to an open run, append another step.",
+  },
+} as const;
+type Written = keyof typeof HINTS;
 
 /** Thrown inside this file only, and caught at its edge. */
 class Stop extends Error {
@@ -81,6 +97,7 @@ export function createEvaluator(registry: Registry): Evaluator {
         !truth(
           author(`\`when\` of ${def.name}`, () => when(view)),
           `\`when\` of ${def.name}`,
+          "code",
         )
       )
         return { kind: "skip" };
@@ -94,6 +111,7 @@ export function createEvaluator(registry: Registry): Evaluator {
         list: listOf(
           author(`\`forEach\` of ${def.name}`, () => list(view)),
           def.name,
+          "code",
         ),
       };
     }
@@ -126,6 +144,7 @@ export function createEvaluator(registry: Registry): Evaluator {
         value: !truth(
           template(what, () => new PlanScope(scope, { output }).expression(until)),
           what,
+          "plan",
         ),
       };
     }
@@ -133,7 +152,7 @@ export function createEvaluator(registry: Registry): Evaluator {
     if (repeat === undefined) throw new Stop(missing(run, `the repeat of ${def.name}`));
     const what = `\`repeat.until\` of ${def.name}`;
     const done = author(what, () => repeat.until(output, viewOf(scope, undefined)));
-    return { ok: true, value: !truth(done, what) };
+    return { ok: true, value: !truth(done, what, "code") };
   };
 
   const happened: Evaluator["happened"] = (run, def, output, scope) => {
@@ -161,7 +180,7 @@ export function createEvaluator(registry: Registry): Evaluator {
             author(what, () => verify(output, viewOf(scope, "verify"))),
             what,
           );
-    return { ok: true, value: foundIn(said, what) };
+    return { ok: true, value: foundIn(said, what, "code") };
   };
 
   const output: Evaluator["output"] = (run, made, scope) => {
@@ -186,10 +205,12 @@ export function createEvaluator(registry: Registry): Evaluator {
       guarded(
         () => told(fill(...args), args[1], args[2]),
         (seed): Filled => ({ kind: "error", failure: seed }),
+        writtenAs(args[1]),
       ),
-    again: (...args) => guarded(() => again(...args), refuse),
-    happened: (...args) => guarded(() => happened(...args), refuse),
-    output: (...args) => guarded(() => output(...args), refuse),
+    taking: takingOf,
+    again: (...args) => guarded(() => again(...args), refuse, writtenAs(args[1])),
+    happened: (...args) => guarded(() => happened(...args), refuse, writtenAs(args[1])),
+    output: (...args) => guarded(() => output(...args), refuse, isObject(args[1] ?? null) ? "plan" : "code"),
   };
 }
 
@@ -209,13 +230,14 @@ function fillPlanned(run: RunInfo, def: StepDef, unit: UnitRef, scope: ActionSco
       !truth(
         template(what, () => plan.expression(when)),
         what,
+        "plan",
       )
     )
       return { kind: "skip" };
   }
   if (whole && forEach !== undefined) {
     const list = template(`\`forEach\` of ${def.name}`, () => plan.expression(forEach.list));
-    return { kind: "list", list: listOf(list, def.name) };
+    return { kind: "list", list: listOf(list, def.name, "plan") };
   }
   const filled = template(`\`with\` of ${unitName(unit)}`, () => plan.parameters(def, unit, scope.run.now));
   if (filled === null) throw new Stop(missing(run, `the action of ${unitName(unit)}`));
@@ -234,7 +256,7 @@ function template<T>(what: string, evaluate: () => T): T {
       failure(
         "template_failed",
         `${what} failed: ${message} (at character ${at} of \`${shown}\`).`,
-        "Correct the expression in the plan, and start another run.",
+        HINTS.plan.correct,
       ),
     );
   }
@@ -243,18 +265,24 @@ function template<T>(what: string, evaluate: () => T): T {
 /** What the expression of a `verify` says: a truth value or null of the answer itself, or the whole finding. */
 function saidIn(said: Json, output: Json, what: string): Found {
   if (said === true) return { happened: true, output };
-  return said === false || said === null ? { happened: said, output: null } : foundIn(said, what);
+  return said === false || said === null ? { happened: said, output: null } : foundIn(said, what, "plan");
 }
 
 function refuse(seed: FailureSeed): { ok: false; failure: FailureSeed } {
   return { ok: false, failure: seed };
 }
 
-function guarded<T>(work: () => T, otherwise: (seed: FailureSeed) => T): T {
+function writtenAs(def: StepDef): Written {
+  return isPlanned(def) ? "plan" : "code";
+}
+
+function guarded<T>(work: () => T, otherwise: (seed: FailureSeed) => T, by: Written): T {
   try {
     return work();
   } catch (error) {
-    return otherwise(error instanceof Stop ? error.failure : failed("Filling in the step", describe(error)));
+    return otherwise(
+      error instanceof Stop ? error.failure : failed("Filling in the step", describe(error), by),
+    );
   }
 }
 
@@ -273,19 +301,19 @@ function json(value: unknown, what: string): Json {
   throw new Stop(failed(what, converted.message));
 }
 
-function truth(value: unknown, what: string): boolean {
+function truth(value: unknown, what: string, by: Written): boolean {
   if (typeof value === "boolean") return value;
-  throw new Stop(failed(what, "it has to return true or false."));
+  throw new Stop(failed(what, `it has to ${by === "code" ? "return" : "be"} true or false.`, by));
 }
 
-function listOf(value: unknown, step: string): readonly Json[] {
+function listOf(value: unknown, step: string, by: Written): readonly Json[] {
   const list = json(value, `\`forEach\` of ${step}`);
   if (Array.isArray(list)) return list as readonly Json[];
   throw new Stop(
     failure(
       "invalid_list",
-      `The \`forEach\` of ${step} did not return a list.`,
-      "Return a list of at most 1,000 elements.",
+      `The \`forEach\` of ${step} did not ${by === "code" ? "return" : "give"} a list.`,
+      HINTS[by].list,
     ),
   );
 }
@@ -297,11 +325,13 @@ function byStatus(output: Json): Found {
   return typeof status === "number" ? { happened: true, output } : { happened: null, output: null };
 }
 
-function foundIn(said: Json, what: string): Found {
+function foundIn(said: Json, what: string, by: Written): Found {
   const happened = isObject(said) ? said["happened"] : undefined;
   if (!isObject(said) || (happened !== true && happened !== false && happened !== null))
     throw new Stop(
-      failed(what, "it has to return `{ happened: true, output }`, or `happened` false or null."),
+      by === "code"
+        ? failed(what, "it has to return `{ happened: true, output }`, or `happened` false or null.")
+        : failed(what, "it has to be true, false, null, or `{'happened': true, 'output': …}`.", by),
     );
   return { happened, output: happened === true ? (said["output"] ?? null) : null };
 }
@@ -315,12 +345,8 @@ function isObject(value: Json): value is { readonly [key: string]: Json } {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-function failed(what: string, message: string): FailureSeed {
-  return failure(
-    "template_failed",
-    `${what} failed: ${message}`,
-    "Correct the function in the workflow, deploy it, and redrive the run.",
-  );
+function failed(what: string, message: string, by: Written = "code"): FailureSeed {
+  return failure("template_failed", `${what} failed: ${message}`, HINTS[by].correct);
 }
 
 function missing({ workflow, version }: RunInfo, what: string): FailureSeed {

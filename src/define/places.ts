@@ -48,8 +48,8 @@ const MAX_DEPTH = 256;
 type Loose = Readonly<Record<string, unknown>>;
 
 /** Every expression of one step. */
-export function surveyStep(step: unknown, part: "main" | "on_failure"): Surveyed {
-  const survey = new Survey();
+export function surveyStep(name: string, step: unknown, part: "main" | "on_failure"): Surveyed {
+  const survey = new Survey(name);
   if (!isLoose(step)) return survey;
   const before: Root[] = part === "main" ? [...EVERYWHERE] : [...EVERYWHERE, "failure"];
   const inside = [...before];
@@ -80,7 +80,7 @@ function meantField(step: Loose, field: string): boolean {
 
 /** Every expression of the run's output. */
 export function surveyOutput(template: unknown): Surveyed {
-  const survey = new Survey();
+  const survey = new Survey(null);
   survey.texts(template, "", EVERYWHERE, 0);
   return survey;
 }
@@ -89,6 +89,12 @@ class Survey implements Surveyed {
   readonly places: Place[] = [];
   readonly findings: Finding[] = [];
   readonly advice: Finding[] = [];
+  readonly #step: string | null;
+
+  /** @param step name of the step that is looked at; null: it is none */
+  constructor(step: string | null) {
+    this.#step = step;
+  }
 
   /** A field that holds nothing but an expression. */
   expression(value: unknown, pointer: string, names: readonly Root[]): void {
@@ -157,7 +163,7 @@ class Survey implements Surveyed {
       this.#find(pointer, code, detail, expression, offset + at, here);
     }
     const { references } = parsed.ok ? parsed.expression : parsed;
-    for (const { root, at } of references)
+    for (const { root, step, field, at } of references) {
       if (!names.includes(root))
         this.#find(
           pointer,
@@ -167,6 +173,17 @@ class Survey implements Surveyed {
           offset + at,
           names,
         );
+      // Null as long as nobody knows whether the step happened: the check would fail, or never find out.
+      const open = step !== null && step === this.#step && (field === "output" || field === "endedAt");
+      if (open && pointer.startsWith("/verify/"))
+        this.#find(
+          pointer,
+          "not_an_ancestor",
+          `${step} cannot read its own ${field} before it is over; what the verify was answered is \`output\` in \`happened\`.`,
+          expression,
+          offset + at,
+        );
+    }
     const reads = references.flatMap(({ step, at }) =>
       step === null ? [] : [{ step, offset: offset + at }],
     );

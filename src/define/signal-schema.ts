@@ -1,4 +1,7 @@
-/** What the payload of a signal must look like, where a step that waits for it says so. */
+/**
+ * What the payload of a signal must look like, where a step that waits for it says so: checked at the door for the steps
+ * that are there, and when a step begins to wait, for what came before the step.
+ */
 
 import type { Finding } from "../actions/index.ts";
 import { isTerminal, type Json, type RunState, type StepDef } from "../kernel/index.ts";
@@ -21,6 +24,17 @@ export function fitPayload(state: RunState, signal: string, payload: Json): Fitt
     fitted = parsed.value;
   }
   return { ok: true, payload: fitted };
+}
+
+/** For one step: what it sees of a payload, or undefined where that does not fit. Null: it takes any. */
+export function takingOf(def: StepDef): ((payload: Json) => Json | undefined) | null {
+  const schema = schemaOf(def);
+  if (schema === null) return null;
+  const parse = inputParser(schema);
+  return (payload) => {
+    const parsed = parse(payload, "/payload");
+    return parsed.ok ? parsed.value : undefined;
+  };
 }
 
 function schemasOf(state: RunState, signal: string): Readonly<Record<string, Json>>[] {

@@ -61,7 +61,8 @@ export function endOf(
     const again = evaluate.again(call.run, call.def, performed.output, call.scope);
     return again.ok
       ? { kind: "success", output: keep(performed.output), again: again.value, ...more }
-      : { kind: "unusable", failure: again.failure };
+      : // What it asks of this answer, it would ask of the next one: another attempt would not help a `safe` poll.
+        { kind: call.effect === "safe" ? "cannot" : "unusable", failure: again.failure };
   }
   return { kind: "success", output: keep(performed.output), ...more };
 }

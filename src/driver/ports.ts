@@ -110,6 +110,11 @@ export type Evaluated<T> =
 export interface EvaluatePort {
   /** Condition, list and parameters of a unit that is due. */
   fill(run: RunInfo, def: StepDef, unit: UnitRef, scope: Scope): Filled;
+  /**
+   * For a step that waits for a signal: what it sees of a payload, or undefined where that does not fit its schema.
+   * Null: it takes any.
+   */
+  taking(def: StepDef): ((payload: Json) => Json | undefined) | null;
   /** Whether a `repeat` goes on after this output. */
   again(run: RunInfo, def: StepDef, output: Json, scope: Scope): Evaluated<boolean>;
   /** What the output of a `verify` says: happened (with the step's output), not happened, or cannot tell (null). */

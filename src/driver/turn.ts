@@ -33,6 +33,8 @@ import { Keeper, tooLarge, type Reader } from "./values.ts";
 /** A turn loop that goes on longer than this is a bug in the kernel, not work. */
 const MAX_ROUNDS = 100_000;
 
+type PreparedInput = Extract<Input, { readonly t: "prepared" }>["prepared"];
+
 /** What a turn takes from the life that it belongs to. */
 export interface TurnParts {
   readonly ports: Ports;
@@ -112,11 +114,7 @@ export class Turn {
     this.decide({ t: "prepared", unit: job.unit, prepared: this.#prepared(state, job.unit, filled) });
   }
 
-  #prepared(
-    state: RunState,
-    ref: UnitRef,
-    filled: Filled,
-  ): Extract<Input, { readonly t: "prepared" }>["prepared"] {
+  #prepared(state: RunState, ref: UnitRef, filled: Filled): PreparedInput {
     switch (filled.kind) {
       case "call":
         this.#parts.filled.set(unitName(ref), filled);
@@ -131,6 +129,8 @@ export class Turn {
           ? { kind: "list", list: this.keeper.keep(filled.list), count: filled.list.length }
           : { kind: "error", failure };
       }
+      case "signal":
+        return this.#waiting(state, ref, filled);
       case "done": {
         const failure = tooLarge(filled.output, state.bytes);
         return failure === null
@@ -140,6 +140,31 @@ export class Turn {
       default:
         return filled;
     }
+  }
+
+  /** A signal may have been kept before there was a schema that it has to fit: it is checked when it would be taken. */
+  #waiting(
+    state: RunState,
+    ref: UnitRef,
+    filled: Extract<Filled, { readonly kind: "signal" }>,
+  ): PreparedInput {
+    const def = stepOf(state, ref.step)?.def;
+    const kept = state.buffered.filter(({ name }) => name === def?.signal);
+    const taking = def === undefined || kept.length === 0 ? null : this.#parts.ports.evaluate.taking(def);
+    if (taking === null) return filled;
+    const misfits: string[] = [];
+    for (const { id, payload } of kept) {
+      const sent = this.#parts.reader.load(payload, this.keeper);
+      const seen = taking(sent);
+      if (seen === undefined) misfits.push(id);
+      else if (JSON.stringify(seen) === JSON.stringify(sent)) return { ...filled, take: { id }, misfits };
+      else {
+        const failure = tooLarge(seen, state.bytes);
+        if (failure !== null) return { kind: "error", failure };
+        return { ...filled, take: { id, payload: this.keeper.keep(seen) }, misfits };
+      }
+    }
+    return { ...filled, take: null, misfits };
   }
 
   #begin(job: Extract<Job, { readonly kind: "attempt" }>): void {

@@ -8,6 +8,7 @@ import { MAX_SIGNALS_PER_NAME, MAX_SIGNALS_PER_RUN } from "./limits.ts";
 import { hasSignal, unitOf, type RunState } from "./state.ts";
 import { emit, type Turn } from "./turn.ts";
 import { isTerminal, refOf, unitName } from "./units.ts";
+import type { Value } from "./values.ts";
 
 type InputOf<T extends Input["t"]> = Extract<Input, { readonly t: T }>;
 
@@ -129,19 +130,26 @@ export function signal(turn: Turn, input: InputOf<"signal">): Refusal | null {
   emit(turn, { t: "signalled", at: turn.now, id: input.id, name: input.name, payload: input.payload });
   for (const index of turn.state.live) {
     const def = turn.state.graph.steps[index];
-    if (def !== undefined && def.signal === input.name && takeSignal(turn, def.name)) break;
+    // What was kept before a step began to wait, and is kept still, did not fit: a step that waits takes what comes.
+    if (def !== undefined && def.signal === input.name && takeSignal(turn, def.name, { id: input.id })) break;
   }
   return null;
 }
 
-/** Gives a waiting step the oldest signal kept for it. */
-export function takeSignal(turn: Turn, step: string): boolean {
+/**
+ * Gives a waiting step a signal that is kept for it.
+ * @param which missing: the oldest
+ */
+export function takeSignal(turn: Turn, step: string, which?: { id: string; payload?: Value }): boolean {
   const index = turn.state.indexOf.get(step);
   const def = index === undefined ? undefined : turn.state.graph.steps[index];
   const unit = index === undefined ? undefined : turn.state.units[index];
   if (def?.kind !== "signal" || unit?.status !== "waiting") return false;
-  const kept = turn.state.buffered.find((buffered) => buffered.name === def.signal);
-  if (kept === undefined) return false;
+  const found = turn.state.buffered.find(
+    ({ name, id }) => name === def.signal && (which === undefined || id === which.id),
+  );
+  if (found === undefined) return false;
+  const kept = { ...found, ...which };
   emit(turn, { t: "succeeded", at: turn.now, step, output: kept.payload, by: "signal", signal: kept.id });
   return true;
 }

@@ -132,8 +132,7 @@ function prepared(turn: Turn, input: InputOf<"prepared">): Refusal | null {
         fail(turn, ref, located(BAD_WAIT, ref, unit), "not_done");
         return null;
       }
-      emit(turn, { t: "waiting", at, ...ref, limitAt: at + result.limitMs });
-      takeSignal(turn, ref.step);
+      waitForSignal(turn, ref, result);
       return null;
     case "approval":
       if (isWait(result.limitMs)) ask(turn, ref, unit, result.limitMs, { text: result.text });
@@ -146,6 +145,16 @@ function prepared(turn: Turn, input: InputOf<"prepared">): Refusal | null {
       fail(turn, ref, located(result.failure, ref, unit), outcomeBefore(def, ref, unit));
       return null;
   }
+}
+
+function waitForSignal(
+  turn: Turn,
+  ref: UnitRef,
+  { limitMs, take: kept, misfits = [] }: Extract<Prepared, { readonly kind: "signal" }>,
+): void {
+  const passed = misfits.length === 0 ? {} : { misfits };
+  emit(turn, { t: "waiting", at: turn.now, ...ref, limitAt: turn.now + limitMs, ...passed });
+  if (kept !== null) takeSignal(turn, ref.step, kept);
 }
 
 /**

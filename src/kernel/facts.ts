@@ -106,6 +106,8 @@ export type Fact =
       readonly at: number;
       readonly wakeAt?: number;
       readonly limitAt?: number;
+      /** Ids of signals that were kept for the step and do not fit its schema: they stay where they are. */
+      readonly misfits?: readonly string[];
     } & UnitRef)
   | ({
       /** An approval is required: from here on the unit waits for a decision, until `limitAt`. */

@@ -60,6 +60,7 @@ export {
   RUN_MOVES,
   hasSignal,
   RUN_STATUSES,
+  isIdle,
   statusOf,
   stepOf,
   unitOf,

@@ -41,14 +41,22 @@ export type AttemptEnd =
       readonly left: Outcome;
     };
 
-/** What filling in the templates of a due unit gave. */
+/** What of the signals kept for a step its schema lets it take. */
+export interface Kept {
+  /** The oldest that fits; `payload`: as the step is to see it, if that is not as it was sent. Null: none fits. */
+  readonly take: { readonly id: string; readonly payload?: Value } | null;
+  /** Those that came before it and do not fit. */
+  readonly misfits: readonly string[];
+}
+
+/** What filling in the templates of a due unit gave. Of a `signal` without `take`: the oldest that is kept fits. */
 export type Prepared =
   | { readonly kind: "skip" }
   /** `about`: what the engine can say of the call to whoever is asked to approve it. */
   | { readonly kind: "call"; readonly digest: string; readonly about?: Json }
   | { readonly kind: "list"; readonly list: Value; readonly count: number }
   | { readonly kind: "timer"; readonly ms: number }
-  | { readonly kind: "signal"; readonly limitMs: number }
+  | ({ readonly kind: "signal"; readonly limitMs: number } & Partial<Kept>)
   | { readonly kind: "approval"; readonly limitMs: number; readonly text: string }
   | { readonly kind: "done"; readonly output: Value }
   | { readonly kind: "error"; readonly failure: FailureSeed };

@@ -108,6 +108,11 @@ export function unitOf(state: RunState, ref: UnitRef): Unit | null {
   return ref.role === undefined ? unit : (unit?.[ref.role] ?? null);
 }
 
+/** An open run that has nothing to do until its owner appends a step or closes it. */
+export function isIdle({ phase, closed, unsettled }: RunState): boolean {
+  return phase === "forward" && !closed && unsettled === 0;
+}
+
 /** What callers see of the run as a whole. */
 export function statusOf(state: RunState): RunStatus {
   if (state.status !== null) return state.status;

@@ -8,7 +8,7 @@
 
 import { DurableObject } from "cloudflare:workers";
 import type { RunDriver } from "../driver/index.ts";
-import { parseUnitName, refOf, stepOf, unitOf, type RunInfo } from "../kernel/index.ts";
+import { isIdle, parseUnitName, refOf, stepOf, unitOf, type RunInfo } from "../kernel/index.ts";
 import { armCrashPoint, crashPoint } from "../platform/index.ts";
 import { checkLink, findApproval, pendingApprovals } from "./approvals.ts";
 import { commandDriver, isForStarter } from "./commands.ts";
@@ -77,14 +77,19 @@ export abstract class WiredRunObject extends DurableObject<Env> implements RunRp
     return life === null || life === "failing" || life.driver.state !== null ? there : null;
   }
 
-  async view(viewer: Viewer, options: { waitMs?: number; afterSeq?: number } = {}): Promise<Answer<RunView>> {
+  async view(
+    viewer: Viewer,
+    options: { waitMs?: number; afterSeq?: number; orIdle?: boolean } = {},
+  ): Promise<Answer<RunView>> {
     return this.#lives.visit(
       viewer,
       async (life) => {
         const { driver } = life;
-        const { afterSeq } = options;
+        const { afterSeq, orIdle } = options;
         const moved = (): boolean =>
-          driver.state?.phase === "ended" || (afterSeq !== undefined && driver.seq > afterSeq);
+          driver.state?.phase === "ended" ||
+          (orIdle === true && driver.state !== null && isIdle(driver.state)) ||
+          (afterSeq !== undefined && driver.seq > afterSeq);
         await this.#lives.watchers.until(moved, options.waitMs ?? 0);
         return { ok: true, value: shown(life, viewer) };
       },
@@ -98,7 +103,7 @@ export abstract class WiredRunObject extends DurableObject<Env> implements RunRp
       const unit = item === undefined ? step?.unit : step?.unit.items?.[item];
       if (step === null || unit === undefined)
         return { ok: false, code: "no_such_step", message: `There is no step named ${name} in this run.` };
-      return { ok: true, value: viewStep(step.def, unit, showing(life, viewer)) };
+      return { ok: true, value: viewStep(state, step.def, unit, showing(life, viewer)) };
     });
   }
 

@@ -114,6 +114,8 @@ export interface UnitView {
   readonly awaits_approval?: string;
   /** The run that it started. */
   readonly child?: string;
+  /** The asking whether it happened (`verify`), once it was wanted. */
+  readonly check?: { readonly status: UnitStatus; readonly failure: Failure | null };
   /** Its undoing, once it is wanted. */
   readonly compensation?: { readonly status: UnitStatus; readonly failure: Failure | null };
 }
@@ -126,6 +128,8 @@ export interface StepView extends UnitView {
   readonly needs: readonly string[];
   readonly items?: readonly UnitView[];
   readonly waits_for?: string;
+  /** Ids of signals that came before the step and do not fit its schema: they are kept, and the step waits on. */
+  readonly misfits?: readonly string[];
 }
 
 export interface RunView {
@@ -277,12 +281,12 @@ export interface RunRpc {
   /** Idempotent: the same id and body again gives the same run, `created: false`. */
   start(request: StartRequest): Promise<Answer<StartedRun>>;
   /**
-   * The run as it stands. With `waitMs`: once it is terminal, or has facts after `afterSeq`, or the time is up
-   * (at most 60 s).
+   * The run as it stands. With `waitMs`: once it is terminal, or has facts after `afterSeq`, or has nothing to do (with `orIdle`:
+   * an open run whose steps are all settled), or the time is up (at most 60 s).
    */
   view(
     viewer: Viewer,
-    options?: { readonly waitMs?: number; readonly afterSeq?: number },
+    options?: { readonly waitMs?: number; readonly afterSeq?: number; readonly orIdle?: boolean },
   ): Promise<Answer<RunView>>;
   /** One step with its whole output (or that of one item). */
   step(viewer: Viewer, name: string, item?: number): Promise<Answer<StepView>>;

@@ -70,14 +70,14 @@ export function viewRun(state: RunState, seq: number, showing: Showing): RunView
     failure: state.failure ?? state.lost?.failure ?? null,
     steps: state.graph.steps.flatMap((def, i) => {
       const unit = state.units[i];
-      return unit === undefined ? [] : [viewListed(def, unit, showing, room)];
+      return unit === undefined ? [] : [viewListed(state, def, unit, showing, room)];
     }),
   };
 }
 
 /** A step at its own address: its output whatever its size, those of its items as in a list. */
-export function viewStep(def: StepDef, unit: Unit, showing: Showing): StepView {
-  const listed = viewListed(def, unit, showing, new Room());
+export function viewStep(state: RunState, def: StepDef, unit: Unit, showing: Showing): StepView {
+  const listed = viewListed(state, def, unit, showing, new Room());
   const { output, failure } = unit;
   return {
     ...listed,
@@ -86,7 +86,8 @@ export function viewStep(def: StepDef, unit: Unit, showing: Showing): StepView {
   };
 }
 
-function viewListed(def: StepDef, unit: Unit, showing: Showing, room: Room): StepView {
+function viewListed(state: RunState, def: StepDef, unit: Unit, showing: Showing, room: Room): StepView {
+  const misfits = misfitsOf(state, def, unit);
   return {
     name: def.name,
     action: def.action,
@@ -96,7 +97,14 @@ function viewListed(def: StepDef, unit: Unit, showing: Showing, room: Room): Ste
     ...viewUnit(def, unit, showing, room),
     ...(unit.items === null ? {} : { items: unit.items.map((item) => viewUnit(def, item, showing, room)) }),
     ...(def.signal === undefined ? {} : { waits_for: def.signal }),
+    ...(misfits.length === 0 ? {} : { misfits }),
   };
+}
+
+/** What is kept under the name that a step waits for did not fit, else the step would have taken it. */
+function misfitsOf({ buffered }: RunState, def: StepDef, unit: Unit): readonly string[] {
+  if (def.kind !== "signal" || unit.status !== "waiting") return [];
+  return buffered.filter(({ name }) => name === def.signal).map(({ id }) => id);
 }
 
 function viewUnit(def: StepDef, unit: Unit, showing: Showing, room: Room): UnitView {
@@ -116,6 +124,9 @@ function viewUnit(def: StepDef, unit: Unit, showing: Showing, room: Room): UnitV
     failure: viewFailure(unit.failure, room),
     ...(unit.approval !== null && awaitsDecision(unit) ? { awaits_approval: unit.approval.id } : {}),
     ...(unit.child === null ? {} : { child: unit.child.run }),
+    ...(unit.verify === null
+      ? {}
+      : { check: { status: unit.verify.status, failure: viewFailure(unit.verify.failure, room) } }),
     ...(unit.undo === null
       ? {}
       : { compensation: { status: unit.undo.status, failure: viewFailure(unit.undo.failure, room) } }),

@@ -326,6 +326,33 @@ export const BAD_PLANS: readonly (readonly [what: string, plan: unknown, pointer
     "verify_not_safe",
   ],
   [
+    "finds out whether it happened by its own output",
+    one({
+      action: "http",
+      with: { method: "POST", url: "https://api.pay.example/charges", json: {} },
+      verify: {
+        action: "http",
+        with: { method: "GET", url: "https://api.pay.example/charges" },
+        happened: "steps.a.output == null ? null : true",
+      },
+    }),
+    "/steps/a/verify/happened",
+    "not_an_ancestor",
+  ],
+  [
+    "asks whether it happened by its own output",
+    one({
+      action: "http",
+      with: { method: "POST", url: "https://api.pay.example/charges", json: {} },
+      verify: {
+        action: "http",
+        with: { method: "GET", url: "https://api.pay.example/charges/${{ steps.a.output.body.id }}" },
+      },
+    }),
+    "/steps/a/verify/with/url",
+    "not_an_ancestor",
+  ],
+  [
     "checks its input by more schemas than it may, though each is only true or false",
     input({ allOf: Array.from({ length: 600 }, () => true) }),
     "/input/allOf/499",

@@ -131,6 +131,14 @@ describe("lints of a workflow", () => {
     expect(
       lintsOf(workflow("w", { version: "1", deadline: "1m" }).step("a", { effect: "safe", run: () => 1 })),
     ).toEqual(["/steps/a/retry retry_window_exceeds_deadline"]);
+    const look = { method: "POST", url: "https://a.example/" } as const;
+    const verify = { http: look, happened: () => ({ happened: null }) };
+    // As a workflow that the compiler did not check.
+    const asks = (more: object): unknown => ({ http: look, verify: { ...verify, ...more } });
+    expect(lintsOf(start().step("a", asks({}) as { transform: () => 1 }))).toEqual([
+      "/steps/a/verify/http/method verify_not_safe",
+    ]);
+    expect(lintsOf(start().step("a", asks({ effect: "safe" }) as { transform: () => 1 }))).toEqual([]);
     expect(lintsOf(start().step("a", { transform: () => 1, onFailure: { fallback: () => 1 } }))).toEqual([
       "/steps/a/onFailure/fallback invalid",
     ]);

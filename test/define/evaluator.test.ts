@@ -330,6 +330,41 @@ describe("reading what came back", () => {
   });
 });
 
+describe("a failed expression of a plan", () => {
+  const GET = { action: "http", with: { method: "GET", url: "https://a.example/" } };
+  const compiled = compileSteps({
+    when: { ...GET, when: "null" },
+    list: { ...GET, forEach: "'no list'" },
+    poll: { ...GET, repeat: { until: "output.body", every: "1s" } },
+    pay: {
+      ...GET,
+      with: { ...GET.with, method: "POST" },
+      verify: { ...GET, happened: "'perhaps'" },
+    },
+  });
+  if (!compiled.ok) throw new Error(JSON.stringify(compiled.errors));
+  const { fill, again, happened, output } = createEvaluator(createRegistry([]));
+  const def = (name: string): StepDef => {
+    const found = compiled.steps.find((step) => step.name === name);
+    if (found === undefined) throw new Error(name);
+    return found;
+  };
+  const answer = { status: 200, headers: {}, body: null };
+
+  it.each<[string, () => unknown]>([
+    ["when", () => fill(RUN_W, def("when"), { step: "when" }, scope())],
+    ["forEach", () => fill(RUN_W, def("list"), { step: "list" }, scope())],
+    ["repeat.until", () => again(RUN_W, def("poll"), answer, scope())],
+    ["verify.happened", () => happened(RUN_W, def("pay"), answer, scope())],
+    ["output", () => output(RUN_W, { template: "${{ steps.a.output.b }}" }, scope())],
+  ])("is to be corrected in the plan, not by a deploy: %s", (_, fail) => {
+    const { failure } = fail() as { readonly failure: { readonly code: string; readonly hint: string } };
+    expect(failure.code).toBe(_ === "forEach" ? "invalid_list" : "template_failed");
+    expect(failure.hint).toMatch(/expression.*start another run; to an open run, append another step/);
+    expect(failure.hint).not.toMatch(/deploy|function|[Rr]eturn/);
+  });
+});
+
 describe("the output of a run", () => {
   it("is what the workflow makes of its steps, else the outputs of the steps that nothing needs", () => {
     const steps = start()

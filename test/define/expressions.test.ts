@@ -210,6 +210,11 @@ describe("an attack", () => {
 
   const KEYS = Object.fromEntries(Array.from({ length: 50_000 }, (_, i) => [`k${i}`, i]));
 
+  const EMPTIES: Json = {
+    l: Array.from({ length: 200 }, () => ({})),
+    m: Object.fromEntries(Array.from({ length: 5_000 }, (_, i) => [`k${i}`, i])),
+  };
+
   /** Each fits into what may be spent, at about this price, or is ended before more of it is. */
   it.each<[what: string, text: string, input: Json, ends: "value" | "fault"]>([
     ["a list that doubles", `[1]${".map(i, [i, i])".repeat(40)}`, null, "fault"],
@@ -254,6 +259,25 @@ describe("an attack", () => {
       "the keys of a large map, again and again",
       Array(6).fill("input.exists(k, true)").join(" && "),
       KEYS,
+      "fault",
+    ],
+    ["an empty map that is compared with a large one", "input.l.filter(x, x == input.m)", EMPTIES, "fault"],
+    [
+      "a join that fails at its last element",
+      "input.l.filter(x, input.m.join('') == '' || true)",
+      { l: Array.from({ length: 300 }, () => 1), m: [...Array.from({ length: 5_000 }, () => "a"), 1] },
+      "fault",
+    ],
+    [
+      "many rests of numbers that are far apart",
+      `input.filter(x, ${"1.7e308 % 5.0e-324 + ".repeat(20)}x > 0)`,
+      Array.from({ length: 1_500 }, () => 1),
+      "fault",
+    ],
+    [
+      "many faults far down",
+      `input.filter(x, ${"(".repeat(60)}x.y${" + 1)".repeat(60)} > 1 || true)`,
+      Array.from({ length: 3_000 }, () => 1),
       "fault",
     ],
     ["many elements that have no such field", "input.exists(x, x.y)", MANY, "fault"],

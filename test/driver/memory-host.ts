@@ -96,6 +96,7 @@ export class Host {
           def.kind === "instant"
             ? { kind: "done", output: this.payload }
             : { kind: "call", digest: JSON.stringify(this.payload), with: this.payload },
+        taking: () => null,
         again: () => ({ ok: true, value: false }),
         happened: () => ({ ok: true, value: { happened: null, output: null } }),
         output: () => ({ ok: true, value: null }),

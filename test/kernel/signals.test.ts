@@ -128,6 +128,33 @@ describe("a signal", () => {
     expect(play.take(signal("1"))).toEqual([]);
   });
 
+  test("that does not fit the step is passed over, said, and kept; the next one that fits is taken", () => {
+    const play = new Play([call("first"), wait("a", "go", { needs: ["first"] })]);
+    for (const id of ["1", "2", "3"]) play.take(signal(id));
+    play.succeed("first");
+    const take = { id: "2", payload: { v: "with its defaults" } };
+    const facts = play.take({
+      t: "prepared",
+      unit: { step: "a" },
+      prepared: { kind: "signal", limitMs: 1_000, take, misfits: ["1"] },
+    });
+    expect(facts[0]).toMatchObject({ t: "waiting", misfits: ["1"] });
+    expect(play.unit("a")).toMatchObject({ status: "succeeded", output: { v: "with its defaults" } });
+    expect(play.state.buffered.map(({ id }) => id)).toEqual(["1", "3"]);
+  });
+
+  test("that is kept and does not fit is not taken for one that comes later", () => {
+    const play = new Play([], { run: { open: true } });
+    play.take(signal("1"));
+    play.take({ t: "append", steps: [wait("a", "go")], by: "ada" });
+    const prepared = { kind: "signal", limitMs: 1_000, take: null, misfits: ["1"] } as const;
+    play.take({ t: "prepared", unit: { step: "a" }, prepared });
+    expect(play.status("a")).toBe("waiting");
+    play.take(signal("2"));
+    expect(play.unit("a")).toMatchObject({ status: "succeeded", output: { v: "payload of 2" } });
+    expect(play.state.buffered.map(({ id }) => id)).toEqual(["1"]);
+  });
+
   test("beyond the most that a run takes is refused", () => {
     const play = new Play([], { run: { open: true } });
     const signalIds = Array.from({ length: limits.MAX_SIGNALS_PER_RUN }, (_, i) => `${i}`);

@@ -26,6 +26,7 @@ export interface Payload {
 export function evaluatePort(version: () => string): EvaluatePort {
   return {
     fill: (_run, def, unit, scope) => fill(def, unit, scope, version()),
+    taking: () => null,
     again: (_run, _def, output) => good(field(output, "again") === true),
     happened: (_run, _def, output) => {
       const happened = field(output, "happened");

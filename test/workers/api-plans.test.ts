@@ -1,6 +1,8 @@
 import { beforeAll, describe, expect, test } from "vitest";
-import type { RunView } from "../../src/run/index.ts";
+import { randomId } from "../../src/platform/index.ts";
+import type { RunView, StepView } from "../../src/run/index.ts";
 import { expectAnswer, expectProblem, newKey, newTenant, send } from "./api-support.ts";
+import { fault } from "./run-support.ts";
 
 let admin = "";
 let other = "";
@@ -361,6 +363,82 @@ describe("steps that are appended to an open run", () => {
     });
     expect(await expectAnswer(again, "appendSteps", 200)).toMatchObject({
       steps: [{ name: "b" }, { name: "c", output: { value: [1, 2] } }],
+    });
+  });
+
+  test("take of the messages that came before them only one that fits, and say which did not", async () => {
+    const id = await open();
+    const signal = async (id_: string, payload: unknown): Promise<void> => {
+      const body = { id: id_, payload };
+      const sent = await send("POST", `/v1/runs/${id}/signals/answer`, { key: admin, body });
+      await expectAnswer(sent, "sendSignal", 200);
+    };
+    const schema = {
+      type: "object",
+      required: ["ok"],
+      properties: { ok: { type: "boolean" }, note: { type: "string", default: "none" } },
+    };
+    const wait = { action: "wait", with: { signal: "answer", schema } };
+    await signal("text", "yes");
+    const first = await send("POST", `/v1/runs/${id}/steps`, {
+      key: admin,
+      body: { steps: { first: wait } },
+    });
+    expect(await expectAnswer(first, "appendSteps", 202)).toMatchObject({
+      steps: [{ status: "waiting", misfits: ["text"] }],
+    });
+    await signal("fits", { ok: true });
+    await signal("early", { ok: false });
+    const second = await append(id, { first: wait, second: wait });
+    expect(await expectAnswer(second, "appendSteps", 200)).toMatchObject({
+      steps: [
+        { status: "succeeded", output: { value: { ok: true, note: "none" } } },
+        { status: "succeeded", output: { value: { ok: false, note: "none" } } },
+      ],
+    });
+    const events = await send("GET", `/v1/runs/${id}/events`, { key: admin });
+    const page = await expectAnswer<{ data: { type: string; data: object }[] }>(events, "getEvents", 200);
+    expect(page.data.filter(({ type }) => type === "waiting").map(({ data }) => data)).toMatchObject([
+      { step: "first", misfits: ["text"] },
+      { step: "second", misfits: ["text"] },
+    ]);
+  });
+
+  test("show why it cannot be found out whether one of them happened", async () => {
+    const reference = randomId("run");
+    await fault(reference, { fault: { kind: "lost_answer" }, method: "POST" });
+    const id = await open();
+    const api = { url: "https://api.skyline.example/bookings", auth: { bearer: "SKYLINE_TOKEN" } };
+    const json = { from: "VIE", to: "LIS", date: "2027-03-14", traveller: "Ada" };
+    const book = {
+      action: "http",
+      effect: "once",
+      with: { ...api, method: "POST", headers: { "x-reference": reference }, json },
+      verify: {
+        action: "http",
+        after: 0,
+        with: { ...api, method: "GET" },
+        happened: "output.body.nothing > 0",
+      },
+    };
+    await send("POST", `/v1/runs/${id}/steps`, { key: admin, body: { steps: { book } } });
+    const look = async (headers: Record<string, string> = {}): Promise<RunView> => {
+      const looked = await send("GET", `/v1/runs/${id}`, { key: admin, headers });
+      return expectAnswer<RunView>(looked, "getRun", 200);
+    };
+    const stepOf = ({ steps }: RunView): StepView | undefined => steps.find(({ name }) => name === "book");
+    let run = await look();
+    while (stepOf(run)?.check?.status !== "failed") {
+      expect(stepOf(run)?.outcome).toBeNull();
+      run = await look({ prefer: "wait=20", "if-none-match": `"r-${run.seq}"` });
+    }
+    expect(stepOf(run)).toMatchObject({
+      status: "unknown",
+      failure: { code: "network" },
+      check: {
+        status: "failed",
+        failure: { code: "template_failed", message: expect.stringContaining("nothing") },
+      },
     });
   });
 

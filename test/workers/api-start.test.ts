@@ -51,6 +51,25 @@ describe("a start", () => {
     expect(response.headers.get("preference-applied")).toBe("wait=1");
   });
 
+  test("of an open run that waits answers 202 as soon as nothing of it is at work", async () => {
+    const double = { action: "transform", with: { value: "${{ input.n * 2 }}" } };
+    const body = { open: true, input: { n: 2 }, steps: { double } };
+    const began = Date.now();
+    const run = await started(await start(body, { prefer: "wait=60" }));
+    expect(run).toMatchObject({ status: "waiting", closed: false });
+    expect(run.steps).toMatchObject([{ status: "succeeded", output: { value: 4 } }]);
+    expect((await started(await start({ open: true }, { prefer: "wait=60" }))).steps).toEqual([]);
+    expect(Date.now() - began).toBeLessThan(30_000);
+  });
+
+  test("of an open run whose step waits for a signal goes on waiting", async () => {
+    const answer = { action: "wait", with: { signal: "go" } };
+    const began = Date.now();
+    const run = await started(await start({ open: true, steps: { answer } }, { prefer: "wait=1" }));
+    expect(run.steps).toMatchObject([{ status: "waiting" }]);
+    expect(Date.now() - began).toBeGreaterThanOrEqual(990);
+  });
+
   test("that shall not wait answers 202, also for a run that is over", async () => {
     const headers = { "idempotency-key": "over" };
     await expectAnswer(await start(QUICK, { ...headers, prefer: "wait=20" }), "startRun", 200);

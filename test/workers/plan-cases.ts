@@ -177,6 +177,19 @@ export const PLAN_CASES: Readonly<Record<string, PlanCase>> = {
     },
     output: 25,
   },
+  "fails at once where the condition of a poll cannot be read": {
+    plan: {
+      steps: {
+        poll: {
+          ...stock("A-1"),
+          retry: QUICK,
+          repeat: { until: "output.body.nothing == 1", every: "5ms", max: 9 },
+        },
+      },
+    },
+    status: "failed",
+    failure: { code: "template_failed", step: "poll", attempts: 1 },
+  },
   "takes back what it did when a later step fails": {
     plan: {
       steps: {

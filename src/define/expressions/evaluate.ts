@@ -19,31 +19,55 @@ export interface Names {
 
 /** An error knows where it was made, which the engine has to write down. */
 const OPERATIONS_PER_FAULT = 50;
+const OPERATIONS_PER_MAP = 2;
+/** Of numbers that are far apart, a rest is a long division. */
+const OPERATIONS_PER_REST = 8;
 
 /** Throws a `Fault`. */
 export function evaluate(expression: Expression, names: Names, meter: Meter): Json {
-  return new Evaluation(names, meter).value(expression.root);
+  const evaluation = new Evaluation(names, meter);
+  try {
+    return evaluation.value(expression.root);
+  } catch (error) {
+    if (error instanceof Fault) error.at ??= evaluation.at;
+    throw error;
+  }
 }
 
 class Evaluation {
   readonly #names: Names;
   readonly #meter: Meter;
   #variable: Json = null;
+  /** Of the node that is being evaluated. */
+  #at = 0;
 
   constructor(names: Names, meter: Meter) {
     this.#names = names;
     this.#meter = meter;
   }
 
+  get at(): number {
+    return this.#at;
+  }
+
+  /** The innermost node is the place of a fault. It is only noted on the way: to catch at every level would cost much. */
   value(node: Node): Json {
-    try {
-      this.#meter.spend(1);
-      return this.#value(node);
-    } catch (error) {
-      // The innermost node is the place of the fault.
-      if (error instanceof Fault) error.at ??= node.at;
-      throw error;
-    }
+    const outer = this.#at;
+    this.#at = node.at;
+    this.#meter.spend(1);
+    const value = this.#value(node);
+    this.#at = outer;
+    return value;
+  }
+
+  /** A fault that does not end all: what was being evaluated goes on at `at`. */
+  #survived(error: unknown, at: number): Fault {
+    if (!(error instanceof Fault)) throw error;
+    error.at ??= this.#at;
+    if (error.final) throw error;
+    this.#at = at;
+    this.#meter.spend(OPERATIONS_PER_FAULT);
+    return error;
   }
 
   #value(node: Node): Json {
@@ -97,12 +121,12 @@ class Evaluation {
   /** CEL: where one side decides, a fault of the other does not count. */
   #logic(left: Node, right: Node, decides: boolean): boolean {
     let first: boolean;
+    const at = this.#at;
     try {
       first = this.#truth(left);
     } catch (error) {
-      if (!(error instanceof Fault) || error.final) throw error;
-      this.#meter.spend(OPERATIONS_PER_FAULT);
-      if (this.#truth(right) !== decides) throw error;
+      const fault = this.#survived(error, at);
+      if (this.#truth(right) !== decides) throw fault;
       return decides;
     }
     return first === decides ? decides : this.#truth(right);
@@ -120,6 +144,7 @@ class Evaluation {
   }
 
   #map(entries: readonly (readonly [Node, Node])[]): Json {
+    this.#meter.spend(OPERATIONS_PER_MAP + entries.length);
     const made = new Map<string, Json>();
     for (const [keyNode, valueNode] of entries) {
       const key = this.value(keyNode);
@@ -164,20 +189,20 @@ class Evaluation {
 
   #keysOf(map: { readonly [key: string]: Json }): readonly string[] {
     const keys = Object.keys(map);
-    this.#meter.spend(keys.length);
+    this.#meter.keys(keys.length);
     return keys;
   }
 
   /** Whether an element gives `wanted`; a fault counts only if none does. */
   #some(items: readonly Json[], holds: (item: Json) => boolean, wanted: boolean): boolean {
     let fault: Fault | null = null;
+    const at = this.#at;
     for (const item of items) {
       try {
         if (holds(item) === wanted) return true;
       } catch (error) {
-        if (!(error instanceof Fault) || error.final) throw error;
-        this.#meter.spend(OPERATIONS_PER_FAULT);
-        fault ??= error;
+        const survived = this.#survived(error, at);
+        fault ??= survived;
       }
     }
     if (fault !== null) throw fault;
@@ -208,6 +233,7 @@ class Evaluation {
       case "*":
       case "/":
       case "%":
+        if (operator === "%") this.#meter.spend(OPERATIONS_PER_REST);
         return arithmetic(operator, numberOf(left, operator), numberOf(right, operator));
     }
   }
@@ -249,10 +275,13 @@ class Evaluation {
     if (isList(left) && isList(right))
       return left.length === right.length && left.every((item, i) => this.#same(item, right[i] ?? null));
     if (!isMap(left) || !isMap(right)) return false;
+    // Either may be the large one.
     const keys = Object.keys(left);
-    this.#meter.spend(keys.length);
+    this.#meter.keys(keys.length);
+    const others = Object.keys(right).length;
+    this.#meter.keys(others);
     return (
-      keys.length === Object.keys(right).length &&
+      keys.length === others &&
       keys.every((key) => Object.hasOwn(right, key) && this.#same(left[key] ?? null, right[key] ?? null))
     );
   }

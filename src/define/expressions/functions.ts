@@ -33,6 +33,9 @@ const finite = (value: number): number => {
 
 /** Characters that are looked at one by one for the price of one operation: some are a piece of work of their own. */
 const CHARS_TAKEN_APART_PER_OPERATION = 4;
+/** A number is written as text, and a moment read or written, at the price of so many operations. */
+const OPERATIONS_PER_NUMBER = 2;
+const OPERATIONS_PER_MOMENT = 4;
 /** RFC 3339, as far as `Date.parse` is sure of it. */
 const MOMENT = /^\d{4}-\d\d-\d\d(?:[Tt ]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:[Zz]|[+-]\d\d:\d\d))?$/;
 const NUMBER = /^-?\d{1,20}(?:\.\d{1,20})?(?:[eE][+-]?\d{1,3})?$/;
@@ -54,7 +57,7 @@ export const FUNCTIONS = {
       if (isList(of)) return of.length;
       if (isMap(of)) {
         const { length } = Object.keys(of);
-        meter.spend(length);
+        meter.keys(length);
         return length;
       }
       throw new Fault(`${kindOf(of)} has no size`);
@@ -91,10 +94,10 @@ export const FUNCTIONS = {
     call: ([of, between = ""], meter) => {
       const separator = text(between);
       let chars = 0;
+      meter.spend(list(of).length);
       const parts = list(of).map(text);
       for (const part of parts) chars += part.length + separator.length;
       limitText(chars);
-      meter.spend(parts.length);
       meter.chars(chars);
       return parts.join(separator);
     },
@@ -128,8 +131,9 @@ export const FUNCTIONS = {
     least: 1,
     most: 1,
     usage: "string(x)",
-    call: ([of]) => {
+    call: ([of], meter) => {
       if (typeof of === "string") return of;
+      meter.spend(OPERATIONS_PER_NUMBER);
       if (typeof of === "number" || typeof of === "boolean") return JSON.stringify(of);
       throw new Fault(`${kindOf(of)} has no text of its own; \`json(x)\` writes it as JSON`);
     },
@@ -140,8 +144,11 @@ export const FUNCTIONS = {
     most: 1,
     usage: "json(x)",
     call: ([of = null], meter) => {
-      meter.made(of);
-      return JSON.stringify(of);
+      meter.made(of, true);
+      const written = JSON.stringify(of);
+      // Some characters are written as six.
+      limitText(written.length);
+      return written;
     },
   },
   int: {
@@ -194,8 +201,9 @@ export const FUNCTIONS = {
     least: 1,
     most: 1,
     usage: "millis('2027-03-14T09:00:00Z')",
-    call: ([of]) => {
+    call: ([of], meter) => {
       const moment = text(of);
+      meter.spend(OPERATIONS_PER_MOMENT);
       const ms = MOMENT.test(moment) ? Date.parse(moment) : Number.NaN;
       if (Number.isNaN(ms)) throw new Fault("this is no moment as in `2027-03-14T09:00:00Z`");
       return ms;
@@ -206,8 +214,9 @@ export const FUNCTIONS = {
     least: 1,
     most: 1,
     usage: "rfc3339(run.now)",
-    call: ([of]) => {
+    call: ([of], meter) => {
       const ms = numberFrom(of);
+      meter.spend(OPERATIONS_PER_MOMENT);
       if (Math.abs(ms) > LAST_MS) throw new Fault("this is no number of milliseconds since 1970");
       return new Date(ms).toISOString();
     },

@@ -7,9 +7,16 @@ import { MAX_OPERATIONS, MAX_RESULT_CHARS, MAX_RESULT_DEPTH } from "./limits.ts"
 const CHARS_PER_OPERATION = 64;
 /** Comparisons of one character in the search of a text in a text. */
 const SEARCHED_PER_OPERATION = 256;
-/** Loading a value is cheaper than computing with it. */
+/** Loading a value is cheaper than computing with it. It is read from its text, so lists, maps and keys cost more than what they hold. */
 const LOADED_PARTS_PER_OPERATION = 16;
+const LOADED_HOLDERS_PER_OPERATION = 2;
 const LOADED_CHARS_PER_OPERATION = 256;
+/** Parts of a result that are looked at one by one; numbers that are not whole take longer. */
+const MADE_PARTS_PER_OPERATION = 4;
+const PARTS_PER_KEY = 4;
+const OPERATIONS_PER_FRACTION = 3;
+/** A large map lists its keys from a table. */
+const OPERATIONS_PER_KEY = 3;
 
 /** Why an evaluation ended early. Thrown and caught in this folder. */
 export class Fault extends Error {
@@ -47,6 +54,11 @@ export class Meter {
     this.spend(Math.ceil(count / CHARS_PER_OPERATION));
   }
 
+  /** The keys of a map are listed. */
+  keys(count: number): void {
+    this.spend(count * OPERATIONS_PER_KEY);
+  }
+
   /** Searching has to be paid as if every place had to be compared whole: for some texts it has to. */
   search(text: string, part: string): void {
     this.chars(text.length);
@@ -55,39 +67,81 @@ export class Meter {
 
   /** A value of the run that an expression reads. */
   loaded(value: Json): void {
-    let parts = 0;
+    let parts = 1;
+    let holders = 0;
+    let keys = 0;
     let chars = 0;
     const open: Json[] = [value];
-    for (let next = open.pop(); next !== undefined; next = open.pop()) {
+    const see = (one: Json): void => {
       parts += 1;
+      if (typeof one === "string") chars += one.length;
+      else if (typeof one === "object" && one !== null) open.push(one);
+    };
+    for (let next = open.pop(); next !== undefined; next = open.pop()) {
       if (typeof next === "string") chars += next.length;
-      else if (typeof next === "object" && next !== null)
-        for (const [key, member] of Object.entries(next)) {
+      if (typeof next !== "object" || next === null) continue;
+      holders += 1;
+      if (isArray(next)) for (const item of next) see(item);
+      else
+        // Made by `JSON.parse`: it has no other keys than its own.
+        for (const key in next) {
+          keys += 1;
           chars += key.length;
-          open.push(member);
+          see(next[key] ?? null);
         }
     }
-    this.spend(Math.ceil(parts / LOADED_PARTS_PER_OPERATION + chars / LOADED_CHARS_PER_OPERATION));
+    this.spend(
+      Math.ceil(
+        parts / LOADED_PARTS_PER_OPERATION +
+          holders / LOADED_HOLDERS_PER_OPERATION +
+          keys +
+          chars / LOADED_CHARS_PER_OPERATION,
+      ),
+    );
   }
 
-  /** Checks the size of what was made; parts that are shared count as often as they would be written. */
-  made(value: Json): void {
-    const chars = charsOf(value);
+  /**
+   * Checks the size of what was made; parts that are shared count as often as they would be written.
+   * @param written it is to be written as text as well
+   */
+  made(value: Json, written = false): void {
+    const { chars, parts, fractions } = sizeOf(value);
     if (chars > MAX_RESULT_CHARS)
       throw new Fault(`the result has more than ${MAX_RESULT_CHARS} characters as JSON`, true);
-    this.chars(chars);
+    this.chars(written ? chars * 2 : chars);
+    this.spend(
+      Math.ceil((written ? parts * 2 : parts) / MADE_PARTS_PER_OPERATION) +
+        fractions * OPERATIONS_PER_FRACTION,
+    );
   }
 }
 
-/** About the length of the JSON text; counting ends where it is too much. */
-function charsOf(value: Json): number {
+function isArray(value: Json): value is readonly Json[] {
+  return Array.isArray(value);
+}
+
+interface Size {
+  /** About the length of the JSON text; counting ends where it is too much. */
+  readonly chars: number;
+  readonly parts: number;
+  /** Numbers that are not whole: each takes a while to write. */
+  readonly fractions: number;
+}
+
+function sizeOf(value: Json): Size {
   let chars = 0;
+  let parts = 0;
+  let fractions = 0;
   const count = (one: Json, depth: number): void => {
+    parts += 1;
     if (depth > MAX_RESULT_DEPTH)
       throw new Fault(`the result is nested deeper than ${MAX_RESULT_DEPTH} levels`, true);
     if (chars > MAX_RESULT_CHARS) return;
     if (typeof one === "string") chars += one.length + 2;
-    else if (typeof one !== "object" || one === null) chars += String(one).length;
+    else if (typeof one === "number" && !Number.isInteger(one)) {
+      fractions += 1;
+      chars += String(one).length;
+    } else if (typeof one !== "object" || one === null) chars += String(one).length;
     else if (Array.isArray(one)) {
       chars += 2;
       for (const item of one as readonly Json[]) {
@@ -99,11 +153,12 @@ function charsOf(value: Json): number {
       chars += 2;
       for (const [key, member] of Object.entries(one)) {
         chars += key.length + 4;
+        parts += PARTS_PER_KEY - 1;
         count(member, depth + 1);
         if (chars > MAX_RESULT_CHARS) return;
       }
     }
   };
   count(value, 0);
-  return chars;
+  return { chars, parts, fractions };
 }

@@ -73,8 +73,9 @@ export type Node = At &
 /** Something that an expression reads. */
 export interface Reference extends At {
   readonly root: Root;
-  /** Of `steps`: which one. */
+  /** Of `steps`: which one, and what of it. */
   readonly step: string | null;
+  readonly field: StepField | null;
 }
 
 export interface Expression {
@@ -179,7 +180,7 @@ function ofParser(error: ParseError, text: string): Parsed {
       `An expression has at most ${MAX_NODES} parts, ${MAX_NESTING} levels deep.`,
     );
   const hint = syntaxHint(text);
-  const references = stepsNamed(text).map((one) => ({ root: "steps", ...one }) as const);
+  const references = stepsNamed(text).map((one) => ({ root: "steps", field: null, ...one }) as const);
   const reserved =
     error.code === "reserved_identifier" ? " It is a word of the language: no name can be it." : "";
   return hint === null
@@ -300,7 +301,7 @@ class Reader {
       // What would be taken away from it is a part of the name.
       if (meant !== null) {
         this.#passed = meant.end;
-        this.references.push({ root: "steps", step: meant.step, at });
+        this.references.push({ root: "steps", step: meant.step, field: null, at });
       }
       return refuse(
         at,
@@ -309,7 +310,7 @@ class Reader {
           "`steps` is followed by the literal name of a step and a field: `steps.flight.output`, `steps['my-step'].status`.",
       );
     }
-    this.references.push({ root, step: null, at });
+    this.references.push({ root, step: null, field: null, at });
     return { op: "root", at, name: root };
   }
 
@@ -321,8 +322,8 @@ class Reader {
     const base = step === null || inner === null ? null : baseOf(inner);
     if (field === null || step === null || base?.op !== "id" || base.args !== "steps") return null;
     const at = node.start;
-    this.references.push({ root: "steps", step, at });
     const known = STEP_FIELDS.find((one) => one === field);
+    this.references.push({ root: "steps", step, field: known ?? null, at });
     if (known === undefined)
       return refuse(
         at,
