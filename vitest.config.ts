@@ -6,6 +6,7 @@ import { serviceTokens } from "./test/world/index.ts";
 /** Test-only values: the real ones are Worker secrets. */
 const TEST_SECRETS = {
   SERVER_KEY: "dGVzdC1zZXJ2ZXIta2V5LW9mLTMyLWJ5dGVzLWxvbmc",
+  KEYRING: '{"active":"k1","keys":{"k1":"dGVzdC1rZXlyaW5nLWtleS1vZi10aGlydHktdHdvLWI"}}',
   ROOT_API_KEY: "test-root-key-of-32-visible-chars",
 };
 

@@ -5,6 +5,7 @@ import {
   chainOf,
   checkRootKey,
   countTenants,
+  createAccessAudit,
   createKeyCache,
   createPolicyCache,
   judgeRequest,
@@ -56,12 +57,25 @@ import {
   type RunRpc,
   type RunWiring,
 } from "./run/index.ts";
+import {
+  createKeyCheck,
+  createVault,
+  createVaultOperations,
+  loadKeyring,
+  type OperationsDeps,
+  type SealedRecords,
+  type VaultOperations,
+} from "./vault/index.ts";
 
 /** How long a run is kept after its end. */
 const RETENTION_MS = 30 * 24 * 60 * 60_000;
 const MIN_SERVER_KEY_BYTES = 32;
 /** Outside calls per event of the platform: well below the 10,000 subrequests of a paid plan. */
 const CALLS_PER_EVENT = 1_000;
+/** What the vault may use of them in one tick of the cron trigger. */
+const VAULT_PART = 0.25;
+
+type VaultParts = Pick<OperationsDeps, "keyring" | "check" | "vault">;
 
 export interface House {
   readonly fetch: (request: Request, env: Env) => Promise<Response>;
@@ -76,8 +90,13 @@ export interface House {
 /**
  * @param workflows of this deployment; checked here, so that a bad one fails the deploy and not a run
  * @param listeners who learns of runs by their outbox
+ * @param sealed the records that hold sealed texts: they move to another key when the operator changes it
  */
-export function compose(workflows: readonly Definition[], listeners: readonly Listener[] = []): House {
+export function compose(
+  workflows: readonly Definition[],
+  listeners: readonly Listener[] = [],
+  sealed: (env: Env) => readonly SealedRecords[] = () => [],
+): House {
   const log = createLogger();
   const registry = createRegistry(workflows);
   // Shared, so that who changes a policy is held by it at once, at least in this isolate.
@@ -87,6 +106,8 @@ export function compose(workflows: readonly Definition[], listeners: readonly Li
   let wiring: RunWiring | undefined;
   let plans: StoredPlans | undefined;
   let directory: Directory | undefined;
+  let vault: VaultParts | undefined;
+  let operations: VaultOperations | undefined;
   return {
     async fetch(request, env) {
       api ??= createApi(apiDeps(env, registry));
@@ -105,15 +126,18 @@ export function compose(workflows: readonly Definition[], listeners: readonly Li
       log,
     }),
     async scheduled({ scheduledTime }, env) {
+      const forVault = Math.floor(callsPerEvent(env) * VAULT_PART);
       const ports = {
         directory: directoryOf(env),
         countTenants: async () => countTenants(env.DB),
         tenants: async (offset: number, limit: number) => selectTenantIds(env.DB, offset, limit),
         // Each tick also asks the database twice.
-        visits: callsPerEvent(env) - 2,
+        visits: callsPerEvent(env) - forVault - 2,
         log,
       };
       await sweepAll(ports, scheduledTime);
+      // Last: a keyring that cannot be read stops nothing else.
+      await vaultOperations(env).tick(forVault);
     },
   };
 
@@ -127,6 +151,22 @@ export function compose(workflows: readonly Definition[], listeners: readonly Li
       parseShards(env.DIRECTORY_SHARDS),
     );
     return directory;
+  }
+
+  /** For whoever seals: one per isolate, so that each key is proved once. */
+  function vaultOf(env: Env): VaultParts {
+    if (vault !== undefined) return vault;
+    const keyring = loadKeyring(env.KEYRING);
+    const check = createKeyCheck({ db: env.DB, log, now: () => Date.now() });
+    return (vault = { keyring, check, vault: createVault(keyring, check) });
+  }
+
+  function vaultOperations(env: Env): VaultOperations {
+    operations ??= createVaultOperations({
+      ...vaultOf(env),
+      ...{ db: env.DB, records: sealed(env), audit: createAccessAudit(env.DB), log, now: () => Date.now() },
+    });
+    return operations;
   }
 
   function serverKeyOf(env: Env): () => Promise<CryptoKey> {
@@ -167,6 +207,7 @@ export function compose(workflows: readonly Definition[], listeners: readonly Li
         return (stub as RunRpc).relist();
       },
       links: createLinks(serverKey),
+      vault: () => vaultOperations(env),
       log,
       now: () => Date.now(),
     };

@@ -7,7 +7,7 @@ declare const CRASH_POINTS: boolean;
 declare const DEVELOPMENT: boolean;
 
 interface Env {
-  /** Makes tenants and admin keys; may be unset once these exist. */
+  /** The operator's: makes tenants and admin keys, keeps the vault; may be unset while it is not needed. */
   readonly ROOT_API_KEY?: string;
   /** Development builds only: JSON object from DNS name to loopback port (src/platform/development.ts). */
   readonly DEV_HOSTS?: string;

@@ -20,7 +20,7 @@ export interface KeyIdentity {
   readonly expiresAt: number | null;
 }
 
-/** The operator. Belongs to no tenant, and can make tenants and admin keys, nothing else. */
+/** The operator. Belongs to no tenant: makes tenants and admin keys, and does what no tenant could (the directory, the vault). */
 export interface RootIdentity {
   readonly kind: "root";
 }
@@ -44,6 +44,11 @@ export function may(identity: Identity, needed: Scope): boolean {
 export function requireScope(identity: Identity, needed: Scope): Result<KeyIdentity, AccessRefusal> {
   if (identity.kind === "key" && may(identity, needed)) return ok(identity);
   if (identity.kind === "root")
-    return err(refuse("forbidden", "The root key only makes tenants and admin keys."));
+    return err(
+      refuse(
+        "forbidden",
+        "The root key makes tenants and admin keys and keeps the vault. It does not do this.",
+      ),
+    );
   return err(refuse("forbidden", `This needs the scope ${needed}, which the key does not have.`));
 }

@@ -25,6 +25,7 @@ import { PLAN_ROUTES } from "./routes-plans.ts";
 import { RUN_ROUTES } from "./routes-runs.ts";
 import { START_ROUTES } from "./routes-start.ts";
 import { STEERING_ROUTES } from "./routes-steering.ts";
+import { VAULT_ROUTES } from "./routes-vault.ts";
 import { WORKFLOW_ROUTES } from "./routes-workflows.ts";
 
 const API_ROUTES: readonly Route[] = [
@@ -41,6 +42,7 @@ const API_ROUTES: readonly Route[] = [
   ...PLAN_ROUTES,
   ...KEY_ROUTES,
   ...POLICY_ROUTES,
+  ...VAULT_ROUTES,
 ];
 
 /** Every route of the API, each with its rule. */

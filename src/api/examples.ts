@@ -53,4 +53,5 @@ export const EXAMPLES = {
   adminKey: { name: "first admin key" },
   tenant: { id: "acme" },
   relist: { objects: ["0".repeat(64)] },
+  rewrap: { limit: 100 },
 };

@@ -5,6 +5,7 @@ import type { Registry, StoredPlans } from "../define/index.ts";
 import type { Directory } from "../directory/index.ts";
 import type { Logger, RunSource } from "../platform/index.ts";
 import type { RunRpc } from "../run/index.ts";
+import type { VaultOperations } from "../vault/index.ts";
 import type { Links } from "./links.ts";
 
 export interface ApiDeps {
@@ -28,6 +29,8 @@ export interface ApiDeps {
   readonly runIdOf: (source: RunSource) => Promise<string>;
   /** Links by which people decide. */
   readonly links: Links;
+  /** What the operator does with keys. Throws a TypeError if `KEYRING` is no keyring: nothing else of the API needs it. */
+  readonly vault: () => VaultOperations;
   readonly log: Logger;
   /** Milliseconds since 1970. */
   readonly now: () => number;

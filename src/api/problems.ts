@@ -172,6 +172,11 @@ export const PROBLEMS = {
     title: "No more of these can be stored",
     hint: "Store another version of a plan that is there, or start runs with the plan inline.",
   },
+  key_in_use: {
+    status: 409,
+    title: "The key of the vault is in use",
+    hint: "`detail` says by what. Records move by themselves, sooner with `POST /v1/vault/rewrap`; `GET /v1/vault/keys` counts them.",
+  },
   run_deleted: {
     status: 410,
     title: "The run was deleted after its retention",
@@ -226,6 +231,11 @@ export const PROBLEMS = {
     status: 500,
     title: "Something is wrong on this side",
     hint: "Send the request again. If it stays, report `request_id` to the operator.",
+  },
+  wrong_keyring: {
+    status: 503,
+    title: "A key of the vault is not the one that is known by its name",
+    hint: "Put the right `KEYRING` back (docs/operations.md). Until then nothing is sealed, and nothing is lost.",
   },
   unavailable: {
     status: 503,

@@ -21,6 +21,8 @@ const MAX_VERSION_CHARS = 64;
 export const MAX_RUNS_PER_PAGE = 100;
 export const MAX_RELISTED = 100;
 export const MAX_BUCKETS = 1_000;
+/** Each may cost an outside call, of which one event has a limit. */
+export const MAX_REWRAPPED = 500;
 /** Lengths of what counts are given for. */
 export const BUCKETS = { "5m": 5 * 60_000, "1h": 60 * 60_000, "1d": 24 * 60 * 60_000 } as const;
 /** A place in a feed: 12 characters for each shard. */
@@ -302,6 +304,17 @@ export const RelistRuns = named("RelistRuns", () =>
       .min(1)
       .max(MAX_RELISTED)
       .describe("Ids of run objects, as the platform lists them."),
+  }),
+);
+
+export const RewrapRecords = named("RewrapRecords", () =>
+  z.strictObject({
+    limit: z
+      .int()
+      .min(1)
+      .max(MAX_REWRAPPED)
+      .exactOptional()
+      .describe("At most so many records in this call; 100 if missing."),
   }),
 );
 

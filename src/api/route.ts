@@ -120,7 +120,13 @@ function judge(rule: Rule, identity: Identity | null): Result<Identity | null, P
   }
   if (identity.kind === "root") {
     const hint = "Make an admin key with `POST /v1/tenants/{tenant}/keys` and use that one.";
-    return err({ ...insufficientScope("The root key only makes tenants and admin keys.", null), hint });
+    return err({
+      ...insufficientScope(
+        "The root key makes tenants and admin keys and keeps the vault. It does not do this.",
+        null,
+      ),
+      hint,
+    });
   }
   if (rule === "any key" || may(identity, rule)) return ok(identity);
   return err(insufficientScope(`This needs the scope ${rule}, which the key does not have.`, rule));

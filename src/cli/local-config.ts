@@ -9,6 +9,8 @@ import { complain, fine, reasonOf, type Outcome } from "./complaint.ts";
 /** What the Worker is told: wrangler reads only these names from its file of secrets. */
 export interface LocalVars {
   readonly SERVER_KEY: string;
+  /** Keys of the vault, as JSON. */
+  readonly KEYRING: string;
   readonly ROOT_API_KEY: string;
   /** JSON object from DNS name to loopback port. */
   readonly DEV_HOSTS: string;
@@ -21,6 +23,7 @@ export const MIGRATIONS = "migrations";
 
 const NAMES = [
   "SERVER_KEY",
+  "KEYRING",
   "ROOT_API_KEY",
   "DEV_HOSTS",
   "SERVICE_TOKENS",

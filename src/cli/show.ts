@@ -94,9 +94,10 @@ async function open(stage: Stage): Promise<Outcome<House>> {
   say(row("world", `${Object.keys(tokens).length} services and a referee on loopback`));
   for (const [host, port] of Object.entries(options.hosts))
     say(row("", `${host}: port ${port} of this machine`));
-  const { serverKey, rootKey } = state.secrets;
+  const { serverKey, keyring, rootKey } = state.secrets;
   const written = writeConfig(stage, {
     SERVER_KEY: serverKey,
+    KEYRING: keyring,
     ROOT_API_KEY: rootKey,
     DEV_HOSTS: JSON.stringify({ ...names, ...options.hosts }),
     SERVICE_TOKENS: JSON.stringify(serviceTokens({ ...ownTokens(options.hosts), ...tokens })),

@@ -3,13 +3,14 @@
  * Owns the names in it, its secrets and their file modes. Does not own what wrangler keeps in `data`, nor the world's file.
  *
  * S1 the folder is for its owner only (0700), and so is every file with a secret (0600);
- * S2 secrets are made once, and never rewritten but to add the API key;
+ * S2 secrets are made once, and never rewritten but to add the API key, or one that an earlier version did not make;
  * S3 the folder keeps itself out of git, wherever it is.
  */
 import { randomBytes } from "node:crypto";
 import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { complain, fine, reasonOf, type Outcome } from "./complaint.ts";
+import { newKeyring, textOf } from "./keyring-edit.ts";
 
 const SECRET_BYTES = 32;
 const OWNER_ONLY_FILE = 0o600;
@@ -17,6 +18,8 @@ const OWNER_ONLY_FOLDER = 0o700;
 
 export interface Secrets {
   readonly serverKey: string;
+  /** JSON, as the vault reads it. */
+  readonly keyring: string;
   readonly rootKey: string;
   /** Text of the admin key of the tenant `default`; absent until the first one was made. */
   readonly apiKey?: string;
@@ -61,9 +64,14 @@ export function openState(folder: string): Outcome<State> {
     chmodSync(folder, OWNER_ONLY_FOLDER);
     write(".gitignore", "*\n");
     const fresh = !existsSync(path("secrets.json"));
-    if (fresh) write("secrets.json", asJson({ serverKey: newSecret(), rootKey: newSecret() }));
-    else chmodSync(path("secrets.json"), OWNER_ONLY_FILE);
-    const secrets = parseSecrets(readFileSync(path("secrets.json"), "utf8"));
+    if (fresh) {
+      const made = { serverKey: newSecret(), keyring: textOf(newKeyring("local")), rootKey: newSecret() };
+      write("secrets.json", asJson(made));
+    } else chmodSync(path("secrets.json"), OWNER_ONLY_FILE);
+    const found = parseSecrets(readFileSync(path("secrets.json"), "utf8"));
+    const secrets =
+      found === null ? null : { ...found, keyring: found.keyring ?? textOf(newKeyring("local")) };
+    if (secrets !== null && found?.keyring === undefined) write("secrets.json", asJson(secrets));
     if (secrets === null) {
       return complain(`${path("secrets.json")} is damaged.`, `Please ${beginAnew(folder)}`);
     }
@@ -77,8 +85,11 @@ export function openState(folder: string): Outcome<State> {
   }
 }
 
+/** What a file holds: one of an earlier version has no keyring. */
+type FoundSecrets = Omit<Secrets, "keyring"> & { readonly keyring?: string };
+
 /** Null if it is not what was written. */
-export function parseSecrets(text: string): Secrets | null {
+export function parseSecrets(text: string): FoundSecrets | null {
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -86,10 +97,16 @@ export function parseSecrets(text: string): Secrets | null {
     return null;
   }
   if (typeof value !== "object" || value === null) return null;
-  const { serverKey, rootKey, apiKey } = value as Record<string, unknown>;
+  const { serverKey, keyring, rootKey, apiKey } = value as Record<string, unknown>;
   if (typeof serverKey !== "string" || typeof rootKey !== "string") return null;
+  if (keyring !== undefined && typeof keyring !== "string") return null;
   if (apiKey !== undefined && typeof apiKey !== "string") return null;
-  return { serverKey, rootKey, ...(apiKey === undefined ? {} : { apiKey }) };
+  return {
+    serverKey,
+    rootKey,
+    ...(keyring === undefined ? {} : { keyring }),
+    ...(apiKey === undefined ? {} : { apiKey }),
+  };
 }
 
 function newSecret(): string {

@@ -29,6 +29,11 @@ export function base64(bytes: Uint8Array): string {
   return btoa(binary);
 }
 
+/** Base64url without padding, RFC 4648 section 5. */
+export function base64url(bytes: Uint8Array): string {
+  return base64(bytes).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+}
+
 /** The bytes of base64 or base64url text, with or without padding; null if it is neither. */
 export function fromBase64(text: string): Uint8Array | null {
   try {

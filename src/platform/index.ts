@@ -2,9 +2,10 @@
 export { type AuditEntry, type AuditSink } from "./audit.ts";
 export { type BoundedBody, readBounded } from "./body.ts";
 export { canonicalJson, digestJson } from "./canonical.ts";
+export { type Deadline, startDeadline } from "./deadline.ts";
 export { type DevelopmentHosts, parseDevelopmentHosts } from "./development.ts";
 export { armCrashPoint, crashPoint } from "./crash-points.ts";
-export { crc32, importHmacKey, sameSecret, sha256Hex } from "./digest.ts";
+export { crc32, hmac, importHmacKey, sameSecret, sha256Hex } from "./digest.ts";
 export {
   type BlockCode,
   createEgress,
@@ -20,7 +21,7 @@ export {
   type PermitRefusal,
   MAX_TIMEOUT_MS,
 } from "./egress.ts";
-export { base32, fromBase64, hex } from "./encoding.ts";
+export { base32, base64url, fromBase64, hex } from "./encoding.ts";
 export { describeError, type ErrorText } from "./errors.ts";
 export { classifyFault, type Fault, type FaultKind } from "./faults.ts";
 export {

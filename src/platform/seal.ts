@@ -1,7 +1,7 @@
 /** Texts that only this deployment can have made: a value and a MAC over it, safe in an address. Not encrypted. */
 import { canonicalJson } from "./canonical.ts";
 import { hmac, sameSecret } from "./digest.ts";
-import { base64, fromBase64 } from "./encoding.ts";
+import { base64url, fromBase64 } from "./encoding.ts";
 
 const MAX_SEALED_CHARS = 2_048;
 
@@ -27,8 +27,4 @@ export async function openSealed(key: CryptoKey, purpose: string, sealed: string
 /** A MAC alone, in base64url. */
 export async function macOf(key: CryptoKey, purpose: string, text: string): Promise<string> {
   return base64url(await hmac(key, canonicalJson(["seal.v1", purpose, text])));
-}
-
-function base64url(bytes: Uint8Array): string {
-  return base64(bytes).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
 }

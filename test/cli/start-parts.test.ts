@@ -15,6 +15,7 @@ import { readEvents } from "../../src/cli/sse.ts";
 import { openState, parseSecrets } from "../../src/cli/state.ts";
 import { findTools } from "../../src/cli/tools.ts";
 import { formatEvent } from "../../src/api/sse.ts";
+import { parseKeyring } from "../../src/vault/keyring.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
 let folder: string;
@@ -111,6 +112,16 @@ describe("the state folder", () => {
     const second = openState(folder);
     expect(second.ok && second.value.secrets).toEqual({ ...first.value.secrets, apiKey: "sck_1" });
     expect(statSync(join(folder, "secrets.json")).mode & 0o777).toBe(0o600);
+  });
+
+  it("makes a keyring that the vault reads, once, also for a folder of an earlier version", () => {
+    writeFileSync(join(folder, "secrets.json"), '{"serverKey":"a","rootKey":"b","apiKey":"sck_1"}');
+    const first = openState(folder);
+    const second = openState(folder);
+    if (!first.ok || !second.ok) throw new Error("the state folder could not be opened");
+    expect(first.value.secrets).toMatchObject({ serverKey: "a", rootKey: "b", apiKey: "sck_1" });
+    expect(parseKeyring(first.value.secrets.keyring).ok).toBe(true);
+    expect(second.value.secrets).toEqual(first.value.secrets);
   });
 
   it("complains about damaged secrets instead of replacing them", () => {
@@ -220,7 +231,7 @@ describe("the local configuration", () => {
         main: join(ROOT, "src/worker.ts"),
         define: { CRASH_POINTS: "false", DEVELOPMENT: "true" },
         d1_databases: [{ binding: "DB", migrations_dir: join(ROOT, "migrations") }],
-        secrets: { required: ["SERVER_KEY", "ROOT_API_KEY", "DEV_HOSTS", "SERVICE_TOKENS"] },
+        secrets: { required: ["SERVER_KEY", "KEYRING", "ROOT_API_KEY", "DEV_HOSTS", "SERVICE_TOKENS"] },
       },
     });
   });
@@ -231,9 +242,12 @@ describe("the local configuration", () => {
   });
 
   it("has secrets in a file in which no value can end early", () => {
-    const vars = { SERVER_KEY: "a", ROOT_API_KEY: "b", DEV_HOSTS: '{"x":1}', SERVICE_TOKENS: "{}" };
+    const vars = {
+      ...{ SERVER_KEY: "a", KEYRING: '{"k":1}', ROOT_API_KEY: "b" },
+      ...{ DEV_HOSTS: '{"x":1}', SERVICE_TOKENS: "{}" },
+    };
     expect(secretsFile(vars)).toBe(
-      `SERVER_KEY='a'\nROOT_API_KEY='b'\nDEV_HOSTS='{"x":1}'\nSERVICE_TOKENS='{}'\n`,
+      `SERVER_KEY='a'\nKEYRING='{"k":1}'\nROOT_API_KEY='b'\nDEV_HOSTS='{"x":1}'\nSERVICE_TOKENS='{}'\n`,
     );
     expect(() => secretsFile({ ...vars, SERVER_KEY: "a'\nX='1" })).toThrow(TypeError);
   });

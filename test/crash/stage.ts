@@ -67,6 +67,7 @@ export async function setStage(seed: number): Promise<Stage> {
   const rootKey = randomBytes(SECRET_BYTES).toString("base64url");
   const secrets = {
     SERVER_KEY: randomBytes(SECRET_BYTES).toString("base64"),
+    KEYRING: JSON.stringify({ active: "k1", keys: { k1: randomBytes(SECRET_BYTES).toString("base64") } }),
     ROOT_API_KEY: rootKey,
     DEV_HOSTS: JSON.stringify(world.names),
     SERVICE_TOKENS: JSON.stringify(serviceTokens(world.tokens)),

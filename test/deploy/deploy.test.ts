@@ -29,6 +29,7 @@ async function deploy(which: "old" | "new"): Promise<void> {
   const variables = join(folder, "variables.env");
   await writeVariables(variables, {
     SERVER_KEY: Buffer.alloc(32, 7).toString("base64"),
+    KEYRING: JSON.stringify({ active: "k1", keys: { k1: Buffer.alloc(32, 8).toString("base64") } }),
     DEV_HOSTS: JSON.stringify(world.names),
     SERVICE_TOKENS: JSON.stringify(serviceTokens(world.tokens)),
   });

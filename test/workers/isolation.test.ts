@@ -84,6 +84,9 @@ const TABLE: Readonly<Record<string, Rule>> = {
   createTenant: { ...OF_ROOT, body: { id: "made-by-isolation" } },
   listTenants: OF_ROOT,
   createAdminKey: OF_ROOT,
+  listVaultKeys: OF_ROOT,
+  rewrapVault: OF_ROOT,
+  dropVaultKey: OF_ROOT,
   about: SHARED,
   health: SHARED,
   listProblems: SHARED,
@@ -187,6 +190,8 @@ function ask(
     key: victimKey,
     tenant: TENANT,
     code: "not_found",
+    // That of the tests: active, so in use.
+    kid: "k1",
   };
   const address = path.replace(/\{(\w+)\}/g, (_, name: string) => {
     const value = values[name];

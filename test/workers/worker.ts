@@ -4,6 +4,7 @@ import { compose } from "../../src/compose.ts";
 import { WiredDirectoryObject } from "../../src/directory/index.ts";
 import { WiredRunObject, type Message, type RunReport } from "../../src/run/index.ts";
 import { workflows } from "../../src/workflows/index.ts";
+import { testRecords } from "./sealed-records.ts";
 import { testWorkflows } from "./workflows.ts";
 
 /** What the outbox delivered, by run; `refuse` makes the next deliveries of a run fail. */
@@ -34,6 +35,7 @@ const house = compose(
       },
     },
   ],
+  ({ DB }) => [testRecords(DB)],
 );
 
 export class RunObject extends WiredRunObject {
