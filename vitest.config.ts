@@ -30,6 +30,15 @@ export default defineConfig({
         },
       },
       {
+        // One file after the other: each starts a server of its own.
+        test: {
+          name: "browser",
+          include: ["test/browser/**/*.test.ts"],
+          environment: "node",
+          fileParallelism: false,
+        },
+      },
+      {
         define: { CRASH_POINTS: "false", DEVELOPMENT: "true" },
         plugins: [
           cloudflareTest(async ({ inject }) => {

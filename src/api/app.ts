@@ -64,7 +64,7 @@ export function createApi(deps: ApiDeps): Hono {
     const path = route.path.replace(/\{(\w+)\}/g, ":$1");
     app.on(route.method, path, (c) => serve(deps, route, c.req.raw, c.req.param()));
   }
-  mountApprovalPage(app, deps, SECURITY_HEADERS);
+  mountApprovalPage(app, deps);
   app.notFound((c) => serve(deps, null, c.req.raw, {}));
   return app;
 }

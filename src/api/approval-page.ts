@@ -7,9 +7,17 @@
  * - P3 what the author of the workflow wrote stands apart from what the engine knows, is marked, and is only ever text.
  */
 import type { Context, Hono } from "hono";
-import { getCookie, setCookie } from "hono/cookie";
-import { html } from "hono/html";
-import { readBounded } from "../platform/index.ts";
+import { getCookie } from "hono/cookie";
+import {
+  type Filling,
+  hex,
+  html,
+  isSameOrigin,
+  type Markup,
+  type Page,
+  pageResponse,
+  readForm,
+} from "../platform/index.ts";
 import type { Answer, ApprovalAddress, ApprovalView, Decide, RunRpc } from "../run/index.ts";
 import type { Link } from "./links.ts";
 import type { ApiDeps } from "./ports.ts";
@@ -18,35 +26,29 @@ import { addressOf } from "./routes-approvals.ts";
 
 const COOKIE = "__Host-approve";
 const COOKIE_VALUE = /^[0-9a-f]{64}$/;
-/** Two buttons and a note. */
-const MAX_FORM_BYTES = 8_192;
 
-type Page = ReturnType<typeof html>;
-
-export function mountApprovalPage(app: Hono, deps: ApiDeps, headers: Readonly<Record<string, string>>): void {
+export function mountApprovalPage(app: Hono, deps: ApiDeps): void {
   const path = "/approve/:token";
   const guarded = (answer: (c: Context, token: string) => Promise<Response>) => async (c: Context) => {
-    for (const [name, value] of Object.entries(headers)) c.header(name, value);
-    c.header("cache-control", "no-store");
     try {
       return await answer(c, c.req.param("token") ?? "");
     } catch (error) {
       deps.log.error("approval_page.failed", { error });
-      return show(c, 503, unavailable());
+      return pageResponse(UNAVAILABLE, { status: 503 });
     }
   };
   app.get(
     path,
     guarded(async (c, token) => {
       const found = await findByLink(deps, token);
-      return found === null ? show(c, 404, gone()) : showApproval(c, deps, found);
+      return found === null ? pageResponse(GONE, { status: 404 }) : showApproval(c, deps, found);
     }),
   );
   app.post(
     path,
     guarded(async (c, token) => {
       const found = await findByLink(deps, token);
-      return found === null ? show(c, 404, gone()) : takeDecision(c, deps, found);
+      return found === null ? pageResponse(GONE, { status: 404 }) : takeDecision(c, deps, found);
     }),
   );
 }
@@ -56,23 +58,26 @@ async function takeDecision(
   deps: ApiDeps,
   { link, token, run, address }: Found,
 ): Promise<Response> {
-  const form = await formOf(c.req.raw);
+  const form = await readForm(c.req.raw);
   const cookie = getCookie(c, COOKIE) ?? "";
   const trusted =
     isSameOrigin(c.req.raw) &&
     COOKIE_VALUE.test(cookie) &&
     (await deps.links.isFormToken(form.get("form") ?? "", cookie, token));
-  if (!trusted) return show(c, 403, untrusted());
+  if (!trusted) return pageResponse(UNTRUSTED, { status: 403 });
   const as = form.get("decision");
   const note = form.get("note") ?? "";
   const fits = note === "" || Note.schema().safeParse(note).success;
-  if ((as !== "approved" && as !== "denied") || !fits) return show(c, 400, unfit());
+  if ((as !== "approved" && as !== "denied") || !fits) return pageResponse(UNFIT, { status: 400 });
   const by = link.identity === null ? "bearer_link" : `identity:${link.identity}`;
   const said: Decide = { as, by, via: link.via, ...(note === "" ? {} : { note }) };
   const decided = await run().decide({ tenant: link.tenant }, address, said);
-  if (!decided.ok && decided.code === "approver_is_starter") return show(c, 403, untrusted());
+  if (!decided.ok && decided.code === "approver_is_starter") return pageResponse(UNTRUSTED, { status: 403 });
   // P1. Whatever became of it, the page says how it stands.
-  return c.redirect(`/approve/${token}`, 303);
+  return new Response(null, {
+    status: 303,
+    headers: { location: `/approve/${token}`, "cache-control": "no-store", "referrer-policy": "no-referrer" },
+  });
 }
 
 interface Found {
@@ -96,198 +101,113 @@ async function findByLink(deps: ApiDeps, token: string): Promise<Found | null> {
   return answer.ok ? { link, token, run, address: named.address, approval: answer.value } : null;
 }
 
-/** A referrer policy of `no-referrer` makes browsers send `Origin: null`, so the first of the two is what mostly counts. */
-function isSameOrigin(request: Request): boolean {
-  const site = request.headers.get("sec-fetch-site");
-  const origin = request.headers.get("origin");
-  const own = new URL(request.url).origin;
-  if (site !== null)
-    return site === "same-origin" && (origin === null || origin === "null" || origin === own);
-  return origin === own;
-}
-
-async function formOf(request: Request): Promise<URLSearchParams> {
-  const type = request.headers.get("content-type") ?? "";
-  if (!type.startsWith("application/x-www-form-urlencoded") || request.body === null)
-    return new URLSearchParams();
-  const read = await readBounded(request.body, MAX_FORM_BYTES);
-  return new URLSearchParams(read.kind === "complete" ? new TextDecoder().decode(read.bytes) : "");
-}
-
 async function showApproval(c: Context, deps: ApiDeps, { approval, link, token }: Found): Promise<Response> {
-  if (approval.status !== "pending") return show(c, 200, decidedPage(approval));
+  if (approval.status !== "pending") return pageResponse(decidedPage(approval));
   const known = getCookie(c, COOKIE) ?? "";
-  const cookie = COOKIE_VALUE.test(known) ? known : newCookie();
-  setCookie(c, COOKIE, cookie, { path: "/", secure: true, httpOnly: true, sameSite: "Strict" });
-  return show(c, 200, pendingPage(approval, link, await deps.links.formToken(cookie, token)));
+  const cookie = COOKIE_VALUE.test(known) ? known : hex(crypto.getRandomValues(new Uint8Array(32)));
+  // Lax, not Strict: links are opened from mails, and a second one must not replace the cookie of the first one's form.
+  const headers = new Headers({
+    "set-cookie": `${COOKIE}=${cookie}; Path=/; HttpOnly; Secure; SameSite=Lax`,
+  });
+  return pageResponse(pendingPage(approval, link, await deps.links.formToken(cookie, token)), { headers });
 }
 
-function newCookie(): string {
-  return [...crypto.getRandomValues(new Uint8Array(32))]
-    .map((byte) => byte.toString(16).padStart(2, "0"))
-    .join("");
-}
-
-async function show(
-  c: Context,
-  status: 200 | 400 | 403 | 404 | 503,
-  body: { readonly title: string; readonly page: Page },
-): Promise<Response> {
-  const nonce = crypto.randomUUID();
-  const whole = await html`<!doctype html>
-    <html lang="en">
-      <head>
-        <meta charset="utf-8" />
-        <meta name="viewport" content="width=device-width, initial-scale=1" />
-        <title>${body.title}</title>
-        <style nonce="${nonce}">
-          body {
-            font:
-              16px/1.5 system-ui,
-              sans-serif;
-            max-width: 40rem;
-            margin: 3rem auto;
-            padding: 0 1rem;
-          }
-          dt {
-            color: #555;
-          }
-          dd {
-            margin: 0 0 0.5rem;
-            overflow-wrap: anywhere;
-          }
-          blockquote {
-            border-left: 4px solid #c80;
-            margin: 1rem 0;
-            padding: 0.5rem 1rem;
-            background: #fff8e8;
-          }
-          blockquote p {
-            white-space: pre-wrap;
-            unicode-bidi: isolate;
-            overflow-wrap: anywhere;
-          }
-          button {
-            font: inherit;
-            padding: 0.5rem 1.5rem;
-            margin-right: 1rem;
-          }
-        </style>
-      </head>
-      <body>
-        <main>${body.page}</main>
-      </body>
-    </html>`;
-  c.header(
-    "content-security-policy",
-    `default-src 'none'; style-src 'nonce-${nonce}'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'`,
-  );
-  return c.html(String(whole), status);
-}
-
-function pendingPage(approval: ApprovalView, link: Link, form: string): { title: string; page: Page } {
+function pendingPage(approval: ApprovalView, link: Link, form: string): Page {
   const who = link.identity === null ? "whoever has this link" : link.identity;
+  const what =
+    approval.host === null ? "A workflow waits for your decision." : "A workflow wants to send this request.";
   return {
     title: "Approve?",
-    page: html`<h1>Approve?</h1>
+    body: html`<p class="lead">${what} Nothing happens until you decide.</p>
       ${facts(approval)} ${authored(approval)}
       <form method="post">
         <input type="hidden" name="form" value="${form}" />
         <p>
-          <label
-            >A note, kept with your decision (optional)<br /><input name="note" maxlength="500" size="50"
-          /></label>
+          <label for="note">Note, kept with your decision (optional)</label>
+          <input id="note" name="note" maxlength="500" autocomplete="off" />
         </p>
-        <p>The decision will be recorded as that of ${visible(who)}.</p>
+        <p class="soft">The decision will be recorded as that of ${who}, and cannot be taken back.</p>
         <button name="decision" value="approved">Approve</button>
-        <button name="decision" value="denied">Deny</button>
+        <button name="decision" value="denied" class="danger">Deny</button>
       </form>`,
   };
 }
 
-function decidedPage(approval: ApprovalView): { title: string; page: Page } {
+const TITLES = {
+  approved: "Approved",
+  denied: "Denied",
+  closed: "Nothing to decide any more",
+} as const;
+
+function decidedPage(approval: ApprovalView): Page {
   const { status, decided } = approval;
-  const title =
-    status === "approved" ? "Approved" : status === "denied" ? "Denied" : "Nothing to decide any more";
-  const said =
-    decided === null
-      ? html`<p>It has expired, or the step ended otherwise.</p>`
-      : html`<p>Decided by ${visible(decided.by)} on ${new Date(decided.at).toUTCString()}.</p>
-          ${decided.note === null ? "" : html`<blockquote><p>${visible(decided.note)}</p></blockquote>`}`;
   return {
-    title,
-    page: html`<h1>${title}</h1>
-      ${said} ${facts(approval)}`,
+    title: status === "approved" || status === "denied" ? TITLES[status] : TITLES.closed,
+    body: html`${
+      decided === null
+        ? html`<p class="lead">It has expired, or the step ended otherwise.</p>`
+        : html`<p class="lead">Decided by ${decided.by} on ${day(decided.at)}.</p>
+            ${decided.note === null ? null : html`<blockquote dir="auto">${decided.note}</blockquote>`}`
+    }
+    ${facts(approval)}`,
   };
 }
 
 /** The engine's own word. */
-function facts(approval: ApprovalView): Page {
+function facts(approval: ApprovalView): Markup {
   const { item, method, host, path, digest, user } = approval;
-  const rows: readonly (readonly [string, string | null])[] = [
+  const code = (text: string): Markup => html`<span class="code">${text}</span>`;
+  const rows: readonly (readonly [string, Filling])[] = [
+    ["Request", host === null ? null : code(`${method ?? ""} ${host}${path ?? ""}`)],
+    ["On behalf of", user ?? "nobody in particular"],
     ["Workflow", `${approval.workflow}, version ${approval.version}`],
-    ["Run", approval.run],
     ["Step", item === null ? approval.step : `${approval.step}, item ${item}`],
     ["Started by", approval.started_by],
-    ["On behalf of", user ?? "nobody in particular"],
-    ["Request", host === null ? null : `${method ?? ""} ${host}${path ?? ""}`],
-    ["Digest of what is sent", digest],
-    ["Expires", new Date(approval.expires_at).toUTCString()],
+    ["Run", code(approval.run)],
+    ["Digest of what is sent", digest === null ? null : code(digest)],
+    ["Expires", day(approval.expires_at)],
   ];
   return html`<dl>
     ${rows.map(([name, value]) =>
       value === null
-        ? ""
+        ? null
         : html`<dt>${name}</dt>
-            <dd>${visible(value)}</dd>`,
+            <dd>${value}</dd>`,
     )}
   </dl>`;
 }
 
+function day(at: string | number): string {
+  return new Date(at).toUTCString();
+}
+
 /** P3 */
-function authored({ text }: ApprovalView): Page {
-  if (text === null) return html``;
-  return html`<blockquote>
-    <strong>Written by the author of the workflow, not checked by anybody:</strong>
-    <p dir="auto">${visible(text)}</p>
-  </blockquote>`;
+function authored({ text }: ApprovalView): Markup | null {
+  if (text === null) return null;
+  return html`<section class="note" aria-labelledby="authored">
+    <h2 id="authored">Written by the author of the workflow, not checked by anybody:</h2>
+    <blockquote dir="auto">${text}</blockquote>
+  </section>`;
 }
 
-/** Characters that would make text look like other text stand out instead. */
-function visible(text: string): string {
-  return text.replaceAll(/[\p{Cc}\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu, (char) =>
-    char === "\n" ? char : "\ufffd",
-  );
-}
+const GONE: Page = {
+  title: "Nothing here",
+  body: html`<p>This link is not valid, or what it was for is not asked any more.</p>`,
+};
 
-function gone(): { title: string; page: Page } {
-  return {
-    title: "Not found",
-    page: html`<h1>Nothing here</h1>
-      <p>This link is not valid, or what it was for is not asked any more.</p>`,
-  };
-}
+const UNTRUSTED: Page = {
+  title: "Not accepted",
+  body: html`<p>The decision did not come from this page. Open the link again, and decide there.</p>`,
+};
 
-function untrusted(): { title: string; page: Page } {
-  return {
-    title: "Not accepted",
-    page: html`<h1>Not accepted</h1>
-      <p>The decision did not come from this page. Open the link again, and decide there.</p>`,
-  };
-}
+const UNFIT: Page = {
+  title: "Not understood",
+  body: html`<p>Go back, and approve or deny. A note has at most 500 characters.</p>`,
+};
 
-function unfit(): { title: string; page: Page } {
-  return {
-    title: "Not understood",
-    page: html`<h1>Not understood</h1>
-      <p>Go back, and approve or deny. A note has at most 500 characters.</p>`,
-  };
-}
-
-function unavailable(): { title: string; page: Page } {
-  return {
-    title: "Not now",
-    page: html`<h1>Not now</h1>
-      <p>The page could not be made just now. Open the link again in a while: nothing is decided twice.</p>`,
-  };
-}
+const UNAVAILABLE: Page = {
+  title: "Not now",
+  body: html`<p>
+    The page could not be made just now. Open the link again in a while: nothing is decided twice.
+  </p>`,
+};

@@ -24,6 +24,7 @@ export {
 export { base32, base64url, fromBase64, hex } from "./encoding.ts";
 export { describeError, type ErrorText } from "./errors.ts";
 export { classifyFault, type Fault, type FaultKind } from "./faults.ts";
+export { isSameOrigin, readForm } from "./form.ts";
 export {
   checkUrl,
   isPublicName,
@@ -44,6 +45,7 @@ export {
   type RunSource,
 } from "./ids.ts";
 export { createLogger, type LogFields, type Logger, type LogLevel, type LogWriter } from "./log.ts";
+export { type Filling, html, type Markup, type Page, type PageOptions, pageResponse } from "./page.ts";
 export { createRedactor, type Redacted, type Redactor } from "./redact.ts";
 export { err, ok, type Result } from "./result.ts";
 export { macOf, openSealed, sealText } from "./seal.ts";

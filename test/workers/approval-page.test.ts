@@ -84,7 +84,7 @@ describe("the approval page", () => {
     expect(headers.get("referrer-policy")).toBe("no-referrer");
     expect(headers.get("x-frame-options")).toBe("DENY");
     expect(headers.get("cache-control")).toBe("no-store");
-    expect(headers.get("set-cookie")).toMatch(/; Path=\/; HttpOnly; Secure; SameSite=Strict$/);
+    expect(headers.get("set-cookie")).toMatch(/; Path=\/; HttpOnly; Secure; SameSite=Lax$/);
   });
 
   test("decides nothing by being looked at", async () => {

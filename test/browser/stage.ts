@@ -1,0 +1,111 @@
+/** What the tests in a browser stand on: the product's own Worker under `wrangler dev`, the world, and a tenant with two keys. */
+import { randomBytes } from "node:crypto";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parse } from "smol-toml";
+import {
+  build,
+  migrateDatabase,
+  REPOSITORY,
+  startServer,
+  writeVariables,
+  type Server,
+} from "../dev-server/index.ts";
+import { serviceTokens, startWorld, type World } from "../world/index.ts";
+
+const SECRET_BYTES = 32;
+const TENANT = "browser";
+
+export interface Stage {
+  readonly world: World;
+  /** `http://127.0.0.1:PORT` of the Worker: browsers take loopback for a secure context, as if it were https. */
+  readonly url: string;
+  /** Starts runs. */
+  readonly starter: string;
+  /** Makes links to approvals, and is not the starter. */
+  readonly approver: string;
+  /** One call of the API; the parsed answer. Throws if the status is not a good one. */
+  call<T>(key: string, method: string, path: string, body?: unknown, headers?: Headers): Promise<T>;
+  close(): Promise<void>;
+}
+
+export async function setStage(): Promise<Stage> {
+  const folder = await mkdtemp(join(tmpdir(), "showcaller-browser-"));
+  const world = await startWorld();
+  let server: Server | null = null;
+  const close = async (): Promise<void> => {
+    await server?.kill();
+    await world.close();
+    await rm(folder, { recursive: true, force: true });
+  };
+  try {
+    const config = join(folder, "wrangler.json");
+    await writeFile(config, JSON.stringify(await developmentConfig()));
+    const state = join(folder, "state");
+    const [built] = await Promise.all([
+      build(config, join(folder, "bundle")),
+      migrateDatabase(config, state),
+    ]);
+    const rootKey = randomBytes(SECRET_BYTES).toString("base64url");
+    const variables = join(folder, "variables.env");
+    await writeVariables(variables, {
+      SERVER_KEY: randomBytes(SECRET_BYTES).toString("base64"),
+      ROOT_API_KEY: rootKey,
+      DEV_HOSTS: JSON.stringify(world.names),
+      SERVICE_TOKENS: JSON.stringify(serviceTokens(world.tokens, { inline: ["SKYLINE_TOKEN"] })),
+    });
+    server = await startServer({ build: built, state, variables });
+    await server.up;
+    const { url } = server;
+    const call: Stage["call"] = (key, method, path, body, headers) =>
+      ask(`${url}${path}`, key, method, body, headers);
+    await call(rootKey, "POST", "/v1/tenants", { id: TENANT });
+    const newKey = async (maker: string, path: string, body: unknown): Promise<string> =>
+      (await call<{ key: string }>(maker, "POST", path, body)).key;
+    const admin = await newKey(rootKey, `/v1/tenants/${TENANT}/keys`, { name: "admin" });
+    const starter = await newKey(admin, "/v1/keys", { name: "agent", scopes: ["*"] });
+    const scopes = ["runs:read", "outputs:read", "approvals:decide"];
+    const approver = await newKey(admin, "/v1/keys", { name: "backend", scopes });
+    return { world, url, starter, approver, call, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+async function ask<T>(
+  url: string,
+  key: string,
+  method: string,
+  body: unknown,
+  headers = new Headers(),
+): Promise<T> {
+  headers.set("authorization", `Bearer ${key}`);
+  headers.set("content-type", "application/json");
+  const answer = await fetch(url, {
+    method,
+    headers,
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  });
+  const text = await answer.text();
+  if (!answer.ok) throw new Error(`${method} ${url}: ${answer.status} ${text}`);
+  return JSON.parse(text) as T;
+}
+
+/** The product's own configuration, but for development, and with every value read from one file. */
+async function developmentConfig(): Promise<Record<string, unknown>> {
+  const { secrets: _secrets, ...config } = parse(await readFile(join(REPOSITORY, "wrangler.toml"), "utf8"));
+  const databases = config["d1_databases"];
+  if (!Array.isArray(databases)) throw new Error("wrangler.toml has no database");
+  return {
+    ...config,
+    name: "showcaller-browser",
+    main: join(REPOSITORY, "src/worker.ts"),
+    define: { CRASH_POINTS: "false", DEVELOPMENT: "true" },
+    d1_databases: databases.map((database) => ({
+      ...(database as Record<string, unknown>),
+      migrations_dir: join(REPOSITORY, "migrations"),
+    })),
+  };
+}
