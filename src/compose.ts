@@ -13,7 +13,13 @@ import {
   selectTenantIds,
   tenantPolicy,
 } from "./access/index.ts";
-import { parseServiceTokens, performAction, type PolicyPort, type Surroundings } from "./actions/index.ts";
+import {
+  parseAuthCheck,
+  parseServiceTokens,
+  performAction,
+  type PolicyPort,
+  type Surroundings,
+} from "./actions/index.ts";
 import { createApi, createLinks, judgeSteps, type ApiDeps } from "./api/index.ts";
 import {
   createCode,
@@ -178,8 +184,11 @@ export function compose(
 
   function apiDeps(env: Env, known: Registry): ApiDeps {
     const serverKey = serverKeyOf(env);
+    // Where the secret does not fit no run gets on, and says why; the API answers all the same.
+    const auth = parseAuthCheck(env.SERVICE_TOKENS);
     return {
       ...familyOf(env, serverKey),
+      checkAuth: auth.ok ? auth.value : async () => undefined,
       access: {
         db: env.DB,
         cache: createKeyCache(),

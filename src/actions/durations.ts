@@ -8,6 +8,7 @@ type Unit = keyof typeof UNITS_MS;
 /** Milliseconds, or text like `"500ms"`, `"2s"`, `"1.5m"`, `"3h"`, `"30d"`. */
 export type Duration = number | `${number}${Unit}`;
 
+const RULE = "Write milliseconds, or a number with a unit: 500ms, 2s, 5m, 3h or 30d.";
 const DURATION = /^(\d{1,15}(?:\.\d{1,6})?)(ms|s|m|h|d)$/;
 
 /** Whole milliseconds; NaN for what is no duration, so that the bounds of the kernel refuse it. */
@@ -21,22 +22,20 @@ export function toMs(duration: number | string): number {
 
 export function durationSchema() {
   return z
-    .union([
-      z.int().nonnegative(),
-      z.string().regex(DURATION, "Write a number with a unit: 500ms, 2s, 5m, 3h or 30d."),
-    ])
+    .union([z.int().nonnegative(), z.string().regex(DURATION, RULE)], { error: RULE })
     .meta({ description: 'Milliseconds, or text with a unit: "500ms", "2s", "5m", "3h", "30d".' });
 }
 
 /** A duration, or a text with an expression that gives one. */
 export function durationTemplateSchema() {
   return z
-    .union([
-      z.int().nonnegative(),
-      z.string().refine((text) => DURATION.test(text) || text.includes("${{"), {
-        message: "Write a number with a unit: 500ms, 2s, 5m, 3h or 30d.",
-      }),
-    ])
+    .union(
+      [
+        z.int().nonnegative(),
+        z.string().refine((text) => DURATION.test(text) || text.includes("${{"), { message: RULE }),
+      ],
+      { error: RULE },
+    )
     .meta({
       description:
         'Milliseconds, or text with a unit: "500ms", "2s", "5m", "3h", "30d". May hold an expression.',

@@ -3,6 +3,7 @@
 import * as z from "zod";
 import type { Json } from "../kernel/index.ts";
 import { checkUrl, redactShapes } from "../platform/index.ts";
+import { isThere } from "./issues.ts";
 import { lazy } from "./lazy.ts";
 
 export const METHODS = ["GET", "HEAD", "OPTIONS", "PUT", "DELETE", "POST", "PATCH"] as const;
@@ -201,20 +202,24 @@ function build(template: boolean) {
         .meta({ description: "Header for the key of a `keyed` step. Default: Idempotency-Key." })
         .optional(),
     })
-    .superRefine((given, ctx) => {
-      const bodies = (["json", "form", "text"] as const).filter((name) => given[name] !== undefined);
-      const [first, second] = bodies;
-      if (given.paginate !== undefined && given.method !== "GET")
-        ctx.addIssue({ code: "custom", path: ["paginate"], message: "Only GET reads pages." });
-      if (second !== undefined)
-        ctx.addIssue({ code: "custom", path: [second], message: "A request has one body." });
-      if (first !== undefined && (given.method === "GET" || given.method === "HEAD"))
-        ctx.addIssue({
-          code: "custom",
-          path: [first],
-          message: `A ${given.method} request cannot carry a body; use \`query\`.`,
-        });
-    });
+    .superRefine(
+      (given, ctx) => {
+        const bodies = (["json", "form", "text"] as const).filter((name) => given[name] !== undefined);
+        const [first, second] = bodies;
+        const { method } = given;
+        if (given.paginate !== undefined && method !== "GET" && METHODS.includes(method))
+          ctx.addIssue({ code: "custom", path: ["paginate"], message: "Only GET reads pages." });
+        if (second !== undefined)
+          ctx.addIssue({ code: "custom", path: [second], message: "A request has one body." });
+        if (first !== undefined && (method === "GET" || method === "HEAD"))
+          ctx.addIssue({
+            code: "custom",
+            path: [first],
+            message: `A ${method} request cannot carry a body; use \`query\`.`,
+          });
+      },
+      { when: isThere },
+    );
 }
 
 /** Built on first use: zod at module scope is paid for at every start. */

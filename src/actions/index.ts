@@ -15,15 +15,18 @@ export {
   type HttpParameters,
   type Method,
 } from "./http-schema.ts";
-export { explain, findingsOf, type Finding } from "./issues.ts";
+export { examine, explain, findingsOf, meantBy, type Finding } from "./issues.ts";
 export { toJson, type AsJson } from "./json.ts";
 export { lazy } from "./lazy.ts";
 export { performAction } from "./perform.ts";
+export { didYouMean, nearest } from "./nearest.ts";
 export type {
   ActionCall,
   ActionResult,
   ActionScope,
   AnswerCheck,
+  AuthCheck,
+  AuthRefusal,
   ChildrenPort,
   ChildState,
   CodePort,
@@ -37,9 +40,9 @@ export type {
   Surroundings,
 } from "./ports.ts";
 export { CHILD_KEY_TTL_MS, runTemplateSchema } from "./run.ts";
-export { parseServiceTokens } from "./service-tokens.ts";
+export { parseAuthCheck, parseServiceTokens } from "./service-tokens.ts";
 export { sleepTemplateSchema, type SleepParameters } from "./sleep.ts";
 export { transformSchema, type TransformParameters } from "./transform.ts";
 export { viewOf, type ScopeView } from "./view.ts";
 export { kindOfWait, waitTemplateSchema, type WaitParameters } from "./wait.ts";
-export { redactShapes } from "../platform/index.ts";
+export { holdsSecret, redactShapes } from "../platform/index.ts";

@@ -100,6 +100,27 @@ export type CredentialPort = (
   call: ActionCall,
 ) => Promise<Credential>;
 
+/** Why a credential would not be given. */
+export interface AuthRefusal {
+  /** JSON Pointer from `auth` to what names it. */
+  readonly at: string;
+  /** One of the codes of plans. */
+  readonly code: string;
+  readonly detail: string;
+  /** What could be named there instead. */
+  readonly allowed?: readonly string[];
+}
+
+/**
+ * Asked of each `auth` of a plan before it runs: whether it would be given for a request to this host, as far as is known
+ * already. It lends nothing; whoever does asks again.
+ */
+export type AuthCheck = (
+  auth: CredentialRef,
+  host: string,
+  asker: { readonly tenant: string; readonly user: string | null },
+) => Promise<AuthRefusal | undefined>;
+
 /** What the policies of a run say to one request. */
 export type PolicyVerdict =
   | { readonly kind: "allowed"; readonly approval: boolean }

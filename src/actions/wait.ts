@@ -8,6 +8,7 @@ import { limits, NAME_PATTERN, type StepKind } from "../kernel/index.ts";
 import { durationSchema, durationTemplateSchema, toMs } from "./durations.ts";
 import { failure } from "./failures.ts";
 import type { Filling } from "./filling.ts";
+import { isThere } from "./issues.ts";
 import { lazy } from "./lazy.ts";
 
 function build<T extends z.ZodType>(timeout: T) {
@@ -32,10 +33,12 @@ function build<T extends z.ZodType>(timeout: T) {
     })
     .refine(({ signal, approval }) => (signal === undefined) !== (approval === undefined), {
       message: "A wait is for one thing: `signal` or `approval`.",
+      when: isThere,
     })
     .refine(({ signal, schema }) => signal !== undefined || schema === undefined, {
       message: "Only a signal has a payload.",
       path: ["schema"],
+      when: isThere,
     });
 }
 

@@ -3,7 +3,7 @@ import * as z from "zod";
 import { EFFECTS } from "../kernel/index.ts";
 import { named } from "./schema.ts";
 
-const finding = () =>
+export const finding = () =>
   z.strictObject({
     pointer: z.string().describe("JSON Pointer into the body."),
     code: z.string().describe("The rule; stable."),

@@ -1,5 +1,6 @@
 /** Workflows, and plans that are stored. */
 import * as z from "zod";
+import { finding } from "./answer-plans.ts";
 import { JOINS } from "../kernel/index.ts";
 import { stepFields } from "./answer-runs.ts";
 import { count, named } from "./schema.ts";
@@ -55,5 +56,11 @@ export const StoredPlan = named("StoredPlan", () =>
     name: z.string(),
     version: z.string(),
     created: z.boolean().describe("False: the newest version had this content already."),
+    advice: z
+      .array(finding())
+      .optional()
+      .describe(
+        "What keeps it from being started as things are: workflows that it starts and that are not there.",
+      ),
   }),
 );

@@ -1,5 +1,6 @@
 /** What the API needs from the rest. The composition root wires it. */
 import type { AccessDeps } from "../access/index.ts";
+import type { AuthCheck } from "../actions/index.ts";
 import type { Registry, StoredPlans } from "../define/index.ts";
 import type { Directory } from "../directory/index.ts";
 import type { Logger, RunSource } from "../platform/index.ts";
@@ -13,6 +14,8 @@ export interface ApiDeps {
   readonly workflows: Registry;
   /** The plans that tenants stored. */
   readonly plans: StoredPlans;
+  /** Whether a credential that a plan names would be given to a host. */
+  readonly checkAuth: AuthCheck;
   /** The object of a run. Both parts have the grammar of names by now; each call gives a fresh stub. */
   readonly runs: (tenant: string, id: string) => RunRpc;
   /** The lists of all tenants' runs. */

@@ -5,6 +5,7 @@ import type { Json } from "../kernel/index.ts";
 import type { RunView, StepView } from "../run/index.ts";
 import { CHANGED_RUN } from "./answers.ts";
 import { EXAMPLES } from "./examples.ts";
+import { checkSurroundings } from "./plan-check.ts";
 import { permit } from "./policy-check.ts";
 import { type Problem, problem, problemAt } from "./problems.ts";
 import { addressOf, isOver, jsonResponse, RETRY_AFTER_S, runResponse, UNSHARED } from "./replies.ts";
@@ -100,6 +101,10 @@ async function append(
   const wish = { workflow: null, at: "/steps", steps: compiled.steps, definitionAt: "" };
   const permitted = await permit(call, identity, wish);
   if (!permitted.ok) return permitted.error;
+  const checked = { steps: compiled.steps, definitionAt: "", user: identity.user };
+  const around = await checkSurroundings(call, identity, checked);
+  const flaws = [...around.errors, ...around.missing];
+  if (flaws.length > 0) return badSteps(flaws);
   const viewer = ownerOf(identity);
   const taken = await askForRun(call, identity, (run) =>
     run.command(viewer, {

@@ -5,6 +5,7 @@ import {
   compilePlan,
   INLINE_NAME,
   planJsonSchema,
+  startableOf,
   summarise,
   type CompiledPlan,
   type PlanCompilation,
@@ -14,8 +15,9 @@ import { digestJson } from "../platform/index.ts";
 import { PlanReport } from "./answer-plans.ts";
 import { StoredPlan } from "./answer-workflows.ts";
 import { EXAMPLES } from "./examples.ts";
+import { checkSurroundings } from "./plan-check.ts";
 import { foretell, refusalOfPlans } from "./policy-check.ts";
-import { type Problem, problem, problemAt } from "./problems.ts";
+import { type FieldError, type Problem, problem, problemAt } from "./problems.ts";
 import { jsonResponse } from "./replies.ts";
 import { PutWorkflow, ValidatePlan } from "./request-schemas.ts";
 import { type Route, route } from "./route.ts";
@@ -35,8 +37,13 @@ export const PLAN_ROUTES: readonly Route[] = [
     answers: [{ status: 200, description: "What was found.", schema: PlanReport }],
     handle: async ({ call, identity, body }) => {
       const compiled = compilePlan(body.plan, "/plan");
-      const told = await foretell(call, identity, compiled.ok ? compiled.plan.graph.steps : null);
-      return told.ok ? jsonResponse(reportOn(compiled, body.input, told.value)) : told.error;
+      const steps = compiled.ok ? compiled.plan.graph.steps : compiled.steps;
+      const told = await foretell(call, identity, steps);
+      if (!told.ok) return told.error;
+      const checked = { steps, definitionAt: "/plan", user: identity.user };
+      const around = await checkSurroundings(call, identity, checked);
+      const errors = [...told.value.errors, ...around.errors, ...around.missing];
+      return jsonResponse(reportOn(compiled, body.input, { ...told.value, errors }));
     },
   }),
   route({
@@ -61,7 +68,7 @@ export const PLAN_ROUTES: readonly Route[] = [
     tag: "Plans",
     summary: "Store a plan under a name",
     description:
-      "The newest content again changes nothing; other content becomes the next version. Runs keep the version that they were started with.",
+      "The newest content again changes nothing; other content becomes the next version. Runs keep the version that they were started with. A workflow that it starts and that is not there yet is `advice`: it has to be by the time of a start.",
     body: { schema: PutWorkflow, required: true, example: EXAMPLES.plan.plan },
     answers: [
       { status: 200, description: "The newest version has this content already.", schema: StoredPlan },
@@ -83,7 +90,13 @@ export const PLAN_ROUTES: readonly Route[] = [
       const { name: _name, ...plan } = body;
       const compiled = compilePlan(plan);
       if (!compiled.ok) return badPlan(compiled.errors);
-      return store(call.deps, identity.tenant, actorOf(identity), name, plan, compiled.plan);
+      const around = await checkSurroundings(call, identity, {
+        ...{ steps: compiled.plan.graph.steps, definitionAt: "", user: identity.user },
+        itself: startableOf(compiled.plan, name, "next"),
+      });
+      if (around.errors.length > 0) return badPlan(around.errors);
+      const by = actorOf(identity);
+      return store(call.deps, identity.tenant, by, name, plan, compiled.plan, around.missing);
     },
   }),
 ];
@@ -95,12 +108,16 @@ async function store(
   name: string,
   body: Readonly<Record<string, Json>>,
   { description }: CompiledPlan,
+  missing: readonly FieldError[],
 ): Promise<Response | Problem> {
   const digest = await digestJson(body);
   const stored = await plans.put(tenant, { name, description, body, digest, createdAt: now(), createdBy });
   if (stored.kind === "too_many")
     return problem("limit_reached", "A tenant has at most 1,000 plans, and a plan at most 1,000 versions.");
-  const answer = { name, version: String(stored.version), created: stored.created };
+  const answer = {
+    ...{ name, version: String(stored.version), created: stored.created },
+    ...(missing.length === 0 ? {} : { advice: missing }),
+  };
   const at = `/v1/workflows/${name}?version=${stored.version}`;
   return stored.created ? jsonResponse(answer, 201, { location: at }) : jsonResponse(answer);
 }
@@ -108,11 +125,16 @@ async function store(
 type Told = Extract<Awaited<ReturnType<typeof foretell>>, { readonly ok: true }>["value"];
 
 function reportOn(compiled: PlanCompilation, input: Json | undefined, policy: Told): unknown {
-  if (!compiled.ok)
-    return { valid: false, errors: [...compiled.errors, ...policy.errors], advice: [], summary: null };
+  if (!compiled.ok) {
+    const { errors, advice } = compiled;
+    return { valid: false, errors: [...errors, ...policy.errors], advice, summary: null };
+  }
   const { plan } = compiled;
   const parsed = input === undefined ? null : plan.parseInput(input);
   const errors = [...(parsed === null || parsed.ok ? [] : parsed.errors), ...policy.errors];
-  const advice = adviceOn(plan.graph).map((one) => ({ ...one, pointer: `/plan${one.pointer}` }));
+  const advice = [
+    ...adviceOn(plan.graph).map((one) => ({ ...one, pointer: `/plan${one.pointer}` })),
+    ...plan.advice,
+  ];
   return { valid: errors.length === 0, errors, advice, summary: summarise(plan.graph, policy.judge) };
 }

@@ -13,6 +13,7 @@ import type { RunReport, StartedRun, StartRequest } from "../run/index.ts";
 import { LONG_RUNNING } from "./answers.ts";
 import { EXAMPLES } from "./examples.ts";
 import { sightOf } from "./outputs.ts";
+import { type Checked, checkSurroundings } from "./plan-check.ts";
 import { permit, type Wish } from "./policy-check.ts";
 import { type Problem, problem } from "./problems.ts";
 import { isOver, longRunning, ofAccess } from "./replies.ts";
@@ -21,7 +22,7 @@ import { type Call, type Route, route } from "./route.ts";
 import { ask, preferencesOf, viewerOf, waitForEndOf } from "./runs-of.ts";
 import { StartRun } from "./request-schemas.ts";
 import { type BodyOf } from "./schema.ts";
-import { planOf } from "./start-plan.ts";
+import { badPlan, badSteps, planOf } from "./start-plan.ts";
 
 export const START_ROUTES: readonly Route[] = [
   route({
@@ -67,7 +68,7 @@ async function start(
   if (!user.ok) return ofAccess(user.error);
   const id = await runIdFor(call, identity, key.value);
   const bodyDigest = await digestJson(body);
-  const planned = await plannedStart(call, identity, body);
+  const planned = await plannedStart(call, identity, body, user.value);
   if (!planned.ok) {
     // A deploy may have taken the workflow away, a policy may have changed: what was started before is there all the same.
     const before =
@@ -98,6 +99,7 @@ async function plannedStart(
   call: Call,
   identity: KeyIdentity,
   body: BodyOf<typeof StartRun>,
+  user: string | null,
 ): Promise<Result<Planned, Problem>> {
   const { workflows, plans } = call.deps;
   const plan = await planOf({ workflows, plans, tenant: identity.tenant }, body);
@@ -106,7 +108,33 @@ async function plannedStart(
   const permitted = await permit(call, identity, wish);
   if (!permitted.ok) return permitted;
   const { steps, policies } = permitted.value;
+  const refusal = await refusalOfSurroundings(call, identity, body, { steps, user });
+  if (refusal !== null) return err(refusal);
   return ok({ ...plan.value, graph: { ...plan.value.graph, steps }, policies });
+}
+
+/** Why what came as JSON, now or when it was stored, could not run here. Null: nothing is known that speaks against it. */
+async function refusalOfSurroundings(
+  call: Call,
+  identity: KeyIdentity,
+  { workflow, plan }: BodyOf<typeof StartRun>,
+  run: Pick<Checked, "steps" | "user">,
+): Promise<Problem | null> {
+  // What the deployment brings is the deployment's to see to.
+  if (workflow !== undefined && call.deps.workflows.get(workflow) !== null) return null;
+  const at = plan === undefined ? "" : "/plan";
+  const around = await checkSurroundings(call, identity, { ...run, definitionAt: at });
+  const flaws = [...around.errors, ...around.missing];
+  if (flaws.length === 0) return null;
+  if (workflow === undefined) return plan === undefined ? badSteps(flaws) : badPlan(flaws);
+  // Its steps are not in this body.
+  return badPlan(
+    flaws.map(({ pointer = "", ...one }) => ({
+      ...one,
+      pointer: "/workflow",
+      detail: `At ${pointer} of ${workflow}: ${one.detail}`,
+    })),
+  );
 }
 
 async function answerStart(

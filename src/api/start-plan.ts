@@ -113,9 +113,7 @@ function planInline({ version, input = {}, open = false, steps = {} }: Wanted): 
   return ok({ ...INLINE, graph, input, open });
 }
 
-type Findings = Extract<ReturnType<typeof compileSteps>, { readonly ok: false }>["errors"];
-
-export function badPlan(errors: Findings): Problem {
+export function badPlan(errors: readonly FieldError[]): Problem {
   const first = errors[0];
   const where = first?.pointer ?? "";
   return problem("bad_plan", `${where === "" ? "The plan" : where}: ${first?.detail ?? "It does not fit."}`, {
@@ -123,7 +121,7 @@ export function badPlan(errors: Findings): Problem {
   });
 }
 
-export function badSteps(errors: Findings): Problem {
+export function badSteps(errors: readonly FieldError[]): Problem {
   const first = errors[0];
   return problem("bad_graph", `${first?.pointer ?? "/steps"}: ${first?.detail ?? "It does not fit."}`, {
     errors,

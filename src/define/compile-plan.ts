@@ -1,21 +1,24 @@
 /** From a plan to the graph that a run pins. Everything that is wrong is said at once, each with its place. */
 
-import { findingsOf, type Finding } from "../actions/index.ts";
 import {
-  checkGraph,
-  escapePointer,
-  limits,
-  orderSteps,
-  type Graph,
-  type Json,
-  type Lint,
-} from "../kernel/index.ts";
-import { msOr } from "./authored.ts";
-import { surveySteps, type SurveyedSteps } from "./compile-steps.ts";
+  didYouMean,
+  durationSchema,
+  examine,
+  findingsOf,
+  nearest,
+  toMs,
+  type Finding,
+} from "../actions/index.ts";
+import { escapePointer, limits, orderSteps, type Graph, type Json, type StepDef } from "../kernel/index.ts";
+import { checkShapes } from "./check-shapes.ts";
+import { surveySteps, withoutDoubles, type SurveyedSteps } from "./compile-steps.ts";
 import type { ParsedInput } from "./input.ts";
 import { checkInputSchema, inputParser } from "./input-schema.ts";
+import { lookalikesIn } from "./lookalikes.ts";
 import { frameSchema, MAX_PLAN_CHARS, MAX_PLAN_STEPS } from "./plan-schema.ts";
-import { isLoose, surveyOutput, type Place } from "./places.ts";
+import { isLoose, shown, surveyOutput, type Place } from "./places.ts";
+import { planLints } from "./plan-lints.ts";
+import { secretsIn } from "./secrets-in-plan.ts";
 
 export interface CompiledPlan {
   readonly name: string | null;
@@ -25,11 +28,19 @@ export interface CompiledPlan {
   readonly parseInput: (json: Json, at?: string) => ParsedInput;
   /** JSON Schema of the input; `{}` if any is taken. */
   readonly inputSchema: Readonly<Record<string, Json>>;
+  /** What is no error, and may not be what was meant. */
+  readonly advice: readonly Finding[];
 }
 
 export type PlanCompilation =
   | { readonly ok: true; readonly plan: CompiledPlan }
-  | { readonly ok: false; readonly errors: readonly Finding[] };
+  | {
+      readonly ok: false;
+      readonly errors: readonly Finding[];
+      readonly advice: readonly Finding[];
+      /** Steps that fit, so that more can be said about them. */
+      readonly steps: readonly StepDef[];
+    };
 
 const MAX_ERRORS = 100;
 
@@ -41,34 +52,67 @@ const FRAME = ["name", "description", "input", "deadline", "undoBudget", "idleLi
  * @param at pointer to the plan in the document that the caller read, for the errors
  */
 export function compilePlan(json: unknown, at = ""): PlanCompilation {
-  const place = (errors: readonly Finding[]): PlanCompilation => ({
-    ok: false,
-    errors: errors.slice(0, MAX_ERRORS).map((one) => ({ ...one, pointer: at + one.pointer })),
-  });
+  const placed = (findings: readonly Finding[]): Finding[] =>
+    findings.slice(0, MAX_ERRORS).map((one) => ({ ...one, pointer: at + one.pointer }));
+  const place = (
+    errors: readonly Finding[],
+    advice: readonly Finding[] = [],
+    steps: readonly StepDef[] = [],
+  ): PlanCompilation => ({ ok: false, errors: placed(errors), advice: placed(advice), steps });
   if (!isLoose(json)) return place([{ pointer: "", code: "invalid", detail: "A plan is an object." }]);
   const tooLarge = sizeOf(json);
   if (tooLarge !== null) return place([tooLarge]);
-  const frame = frameSchema().safeParse(json);
+  const frame = examine(frameSchema(), json);
+  const literals = FRAME.flatMap((field) => literalOnly(json[field], field));
+  const framed = [
+    ...literals,
+    ...(frame.success ? [] : frameFindings(frame.error, json, new Set(literals.map((one) => one.pointer)))),
+  ];
   const main = surveySteps(json["steps"], "/steps", "main");
   const handlers =
     json["onFailure"] === undefined ? null : surveySteps(json["onFailure"], "/onFailure", "on_failure");
   const output = surveyOutput(json["output"]);
-  const graph = graphOf(json, frame.success ? frame.data : {}, main, handlers);
-  const errors = [
-    ...(frame.success ? [] : frameFindings(frame.error, json)),
-    ...FRAME.flatMap((field) => literalOnly(json[field], field)),
-    ...(json["input"] === undefined ? [] : checkInputSchema(json["input"], "/input")),
+  const graph = graphOf(json, main, handlers);
+  const unfit = new Set(framed.map((one) => one.pointer));
+  if (!isLoose(json["steps"])) unfit.add("/steps");
+  const schemaFindings = isLoose(json["input"]) ? checkInputSchema(json["input"], "/input") : [];
+  const lints = planLints({ graph, main, handlers, frame: unfit });
+  const shapes = checkShapes(
+    [
+      { ...main, at: "/steps", flaws: withLinted(main, lints) },
+      ...(handlers === null ? [] : [{ ...handlers, at: "/onFailure", flaws: withLinted(handlers, lints) }]),
+    ],
+    frame.success && schemaFindings.length === 0 ? frame.data.input : undefined,
+    output.places,
+  );
+  const advice = [
+    ...main.advice,
+    ...(handlers?.advice ?? []),
+    ...output.advice.map((one) => ({ ...one, pointer: `/output${one.pointer}` })),
+    ...shapes.advice,
+    ...lookalikesIn(json),
+  ];
+  const errors = withoutDoubles([
+    ...framed,
+    ...schemaFindings,
     ...(isLoose(json["steps"]) && main.steps.length === 0 && json["open"] !== true
       ? [{ pointer: "/steps", code: "no_steps", detail: "A plan that is not open has a step." }]
       : []),
-    ...main.findings,
+    ...main.findings.filter(({ pointer, code }) => !isMisspelt(pointer, code, framed)),
     ...(handlers?.findings ?? []),
     ...output.findings.map((one) => ({ ...one, pointer: `/output${one.pointer}` })),
-    ...outputReads(output.places, main, handlers),
+    ...(unfit.has("/steps") ? [] : outputReads(output.places, main, handlers)),
     ...doubleNames(main, handlers),
-    ...lintsOf(graph, main, handlers),
-  ];
-  if (errors.length > 0 || !frame.success) return place(errors);
+    ...lints,
+    ...shapes.errors,
+    ...secretsIn(json),
+  ]);
+  if (errors.length > 0 || !frame.success) {
+    const sound = [main, ...(handlers === null ? [] : [handlers])].flatMap(({ steps, flaws }) =>
+      steps.filter((def) => !flaws.has(def.name)),
+    );
+    return place(errors, advice, sound);
+  }
   const { name, description, input, open } = frame.data;
   return {
     ok: true,
@@ -79,8 +123,15 @@ export function compilePlan(json: unknown, at = ""): PlanCompilation {
       graph,
       parseInput: inputParser(input),
       inputSchema: input ?? {},
+      advice: placed(advice),
     },
   };
+}
+
+/** What a step puts out that is not right is not known, whoever found that. */
+function withLinted({ flaws }: SurveyedSteps, lints: readonly Finding[]): ReadonlyMap<string, unknown> {
+  const linted = lints.map(({ pointer }) => [pointer.split("/")[2] ?? "", true] as const);
+  return new Map<string, unknown>([...flaws, ...linted]);
 }
 
 function sizeOf(json: Readonly<Record<string, unknown>>): Finding | null {
@@ -108,27 +159,42 @@ function sizeOf(json: Readonly<Record<string, unknown>>): Finding | null {
 function frameFindings(
   error: Parameters<typeof findingsOf>[0],
   json: Readonly<Record<string, unknown>>,
+  told: ReadonlySet<string>,
 ): Finding[] {
-  return findingsOf(error).flatMap((one) => {
-    // The steps say for themselves what is wrong with them.
-    if (one.pointer === "/steps" && json["steps"] !== undefined) return [];
-    return one.code === "unknown_field" ? [{ ...one, allowed: Object.keys(frameSchema().shape) }] : [one];
-  });
+  return findingsOf(error).filter(
+    ({ pointer }) =>
+      // The steps say for themselves what is wrong with them.
+      !(pointer === "/steps" && json["steps"] !== undefined) && !told.has(pointer),
+  );
+}
+
+/** That there are no steps follows from another name for them. */
+function isMisspelt(pointer: string, code: string, framed: readonly Finding[]): boolean {
+  if (pointer !== "/steps" || code !== "missing") return false;
+  return framed.some(
+    (one) =>
+      one.pointer === "/steps" ||
+      (one.code === "unknown_field" && nearest(one.pointer.slice(1), one.allowed ?? []) === "steps"),
+  );
+}
+
+/** A time of the plan as far as it is one; else the longest, by which nothing else is out of bounds. */
+function spanOf(given: unknown, otherwise: number): number {
+  if (given === undefined) return otherwise;
+  const parsed = durationSchema().safeParse(given);
+  return parsed.success ? toMs(parsed.data) : limits.MAX_WAIT_MS;
 }
 
 function literalOnly(value: unknown, field: string): Finding[] {
   if (field === "input" || typeof value !== "string" || !value.includes("${{")) return [];
   const detail = "No expression can stand here.";
-  return [{ pointer: `/${field}`, code: "expression_not_allowed", detail, expression: value, allowed: [] }];
+  return [
+    { pointer: `/${field}`, code: "expression_not_allowed", detail, expression: shown(value), allowed: [] },
+  ];
 }
 
 function graphOf(
   json: Readonly<Record<string, unknown>>,
-  frame: {
-    readonly deadline?: number | string;
-    readonly undoBudget?: number | string;
-    readonly idleLimit?: number | string;
-  },
   main: SurveyedSteps,
   handlers: SurveyedSteps | null,
 ): Graph {
@@ -139,9 +205,9 @@ function graphOf(
     steps: orderSteps([...steps, ...(handlers?.steps ?? [])]),
     // JSON by now, whatever is in it.
     ...(json["output"] === undefined ? {} : { output: { template: json["output"] as Json } }),
-    deadlineMs: msOr(frame.deadline, limits.RUN_DEADLINE_MS),
-    undoBudgetMs: msOr(frame.undoBudget, limits.UNDO_BUDGET_MS),
-    idleLimitMs: msOr(frame.idleLimit, limits.IDLE_LIMIT_MS),
+    deadlineMs: spanOf(json["deadline"], limits.RUN_DEADLINE_MS),
+    undoBudgetMs: spanOf(json["undoBudget"], limits.UNDO_BUDGET_MS),
+    idleLimitMs: spanOf(json["idleLimit"], limits.IDLE_LIMIT_MS),
   };
 }
 
@@ -158,7 +224,7 @@ function outputReads(
       if (known.has(step)) return [];
       const detail = lost.has(step)
         ? `${step} is a step of \`onFailure\`: a run that has an output has not come to it.`
-        : `There is no step named ${step}.`;
+        : `There is no step named ${step}.${didYouMean(step, names)}`;
       const code = lost.has(step) ? "not_an_ancestor" : "unknown_step";
       return [{ pointer: `/output${pointer}`, code, detail, expression, offset, allowed: names }];
     }),
@@ -174,40 +240,4 @@ function doubleNames(main: SurveyedSteps, handlers: SurveyedSteps | null): Findi
       code: "duplicate_step",
       detail: `There are two steps named ${step.name}.`,
     }));
-}
-
-/** What the kernel finds, with pointers into the plan, and the place in the expression where it is about one. */
-function lintsOf(graph: Graph, main: SurveyedSteps, handlers: SurveyedSteps | null): Finding[] {
-  const lost = new Set(handlers?.steps.map((step) => step.name));
-  const inMain = new Set(main.steps.map((step) => step.name));
-  return checkGraph(graph).flatMap((lint): Finding[] => {
-    const [, head, name, ...rest] = lint.pointer.split("/");
-    if (head !== "steps" || name === undefined)
-      return [{ ...plain(lint), pointer: lint.pointer.replace(/Ms$/, "") }];
-    const handler = lost.has(name) && !inMain.has(name);
-    const owner = handler ? handlers : main;
-    // Of a step that does not fit only its needs are known.
-    if (owner === null || lint.code === "duplicate_step" || lint.code === "bad_name") return [];
-    if (owner.broken.has(name) && rest[0] !== "needs") return [];
-    const pointer = handler ? `/onFailure/${[name, ...rest].join("/")}` : lint.pointer;
-    const inside = `/${rest.join("/")}`;
-    const where = owner.places
-      .get(name)
-      ?.flatMap((one) => one.reads.map((read) => ({ ...one, ...read })))
-      .find((one) => one.pointer === inside && one.step === lint.about);
-    return [
-      {
-        ...plain(lint),
-        pointer,
-        ...(where === undefined ? {} : { expression: where.expression, offset: where.offset }),
-        ...(lint.code === "unknown_need" || lint.code === "unknown_step"
-          ? { allowed: owner.steps.map((step) => step.name).filter((one) => one !== name) }
-          : {}),
-      },
-    ];
-  });
-}
-
-function plain({ code, detail, pointer }: Lint): Finding {
-  return { code, detail, pointer };
 }

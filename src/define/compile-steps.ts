@@ -1,11 +1,14 @@
 /** From steps as JSON to steps of a graph. Everything that is wrong is said at once, each with its place. */
 
-import { actionNamed, CHILD_KEY_TTL_MS, findingsOf, kindOfWait, type Finding } from "../actions/index.ts";
-import { escapePointer, NAME_PATTERN, orderSteps, type StepDef } from "../kernel/index.ts";
+import { actionNamed, CHILD_KEY_TTL_MS, kindOfWait, METHODS, type Finding } from "../actions/index.ts";
+import { EFFECTS, escapePointer, NAME_PATTERN, orderSteps, type StepDef } from "../kernel/index.ts";
 import { toStepDef, type AuthoredPerformance, type AuthoredStep } from "./authored.ts";
+import { checkShapes } from "./check-shapes.ts";
 import { checkInputSchema } from "./input-schema.ts";
+import { fitStep } from "./mend.ts";
 import { isLoose, surveyStep, type Place } from "./places.ts";
-import { stepSchema, type StepInput } from "./step-input.ts";
+import { secretsIn } from "./secrets-in-plan.ts";
+import { stepFields, type StepInput } from "./step-input.ts";
 import { onlyLooks } from "./verifying.ts";
 
 export type CompiledSteps =
@@ -20,80 +23,146 @@ export interface SurveyedSteps {
   readonly findings: readonly Finding[];
   /** Expressions by name of the step. */
   readonly places: ReadonlyMap<string, readonly Place[]>;
-  /** Steps that do not fit; what others say about them can still be checked. */
-  readonly broken: ReadonlySet<string>;
+  readonly advice: readonly Finding[];
+  /** Of the steps that are not right as they are: those stand among the others as far as they fit. */
+  readonly flaws: ReadonlyMap<string, Flaw>;
+}
+
+/** What is wrong with one step by itself. */
+export interface Flaw {
+  /** Pointers are from the step. */
+  readonly findings: readonly Finding[];
+  /** Where each of the needs that were understood was written. */
+  readonly needsAt: readonly number[];
+  readonly step: unknown;
 }
 
 /**
  * Checks steps by name and fills in every default. Needs, and what expressions read, may name steps that are not among
  * them: whether these exist is known where the graph is.
  * @param at pointer to the steps in the document that the caller read, for the errors
+ * @param by who made them: what code of this build puts into its steps is data that it was given
  */
-export function compileSteps(json: unknown, at = "/steps"): CompiledSteps {
-  const { steps, findings } = surveySteps(json, at, "main");
-  return findings.length > 0
-    ? { ok: false, errors: findings.slice(0, MAX_ERRORS) }
-    : { ok: true, steps: orderSteps(steps) };
+export function compileSteps(json: unknown, at = "/steps", by: "author" | "code" = "author"): CompiledSteps {
+  const surveyed = surveySteps(json, at, "main");
+  const errors = withoutDoubles([
+    ...surveyed.findings,
+    ...checkShapes([{ ...surveyed, at }], undefined, []).errors,
+    ...(by === "author" ? secretsIn(json, at) : []),
+  ]);
+  return errors.length > 0
+    ? { ok: false, errors: errors.slice(0, MAX_ERRORS) }
+    : { ok: true, steps: orderSteps(surveyed.steps) };
+}
+
+/** Two checks may find the same. */
+export function withoutDoubles(findings: readonly Finding[]): Finding[] {
+  const seen = new Map<string, Finding>();
+  for (const one of findings) {
+    // One text can hold several expressions, each with its own flaw.
+    const key = JSON.stringify([
+      one.pointer,
+      one.code,
+      one.code === "secret_in_plan" ? null : [one.detail, one.offset],
+    ]);
+    if (!seen.has(key)) seen.set(key, one);
+  }
+  return [...seen.values()];
 }
 
 /** As `compileSteps`, going on after what is wrong. */
 export function surveySteps(json: unknown, at: string, part: StepDef["part"]): SurveyedSteps {
   const places = new Map<string, readonly Place[]>();
-  const broken = new Set<string>();
+  const flaws = new Map<string, Flaw>();
   if (!isLoose(json)) {
     const findings = [
       json === undefined
         ? { pointer: at, code: "missing", detail: "The field is missing." }
         : { pointer: at, code: "invalid", detail: "Steps are an object: each under its name." },
     ];
-    return { steps: [], findings, places, broken };
+    return { steps: [], findings, places, advice: [], flaws };
   }
   const findings: Finding[] = [];
+  const advice: Finding[] = [];
   const steps: StepDef[] = [];
   for (const [name, step] of Object.entries(json)) {
+    // What is found from here on is not told any more.
+    if (findings.length >= MAX_ERRORS) break;
     const pointer = `${at}/${escapePointer(name)}`;
     const place = (one: Finding): Finding => ({ ...one, pointer: pointer + one.pointer });
     const survey = surveyStep(name, step, part);
-    const parsed = stepSchema().safeParse(step);
-    const known = new Set(survey.findings.map((one) => one.pointer));
-    const own: Finding[] = [
+    const fitted = fitStep(step);
+    const own: Finding[] = tidy([
       ...(NAME_PATTERN.test(name)
         ? []
         : [{ pointer: "", code: "invalid", detail: "A name matches [a-z0-9][a-z0-9_-]{0,63}." }]),
       ...survey.findings,
-      // What is no expression at its place is said once, in the words of expressions.
-      ...(parsed.success ? [] : findingsOf(parsed.error))
-        .filter((one) => !known.has(one.pointer))
-        .map((one) => told(one, step)),
+      ...notByExpression(fitted.findings, survey.findings),
       ...pagedFindings(step),
       ...payloadFindings(step),
       ...verifyFindings(step),
-      ...(part === "on_failure" && isLoose(step) && step["onFailure"] !== undefined
-        ? [
-            {
-              pointer: "/onFailure",
-              code: "unknown_field",
-              detail: "A step of `onFailure` has no `onFailure` of its own.",
-            },
-          ]
-        : []),
-    ];
+      ...handlerFindings(step, part),
+    ]);
     findings.push(...own.map(place));
     places.set(name, survey.places);
-    if (own.length === 0 && parsed.success) {
-      steps.push(toStepDef(authored(name, part, parsed.data, survey.places)));
-    } else {
-      broken.add(name);
-      steps.push(standIn(name, part, step));
-    }
+    advice.push(...survey.advice.map(place));
+    if (own.length > 0) flaws.set(name, { findings: own, needsAt: fitted.needsAt, step });
+    steps.push(
+      fitted.input === null
+        ? standIn(name, part, needsOf(step, fitted.needsAt), survey.places)
+        : toStepDef(authored(name, part, fitted.input, survey.places)),
+    );
   }
-  return { steps, findings, places, broken };
+  return { steps, findings, places, advice, flaws };
+}
+
+/** What stands in the place of an expression, or is one where none can be, is told once, in the words of expressions. */
+function notByExpression(findings: readonly Finding[], told: readonly Finding[]): readonly Finding[] {
+  const places = new Set(told.map(({ pointer }) => pointer));
+  const refused = new Set(
+    told.filter(({ code }) => code === "expression_not_allowed").map(({ pointer }) => pointer),
+  );
+  return findings.filter(
+    ({ pointer, code }) => code === "unknown_field" || !(code === "invalid" ? places : refused).has(pointer),
+  );
+}
+
+/** Nothing twice, and nothing about what is in a field that is not known. */
+function tidy(findings: readonly Finding[]): Finding[] {
+  const strays = new Set(
+    findings.flatMap(({ code, pointer }) => (code === "unknown_field" ? [pointer] : [])),
+  );
+  const seen = new Set<string>();
+  return findings.filter(({ pointer, code, detail, offset }) => {
+    if (code !== "unknown_field" && strays.has(pointer)) return false;
+    for (let end = pointer.lastIndexOf("/"); end > 0; end = pointer.lastIndexOf("/", end - 1))
+      if (strays.has(pointer.slice(0, end))) return false;
+    const key = JSON.stringify([pointer, code, detail, offset]);
+    return seen.size !== seen.add(key).size;
+  });
+}
+
+function needsOf(step: unknown, at: readonly number[]): string[] {
+  const needs: unknown = isLoose(step) ? step["needs"] : undefined;
+  const names: readonly unknown[] = Array.isArray(needs) ? needs : [];
+  return at.flatMap((i) => {
+    const name = names[i];
+    return typeof name === "string" ? [name] : [];
+  });
+}
+
+function handlerFindings(step: unknown, part: StepDef["part"]): Finding[] {
+  if (part !== "on_failure" || !isLoose(step) || step["onFailure"] === undefined) return [];
+  const allowed = stepFields(step["action"]).filter((field) => field !== "onFailure");
+  const detail = "A step of `onFailure` has no `onFailure` of its own.";
+  return [{ pointer: "/onFailure", code: "unknown_field", detail, allowed }];
 }
 
 /** An attempt that reads pages is made again from the first one: it has to be safe. */
 function pagedFindings(step: unknown): Finding[] {
   if (!isLoose(step) || !isLoose(step["with"]) || step["with"]["paginate"] === undefined) return [];
-  if (step["effect"] === undefined || step["effect"] === "safe") return [];
+  // What is no effect at all is told as that.
+  if (step["effect"] === "safe" || !EFFECTS.some((one) => one === step["effect"])) return [];
   return [
     {
       pointer: "/effect",
@@ -104,10 +173,12 @@ function pagedFindings(step: unknown): Finding[] {
   ];
 }
 
+/** What asks whether something happened must not make it happen. What is no method at all is told as that. */
 function verifyFindings(step: unknown): Finding[] {
   const verify = isLoose(step) ? step["verify"] : undefined;
   if (!isLoose(verify) || !isLoose(verify["with"]) || verify["effect"] === "safe") return [];
-  const finding = onlyLooks(verify["with"]["method"], "/verify/with/method");
+  const { method } = verify["with"];
+  const finding = METHODS.some((one) => one === method) ? onlyLooks(method, "/verify/with/method") : null;
   return finding === null ? [] : [finding];
 }
 
@@ -118,25 +189,15 @@ function payloadFindings(step: unknown): Finding[] {
   return isLoose(schema) ? checkInputSchema(schema, "/with/schema") : [];
 }
 
-/** What does not fit because it is not there is told as that. */
-function told(finding: Finding, step: unknown): Finding {
-  const tokens = finding.pointer.split("/").slice(1);
-  let at: unknown = step;
-  for (const token of tokens) {
-    if (typeof at !== "object" || at === null) return finding;
-    const key = token.replaceAll("~1", "/").replaceAll("~0", "~");
-    if (!Object.hasOwn(at, key)) return { ...finding, code: "missing", detail: "The field is missing." };
-    at = Reflect.get(at, key);
-  }
-  return finding;
-}
-
-/** In the place of a step that does not fit: it only has what it needs, so that others can be checked against it. */
-function standIn(name: string, part: StepDef["part"], step: unknown): StepDef {
-  const needs: unknown = isLoose(step) ? step["needs"] : undefined;
-  const names = Array.isArray(needs) ? needs.filter((one): one is string => typeof one === "string") : [];
+/** In the place of a step of which not even the action is known: what it needs and reads can be checked all the same. */
+function standIn(
+  name: string,
+  part: StepDef["part"],
+  needs: readonly string[],
+  places: readonly Place[],
+): StepDef {
   const nothing = { action: "transform", with: { value: null }, effect: "safe" } as const;
-  return toStepDef({ name, part, kind: "instant", needs: names, ...nothing });
+  return toStepDef({ name, part, kind: "instant", needs, reads: readsOf(places), ...nothing });
 }
 
 function authored(

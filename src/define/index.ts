@@ -24,6 +24,8 @@ export type {
 export type { Approved, Fill, Happened, HttpAnswer, RetrySpec } from "./spec-types.ts";
 
 // For the engine.
+export { checkAuth } from "./check-auth.ts";
+export { checkChildren } from "./check-children.ts";
 export { compile, type Compiled } from "./compile.ts";
 export { compilePlan, type CompiledPlan, type PlanCompilation } from "./compile-plan.ts";
 export { compileSteps, type CompiledSteps } from "./compile-steps.ts";
@@ -43,5 +45,11 @@ export { createEvaluator, type Evaluated, type Evaluator, type Filled, type Foun
 export type { ParsedInput } from "./input.ts";
 export { createCode, createRegistry, INLINE_NAME, type Registered, type Registry } from "./registry.ts";
 export { stepsSchema, type StepInput, type StepsInput } from "./step-input.ts";
-export { findStartable, type FoundStartable, type Startable, type StartableSources } from "./startable.ts";
+export {
+  findStartable,
+  startableOf,
+  type FoundStartable,
+  type Startable,
+  type StartableSources,
+} from "./startable.ts";
 export { fitPayload, type FittedPayload } from "./signal-schema.ts";

@@ -156,7 +156,7 @@ export function inputParser(
     if (valid) return { ok: true, value };
     // The library keeps every error that it finds, and those of a large input would be more than memory holds.
     const told = checks > MAX_CHECKS_FOR_ALL ? errors : all().validate(value).errors;
-    return { ok: false, errors: findingsOf(told, at) };
+    return { ok: false, errors: findingsOf(withoutDeclared(told, schema), at) };
   };
 }
 
@@ -188,6 +188,28 @@ class Filling {
     }
     return Object.fromEntries(filled);
   }
+}
+
+/** After a field that does not fit, the library takes those behind it for fields that nobody declared. */
+function withoutDeclared(units: readonly OutputUnit[], schema: Json): readonly OutputUnit[] {
+  const declared = new Set<string>();
+  for (const { keyword, keywordLocation, instanceLocation, error } of units) {
+    const name =
+      keyword === "additionalProperties" ? /^Property "(.+)" does not/.exec(error)?.[1] : undefined;
+    if (name === undefined) continue;
+    let owner: Json | undefined = schema;
+    for (const token of keywordLocation.split("/").slice(1, -1)) {
+      const key = token.replaceAll("~1", "/").replaceAll("~0", "~");
+      owner = isMap(owner) ? owner[key] : isList(owner) ? owner[Number(key)] : undefined;
+    }
+    const properties = isMap(owner) ? owner["properties"] : undefined;
+    if (isMap(properties) && Object.hasOwn(properties, name))
+      declared.add(`${instanceLocation}/${escapePointer(name)}`);
+  }
+  const rest = units.filter(
+    ({ keyword, instanceLocation }) => keyword !== "false" || !declared.has(instanceLocation),
+  );
+  return rest.length > 0 ? rest : units;
 }
 
 function partsOf(value: Json): number {

@@ -3,13 +3,20 @@
  * fit the schema, so that everything that is wrong can be said at once.
  */
 
-import { redactShapes, type Finding } from "../actions/index.ts";
+import { nearest, redactShapes, type Finding } from "../actions/index.ts";
 import { escapePointer } from "../kernel/index.ts";
-import { holdsExpression, parseExpression, splitTemplate, type Root } from "./expressions/index.ts";
+import {
+  holdsExpression,
+  parseExpression,
+  sizeReads,
+  splitTemplate,
+  type Root,
+} from "./expressions/index.ts";
 
 export interface Place {
   /** JSON Pointer from the step. */
   readonly pointer: string;
+  /** As it is shown. */
   readonly expression: string;
   /** Characters of the text at the pointer before the expression. */
   readonly offset: number;
@@ -20,6 +27,8 @@ export interface Place {
 export interface Surveyed {
   readonly places: readonly Place[];
   readonly findings: readonly Finding[];
+  /** What is no error, and may still not be what was meant. */
+  readonly advice: readonly Finding[];
 }
 
 /** Parameters in whose texts expressions may stand. All others say what is called and how, and are literal. */
@@ -44,8 +53,8 @@ export function surveyStep(name: string, step: unknown, part: "main" | "on_failu
   if (!isLoose(step)) return survey;
   const before: Root[] = part === "main" ? [...EVERYWHERE] : [...EVERYWHERE, "failure"];
   const inside = [...before];
-  if (step["forEach"] !== undefined) inside.push("item", "index");
-  if (step["repeat"] !== undefined) inside.push("iteration");
+  if (meantField(step, "forEach")) inside.push("item", "index");
+  if (meantField(step, "repeat")) inside.push("iteration");
   survey.expression(step["when"], "/when", before);
   const { forEach, repeat, verify, compensate } = step;
   if (isLoose(forEach)) survey.expression(forEach["list"], "/forEach/list", before);
@@ -64,6 +73,11 @@ export function surveyStep(name: string, step: unknown, part: "main" | "on_failu
   return survey;
 }
 
+/** Whether a step has a field, or one that was meant to be it: then what can be read in it is there. */
+function meantField(step: Loose, field: string): boolean {
+  return Object.keys(step).some((key) => key === field || nearest(key, [field]) !== null);
+}
+
 /** Every expression of the run's output. */
 export function surveyOutput(template: unknown): Surveyed {
   const survey = new Survey(null);
@@ -74,6 +88,7 @@ export function surveyOutput(template: unknown): Surveyed {
 class Survey implements Surveyed {
   readonly places: Place[] = [];
   readonly findings: Finding[] = [];
+  readonly advice: Finding[] = [];
   readonly #step: string | null;
 
   /** @param step name of the step that is looked at; null: it is none */
@@ -84,23 +99,26 @@ class Survey implements Surveyed {
   /** A field that holds nothing but an expression. */
   expression(value: unknown, pointer: string, names: readonly Root[]): void {
     if (typeof value !== "string") return;
-    if (value.trimStart().startsWith("${{"))
-      this.#find(
-        pointer,
-        "expression_wrapped",
-        "Here the whole text is an expression: leave `${{ }}` away.",
-        value,
-        0,
-      );
-    else this.#check(value, pointer, 0, names);
+    if (!value.trimStart().startsWith("${{")) {
+      this.#check(value, pointer, 0, names);
+      return;
+    }
+    const detail = "Here the whole text is an expression: leave `${{ }}` away.";
+    this.#find(pointer, "expression_wrapped", detail, value, 0);
+    // What is inside is looked at as if it stood alone.
+    this.#text(value, pointer, names);
   }
 
   /** `with` of something that is performed. */
   parameters(performance: Loose, at: string, names: readonly Root[]): void {
     const { action, with: parameters } = performance;
-    const open =
-      typeof action === "string" && Object.hasOwn(OPEN_FIELDS, action) ? OPEN_FIELDS[action] : undefined;
-    if (open === undefined || !isLoose(parameters)) return;
+    if (!isLoose(parameters)) return;
+    // Of an action that nobody knows it is not known where expressions may stand.
+    if (typeof action !== "string" || !Object.hasOwn(OPEN_FIELDS, action)) {
+      this.texts(parameters, `${at}/with`, names, 0);
+      return;
+    }
+    const open = OPEN_FIELDS[action] ?? [];
     for (const [field, value] of Object.entries(parameters)) {
       const pointer = `${at}/with/${escapePointer(field)}`;
       if (open.includes(field)) this.texts(value, pointer, names, 0);
@@ -140,13 +158,12 @@ class Survey implements Surveyed {
 
   #check(expression: string, pointer: string, offset: number, names: readonly Root[]): void {
     const parsed = parseExpression(expression);
-    if (!parsed.ok) {
-      const { code, detail, at, allowed } = parsed.fault;
+    for (const { code, detail, at, allowed } of parsed.ok ? [] : parsed.faults) {
       const here = code === "unknown_name" && allowed?.includes("steps") === true ? names : allowed;
       this.#find(pointer, code, detail, expression, offset + at, here);
-      return;
     }
-    for (const { root, step, field, at } of parsed.expression.references) {
+    const { references } = parsed.ok ? parsed.expression : parsed;
+    for (const { root, step, field, at } of references) {
       if (!names.includes(root))
         this.#find(
           pointer,
@@ -167,10 +184,18 @@ class Survey implements Surveyed {
           offset + at,
         );
     }
-    const reads = parsed.expression.references.flatMap(({ step, at }) =>
+    const reads = references.flatMap(({ step, at }) =>
       step === null ? [] : [{ step, offset: offset + at }],
     );
-    this.places.push({ pointer, expression, offset, reads });
+    this.places.push({ pointer, expression: shown(expression), offset, reads });
+    for (const { field, at } of parsed.ok ? sizeReads(expression) : [])
+      this.advice.push({
+        pointer,
+        code: "field_named_as_size",
+        detail: `This reads a field named \`${field}\`. How many elements or letters there are is \`size(x)\`.`,
+        expression: shown(expression),
+        offset: offset + at,
+      });
   }
 
   #refuse(value: unknown, pointer: string, open: readonly string[] | null, depth: number): void {
@@ -208,7 +233,7 @@ class Survey implements Surveyed {
 }
 
 /** Cut, and without what looks like a credential: somebody may have written one into an expression. */
-function shown(expression: string): string {
+export function shown(expression: string): string {
   const redacted = redactShapes(expression);
   return redacted.length <= MAX_SHOWN_CHARS ? redacted : `${redacted.slice(0, MAX_SHOWN_CHARS - 1)}…`;
 }

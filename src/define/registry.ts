@@ -122,7 +122,7 @@ export function createCode(registry: Registry): CodePort {
       return schema === undefined ? null : checkWith(schema);
     },
     growth: (steps) => {
-      const compiled = compileSteps(steps, "");
+      const compiled = compileSteps(steps, "", "code");
       if (compiled.ok) return compiled;
       const [first] = compiled.errors;
       return { ok: false, message: first === undefined ? "" : `${first.pointer}: ${first.detail}` };

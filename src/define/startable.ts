@@ -2,6 +2,7 @@
 
 import type { Finding } from "../actions/index.ts";
 import type { Graph, Json } from "../kernel/index.ts";
+import type { CompiledPlan } from "./compile-plan.ts";
 import type { ParsedInput } from "./input.ts";
 import type { Registry } from "./registry.ts";
 import type { StoredPlans } from "./stored-plans.ts";
@@ -18,6 +19,8 @@ export interface Startable {
   /** Its runs are open unless their starter says otherwise. */
   readonly open: boolean;
   readonly parseInput: (json: Json) => ParsedInput;
+  /** JSON Schema of the input; `{}` if any is taken. */
+  readonly inputSchema: () => Readonly<Record<string, unknown>>;
 }
 
 export type FoundStartable =
@@ -41,17 +44,21 @@ export async function findStartable(
       startable: {
         ...{ name, version: workflow.version, graph: workflow.graph(), open: workflow.open },
         parseInput: (json) => workflow.parseInput(json),
+        inputSchema: () => workflow.inputSchema(),
       },
     };
   }
   const found = await plans.find(tenant, name, version);
   if (found.kind !== "found") return found;
-  const { graph, open, parseInput } = found.plan;
+  return { kind: "found", startable: startableOf(found.plan, name, String(found.record.version)) };
+}
+
+/** A plan, as what would be started under its name. */
+export function startableOf(plan: CompiledPlan, name: string, version: string): Startable {
+  const { graph, open, parseInput, inputSchema } = plan;
   return {
-    kind: "found",
-    startable: {
-      ...{ name, version: String(found.record.version), graph, open },
-      parseInput: (json) => parseInput(json),
-    },
+    ...{ name, version, graph, open },
+    parseInput: (json) => parseInput(json),
+    inputSchema: () => inputSchema,
   };
 }

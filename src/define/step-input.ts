@@ -17,7 +17,10 @@ const NAME_RULE = "A name matches [a-z0-9][a-z0-9_-]{0,63}.";
 
 const name = () => z.string().regex(NAME_PATTERN, NAME_RULE);
 
-const failureCode = () => z.union([z.enum(FAILURE_CODES), z.templateLiteral(["http_", z.int()])]);
+const failureCode = () =>
+  z.union([z.enum(FAILURE_CODES), z.templateLiteral(["http_", z.int()])], {
+    error: "Write the code of a failure, or `http_` and a status, like http_500.",
+  });
 
 const retry = () =>
   z
@@ -101,7 +104,7 @@ const quiet = (action: string) => ({
     .enum(EFFECTS)
     .refine((effect) => effect === "safe", {
       message: `The action ${action} calls nobody: it is safe, and cannot carry an idempotency key.`,
-      params: { code: "keyed_not_carried" },
+      params: { code: "keyed_not_carried", allowed: ["safe"] },
     })
     .exactOptional(),
 });
@@ -171,7 +174,7 @@ function build() {
         .enum(EFFECTS)
         .refine((given) => given === "keyed", {
           message: "A step that starts a run is keyed: whoever asks again finds the same child.",
-          params: { code: "child_is_keyed" },
+          params: { code: "child_is_keyed", allowed: ["keyed"] },
         })
         .exactOptional(),
       forEach: forEach().exactOptional(),
@@ -192,6 +195,11 @@ function build() {
 /** One step of a JSON plan. */
 export const stepSchema = lazy(build);
 export type StepInput = z.input<ReturnType<typeof build>>;
+
+/** Fields of a step with this action. */
+export function stepFields(action: unknown): readonly string[] {
+  return Object.keys(stepSchema().options.find(({ shape }) => shape.action.value === action)?.shape ?? {});
+}
 
 /** Steps by name. */
 export const stepsSchema = lazy(() => z.record(name(), stepSchema()).meta({ description: "Steps by name." }));

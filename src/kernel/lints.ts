@@ -211,7 +211,14 @@ function checkNeeds(
 }
 
 function checkStep(step: StepDef, at: string, { deadlineMs, undoBudgetMs }: Context): Lint[] {
-  const lints = checkPerformance(step, at, step.part === "main" ? deadlineMs : undoBudgetMs);
+  const lints = checkPerformance(
+    step,
+    at,
+    step.part === "main" ? deadlineMs : undoBudgetMs,
+    step.verify === undefined
+      ? "a `verify` can ask whether it happened"
+      : "its `verify` asks whether it happened",
+  );
   const add = (code: LintCode, pointer: string, detail: string): void => {
     lints.push({ code, pointer: `${at}${pointer}`, detail });
   };
@@ -283,7 +290,13 @@ function checkStep(step: StepDef, at: string, { deadlineMs, undoBudgetMs }: Cont
   return lints;
 }
 
-function checkPerformance(performance: Performance, at: string, deadlineMs: number): Lint[] {
+/** @param rather what a `once` performance does instead of trying again */
+function checkPerformance(
+  performance: Performance,
+  at: string,
+  deadlineMs: number,
+  rather = "a person says whether it happened",
+): Lint[] {
   const lints: Lint[] = [];
   const { retry, timeoutMs } = performance;
   if (!isDuration(timeoutMs, 1, Infinity))
@@ -326,15 +339,14 @@ function checkPerformance(performance: Performance, at: string, deadlineMs: numb
         "The retries can take longer than the run may: lower attempts, cap or maxElapsed, or raise the run's deadline.",
     });
   }
-  if (
-    performance.effect === "once" &&
-    retry.only?.some((code) => UNCLEAR.has(code) || (/^http_5\d\d$/.test(code) && !REFUSED_5XX.has(code)))
-  ) {
+  const blind = retry.only?.filter(
+    (code) => UNCLEAR.has(code) || (/^http_5\d\d$/.test(code) && !REFUSED_5XX.has(code)),
+  );
+  if (performance.effect === "once" && blind !== undefined && blind.length > 0) {
     lints.push({
       code: "once_blind_retry",
       pointer: `${at}/retry/only`,
-      detail:
-        "A `once` step is never retried after a failure that leaves its outcome unknown; make it `keyed`, or give it a `verify`.",
+      detail: `A \`once\` step is never retried after a failure that leaves its outcome unknown: take ${blind.join(", ")} out (${rather}), or make it \`keyed\`.`,
     });
   }
   return lints;

@@ -54,7 +54,7 @@ export { type Filling, html, type Markup, type Page, type PageOptions, pageRespo
 export { createRedactor, type Redacted, type Redactor } from "./redact.ts";
 export { err, ok, type Result } from "./result.ts";
 export { macOf, openSealed, sealText } from "./seal.ts";
-export { REDACTED, redactShapes } from "./secret-shapes.ts";
+export { holdsSecret, REDACTED, redactShapes } from "./secret-shapes.ts";
 export {
   defineSchema,
   describeSchema,

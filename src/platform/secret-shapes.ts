@@ -33,6 +33,28 @@ const CREDENTIALS = /\b(Bearer|Basic|Token|DPoP)(\s+)([A-Za-z0-9._~+/=-]{8,})/gi
 /** "Basic authentication", "the token endpoint": words of a sentence, and not what anybody would be lent. */
 const WORDS = /^(?:[A-Z]?[a-z]{1,14}|[A-Z]{1,14})(?:[-/](?:[A-Z]?[a-z]{1,14}|[A-Z]{1,14})){0,2}[.]?$/;
 
+/**
+ * Shapes that nothing but a credential has. Each is among those above too, so what is found here is always redacted there.
+ */
+const UNMISTAKABLE: readonly RegExp[] = [
+  /\bsck_[A-Za-z0-9]{32,}/,
+  /\bwhs[ekp][a-z]*_[A-Za-z0-9+/=_-]{24,}/,
+  /\b(?:sk|rk)_(?:live|test)_[A-Za-z0-9]{16,}/,
+  /\b(?:gh[oprsu]_[A-Za-z0-9]{30,}|github_pat_[A-Za-z0-9_]{30,}|glpat-[A-Za-z0-9_-]{20,})/,
+  /\bxox[abeoprs]-\d[A-Za-z0-9-]{16,}/,
+  /\bsk-(?:ant|proj|or)-[A-Za-z0-9_-]{20,}/,
+  /\bsk-[A-Za-z0-9]{32,}/,
+  /\b(?:npm_[A-Za-z0-9]{36}|shpat_[0-9a-f]{32}|ya29\.[A-Za-z0-9_-]{20,})/,
+  /\b(?:AKIA|ASIA)[A-Z0-9]{16}\b/,
+  /(?<![\w-])eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}/,
+  /-----BEGIN [A-Z ]{0,32}PRIVATE KEY-----/,
+];
+
+/** Whether the text holds what is a credential by its shape alone, without doubt: for refusing it, where redacting is not enough. */
+export function holdsSecret(text: string): boolean {
+  return UNMISTAKABLE.some((shape) => shape.test(text));
+}
+
 /** The text with everything that looks like a secret replaced by `[REDACTED]`. */
 export function redactShapes(text: string): string {
   const rest = SHAPES.reduce((left, [pattern, replacement]) => left.replace(pattern, replacement), text);

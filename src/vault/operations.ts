@@ -16,7 +16,10 @@ import type { Vault } from "./vault.ts";
 export interface SealedRecords {
   /** `connections`, `integrations`: for people, unique. */
   readonly kind: string;
-  /** How many records have a text under each key, those that were derived under it included. */
+  /**
+   * How many records have a text under each key, those that were derived under it included. A record that stands in two places
+   * (an object, and its row in D1) is under the old key for as long as one of them is.
+   */
   countByKid(): Promise<Readonly<Record<string, number>>>;
   /**
    * Moves at most `limit` records under the active key of the vault, with at most `limit` + 2 outside calls; answers how many.

@@ -491,4 +491,230 @@ export const BAD_PLANS: readonly (readonly [what: string, plan: unknown, pointer
     "/steps/a/with/value",
     "expression_too_large",
   ],
+
+  // What nothing can be there of.
+  [
+    "reads of an answer what is in its body",
+    two(get(), say("${{ steps.a.output.id }}", { needs: ["a"] })),
+    "/steps/b/with/value",
+    "unknown_output_field",
+  ],
+  [
+    "asks whether an answer has what can only be in its body",
+    two(get(), say("${{ has(steps.a.output.id) ? 1 : 2 }}", { needs: ["a"] })),
+    "/steps/b/with/value",
+    "unknown_output_field",
+  ],
+  [
+    "reads a body that it did not keep",
+    two(get({ keep: { body: "none" } }), say("${{ steps.a.output.body.id }}", { needs: ["a"] })),
+    "/steps/b/with/value",
+    "unknown_output_field",
+  ],
+  [
+    "reads a field of a text",
+    two(get({ keep: { body: "text" } }), say(1, { needs: ["a"], when: "steps.a.output.body.id == 1" })),
+    "/steps/b/when",
+    "unknown_output_field",
+  ],
+  [
+    "reads a header in upper case",
+    two(get(), say("${{ steps.a.output.headers['ETag'] }}", { needs: ["a"] })),
+    "/steps/b/with/value",
+    "unknown_output_field",
+  ],
+  [
+    "reads a header that it did not keep",
+    two(get({ keep: { headers: ["ETag"] } }), say("${{ steps.a.output.headers.link }}", { needs: ["a"] })),
+    "/steps/b/with/value",
+    "unknown_output_field",
+  ],
+  [
+    "reads a field of all pages at once",
+    two(get({ paginate: { by: "link", max: 2 } }), say("${{ steps.a.output.body.items }}", { needs: ["a"] })),
+    "/steps/b/with/value",
+    "unknown_output_field",
+  ],
+  [
+    "reads a list as if it was one of its elements",
+    two(get({}, { forEach: "input.x" }), say("${{ steps.a.output.body }}", { needs: ["a"] })),
+    "/steps/b/with/value",
+    "unknown_output_field",
+  ],
+  [
+    "reads of each element of a list what is in its body",
+    two(get({}, { forEach: "input.x" }), say("${{ steps.a.output.map(x, x.id) }}", { needs: ["a"] })),
+    "/steps/b/with/value",
+    "unknown_output_field",
+  ],
+  [
+    "reads of an item what is in its body",
+    two(get({}, { forEach: "input.x" }), say("${{ item.id }}", { needs: ["a"], forEach: "steps.a.output" })),
+    "/steps/b/with/value",
+    "unknown_output_field",
+  ],
+  [
+    "polls for what is in the body",
+    one(get({}, { repeat: { until: "output.done", every: "1s" } })),
+    "/steps/a/repeat/until",
+    "unknown_output_field",
+  ],
+  [
+    "looks for what happened outside of the body",
+    one(post({}, { verify: { ...get(), happened: "size(output.items) > 0" } })),
+    "/steps/a/verify/happened",
+    "unknown_output_field",
+  ],
+  [
+    "takes back what it does not find",
+    one(post({}, { compensate: get({ url: "https://api.skyline.example/${{ own.id }}" }) })),
+    "/steps/a/compensate/with/url",
+    "unknown_output_field",
+  ],
+  [
+    "reads what a sleep brought",
+    two({ action: "sleep", with: { for: "1s" } }, say("${{ steps.a.output.at }}", { needs: ["a"] })),
+    "/steps/b/with/value",
+    "unknown_output_field",
+  ],
+  [
+    "reads of a fallback what it does not have",
+    two(
+      { action: "sleep", with: { for: "1s" }, onFailure: { fallback: { id: 1 } } },
+      say("${{ steps.a.output.at }}", { needs: ["a"] }),
+    ),
+    "/steps/b/with/value",
+    "unknown_output_field",
+  ],
+  [
+    "reads of a decision what it does not have",
+    two(
+      { action: "wait", with: { approval: "Go?" } },
+      say(1, { needs: ["a"], when: "steps.a.output.approved" }),
+    ),
+    "/steps/b/when",
+    "unknown_output_field",
+  ],
+  [
+    "reads of a payload what its schema forbids",
+    two(
+      {
+        action: "wait",
+        with: {
+          signal: "go",
+          schema: { type: "object", properties: { seat: {} }, additionalProperties: false },
+        },
+      },
+      say("${{ steps.a.output.set }}", { needs: ["a"] }),
+    ),
+    "/steps/b/with/value",
+    "unknown_output_field",
+  ],
+  [
+    "reads of a computed value what was not computed",
+    two(say({ total: "${{ input.n }}" }), say("${{ steps.a.output.totl }}", { needs: ["a"] })),
+    "/steps/b/with/value",
+    "unknown_output_field",
+  ],
+  [
+    "reads through a computed value what an answer does not have",
+    {
+      steps: {
+        a: get(),
+        b: say("${{ {'answer': steps.a.output} }}", { needs: ["a"] }),
+        c: say("${{ steps.b.output.answer.id }}", { needs: ["b"] }),
+      },
+    },
+    "/steps/c/with/value",
+    "unknown_output_field",
+  ],
+  [
+    "answers with what no step has",
+    { steps: { a: get() }, output: { id: "${{ steps.a.output.id }}" } },
+    "/output/id",
+    "unknown_output_field",
+  ],
+  [
+    "reads an input that its schema forbids",
+    {
+      input: { type: "object", properties: { to: {} }, additionalProperties: false },
+      steps: { a: say("${{ input.too }}") },
+    },
+    "/steps/a/with/value",
+    "unknown_input_field",
+  ],
+  [
+    "reads a field of an input that is a number",
+    { input: { properties: { n: { type: "integer" } } }, steps: { a: say("${{ input.n.x }}") } },
+    "/steps/a/with/value",
+    "unknown_input_field",
+  ],
+
+  // Credentials.
+  [
+    "has a key in the query of a URL",
+    one(get({ url: "https://api.skyline.example/x?a=1&api_key=abc" })),
+    "/steps/a/with/url",
+    "secret_in_plan",
+  ],
+  [
+    "has a key in its query",
+    one(get({ query: { "client-secret": "abc" } })),
+    "/steps/a/with/query/client-secret",
+    "secret_in_plan",
+  ],
+  [
+    "has in its query what looks like a token",
+    one(get({ query: { token: "a8Kd93hfA02mdkeP40dk" } })),
+    "/steps/a/with/query/token",
+    "secret_in_plan",
+  ],
+  [
+    "has a key in a body",
+    one(post({ json: { deep: ["x", `sk_live_${"a1".repeat(12)}`] } })),
+    "/steps/a/with/json/deep/1",
+    "secret_in_plan",
+  ],
+  [
+    "has a key in a form",
+    one({
+      action: "http",
+      with: { method: "POST", url: "https://a.example/", form: { a: `ghp_${"a1".repeat(18)}` } },
+    }),
+    "/steps/a/with/form/a",
+    "secret_in_plan",
+  ],
+  [
+    "has in a body a secret by its name",
+    one(post({ json: { client_secret: "a8Kd93hfA02mdkeP40dk" } })),
+    "/steps/a/with/json/client_secret",
+    "secret_in_plan",
+  ],
+  [
+    "has one of our own keys in a text",
+    one({
+      action: "http",
+      with: { method: "POST", url: "https://a.example/", text: `key: sck_${"a1".repeat(19)}` },
+    }),
+    "/steps/a/with/text",
+    "secret_in_plan",
+  ],
+  [
+    "has a signed token within an expression",
+    text(`'eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.${"x".repeat(20)}'`),
+    "/steps/a/with/value",
+    "secret_in_plan",
+  ],
+  [
+    "has a key as the name of a field",
+    one(say({ [`AKIA${"A1".repeat(8)}`]: 1 })),
+    "/steps/a/with/value",
+    "secret_in_plan",
+  ],
+  [
+    "has a key as a default of its input",
+    input({ properties: { k: { default: `xoxb-${"1".repeat(12)}-${"a".repeat(12)}` } } }),
+    "/input/properties/k/default",
+    "secret_in_plan",
+  ],
 ];

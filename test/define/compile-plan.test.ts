@@ -121,6 +121,15 @@ describe("the input of a plan", () => {
       ["/input/a/1 invalid"],
     ],
     ["a stray field", { properties: { a: {} }, additionalProperties: false }, { b: 1 }, ["/input/b invalid"]],
+    [
+      "one field, and not for those behind it that fit",
+      {
+        properties: { "a/b": { required: ["x"] }, c: {}, "d/e": {} },
+        additionalProperties: false,
+      },
+      { "a/b": {}, c: 1, "d/e": 1, f: 1 },
+      ["/input/a~1b/x missing", "/input/f invalid"],
+    ],
     ["a form", { properties: { a: { format: "date" } } }, { a: "2027-13-01" }, ["/input/a invalid"]],
     ["a name with a slash", { required: ["a/b"] }, {}, ["/input/a~1b missing"]],
     [

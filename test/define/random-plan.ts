@@ -3,7 +3,7 @@ import * as fc from "fast-check";
 import type { Json } from "../../src/kernel/index.ts";
 
 const NAMES = ["a", "b", "c", "d", "e-1"] as const;
-const AIRLINE = "https://api.skyline.example/bookings";
+export const AIRLINE = "https://api.skyline.example/bookings";
 
 /** Expressions that can stand anywhere; some of them fail when they are evaluated, as authors' do. */
 const sound = (earlier: readonly string[]): fc.Arbitrary<string> =>
@@ -48,7 +48,7 @@ const call = (method: string, more: Loose = {}, rest: Loose = {}): Loose => ({
   unknownLimit: "50ms",
   ...rest,
 });
-const { unknownLimit: _, ...look } = call("GET");
+export const { unknownLimit: _, ...look } = call("GET");
 
 /** What a step does, in the ways that fit together. */
 const sane = (expression: fc.Arbitrary<string>): fc.Arbitrary<Loose> =>

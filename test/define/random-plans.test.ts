@@ -2,7 +2,7 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { compilePlan } from "../../src/define/index.ts";
-import { PLAN_INPUT, pointsInto, randomPlan } from "./random-plan.ts";
+import { AIRLINE, look, PLAN_INPUT, pointsInto, randomPlan } from "./random-plan.ts";
 import { runPlanInMemory } from "./run-in-memory.ts";
 import { answered, outside } from "./support.ts";
 
@@ -66,4 +66,171 @@ describe("a plan by chance", () => {
       { numRuns: 500 },
     );
   });
+
+  it("that is wrong in two places is refused for both, and for nothing else", () => {
+    const slips = fc
+      .uniqueArray(fc.nat({ max: SLIPS.length - 1 }), { minLength: 2, maxLength: 2 })
+      .filter(([a = 0, b = 0]) => !related(SLIPS[a]?.[0] ?? "", SLIPS[b]?.[0] ?? ""));
+    fc.assert(
+      fc.property(slips, (chosen) => {
+        const document = JSON.parse(JSON.stringify(RIGHT)) as unknown;
+        const wanted = chosen.map((i) => {
+          const [place, value, code, told = place] = SLIPS[i] ?? ["", null, ""];
+          put(document, place, value);
+          return `${told} ${code}`;
+        });
+        const compiled = compilePlan(document);
+        const found = compiled.ok ? [] : compiled.errors.map(({ pointer, code }) => `${pointer} ${code}`);
+        expect([...new Set(found)].toSorted()).toEqual(wanted.toSorted());
+      }),
+      // Pairs are few: nearly all of them are seen.
+      { numRuns: 2_000 },
+    );
+    expect(compilePlan(RIGHT).ok).toBe(true);
+  });
 });
+
+/** A plan that is right, with everything that a plan can have. */
+const RIGHT = {
+  input: { type: "object" },
+  deadline: "2d",
+  steps: {
+    seen: {
+      ...{ action: "http", with: { method: "GET", url: AIRLINE, query: { day: "${{ input.day }}" } } },
+      ...{ repeat: { until: "output.status == 200", every: "1s", max: 3 }, timeout: "10s" },
+    },
+    pages: {
+      action: "http",
+      with: { method: "GET", url: AIRLINE, paginate: { by: "cursor", cursor: "/next", param: "c", max: 2 } },
+    },
+    booked: {
+      ...{ action: "http", needs: ["seen"], when: "steps.seen.output.status == 200" },
+      with: { method: "POST", url: AIRLINE, json: { of: "${{ steps.seen.output.body }}" }, keep: {} },
+      retry: { attempts: 2, only: ["http_429"] },
+      verify: { action: "http", with: { method: "GET", url: AIRLINE }, after: "5s", happened: "true" },
+      compensate: { action: "http", with: { method: "DELETE", url: AIRLINE } },
+    },
+    each: {
+      action: "transform",
+      forEach: "input.list",
+      with: { value: "${{ item }}" },
+      onFailure: "continue",
+    },
+    nap: { action: "sleep", needs: ["booked", "each"], with: { for: "1s" } },
+    asked: { action: "wait", with: { signal: "go", timeout: "1h" } },
+    child: { action: "run", needs: ["asked"], with: { workflow: "other", input: "${{ input }}" } },
+  },
+  onFailure: {
+    mail: { action: "http", effect: "keyed", with: { method: "POST", url: AIRLINE, json: "${{ failure }}" } },
+  },
+  output: { all: "${{ steps.booked.output }}" },
+} as const;
+
+/** One slip in it each: the place, what is put there (undefined: it is taken away), the code, and where that is told. */
+const SLIPS: readonly (readonly [place: string, value: unknown, code: string, told?: string])[] = [
+  ["/input", { type: "text" }, "input_schema_invalid", "/input/type"],
+  ["/deadline", "soon", "invalid"],
+  ["/deadlin", 1, "unknown_field"],
+  ["/undoBudget", 0, "bad_duration"],
+  ["/output/all", "${{ steps.nobody.output }}", "unknown_step"],
+  ["/output/more", "${{ 1 + }}", "expression_invalid"],
+  ["/steps/seen/with/method", "FETCH", "invalid"],
+  ["/steps/seen/with/method", undefined, "missing"],
+  ["/steps/seen/with/url", undefined, "missing"],
+  ["/steps/seen/with/url", "http://a.example/", "url_refused"],
+  ["/steps/seen/with/query/day", "${{ inputs }}", "unknown_name"],
+  ["/steps/seen/with/headers", { "X-Api-Key": "x" }, "secret_in_plan", "/steps/seen/with/headers/X-Api-Key"],
+  ["/steps/seen/repeat/every", undefined, "missing"],
+  ["/steps/seen/repeat/max", 0, "invalid"],
+  ["/steps/seen/repeat/until", "output is None", "expression_invalid"],
+  ["/steps/seen/forEach", "input.list", "repeat_and_for_each", "/steps/seen/repeat"],
+  ["/steps/seen/timeout", "11m", "timeout_too_long"],
+  ["/steps/seen/retries", 1, "unknown_field"],
+  ["/steps/pages/with/paginate/by", undefined, "missing"],
+  ["/steps/pages/with/paginate/by", "page", "invalid"],
+  ["/steps/pages/with/paginate/max", undefined, "missing"],
+  ["/steps/pages/with/paginate/param", "", "invalid"],
+  ["/steps/pages/with/paginate/cursor", "next", "invalid"],
+  ["/steps/pages/with/paginate/items", "items", "invalid"],
+  ["/steps/pages/with/text", "x", "invalid"],
+  ["/steps/pages/effect", "idempotent", "paginate_not_safe"],
+  ["/steps/booked/when", "${{ steps.seen.output }}", "expression_wrapped"],
+  ["/steps/booked/when", "not steps.seen.output", "expression_invalid"],
+  ["/steps/booked/when", true, "invalid"],
+  ["/steps/booked/when", "steps.asked.output", "not_an_ancestor"],
+  ["/steps/booked/needs/1", "nobody", "unknown_need"],
+  ["/steps/booked/needs/1", 5, "invalid"],
+  ["/steps/booked/join", "first", "invalid"],
+  ["/steps/booked/with/json/more", "${{ len(input) }}", "expression_refused"],
+  ["/steps/booked/with/keep/header", [], "unknown_field"],
+  ["/steps/booked/with/text", "x", "invalid"],
+  ["/steps/booked/retry/attempts", 0, "invalid"],
+  ["/steps/booked/retry/only/1", "oops", "invalid"],
+  ["/steps/booked/retry/only", ["timeout"], "once_blind_retry"],
+  ["/steps/booked/verify/after", "x", "invalid"],
+  ["/steps/booked/verify/happened", "True", "unknown_name"],
+  ["/steps/booked/verify/with/method", "POST", "verify_not_safe"],
+  ["/steps/booked/verify/with/url", undefined, "missing"],
+  ["/steps/booked/compensate/action", "run", "invalid"],
+  ["/steps/booked/compensate/with", undefined, "missing"],
+  ["/steps/booked/compensate/keyTtl", "366d", "bad_duration"],
+  ["/steps/booked/onFailure", "ignore", "invalid"],
+  ["/steps/booked/sensitive", 1, "invalid"],
+  ["/steps/each/forEach", "${{ input.list }}", "expression_wrapped"],
+  ["/steps/each/forEach", 5, "invalid"],
+  ["/steps/each/with/value", undefined, "missing"],
+  ["/steps/each/with/value", "${{ item + }}", "expression_invalid"],
+  ["/steps/each/effect", "keyed", "keyed_not_carried"],
+  ["/steps/nap/with/until", "2027-03-14T09:00:00Z", "invalid", "/steps/nap/with"],
+  ["/steps/nap/with/for", "soon", "invalid"],
+  ["/steps/nap/retry", {}, "unknown_field"],
+  ["/steps/nap/action", "snooze", "invalid"],
+  ["/steps/nap/action", undefined, "missing"],
+  ["/steps/asked/with/signal", "A B", "invalid"],
+  ["/steps/asked/with/timeout", true, "invalid"],
+  ["/steps/asked/with/schema", { pattern: "x" }, "input_schema_refused", "/steps/asked/with/schema/pattern"],
+  ["/steps/child/with/workflow", undefined, "missing"],
+  ["/steps/child/with/tags", ["a", 1], "invalid", "/steps/child/with/tags/1"],
+  ["/steps/child/effect", "once", "child_is_keyed"],
+  [
+    "/steps/child/compensate",
+    { action: "http", with: { method: "PUT" } },
+    "missing",
+    "/steps/child/compensate/with/url",
+  ],
+  ["/onFailure/mail/with/json", "${{ own }}", "unknown_name"],
+  ["/onFailure/mail/onFailure", "fail", "unknown_field"],
+  [
+    "/onFailure/mail/compensate",
+    { ...look, with: { method: "DELETE", url: AIRLINE } },
+    "compensate_on_failure_step",
+  ],
+  ["/onFailure/mail/needs", ["seen"], "need_across_parts", "/onFailure/mail/needs/0"],
+  ["/onFailure/nap", { action: "fail", with: { message: "x" } }, "duplicate_step"],
+];
+
+/** Slips of which one leaves open whether the other is one. */
+const LEFT_OPEN: readonly (readonly [string, string])[] = [
+  // What is no name may have meant the step that is read.
+  ["/steps/booked/needs/1", "/steps/booked/when"],
+  // Another action may have had the field.
+  ["/steps/nap/action", "/steps/nap/retry"],
+];
+
+function related(a: string, b: string): boolean {
+  if (LEFT_OPEN.some((pair) => pair.includes(a) && pair.includes(b))) return true;
+  return `${a}/`.startsWith(`${b}/`) || `${b}/`.startsWith(`${a}/`);
+}
+
+function put(document: unknown, place: string, value: unknown): void {
+  const tokens = place.slice(1).split("/");
+  const key = tokens.pop() ?? "";
+  let at = document;
+  for (const token of tokens) {
+    const next: unknown = Reflect.get(Object(at) as object, token);
+    if (next === undefined) Reflect.set(Object(at) as object, token, {});
+    at = Reflect.get(Object(at) as object, token) as unknown;
+  }
+  if (value === undefined) Reflect.deleteProperty(Object(at) as object, key);
+  else Reflect.set(Object(at) as object, key, value);
+}

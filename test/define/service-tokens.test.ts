@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { parseServiceTokens } from "../../src/actions/index.ts";
+import { parseAuthCheck, parseServiceTokens } from "../../src/actions/index.ts";
 import { call, TOKEN } from "./support.ts";
 
 const SKYLINE = { hosts: ["api.skyline.example"], token: TOKEN };
@@ -61,5 +61,47 @@ describe("service tokens", () => {
     const tokens = parseServiceTokens(text);
     expect(tokens.ok).toBe(false);
     expect(JSON.stringify(tokens)).not.toContain(TOKEN);
+  });
+});
+
+describe("the check of a credential before a run", () => {
+  const HOST = "api.skyline.example";
+  const NOBODY = { tenant: "default", user: null };
+  const GIVEN = {
+    OPEN: { hosts: [HOST], token: TOKEN, inline: true },
+    ELSEWHERE: { hosts: ["api.harbour.example"], token: TOKEN, inline: true },
+    CLOSED: { hosts: [HOST], token: TOKEN },
+  };
+  const ask = async (bearer: string, host = HOST) => {
+    const check = parseAuthCheck(JSON.stringify(GIVEN));
+    if (!check.ok) throw new Error(check.error);
+    return check.value({ bearer }, host, NOBODY);
+  };
+
+  it("refuses what the run would refuse, names only what a plan could be given there, and never a value", async () => {
+    expect(await ask("OPEN")).toBe(undefined);
+    for (const [name, code] of [
+      ["NOBODY", "unknown_token"],
+      ["toString", "unknown_token"],
+      ["CLOSED", "token_not_for_plans"],
+      ["ELSEWHERE", "token_not_for_host"],
+    ] as const) {
+      const refusal = await ask(name);
+      expect(refusal).toMatchObject({ at: "/bearer", code, allowed: ["OPEN"] });
+      expect(JSON.stringify(refusal)).not.toContain(TOKEN);
+    }
+    expect(await ask("OPEN", "evil.example")).toMatchObject({ code: "token_not_for_host", allowed: [] });
+  });
+
+  it("says the same as what lends them, for every name and host", async () => {
+    const tokens = parseServiceTokens(JSON.stringify(GIVEN));
+    if (!tokens.ok) throw new Error(tokens.error);
+    const step = call();
+    const def = { ...step.def, with: { method: "GET", url: `https://${HOST}/` } };
+    for (const name of [...Object.keys(GIVEN), "NOBODY"])
+      for (const host of [HOST, "api.harbour.example", "evil.example"]) {
+        const lent = await tokens.value({ bearer: name }, host, { ...step, def });
+        expect([name, host, lent.ok]).toEqual([name, host, (await ask(name, host)) === undefined]);
+      }
   });
 });

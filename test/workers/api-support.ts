@@ -54,6 +54,7 @@ export function client(replaced: Partial<ApiDeps> & Pick<ApiDeps, "runs" | "work
   };
   const deps: ApiDeps = {
     ...{ access, plans, log, links, directory, relist: elsewhere, now: () => Date.now() },
+    checkAuth: async () => undefined,
     vault: () => {
       throw new Error("The vault was reached.");
     },

@@ -168,6 +168,8 @@ describe("while the database is away", () => {
     state.away = true;
     expect(await codeOf(alone.vault.seal(PLACE, "x"))).toBe("unavailable");
     expect(await opened(alone.vault, "r1")).toBe("secret");
+    // Asked through the door, which reaches its own part of the database.
+    expect(await alone.ask("POST", "/v1/vault/rewrap", {})).toMatchObject({ code: "unavailable" });
     state.away = false;
     expect(await codeOf(alone.vault.seal(PLACE, "x"))).toBe("done");
   });

@@ -290,7 +290,8 @@ class Evaluation {
 function fieldOf(of: Json, field: string): Json {
   if (isMap(of) && Object.hasOwn(of, field)) return of[field] ?? null;
   if (isMap(of)) throw new Fault(`there is no field \`${field}\`; \`has(…)\` asks whether there is one`);
-  throw new Fault(`${kindOf(of)} has no field \`${field}\``);
+  const hint = field === "length" && of !== null ? "; `size(x)` tells how long it is" : "";
+  throw new Fault(`${kindOf(of)} has no field \`${field}\`${hint}`);
 }
 
 function elementOf(of: Json, key: Json): Json {

@@ -2,8 +2,17 @@
 
 export type { Names } from "./evaluate.ts";
 export { isList, isMap } from "./functions.ts";
+export { sizeReads } from "./hints.ts";
 export { Meter } from "./meter.ts";
-export { parseExpression, type Expression, type Root, type StepField, type SyntaxCode } from "./syntax.ts";
+export { accessesOf, pathOf, writtenPath, type Path } from "./paths.ts";
+export {
+  parseExpression,
+  type Expression,
+  type Node,
+  type Root,
+  type StepField,
+  type SyntaxCode,
+} from "./syntax.ts";
 export {
   evaluateText,
   fillRequest,

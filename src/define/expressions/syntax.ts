@@ -7,9 +7,10 @@
  */
 
 import { Environment, ParseError, type ASTNode } from "@marcbachmann/cel-js";
-import { lazy } from "../../actions/index.ts";
+import { didYouMean, lazy } from "../../actions/index.ts";
 import type { Json } from "../../kernel/index.ts";
 import { FUNCTIONS, type FunctionName } from "./functions.ts";
+import { functionHint, hyphened, nameHint, stepsNamed, syntaxHint } from "./hints.ts";
 import { MAX_EXPRESSION_CHARS, MAX_NESTING, MAX_NODES } from "./limits.ts";
 
 /** What an expression can begin with. Not all of them are there at every place. */
@@ -97,7 +98,14 @@ export interface SyntaxFault extends At {
 
 export type Parsed =
   | { readonly ok: true; readonly expression: Expression }
-  | { readonly ok: false; readonly fault: SyntaxFault };
+  | {
+      readonly ok: false;
+      /** The first of them. */
+      readonly fault: SyntaxFault;
+      readonly faults: readonly SyntaxFault[];
+      /** What it would read, as far as that can be told. */
+      readonly references: readonly Reference[];
+    };
 
 class Refused extends Error {
   readonly fault: SyntaxFault;
@@ -126,7 +134,7 @@ const environment = lazy(
 const CACHED = 500;
 const cache = new Map<string, Parsed>();
 
-/** The tree of one expression, or the first thing that is wrong with it. Never throws. */
+/** The tree of one expression, or what is wrong with it: all of it where it can be read at all. Never throws. */
 export function parseExpression(text: string): Parsed {
   const known = cache.get(text);
   if (known !== undefined) return known;
@@ -146,11 +154,15 @@ function parse(text: string): Parsed {
     return fault(0, "expression_too_large", `An expression has at most ${MAX_EXPRESSION_CHARS} characters.`);
   try {
     const { ast } = environment().parse(text);
-    const reader = new Reader();
-    const root = reader.read(ast, 0);
-    return { ok: true, expression: { text, root, references: reader.references } };
+    const reader = new Reader(text);
+    const root = reader.readAll(ast);
+    const { faults, references } = reader;
+    const [first] = faults;
+    return first === undefined
+      ? { ok: true, expression: { text, root, references } }
+      : { ok: false, fault: first, faults, references };
   } catch (error) {
-    if (error instanceof Refused) return { ok: false, fault: error.fault };
+    if (error instanceof Refused) return failed(error.fault);
     if (error instanceof ParseError) return ofParser(error, text);
     // The parser recurses on what it cannot count, like a row of `!`.
     if (error instanceof RangeError)
@@ -167,21 +179,59 @@ function ofParser(error: ParseError, text: string): Parsed {
       "expression_too_large",
       `An expression has at most ${MAX_NODES} parts, ${MAX_NESTING} levels deep.`,
     );
-  return fault(at, "expression_invalid", `${error.summary}.`);
+  const hint = syntaxHint(text);
+  const references = stepsNamed(text).map((one) => ({ root: "steps", field: null, ...one }) as const);
+  const reserved =
+    error.code === "reserved_identifier" ? " It is a word of the language: no name can be it." : "";
+  return hint === null
+    ? failed({ at, code: "expression_invalid", detail: `${error.summary}.${reserved}` }, references)
+    : failed({ ...hint, code: "expression_invalid" }, references);
 }
 
 function fault(at: number, code: SyntaxCode, detail: string): Parsed {
-  return { ok: false, fault: { at, code, detail } };
+  return failed({ at, code, detail });
 }
 
-/** Reads the library's tree into ours, and refuses what has no place in it. */
+function failed(one: SyntaxFault, references: readonly Reference[] = []): Parsed {
+  return { ok: false, fault: one, faults: [one], references };
+}
+
+/** More than anybody mends in one go. */
+const MAX_FAULTS = 10;
+
+/** Reads the library's tree into ours, and refuses what has no place in it: a part that is refused is null, and told. */
 class Reader {
   readonly references: Reference[] = [];
+  readonly faults: SyntaxFault[] = [];
+  readonly #text: string;
   #nodes = 0;
+  /** Up to here all is told. */
+  #passed = 0;
   /** Of the comprehension around; there is one at most. */
   #variable: string | null = null;
 
-  read(node: ASTNode, depth: number): Node {
+  constructor(text: string) {
+    this.#text = text;
+  }
+
+  readAll(node: ASTNode): Node {
+    const root = this.#part(node, 0);
+    this.faults.sort((a, b) => a.at - b.at);
+    return root;
+  }
+
+  #part(node: ASTNode, depth: number): Node {
+    try {
+      if (this.faults.length < MAX_FAULTS) return this.#read(node, depth);
+    } catch (error) {
+      // A bound ends all of it.
+      if (!(error instanceof Refused) || error.fault.code === "expression_too_large") throw error;
+      this.faults.push(error.fault);
+    }
+    return { op: "value", at: node.start, value: null };
+  }
+
+  #read(node: ASTNode, depth: number): Node {
     const at = node.start;
     this.#nodes += 1;
     if (this.#nodes > MAX_NODES || depth > MAX_NESTING)
@@ -190,7 +240,7 @@ class Reader {
         "expression_too_large",
         `An expression has at most ${MAX_NODES} parts, ${MAX_NESTING} levels deep.`,
       );
-    const inner = (one: ASTNode): Node => this.read(one, depth + 1);
+    const inner = (one: ASTNode): Node => this.#part(one, depth + 1);
     switch (node.op) {
       case "value":
         return { op: "value", at, value: literal(node.args, at) };
@@ -241,13 +291,25 @@ class Reader {
   #name(name: string, at: number): Node {
     if (name === this.#variable) return { op: "variable", at, name };
     const root = ROOTS.find((one) => one === name);
-    if (root === undefined) return refuse(at, "unknown_name", `There is nothing named \`${name}\`.`, ROOTS);
-    if (root === "steps")
+    if (root === undefined && at < this.#passed) return { op: "value", at, value: null };
+    if (root === undefined) {
+      const hint = nameHint(name, this.#text, at) || didYouMean(name, ROOTS);
+      return refuse(at, "unknown_name", `There is nothing named \`${name}\`.${hint}`, ROOTS);
+    }
+    if (root === "steps") {
+      const meant = hyphened(this.#text, at);
+      // What would be taken away from it is a part of the name.
+      if (meant !== null) {
+        this.#passed = meant.end;
+        this.references.push({ root: "steps", step: meant.step, field: null, at });
+      }
       return refuse(
         at,
         "expression_refused",
-        "`steps` is followed by the literal name of a step and a field: `steps.flight.output`, `steps['my-step'].status`.",
+        meant?.detail ??
+          "`steps` is followed by the literal name of a step and a field: `steps.flight.output`, `steps['my-step'].status`.",
       );
+    }
     this.references.push({ root, step: null, field: null, at });
     return { op: "root", at, name: root };
   }
@@ -261,10 +323,15 @@ class Reader {
     if (field === null || step === null || base?.op !== "id" || base.args !== "steps") return null;
     const at = node.start;
     const known = STEP_FIELDS.find((one) => one === field);
+    this.references.push({ root: "steps", step, field: known ?? null, at });
     if (known === undefined)
-      return refuse(at, "unknown_name", `A step has no field \`${field}\`.`, STEP_FIELDS);
+      return refuse(
+        at,
+        "unknown_name",
+        `A step has no field \`${field}\`.${didYouMean(field, STEP_FIELDS)}`,
+        STEP_FIELDS,
+      );
     this.#nodes += 2;
-    this.references.push({ root: "steps", step, field: known, at });
     return { op: "step", at, step, field: known };
   }
 
@@ -337,13 +404,26 @@ class Reader {
         "Regular expressions are not evaluated: use `startsWith`, `endsWith`, `contains` or `split`.",
       );
     const known = Object.hasOwn(FUNCTIONS, name) ? FUNCTIONS[name as FunctionName] : null;
-    if (known === null)
-      return refuse(at, "expression_refused", `There is no function \`${name}\`.`, Object.keys(FUNCTIONS));
+    if (known === null) {
+      const names = Object.keys(FUNCTIONS);
+      const hint = functionHint(name) || didYouMean(name, names);
+      this.#regardless(style, args, inner);
+      return refuse(at, "expression_refused", `There is no function \`${name}\`.${hint}`, names);
+    }
     if (known.style !== "both" && known.style !== style)
       return refuse(at, "expression_invalid", `Write \`${known.usage}\`.`);
     if (args.length < known.least || args.length > known.most)
       return refuse(at, "expression_invalid", `Write \`${known.usage}\`.`);
     return { op: "call", at, name: name as FunctionName, args: args.map(inner) };
+  }
+
+  /** What the arguments of an unknown function read. What a method of elsewhere takes may have names of its own. */
+  #regardless(style: "function" | "method", args: readonly ASTNode[], inner: (node: ASTNode) => Node): void {
+    const [receiver, ...rest] = args;
+    if (receiver !== undefined && (style === "function" || receiver.op !== "id")) inner(receiver);
+    const told = this.faults.length;
+    for (const one of rest) inner(one);
+    if (style === "method") this.faults.length = told;
   }
 }
 

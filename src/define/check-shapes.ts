@@ -1,0 +1,105 @@
+/**
+ * Fields that an expression reads and that are not there: of what a step puts out, and of the run's input. What can never
+ * be there is an error; what only was not declared is advice.
+ */
+
+import type { Finding } from "../actions/index.ts";
+import { escapePointer, type Json, type StepDef } from "../kernel/index.ts";
+import { accessesOf, parseExpression, writtenPath, type Path } from "./expressions/index.ts";
+import { OutputShapes } from "./output-shapes.ts";
+import { shown, type Place } from "./places.ts";
+import { ANY, shapeOfSchema, type Shape } from "./shapes.ts";
+
+/** Steps of one part, with the pointer to them. */
+export interface Part {
+  readonly at: string;
+  readonly steps: readonly StepDef[];
+  readonly places: ReadonlyMap<string, readonly Place[]>;
+  /** Steps that are not right by themselves, by name. */
+  readonly flaws: ReadonlyMap<string, unknown>;
+}
+
+export interface ShapeFindings {
+  readonly errors: readonly Finding[];
+  readonly advice: readonly Finding[];
+}
+
+const MAX_ALLOWED = 50;
+/** As many as a plan is told at once. */
+const MAX_FINDINGS = 100;
+
+/**
+ * @param input JSON Schema of the run's input; undefined: any input
+ * @param output expressions of the run's output
+ */
+export function checkShapes(
+  parts: readonly Part[],
+  input: Readonly<Record<string, Json>> | undefined,
+  output: readonly Place[],
+): ShapeFindings {
+  const sound = parts.flatMap(({ steps, flaws }) => steps.filter(({ name }) => !flaws.has(name)));
+  const shapes = new OutputShapes(sound, input === undefined ? ANY : shapeOfSchema(input));
+  const errors: Finding[] = [];
+  const advice: Finding[] = [];
+  const look = (place: Place, at: string, def: StepDef | null): void => {
+    const parsed = parseExpression(place.expression);
+    if (!parsed.ok) return;
+    for (const { of, key, at: offset } of accessesOf(parsed.expression)) {
+      if (errors.length + advice.length >= MAX_FINDINGS) return;
+      const flaw = flawOf(shapes.at(of, { def, pointer: place.pointer }), of, key);
+      if (flaw === null) continue;
+      const { certain, ...told } = flaw;
+      (certain ? errors : advice).push({
+        pointer: at + place.pointer,
+        ...told,
+        expression: shown(place.expression),
+        offset: place.offset + offset,
+      });
+    }
+  };
+  for (const { at, steps, places } of parts)
+    for (const def of steps)
+      for (const place of places.get(def.name) ?? []) look(place, `${at}/${escapePointer(def.name)}`, def);
+  for (const place of output) look(place, "/output", null);
+  return { errors, advice };
+}
+
+type Flaw = Pick<Finding, "code" | "detail" | "allowed"> & { readonly certain: boolean };
+
+function flawOf(shape: Shape, of: Path, key: string): Flaw | null {
+  // First what costs nothing: a plan reads thousands of fields, and of most nothing is known.
+  if (shape.kind === "any") return null;
+  if (shape.kind === "object" && (shape.fields.has(key) || shape.others === "any")) return null;
+  const path = writtenPath(of);
+  const member = writtenPath({ ...of, keys: [...of.keys, key] });
+  const code = of.root === "input" ? "unknown_input_field" : "unknown_output_field";
+  const wrong = { certain: true, code };
+  switch (shape.kind) {
+    case "scalar":
+      return { ...wrong, detail: `\`${path}\` is ${shape.what}: it has no fields.` };
+    case "list": {
+      const first = writtenPath({ ...of, keys: [...of.keys, null, key] });
+      const detail = `\`${path}\` is a list: write \`${first}\` for one element, or \`${path}.map(x, x.${key})\` for all.`;
+      return { ...wrong, detail };
+    }
+    case "object":
+      break;
+  }
+  // A list that is cut would say that the rest is not there.
+  const known = shape.fields.size > MAX_ALLOWED ? {} : { allowed: [...shape.fields.keys()] };
+  if (shape.others === "odd") {
+    const detail = `The schema of ${of.root === "input" ? "the input" : "the payload"} does not name \`${member}\`: add it to \`properties\`, or correct its name.`;
+    return { certain: false, code: "undeclared_field", detail, ...known };
+  }
+  if (shape.others === "lower") {
+    const lower = key.toLowerCase();
+    if (lower === key) return null;
+    return { ...wrong, detail: "Names of headers are in lower case.", allowed: [lower] };
+  }
+  const { inside } = shape;
+  const instead =
+    inside !== undefined && shape.fields.get(inside)?.kind === "any"
+      ? ` What the service answered is in its \`${inside}\`: write \`${writtenPath({ ...of, keys: [...of.keys, inside, key] })}\`.`
+      : "";
+  return { ...wrong, detail: `There is no \`${member}\`.${instead}`, ...known };
+}

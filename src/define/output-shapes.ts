@@ -1,0 +1,170 @@
+/** What the steps of a plan put out, as far as their parameters tell. Each is found out once, and only if somebody reads it. */
+
+import type { Json, StepDef } from "../kernel/index.ts";
+import {
+  holdsExpression,
+  isList,
+  isMap,
+  parseExpression,
+  pathOf,
+  splitTemplate,
+  type Node,
+  type Path,
+} from "./expressions/index.ts";
+import {
+  ANY,
+  either,
+  listOf,
+  NULL,
+  NUMBER,
+  recordOf,
+  shapeOfSchema,
+  TEXT,
+  TRUTH,
+  within,
+  type Shape,
+} from "./shapes.ts";
+
+/** Where an expression stands: in which step, and at which pointer from it. Null: in the output of the run. */
+export interface Standpoint {
+  readonly def: StepDef | null;
+  readonly pointer: string;
+}
+
+export class OutputShapes {
+  readonly #steps: ReadonlyMap<string, StepDef>;
+  readonly #input: Shape;
+  readonly #known = new Map<string, Shape>();
+
+  /** @param steps those that fit; of others nothing is known */
+  constructor(steps: readonly StepDef[], input: Shape) {
+    this.#steps = new Map(steps.map((def) => [def.name, def]));
+    this.#input = input;
+  }
+
+  /** What a path leads to. */
+  at(path: Path, from: Standpoint): Shape {
+    return path.keys.reduce(within, this.#origin(path, from));
+  }
+
+  #origin({ root, step, field }: Path, { def, pointer }: Standpoint): Shape {
+    if (root === "input") return this.#input;
+    if (step !== null) return field === "output" ? this.#output(step) : ANY;
+    if (def === null || !this.#steps.has(def.name)) return ANY;
+    if (root === "own") return this.#once(def);
+    if (root === "item") return this.#item(def);
+    if (root !== "output") return ANY;
+    const { verify } = def;
+    if (pointer === "/verify/happened") return verify === undefined ? ANY : requestShape(verify.with);
+    return requestShape(def.with);
+  }
+
+  /** Of a step as a whole. */
+  #output(name: string): Shape {
+    const known = this.#known.get(name);
+    const def = this.#steps.get(name);
+    if (known !== undefined || def === undefined) return known ?? ANY;
+    // Steps that need each other are an error of their own.
+    this.#known.set(name, ANY);
+    const one = this.#once(def);
+    const whole = def.forEach === undefined ? one : listOf(one);
+    const { onFailure } = def;
+    const fallback = typeof onFailure === "object" ? onFailure.fallback : undefined;
+    const shape = fallback === undefined ? whole : either(whole, shapeOfValue(fallback));
+    this.#known.set(name, shape);
+    return shape;
+  }
+
+  /** Of a step, or of one of its items. */
+  #once(def: StepDef): Shape {
+    const { action, with: parameters, verify } = def;
+    switch (action) {
+      case "http": {
+        const own = requestShape(parameters);
+        if (verify === undefined) return own;
+        // It can say what shall be the output.
+        if (typeof verify.happened === "string" && /(["'])output\1/.test(verify.happened)) return ANY;
+        return either(own, requestShape(verify.with));
+      }
+      case "sleep":
+        return NULL;
+      case "wait":
+        return isMap(parameters) ? waitShape(parameters) : ANY;
+      case "transform":
+        return isMap(parameters) ? this.#template(parameters["value"] ?? null, { def, pointer: "" }) : ANY;
+      default:
+        return ANY;
+    }
+  }
+
+  #item(def: StepDef): Shape {
+    const { forEach } = def;
+    if (typeof forEach?.list !== "string") return ANY;
+    const parsed = parseExpression(forEach.list);
+    return parsed.ok ? within(this.#node(parsed.expression.root, { def, pointer: "/forEach" }), null) : ANY;
+  }
+
+  #template(template: Json, from: Standpoint): Shape {
+    if (isList(template)) return listOf(ANY);
+    if (isMap(template))
+      return recordOf(
+        Object.fromEntries(Object.entries(template).map(([name, one]) => [name, this.#template(one, from)])),
+      );
+    if (typeof template !== "string" || !holdsExpression(template)) return shapeOfValue(template);
+    const split = splitTemplate(template);
+    const [first, second] = split.ok ? split.segments : [];
+    if (second !== undefined) return TEXT;
+    const parsed = first?.kind === "expression" ? parseExpression(first.text) : null;
+    return parsed?.ok === true ? this.#node(parsed.expression.root, from) : ANY;
+  }
+
+  #node(node: Node, from: Standpoint): Shape {
+    if (node.op === "value") return shapeOfValue(node.value);
+    if (node.op === "list") return listOf(ANY);
+    if (node.op === "map") {
+      const named = node.entries.flatMap(([key, value]) =>
+        key.op === "value" && typeof key.value === "string" ? [[key.value, value] as const] : [],
+      );
+      if (named.length < node.entries.length) return ANY;
+      return recordOf(Object.fromEntries(named.map(([name, value]) => [name, this.#node(value, from)])));
+    }
+    const path = pathOf(node);
+    return path === null ? ANY : this.at(path, from);
+  }
+}
+
+/** What an `http` step puts out: an answer, as far as it is kept. */
+function requestShape(parameters: Json): Shape {
+  if (!isMap(parameters)) return ANY;
+  const { keep, paginate } = parameters;
+  const { headers, body } = isMap(keep) ? keep : {};
+  const answer = { status: NUMBER, headers: headersShape(headers), body: bodyShape(body) };
+  if (paginate === undefined) return recordOf(answer, "body");
+  return recordOf({ ...answer, body: listOf(ANY), pages: NUMBER, more: TRUTH }, "body");
+}
+
+function headersShape(kept: Json | undefined): Shape {
+  const list = kept === undefined || !isList(kept) ? [] : kept;
+  const names = list.flatMap((name) => (typeof name === "string" ? [name.toLowerCase()] : []));
+  const fields = new Map(names.map((name) => [name, TEXT]));
+  return { kind: "object", fields, others: kept === undefined ? "lower" : "none" };
+}
+
+function bodyShape(form: Json | undefined): Shape {
+  return form === "none" ? NULL : form === "text" ? TEXT : ANY;
+}
+
+function waitShape({ approval, schema }: { readonly [key: string]: Json }): Shape {
+  if (approval === undefined) return shapeOfSchema(schema);
+  return recordOf({ decision: TEXT, by: TEXT, at: NUMBER, note: TEXT });
+}
+
+function shapeOfValue(value: Json): Shape {
+  if (value === null) return NULL;
+  if (isList(value)) return listOf(ANY);
+  if (isMap(value))
+    return recordOf(
+      Object.fromEntries(Object.entries(value).map(([name, one]) => [name, shapeOfValue(one)])),
+    );
+  return typeof value === "string" ? TEXT : typeof value === "number" ? NUMBER : TRUTH;
+}

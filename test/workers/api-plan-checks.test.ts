@@ -1,0 +1,197 @@
+/** What the surroundings say to a plan before it runs: at the check, the start, the store and the append. */
+import { beforeAll, describe, expect, test } from "vitest";
+import type { RunView } from "../../src/run/index.ts";
+import { expectAnswer, expectProblem, newKey, newTenant, send } from "./api-support.ts";
+
+let admin = "";
+beforeAll(async () => {
+  admin = await newTenant("plan-checks");
+});
+
+interface Finding {
+  readonly pointer?: string;
+  readonly code?: string;
+  readonly allowed?: readonly string[];
+}
+interface Report {
+  readonly valid: boolean;
+  readonly errors: readonly Finding[];
+  readonly advice: readonly Finding[];
+}
+
+const say = (value: unknown, more: object = {}): object => ({
+  action: "transform",
+  with: { value },
+  ...more,
+});
+const sub = (workflow: string, more: object = {}): object => ({ action: "run", with: { workflow, ...more } });
+const call = (bearer: string, host = "api.skyline.example"): object => ({
+  action: "http",
+  with: { method: "GET", url: `https://${host}/bookings`, auth: { bearer } },
+});
+const TAKES = {
+  input: {
+    type: "object",
+    required: ["sku"],
+    properties: { sku: { type: "string" } },
+    additionalProperties: false,
+  },
+  steps: { a: say("${{ input.sku }}") },
+};
+/** All that only the surroundings know to be wrong. */
+const FLAWED = {
+  token: call("NO_TOKEN"),
+  foreign: call("SKYLINE_TOKEN", "api.harbour.example"),
+  child: sub("t-sleeep", { input: { ms: 1 } }),
+  old: sub("t-sleep", { version: "99", input: { ms: 1 } }),
+  unfit: sub("t-sleep", { input: { ms: "soon" } }),
+};
+const FOUND = [
+  "/steps/child/with/workflow unknown_workflow",
+  "/steps/foreign/with/auth/bearer token_not_for_host",
+  "/steps/old/with/version unknown_workflow",
+  "/steps/token/with/auth/bearer unknown_token",
+  "/steps/unfit/with/input/ms invalid",
+];
+
+async function check(plan: object, key = admin): Promise<Report> {
+  const response = await send("POST", "/v1/plans/validate", { key, body: { plan } });
+  return expectAnswer<Report>(response, "validatePlan", 200);
+}
+const put = (name: string, plan: object): Promise<Response> =>
+  send("PUT", `/v1/workflows/${name}`, { key: admin, body: plan });
+const start = (body: object, key = admin): Promise<Response> =>
+  send("POST", "/v1/runs", { key, body, headers: { prefer: "wait=20" } });
+const lines = (findings: readonly Finding[] | undefined): string[] =>
+  (findings ?? []).map(({ pointer, code }) => `${pointer} ${code}`).toSorted();
+
+describe("what only the surroundings know to be wrong with a plan", () => {
+  test("is told by the check, all at once, beside what is wrong with the plan itself", async () => {
+    const report = await check({ steps: { ...FLAWED, odd: say("${{ steps.z.output }}") } });
+    expect(report.valid).toBe(false);
+    expect(lines(report.errors)).toEqual(
+      [...FOUND, "/steps/odd/with/value unknown_step"].map((one) => `/plan${one}`).toSorted(),
+    );
+    expect(report.errors.find(({ pointer }) => pointer?.includes("/child/"))?.allowed).toContain("t-sleep");
+  });
+
+  test("keeps it from starting: a plan, and the first steps of an open run", async () => {
+    const planned = await expectProblem(await start({ plan: { steps: FLAWED } }), 422, "bad_plan");
+    expect(lines(planned.errors)).toEqual(FOUND.map((one) => `/plan${one}`));
+    const opened = await expectProblem(await start({ open: true, steps: FLAWED }), 422, "bad_graph");
+    expect(lines(opened.errors)).toEqual(FOUND);
+  });
+
+  test("keeps steps from being appended", async () => {
+    // It does not end by itself, so nobody waits for its end.
+    const body = { open: true, steps: { first: say(1) } };
+    const made = await send("POST", "/v1/runs", { key: admin, body });
+    const { id } = await expectAnswer<RunView>(made, "startRun", 202);
+    const appended = await send("POST", `/v1/runs/${id}/steps`, { key: admin, body: { steps: FLAWED } });
+    const problem = await expectProblem(appended, 422, "bad_graph");
+    expect(lines(problem.errors)).toEqual(FOUND);
+    const seen = await send("GET", `/v1/runs/${id}`, { key: admin });
+    expect((await expectAnswer<RunView>(seen, "getRun", 200)).steps.map(({ name }) => name)).toEqual([
+      "first",
+    ]);
+  });
+
+  test("keeps it from being stored, but for workflows that are not there yet", async () => {
+    const problem = await expectProblem(await put("flawed", { steps: FLAWED }), 422, "bad_plan");
+    expect(lines(problem.errors)).toEqual(FOUND.filter((one) => !one.endsWith("unknown_workflow")));
+    const { child } = FLAWED;
+    const kept = await put("early", { steps: { child } });
+    const answer = await expectAnswer<Pick<Report, "advice">>(kept, "putWorkflow", 201);
+    expect(lines(answer.advice)).toEqual(["/steps/child/with/workflow unknown_workflow"]);
+  });
+});
+
+describe("a stored plan that starts one which is stored later", () => {
+  test("cannot be started before, and can be after, in words about the step that names it", async () => {
+    await put("parent", { steps: { child: sub("parent-child", { input: { sku: "TEA" } }) } });
+    const problem = await expectProblem(await start({ workflow: "parent" }), 422, "bad_plan");
+    expect(problem.errors).toEqual([
+      {
+        pointer: "/workflow",
+        code: "unknown_workflow",
+        detail: "At /steps/child/with/workflow of parent: There is no workflow parent-child.",
+        allowed: ["parent"],
+      },
+    ]);
+    await put("parent-child", TAKES);
+    expect(await expectAnswer<RunView>(await start({ workflow: "parent" }), "startRun", 200)).toMatchObject({
+      status: "succeeded",
+      output: { value: { child: { a: "TEA" } } },
+    });
+  });
+
+  test("is checked against what it starts as that is then, also if it is itself", async () => {
+    await put("takes", TAKES);
+    const stray = { child: sub("takes", { input: { sku: "${{ input.sku }}", count: 1 } }) };
+    const problem = await expectProblem(await put("gives", { steps: stray }), 422, "bad_plan");
+    expect(lines(problem.errors)).toEqual(["/steps/child/with/input/count unknown_field"]);
+    const again = (input: unknown): object => ({
+      ...TAKES,
+      steps: { again: { ...sub("itself", { input }), when: "input.sku == 'x'" } },
+    });
+    const unfit = await expectProblem(await put("itself", again({ sku: 1 })), 422, "bad_plan");
+    expect(lines(unfit.errors)).toEqual(["/steps/again/with/input/sku invalid"]);
+    const kept = await put("itself", again({ sku: "y" }));
+    expect(await expectAnswer(kept, "putWorkflow", 201)).toEqual({
+      name: "itself",
+      version: "1",
+      created: true,
+    });
+  });
+
+  test("is one of its own tenant, and names are near ones only for who may list them", async () => {
+    const other = await newTenant("plan-checks-other");
+    await put("treasure", TAKES);
+    const report = await check({ steps: { a: sub("treasure", { input: { sku: "x" } }) } }, other);
+    expect(report.errors).toMatchObject([{ code: "unknown_workflow" }]);
+    expect(JSON.stringify(report.errors)).not.toContain("allowed");
+    const blind = await newKey(admin, { scopes: ["runs:read", "runs:write"] });
+    const body = { plan: { steps: { a: sub("treasur") } } };
+    const problem = await expectProblem(await start(body, blind), 422, "bad_plan");
+    expect(JSON.stringify(problem)).not.toContain("treasure");
+    expect((await expectProblem(await start(body), 422, "bad_plan")).errors).toMatchObject([
+      { allowed: ["treasure"] },
+    ]);
+  });
+});
+
+describe("advice on a plan", () => {
+  test("stands in the answer of a check, keeps nothing from running, and is there for one that cannot run too", async () => {
+    const input = { type: "object", properties: { to: { type: "string" } } };
+    const plan = { input, steps: { a: say("{{ input.to }} ${{ has(input.too) ? 1 : 2 }}") } };
+    const told = [
+      "/plan/steps/a/with/value looks_like_expression",
+      "/plan/steps/a/with/value undeclared_field",
+    ];
+    const report = await check(plan);
+    expect([report.valid, lines(report.advice)]).toEqual([true, told]);
+    const lost = await check({ ...plan, steps: { ...plan.steps, b: say(1, { needs: ["z"] }) } });
+    expect([lost.valid, lines(lost.advice)]).toEqual([false, told]);
+    const ended = await start({ plan, input: { to: "x" } });
+    expect((await expectAnswer<RunView>(ended, "startRun", 200)).status).toBe("succeeded");
+  });
+});
+
+describe("a credential in a plan", () => {
+  test("is refused at every door, with its place and without itself", async () => {
+    const key = `sk_live_${"a1".repeat(12)}`;
+    const steps = { a: say({ deep: [key] }) };
+    for (const [response, code, at] of [
+      [await start({ plan: { steps } }), "bad_plan", "/plan"],
+      [await start({ open: true, steps }), "bad_graph", ""],
+      [await put("leaky", { steps }), "bad_plan", ""],
+    ] as const) {
+      const problem = await expectProblem(response, 422, code);
+      expect(lines(problem.errors)).toEqual([`${at}/steps/a/with/value/deep/0 secret_in_plan`]);
+      expect(JSON.stringify(problem)).not.toContain(key);
+    }
+    const report = await check({ steps });
+    expect(lines(report.errors)).toEqual(["/plan/steps/a/with/value/deep/0 secret_in_plan"]);
+    expect(JSON.stringify(report)).not.toContain(key);
+  });
+});
