@@ -75,6 +75,11 @@ export class Acquiring {
     return false;
   }
 
+  /** Whether some wait for the next event of the platform. */
+  get hopping(): boolean {
+    return [...this.#askings.values()].some(({ hopping }) => hopping);
+  }
+
   /** When to look after the first of them, or Infinity: a life that dies meanwhile leaves work that nobody does (Q1). */
   lookAt(now: number): number {
     let at = Infinity;

@@ -352,7 +352,8 @@ export class RunDriver {
     const state = this.#state;
     if (state === null) return;
     const full =
-      this.#eventIsFull() && (this.#flights.hopping() || due(state, this.#ports.clock.now()).length > 0);
+      this.#acquiring.hopping ||
+      (this.#eventIsFull() && (this.#flights.hopping() || due(state, this.#ports.clock.now()).length > 0));
     const { generation } = state;
     // Q1: of a life that dies while it asks, the journal shows nothing in flight.
     const by = this.#acquiring.lookAt(this.#ports.clock.now());

@@ -103,11 +103,12 @@ export class Credentials {
     }
   }
 
-  /** Askings of the life that has no answer yet; of a dead one, until another is alive. */
-  pending(life: Life | null): Asking[] {
+  /** Askings of the life that have no answer yet. */
+  pending(life: Life): Asking[] {
     const now = this.#parts.schedule.now;
-    const open = [...this.#askings].filter(({ settled, at }) => !settled && now < at + ACQUIRE_MS);
-    return life === null ? open : open.filter((asking) => asking.life === life);
+    return [...this.#askings].filter(
+      (asking) => asking.life === life && !asking.settled && now < asking.at + ACQUIRE_MS,
+    );
   }
 
   /** A life begins: what the one before it has asked is lost. */

@@ -28,7 +28,7 @@ export function checkBetween(state: RunState | null, host: Host, now: number, fi
   const alarm = host.store.alarm;
   if (alarm === null) return findings.find("broken", "K3: no alarm is armed");
   // Of a life that dies while it asks for a credential, the journal shows nothing.
-  const [asking] = host.credentials.pending(host.life);
+  const [asking] = host.life === null ? [] : host.credentials.pending(host.life);
   if (asking !== undefined && state.phase !== "ended")
     findings.expect(
       alarm.at <= Math.max(now + 1, asking.at + ACQUIRE_MS + BEHIND_TIMER_MS) + 2 * SKEW_MS,
@@ -58,8 +58,10 @@ export function checkProgress(life: Life, store: Store, findings: Findings): voi
   const { running, listened } = comingUp(state);
   for (const name of [...running, ...listened])
     findings.expect(life.performed.has(name), `D5: ${name} is in flight, and this life does not perform it`);
-  const asked = new Set(life.asking());
-  const busy = running.length + Math.min(listened.length, MAX_LISTENED) + asked.size;
+  // Also what was asked in an earlier generation holds a slot, until it is answered.
+  const asking = life.asking();
+  const asked = new Set(asking);
+  const busy = running.length + Math.min(listened.length, MAX_LISTENED) + asking.length;
   const jobs = due(state, life.now()).filter(
     (job) => job.kind !== "attempt" || (busy < SLOTS && !asked.has(attemptName(job.unit, job.attempt))),
   );

@@ -5,6 +5,7 @@ import { WiredDirectoryObject } from "../../src/directory/index.ts";
 import { WiredRunObject, type Message, type RunReport } from "../../src/run/index.ts";
 import { workflows } from "../../src/workflows/index.ts";
 import { testRecords } from "./sealed-records.ts";
+import { lending } from "./lending.ts";
 import { testWorkflows } from "./workflows.ts";
 
 /** What the outbox delivered, by run; `refuse` makes the next deliveries of a run fail. */
@@ -51,7 +52,14 @@ export class RunObject extends WiredRunObject {
         await wiring.directory?.report(report);
       },
     };
-    super(ctx, env, { ...wiring, directory, version: versions.current, callsPerEvent });
+    super(ctx, env, {
+      ...wiring,
+      directory,
+      version: versions.current,
+      callsPerEvent,
+      acquire: (wanted) => lending.acquire(wanted),
+      perform: (call) => lending.perform(call, wiring.perform),
+    });
   }
 }
 
