@@ -309,7 +309,7 @@ export class RunDriver {
   #answered(asking: Asking, acquired: Acquired): void {
     if (acquired.kind === "hop") {
       asking.hopping = true;
-      return this.#alarm.hop();
+      return this.#arm();
     }
     // Q4: what is due is asked about anew.
     if (acquired.kind === "needs" && asking.changed) this.#acquiring.remove(asking);
