@@ -17,7 +17,10 @@ export class Trail {
 /** Thrown by `expectOk`; if the function lets it through, it decides how the attempt ended. */
 export class BadAnswer extends Error {
   override readonly name = "BadAnswer";
-  readonly end: Exclude<ActionResult, { readonly kind: "success" | "hop" | "needs" | "child" | "child_failed" }>;
+  readonly end: Exclude<
+    ActionResult,
+    { readonly kind: "success" | "hop" | "needs" | "child" | "child_failed" }
+  >;
 
   constructor(end: BadAnswer["end"]) {
     super(end.failure.message);
