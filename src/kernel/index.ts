@@ -54,14 +54,7 @@ export {
   type Lint,
   type LintCode,
 } from "./lints.ts";
-export {
-  boundTo,
-  NEED_REASONS,
-  waitsForTime,
-  type ConnectionChange,
-  type Need,
-  type NeedReason,
-} from "./needs.ts";
+export { boundTo, NEED_REASONS, type ConnectionChange, type Need, type NeedReason } from "./needs.ts";
 export { DEFAULT_RETRY, delayMs, JITTERS, resolveRetry, type RetryPolicy } from "./policy.ts";
 export { fromSnapshot, toSnapshot, unreadable, type Snapshot } from "./snapshot.ts";
 export {
