@@ -1,6 +1,7 @@
 /** The product, composed from the workflows of the tests beside its own examples, with a listener that tests can see. */
 
 import { compose } from "../../src/compose.ts";
+import { WiredConnectionObject } from "../../src/connections/index.ts";
 import { WiredDirectoryObject } from "../../src/directory/index.ts";
 import { WiredRunObject, type Message, type RunReport } from "../../src/run/index.ts";
 import { workflows } from "../../src/workflows/index.ts";
@@ -52,6 +53,12 @@ export class RunObject extends WiredRunObject {
       },
     };
     super(ctx, env, { ...wiring, directory, version: versions.current, callsPerEvent });
+  }
+}
+
+export class ConnectionObject extends WiredConnectionObject {
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env, house.lending(env));
   }
 }
 
