@@ -15,6 +15,7 @@ import { EXAMPLES } from "./examples.ts";
 import { sightOf } from "./outputs.ts";
 import { permit, type Wish } from "./policy-check.ts";
 import { type Problem, problem } from "./problems.ts";
+import { refusalOfMissing } from "./required-connections.ts";
 import { isOver, longRunning, ofAccess } from "./replies.ts";
 import { MAX_IDEMPOTENCY_KEY_CHARS, parseIdempotencyKey } from "./request-headers.ts";
 import { type Call, type Route, route } from "./route.ts";
@@ -44,6 +45,7 @@ export const START_ROUTES: readonly Route[] = [
       "invalid_header",
       "user_wider",
       "policy_denied",
+      "connections_missing",
       "unknown_workflow",
       "invalid_input",
       "bad_graph",
@@ -67,7 +69,7 @@ async function start(
   if (!user.ok) return ofAccess(user.error);
   const id = await runIdFor(call, identity, key.value);
   const bodyDigest = await digestJson(body);
-  const planned = await plannedStart(call, identity, body);
+  const planned = await plannedStart(call, identity, body, user.value);
   if (!planned.ok) {
     // A deploy may have taken the workflow away, a policy may have changed: what was started before is there all the same.
     const before =
@@ -98,6 +100,7 @@ async function plannedStart(
   call: Call,
   identity: KeyIdentity,
   body: BodyOf<typeof StartRun>,
+  user: string | null,
 ): Promise<Result<Planned, Problem>> {
   const { workflows, plans } = call.deps;
   const plan = await planOf({ workflows, plans, tenant: identity.tenant }, body);
@@ -106,6 +109,10 @@ async function plannedStart(
   const permitted = await permit(call, identity, wish);
   if (!permitted.ok) return permitted;
   const { steps, policies } = permitted.value;
+  if (body.connections === "require") {
+    const missing = await refusalOfMissing(call, identity, { ...plan.value, user });
+    if (missing !== null) return err(missing);
+  }
   return ok({ ...plan.value, graph: { ...plan.value.graph, steps }, policies });
 }
 

@@ -38,7 +38,7 @@ export type { IntegrationChange, ManageRefusal } from "./managing.ts";
 export { WiredConnectionObject } from "./object.ts";
 export type { ConnectionWiring } from "./ports.ts";
 export { createProviderClient, type ProviderClient } from "./provider-client.ts";
-export { type Bound, CATALOG, GENERIC_KINDS, type Provider } from "./providers/index.ts";
+export type { Bound, Provider } from "./providers/index.ts";
 export type { MissingConnection } from "./requiring.ts";
 export { type ConfirmRefusal, type Connections, type ConnectionsDeps, createConnections } from "./room.ts";
 export type { ConnectionRpc, ConnectionView, RevocationReport } from "./rpc.ts";
@@ -46,7 +46,6 @@ export type { ConnectSession } from "./sessions.ts";
 export {
   type ConnectionLease,
   type ConnectionReference,
-  DEFAULT_ACCOUNT,
   nameOf,
   type Pinned,
   type Use,

@@ -4,7 +4,7 @@
  */
 import { connectionIdOf, err, isConnectionId, isSessionId, ok, type Result } from "../platform/index.ts";
 import type { SealedRecords } from "../vault/index.ts";
-import { confirm, type ConnectDeps } from "./connecting.ts";
+import { callbackUrl, confirm, type ConnectDeps } from "./connecting.ts";
 import { ownerText } from "./grant.ts";
 import { makeGrantLink } from "./grant-links.ts";
 import { createIntegrationCache } from "./integration-cache.ts";
@@ -37,6 +37,7 @@ import {
   makeIntegration,
   type ManageRefusal,
 } from "./managing.ts";
+import { CATALOG, GENERIC_KINDS, type Provider } from "./providers/index.ts";
 import { sealedRecords } from "./records.ts";
 import { type MissingConnection, missingConnections } from "./requiring.ts";
 import type { ConnectionView } from "./rpc.ts";
@@ -72,6 +73,8 @@ export interface WaitOfStep {
 
 export type ConfirmRefusal = "not_waiting" | "code_wrong" | "user_mismatch" | "account_mismatch";
 
+type Optional<T, K extends keyof T> = Omit<T, K> & { readonly [P in K]?: T[P] };
+
 export interface Page {
   readonly after: string;
   readonly limit: number;
@@ -80,6 +83,8 @@ export interface Page {
 export interface Connections {
   /** For runs. */
   readonly use: (use: Use) => Promise<UseAnswer>;
+  /** The catalogue, and what an integration with a provider of its own can name. */
+  readonly providers: { readonly catalog: readonly Provider[]; readonly kinds: readonly string[] };
   /** For the pages. */
   readonly flow: ConnectDeps;
   readonly records: readonly SealedRecords[];
@@ -87,6 +92,8 @@ export interface Connections {
   sweep(calls: number): Promise<void>;
 
   integration(tenant: string, name: string): Promise<Integration | null>;
+  /** Where the provider sends browsers back to; null: nobody consents to it in one. */
+  callbackUrl(origin: string, made: Integration): string | null;
   integrations(tenant: string, page: Page): Promise<Integration[]>;
   makeIntegration(
     tenant: string,
@@ -101,7 +108,8 @@ export interface Connections {
   ): Promise<Result<Integration, ManageRefusal>>;
   deleteIntegration(tenant: string, name: string, by: string): Promise<Result<Settled, ManageRefusal>>;
 
-  makeSession(request: SessionRequest): Promise<Result<MadeSession, SessionRefusal>>;
+  /** Without an account it is the one that is meant by who names none. */
+  makeSession(request: Optional<SessionRequest, "account">): Promise<Result<MadeSession, SessionRefusal>>;
   /** Null: the tenant has no such session. With the last part of its link's address while it can be opened. */
   session(
     tenant: string,
@@ -137,7 +145,7 @@ export interface Connections {
     id: string,
     by: string,
   ): Promise<{ readonly connection: ListedConnection; readonly siblings: boolean } | null>;
-  lend(made: Integration, lent: Lent): Promise<Result<ListedConnection, LendRefusal>>;
+  lend(made: Integration, lent: Optional<Lent, "account">): Promise<Result<ListedConnection, LendRefusal>>;
   grantsLink(
     tenant: string,
     user: string,
@@ -166,17 +174,20 @@ export function createConnections(deps: ConnectionsDeps): Connections {
 
   const room: Connections = {
     use: createUse(finding),
+    providers: { catalog: CATALOG, kinds: GENERIC_KINDS },
     flow: deps,
     records: sealedRecords(deps),
     sweep: (calls) => sweepConnections(deps, calls),
 
     integration: (tenant, name) => selectLiving(tenant, name),
+    callbackUrl: (origin, { tenant, name, kind }) =>
+      kind === "oauth2" || kind === "oidc" ? callbackUrl(origin, tenant, name) : null,
     integrations: (tenant, { after, limit }) => selectIntegrations(db, tenant, after, limit),
     makeIntegration: (tenant, request, by) => makeIntegration(manage, tenant, request, by),
     changeIntegration: (tenant, name, change, by) => changeIntegration(manage, tenant, name, change, by),
     deleteIntegration: (tenant, name, by) => deleteIntegration(manage, tenant, name, by),
 
-    makeSession: (request) => makeSession(deps, request),
+    makeSession: (request) => makeSession(deps, { ...request, account: request.account ?? DEFAULT_ACCOUNT }),
     async session(tenant, id) {
       const session = isSessionId(id) ? await selectSession(db, id) : null;
       if (session === null || session.slot.tenant !== tenant) return null;
@@ -233,7 +244,7 @@ export function createConnections(deps: ConnectionsDeps): Connections {
       return done === null ? null : { connection: listedOf(done.view), siblings: done.siblings };
     },
     async lend(made, lent) {
-      const lended = await lend(deps, made, lent);
+      const lended = await lend(deps, made, { ...lent, account: lent.account ?? DEFAULT_ACCOUNT });
       return lended.ok ? ok(listedOf(lended.value)) : lended;
     },
     grantsLink: (tenant, user, by) => makeGrantLink(deps, { tenant, user, by }),

@@ -1,4 +1,4 @@
-import { beforeAll, describe, expect, test, vi } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { randomId } from "../../src/platform/index.ts";
 import type { RunView, StepView } from "../../src/run/index.ts";
 import { expectAnswer, expectProblem, newKey, newTenant, send } from "./api-support.ts";
