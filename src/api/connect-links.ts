@@ -92,12 +92,12 @@ async function linkFor(
   }: Waiter & { readonly connection: string; readonly scopes: readonly string[] },
 ): Promise<ConnectLink | null> {
   const { deps, requestId } = call;
-  const { since, limit_at: limitAt, integration } = wait;
+  const { since, limit_at: limitAt, integration, account } = wait;
   if (integration === null || connection === "") return null;
   try {
     const made = await deps.connections().linkForWait(
       {
-        ...{ tenant: identity.tenant, run, unit, user, integration, connection },
+        ...{ tenant: identity.tenant, run, unit, user, integration, account, connection },
         ...{ scopes, since, limitAt },
       },
       actorOf(identity),

@@ -65,6 +65,8 @@ export interface WaitOfStep {
   readonly unit: string;
   readonly user: string | null;
   readonly integration: string;
+  /** As the step names it; null: it names none. */
+  readonly account: string | null;
   readonly connection: string;
   readonly scopes: readonly string[];
   readonly since: number;
@@ -213,7 +215,7 @@ export function createConnections(deps: ConnectionsDeps): Connections {
       if (made === null || (made.kind !== "oauth2" && made.kind !== "oidc")) return null;
       const listed = await viewOf(tenant, id);
       const user = made.owner === "tenant" ? null : wait.user;
-      const account = listed?.slot.account ?? (await accountOf(made, user, id));
+      const account = listed?.slot.account ?? (await accountOf(made, user, wait));
       if (account === null) return null;
       const wanted = widened(made, listed?.scopes ?? [], scopes);
       const drawn = await sessionForWait(deps, { ...wait, user, account, scopes: wanted }, by);
@@ -257,15 +259,16 @@ export function createConnections(deps: ConnectionsDeps): Connections {
     return made === null || made.deletedAt !== null ? null : made;
   }
 
-  /** A slot that was never granted is known by its id alone: it is the one without a name, or nobody knows which. */
+  /** A slot that was never granted has no view, and its id alone does not say which it is. Null: it is not the named one. */
   async function accountOf(
     { tenant, name }: Integration,
     user: string | null,
-    id: string,
+    { account: named, connection }: WaitOfStep,
   ): Promise<string | null> {
+    const account = named ?? DEFAULT_ACCOUNT;
     const owner = user === null ? "tenant" : `user:${user}`;
-    const slot = { tenant, integration: name, owner, account: DEFAULT_ACCOUNT };
-    return (await connectionIdOf(await serverKey(), slot)) === id ? DEFAULT_ACCOUNT : null;
+    const id = await connectionIdOf(await serverKey(), { tenant, integration: name, owner, account });
+    return id === connection ? account : null;
   }
 }
 
