@@ -16,6 +16,7 @@ import {
 import { parseServiceTokens, performAction, type PolicyPort, type Surroundings } from "./actions/index.ts";
 import { createApi, createLinks, judgeSteps, type ApiDeps } from "./api/index.ts";
 import { type ComposedConnections, composeConnections, parsePublicOrigin } from "./compose-connections.ts";
+import { egressOf, ownHostsOf } from "./compose-egress.ts";
 import type { ConnectionWiring } from "./connections/index.ts";
 import {
   createCode,
@@ -35,16 +36,7 @@ import {
   sweepAll,
   type SweepPorts,
 } from "./directory/index.ts";
-import {
-  createEgress,
-  createLogger,
-  type Egress,
-  fromBase64,
-  importHmacKey,
-  objectName,
-  parseDevelopmentHosts,
-  runIdOf,
-} from "./platform/index.ts";
+import { createLogger, fromBase64, importHmacKey, objectName, runIdOf } from "./platform/index.ts";
 import {
   createChildren,
   createFamily,
@@ -71,7 +63,7 @@ const MIN_SERVER_KEY_BYTES = 32;
 const CALLS_PER_EVENT = 1_000;
 /** What the vault, and connections, may use of them in one tick of the cron trigger. */
 const VAULT_PART = 0.25;
-const CONNECTIONS_PART = 0.15;
+const CONNECTIONS_PART = 0.2;
 
 type VaultParts = Pick<OperationsDeps, "keyring" | "check" | "vault">;
 
@@ -286,17 +278,6 @@ export function compose(
 
 function callsPerEvent(env: Env): number {
   return Number(env.CALLS_PER_EVENT ?? CALLS_PER_EVENT);
-}
-
-function ownHostsOf(env: Env): readonly string[] {
-  return (env.OWN_HOSTS ?? "").split(",").filter((host) => host !== "");
-}
-
-function egressOf(env: Env): Egress {
-  return createEgress({
-    ownHosts: ownHostsOf(env),
-    developmentHosts: parseDevelopmentHosts(env.DEV_HOSTS),
-  });
 }
 
 function runOf(env: Env, tenant: string, id: string): RunRpc {

@@ -10,6 +10,7 @@ import {
   type ConnectionView,
 } from "../../src/connections/index.ts";
 import { selectSession } from "../../src/connections/sessions-store.ts";
+import type { Registry } from "../../src/define/index.ts";
 import { createLogger, ok, randomId } from "../../src/platform/index.ts";
 import type { RunRpc, RunView } from "../../src/run/index.ts";
 import { createKeyCheck, createVault, loadKeyring } from "../../src/vault/index.ts";
@@ -36,8 +37,10 @@ const APP = {
 };
 
 /** What the one run of these tests looks like, and what it was told. */
-const runs: { view: RunView | null; readonly rebound: unknown[] } = { view: null, rebound: [] };
-const outside = lender(() => runsOfTest());
+const runs: { view: RunView | null; started: number; readonly rebound: unknown[] } = {
+  ...{ view: null, started: 0, rebound: [] },
+};
+const outside = lender(() => runsOfTest(), workflowsOfTest());
 const { door, room } = outside;
 let admin = "";
 let backend = "";
@@ -311,6 +314,15 @@ describe("in the mode host_session", () => {
   });
 });
 
+test("in the mode link, whoever opens it consents at once, and where it came from stands on the grant", async () => {
+  const session = await begin({ integration: "linked", user: "ada" });
+  expect((await consent(session))?.href).toBe(RETURN);
+  expect(await viewOf(session.connection)).toMatchObject({
+    identityLevel: "link",
+    standing: { status: "active" },
+  });
+});
+
 describe("a connection", () => {
   interface View {
     readonly id: string;
@@ -532,6 +544,38 @@ describe("what a run needs", () => {
   });
 });
 
+describe("a start that requires its connections", () => {
+  const start = (key: string, body: object = {}): Promise<Response> =>
+    door.send("POST", "/v1/runs", { key, body: { workflow: "t-needs", connections: "require", ...body } });
+  interface Missing {
+    readonly missing?: readonly { readonly connect?: { readonly url: string } }[];
+  }
+
+  test("starts nothing before they are there, and gives their links to who may hand them out", async () => {
+    runs.view = viewOfRun(randomId("run"), undefined);
+    const first = await start(backend, { user: "carol" });
+    const { missing } = (await first.clone().json()) as Missing;
+    await expectProblem(first, 409, "connections_missing");
+    expect(missing).toMatchObject([
+      { integration: "app", account: "needs", reason: "missing", scopes: ["write"] },
+      { integration: "nothing", account: "default", reason: "integration_unknown", scopes: [] },
+    ]);
+    expect(missing?.[0]?.connect?.url).toMatch(/^https:\/\/showcaller\.test\/connect\/cs_/);
+    expect(missing?.[1]?.connect).toBeUndefined();
+    const starter = (await makeKey(door, TENANT, { scopes: ["runs:write", "runs:act_as"] })).text;
+    const second = await start(starter, { user: "carol" });
+    const without = (await second.clone().json()) as Missing;
+    await expectProblem(second, 409, "connections_missing");
+    expect(without.missing?.[0]?.connect).toBeUndefined();
+    expect(runs.started).toBe(0);
+  });
+
+  test("without that word, it starts and would wait", async () => {
+    const { status } = await door.send("POST", "/v1/runs", { key: backend, body: { workflow: "t-needs" } });
+    expect([status, runs.started]).toEqual([202, 1]);
+  });
+});
+
 describe("the link to what a user granted", () => {
   const deps = () => {
     const keyring = loadKeyring(env.KEYRING);
@@ -624,6 +668,10 @@ function runsOfTest(): RunRpc {
   const [step] = view.steps;
   const rpc = {
     view: async () => ok(view),
+    start: async () => {
+      runs.started += 1;
+      return ok({ created: true, view });
+    },
     step: async () => ok(step),
     rebind: async (_: unknown, how: unknown) => {
       runs.rebound.push(how);
@@ -632,4 +680,23 @@ function runsOfTest(): RunRpc {
   };
   // Only what these tests ask for.
   return rpc as unknown as RunRpc;
+}
+
+/** A workflow whose steps name connections. */
+function workflowsOfTest(): Registry {
+  const auth = [{ connection: "app", account: "needs", scopes: ["write"] }, { connection: "nothing" }];
+  const steps = auth.map((one, index) => ({
+    name: `s${index}`,
+    with: { url: "https://api.lender.example/", auth: one },
+  }));
+  const found = {
+    ...{ name: "t-needs", version: "1", open: false },
+    graph: () => ({ steps }),
+    parseInput: (input: unknown) => ok(input),
+  };
+  // Only what a start asks for.
+  return {
+    list: () => [],
+    get: (name: string) => (name === "t-needs" ? found : null),
+  } as unknown as Registry;
 }

@@ -7,7 +7,7 @@ import {
   createConnections,
   createProviderClient,
 } from "../../src/connections/index.ts";
-import { createRegistry } from "../../src/define/index.ts";
+import { createRegistry, type Registry } from "../../src/define/index.ts";
 import {
   createLogger,
   type EgressRequest,
@@ -37,7 +37,10 @@ export interface Lender {
   readonly object: (tenant: string, id: string) => ConnectionRpc;
 }
 
-export function lender(runs: (tenant: string, id: string) => RunRpc = noRuns): Lender {
+export function lender(
+  runs: (tenant: string, id: string) => RunRpc = noRuns,
+  workflows: Registry = createRegistry([]),
+): Lender {
   const lines: string[] = [];
   const log = createLogger("debug", (_, line) => lines.push(line));
   const now = (): number => Date.now();
@@ -68,9 +71,9 @@ export function lender(runs: (tenant: string, id: string) => RunRpc = noRuns): L
     audit: createAccessAudit(env.DB),
   });
   const door = client({
-    ...{ runs, workflows: createRegistry([]), connections: () => room },
+    ...{ runs, workflows, connections: () => room },
     runIdOf: async () => {
-      throw new Error("No run is started here.");
+      throw new Error("No run is started with a key here.");
     },
   });
   return Object.assign(state, { door, room, asked, lines, object });
