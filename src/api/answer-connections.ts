@@ -21,8 +21,8 @@ export const ProviderList = named("ProviderList", () =>
           .strictObject({ default: scopes(), identity: scopes() })
           .describe("Asked for always, and to know whose account it is."),
         unverified: z
-          .boolean()
-          .describe("Whether some of it was not checked against the provider's own word."),
+          .array(z.string())
+          .describe("What of its descriptor was not checked against the provider's own word: JSON Pointers."),
         docs: textOrNull(),
       }),
     ),

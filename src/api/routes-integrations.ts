@@ -235,7 +235,7 @@ function viewProvider(provider: Provider): Readonly<Record<string, unknown>> {
     hosts: provider.hosts,
     client_auth: tokens?.clientAuth ?? [],
     scopes: { default: tokens?.scopes?.default ?? [], identity: tokens?.scopes?.identity ?? [] },
-    unverified: (provider.unverified ?? []).length > 0,
+    unverified: provider.unverified ?? [],
     docs: provider.docs ?? null,
   };
 }

@@ -1,7 +1,11 @@
 import { env } from "cloudflare:workers";
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { beforeAll, describe, expect, test } from "vitest";
-import { expectAnswer, expectProblem } from "./api-support.ts";
+import { parsePublicOrigin } from "../../src/compose-connections.ts";
+import { integrationPlace } from "../../src/connections/integrations-store.ts";
+import { createVault } from "../../src/vault/index.ts";
+import { ring } from "../vault/support.ts";
+import { client, expectAnswer, expectProblem } from "./api-support.ts";
 import { databaseText, lender, tenantOf } from "./connections-support.ts";
 
 const TENANT = "lenders";
@@ -447,5 +451,152 @@ describe("a connection without a browser", () => {
     await runDurableObjectAlarm(stub);
     await room.sweep(100);
     expect((await outside.object(TENANT, id).view(TENANT))?.standing.status).toMatch(/revoking|disconnected/);
+  });
+});
+
+describe("the catalogue", () => {
+  test("says of each provider what an integration needs, and what was not checked", async () => {
+    const { data, kinds } = await expectAnswer<{
+      data: readonly { name: string; unverified: readonly string[]; parts: readonly { name: string }[] }[];
+      kinds: readonly string[];
+    }>(await door.send("GET", "/v1/providers", { key: admin }), "listProviders", 200);
+    expect(kinds).toContain("oidc");
+    expect(data.find(({ name }) => name === "shopify")?.parts.map(({ name }) => name)).toEqual(["shop"]);
+    expect(data.find(({ name }) => name === "google")?.unverified).toContain("/identity");
+  });
+});
+
+describe("a grant that is signed", () => {
+  test("sends the assertion, and never the key that signs it", async () => {
+    const pair = await crypto.subtle.generateKey({ name: "ECDSA", namedCurve: "P-256" }, true, [
+      "sign",
+      "verify",
+    ]);
+    if (!("privateKey" in pair)) throw new TypeError("That is no pair of keys.");
+    const jwk = await crypto.subtle.exportKey("jwk", pair.privateKey);
+    if (jwk instanceof ArrayBuffer) throw new TypeError("That is no JWK.");
+    const { client_secret: _, ...rest } = MACHINE;
+    const key = JSON.stringify(jwk);
+    await make("signed", {
+      ...rest,
+      provider: "jwt_bearer",
+      signing_key: { key, alg: "ES256", audience: "https://aud.example" },
+    });
+    outside.answer = () => [
+      200,
+      { access_token: "token-of-the-signer", token_type: "bearer", expires_in: 60 },
+    ];
+    const made = await door.send("POST", "/v1/connections", { key: admin, body: { integration: "signed" } });
+    await expectAnswer(made, "createConnection", 201);
+    const { request, form } = outside.asked.at(-1) ?? {};
+    const [, claims = ""] = form?.get("assertion")?.split(".") ?? [];
+    expect(JSON.parse(atob(claims.replaceAll("-", "+").replaceAll("_", "/")))).toMatchObject({
+      iss: "machine-1",
+      aud: "https://aud.example",
+    });
+    expect(JSON.stringify(request)).not.toContain(jwk.d);
+    expect(decodeURIComponent(String(request?.body))).not.toContain(jwk.d);
+    expect(await databaseText()).not.toContain(jwk.d);
+  });
+});
+
+describe("where browsers are sent", () => {
+  test("is PUBLIC_ORIGIN, whatever host a request came to", async () => {
+    const elsewhere = client({
+      runs: () => {
+        throw new Error("A run was reached.");
+      },
+      ...{ workflows: door.deps.workflows, runIdOf: door.deps.runIdOf, access: door.deps.access },
+      ...{ connections: () => room, publicOrigin: "https://lend.example" },
+    });
+    const read = await elsewhere.send("GET", "/v1/integrations/shown", { key: admin });
+    expect(await expectAnswer(read, "getIntegration", 200)).toMatchObject({
+      callback_url: `https://lend.example/oauth/callback/${TENANT}/shown`,
+    });
+  });
+
+  test("is an https origin or nothing", () => {
+    expect(parsePublicOrigin(undefined)).toBeNull();
+    expect(parsePublicOrigin("https://lend.example")).toBe("https://lend.example");
+    for (const bad of [
+      "http://lend.example",
+      "https://lend.example/",
+      "https://a@lend.example",
+      "lend.example",
+    ])
+      expect(() => parsePublicOrigin(bad)).toThrow(TypeError);
+  });
+});
+
+describe("the sweep", () => {
+  const insert = async (id: string, expiresAt: number): Promise<void> => {
+    await env.DB.prepare(
+      `INSERT INTO connect_sessions (id, tenant, integration, connection, account, scopes, mode, replace_account, purpose, kid,
+         state, created_by, created_at, expires_at) VALUES (?, ?, 'shown', 'conn_x', 'default', '[]', 'confirm', 0, 'api', 'k1',
+         'done', 'key:x', 0, ?)`,
+    )
+      .bind(id, TENANT, expiresAt)
+      .run();
+  };
+
+  test("takes away sessions that ended a week ago, and no others", async () => {
+    const week = 7 * 24 * 3_600_000;
+    await insert("cs_old", Date.now() - week - 1_000);
+    await insert("cs_young", Date.now() - week + 60_000);
+    await room.sweep(10);
+    const { results } = await env.DB.prepare("SELECT id FROM connect_sessions").all();
+    expect(results).toEqual([{ id: "cs_young" }]);
+  });
+
+  test("asks those whose revocation has been silent for hours, once each time", async () => {
+    await make("silent", KEYED);
+    const body = { integration: "silent", user: "ada", api_key: API_KEY };
+    const made = await door.send("POST", "/v1/connections", { key: admin, body });
+    const { id } = await expectAnswer<{ id: string }>(made, "createConnection", 201);
+    const stub = env.CONNECTION.getByName(`connection:${TENANT}:${id}`);
+    await runDurableObjectAlarm(stub);
+    await runInDurableObject(stub, async (instance, { storage }) => {
+      await instance.disconnect(TENANT, { by: "key:x", siblings: false });
+      await storage.deleteAlarm();
+    });
+    await env.DB.prepare("UPDATE connections SET status = 'revoking', updated_at = 0 WHERE id = ?")
+      .bind(id)
+      .run();
+    await room.sweep(10);
+    expect((await outside.object(TENANT, id).view(TENANT))?.standing.status).toBe("disconnected");
+    // The object tells of it by its next alarm.
+    await runDurableObjectAlarm(stub);
+    const row = await env.DB.prepare("SELECT status, poked_at FROM connections WHERE id = ?")
+      .bind(id)
+      .first();
+    expect(row).toMatchObject({ status: "disconnected", poked_at: expect.any(Number) });
+  });
+});
+
+describe("the vault moves secrets of integrations", () => {
+  test("a few at a time, passing over what does not open", async () => {
+    const integrations = room.records.find(({ kind }) => kind === "integrations");
+    const two = createVault(ring("k2", { k1: 1, k2: 2 }));
+    const one = createVault(ring("k1", { k1: 1 }));
+    await env.DB.exec("UPDATE integrations SET secret = NULL, kid = NULL");
+    for (const [name, sealed] of [
+      ["changing", "v1.k1.broken"],
+      ["consented", await one.seal(integrationPlace(TENANT, "consented", 1), "first")],
+      ["shown", await one.seal(integrationPlace(TENANT, "shown", 1), "second")],
+    ])
+      await env.DB.prepare(
+        "UPDATE integrations SET secret = ?, kid = 'k1', secret_version = 1 WHERE name = ?",
+      )
+        .bind(sealed, name)
+        .run();
+    const moved = [];
+    for (let sweep = 0; sweep < 4; sweep += 1) moved.push(await integrations?.rewrapSome(two, 1));
+    expect(moved.toSorted()).toEqual([0, 0, 1, 1]);
+    expect(await integrations?.countByKid()).toEqual({ k1: 1, k2: 2 });
+    const { results } = await env.DB.prepare("SELECT secret FROM integrations WHERE name = 'shown'").all<{
+      secret: string;
+    }>();
+    const opened = await two.open(integrationPlace(TENANT, "shown", 1), results[0]?.secret ?? "");
+    expect(opened).toEqual({ ok: true, value: "second" });
   });
 });
