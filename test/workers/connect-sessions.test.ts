@@ -369,6 +369,28 @@ describe("a connection", () => {
     );
   });
 
+  test("comes in pages, each once", async () => {
+    const { results } = await env.DB.prepare("SELECT id FROM connections WHERE tenant = ? ORDER BY id")
+      .bind(TENANT)
+      .all<{ id: string }>();
+    await connected("paged");
+    const seen: string[] = [];
+    let cursor: string | null = "";
+    for (let page = 0; cursor !== null && page <= results.length + 1; page += 1) {
+      const query: string = cursor === "" ? "?limit=1" : `?limit=1&cursor=${cursor}`;
+      const answer: Response = await door.send("GET", `/v1/connections${query}`, { key: backend });
+      const { data, next_cursor: next } = await expectAnswer<{
+        data: readonly View[];
+        next_cursor: string | null;
+      }>(answer, "listConnections", 200);
+      seen.push(...data.map(({ id }) => id));
+      cursor = next;
+    }
+    expect(cursor).toBeNull();
+    expect(new Set(seen).size).toBe(seen.length);
+    expect(seen).toEqual(expect.arrayContaining(results.map(({ id }) => id)));
+  });
+
   test("is widened by asking for what it has and more, and stays as it is until the user has consented", async () => {
     const { connection } = await connected("widened");
     const again = await door.send("POST", `/v1/connections/${connection}/reconnect`, {

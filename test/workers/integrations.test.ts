@@ -176,6 +176,7 @@ describe("an integration that cannot be made says where and why", () => {
       "scope_invalid",
     ],
     ["links that are not enabled", { ...APP, mode: "link" }, "/mode", "mode_not_enabled"],
+    ["nowhere to return to", { ...APP, return_to: [] }, "/return_to", "field_missing"],
     ["a return over http", { ...APP, return_to: ["http://app.example/"] }, "/return_to/0", "url_refused"],
     [
       "a return with a fragment",
