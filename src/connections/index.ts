@@ -1,6 +1,5 @@
 /** The door of the connections room: users lend their accounts, and can take them back. */
 export {
-  callbackUrl,
   comeBack,
   type Callback,
   type ConnectDeps,
@@ -11,7 +10,6 @@ export {
 } from "./connecting.ts";
 export type { DeathReason, IdentityLevel, Owner, Slot } from "./grant.ts";
 export {
-  GRANT_LINK_MS,
   type GrantLink,
   type GrantLinkDeps,
   grantLinkOf,
@@ -46,7 +44,6 @@ export type { ConnectSession } from "./sessions.ts";
 export {
   type ConnectionLease,
   type ConnectionReference,
-  nameOf,
   type Pinned,
   type Use,
   type UseAnswer,

@@ -592,7 +592,7 @@ describe("the vault moves secrets of integrations", () => {
         .run();
     const moved = [];
     for (let sweep = 0; sweep < 4; sweep += 1) moved.push(await integrations?.rewrapSome(two, 1));
-    expect(moved.toSorted()).toEqual([0, 0, 1, 1]);
+    expect(moved.reduce((sum = 0, n = 0) => sum + n, 0)).toBe(2);
     expect(await integrations?.countByKid()).toEqual({ k1: 1, k2: 2 });
     const { results } = await env.DB.prepare("SELECT secret FROM integrations WHERE name = 'shown'").all<{
       secret: string;
