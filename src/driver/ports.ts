@@ -2,6 +2,7 @@
 
 import type {
   AttemptEnd,
+  Binding,
   Child,
   Fact,
   FailureSeed,
@@ -89,11 +90,14 @@ export interface Call {
 export interface Wanted extends Omit<Call, "signal" | "sent" | "deadline" | "lease"> {
   /** What the run has pinned under a name, or null. */
   readonly bound: (name: string) => Json;
+  /** What the unit was parked for, if that is why it looks now. */
+  readonly parked: Need | null;
 }
 
 /**
  * What came of asking for the credential of a call.
- * - `ready`: it can begin. `bound`: what a name was found to mean, to be pinned with it.
+ * - `ready`: it can begin. `bound`: what names were found to mean, to be pinned with it. `about`: which credentials these
+ *   are, for the journal; no secret is in it.
  * - `needs`: it has to wait for a person, or for time.
  * - `cannot`: it never will.
  * - `hop`: a per-event limit of the platform was met: to be asked again in a fresh event.
@@ -102,7 +106,8 @@ export type Acquired =
   | {
       readonly kind: "ready";
       readonly lease: unknown;
-      readonly bound?: { readonly name: string; readonly to: Json };
+      readonly bound?: readonly Binding[];
+      readonly about?: Json;
     }
   | { readonly kind: "needs"; readonly need: Need }
   | { readonly kind: "cannot"; readonly failure: FailureSeed }

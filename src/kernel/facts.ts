@@ -65,6 +65,8 @@ export type Fact =
       readonly attempt: number;
       readonly deadline: number;
       readonly version: string;
+      /** Which credentials the attempt was lent: opaque to the kernel, and never one itself. */
+      readonly credentials?: Json;
     } & UnitRef)
   | ({
       readonly t: "succeeded";

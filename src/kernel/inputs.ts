@@ -3,7 +3,7 @@
 import type { ApprovalDecision, CancelMode, Fact, RunInfo } from "./facts.ts";
 import type { Failure } from "./failures.ts";
 import type { Graph, StepDef } from "./graph.ts";
-import type { ConnectionChange, Need } from "./needs.ts";
+import type { Binding, ConnectionChange, Need } from "./needs.ts";
 import type { Outcome, UnitRef } from "./units.ts";
 import type { Json, Value } from "./values.ts";
 
@@ -77,8 +77,10 @@ export type Input =
       readonly unit: UnitRef;
       readonly attempt: number;
       readonly version: string;
-      /** What a name was found to mean when the credential was asked for: pinned from here on. */
-      readonly bound?: { readonly name: string; readonly to: Json };
+      /** What names were found to mean when the credentials were asked for: pinned from here on. */
+      readonly bound?: readonly Binding[];
+      /** Which credentials it is lent: what can be told of them, never one itself. */
+      readonly credentials?: Json;
     }
   /** What is due lacks its credential. Nothing was begun. */
   | { readonly t: "hold"; readonly unit: UnitRef; readonly attempt: number; readonly need: Need }

@@ -224,8 +224,10 @@ export class Laws {
     // Looking after a child needs no credential; and what is pinned is not replaced by whoever begins.
     if (input.t === "hold" && unit !== null && childOf(unit) !== null) return;
     if (input.t === "begin" && input.bound !== undefined && !decision.ok) {
-      const pinned = before.bound?.[input.bound.name];
-      if (pinned !== undefined && !sameJson(pinned, input.bound.to)) return;
+      for (const { name, to } of input.bound) {
+        const pinned = before.bound?.[name];
+        if (pinned !== undefined && !sameJson(pinned, to)) return;
+      }
     }
     law(
       listed === decision.ok,
