@@ -13,6 +13,7 @@ import type {
   UnitStatus,
 } from "../kernel/index.ts";
 import type { Egress, Logger } from "../platform/index.ts";
+import type { ConnectionRef, LeaseAnswer } from "./lease.ts";
 import type { RunParameters } from "./run.ts";
 
 /** A step as others see it. The output of one that did not succeed is null. */
@@ -66,6 +67,8 @@ export interface ActionCall {
   /** Who made the run what it is. */
   readonly makers: readonly string[];
   readonly scope: ActionScope;
+  /** What `acquire` gave for the attempt; absent where it needs nothing. */
+  readonly lease?: unknown;
   readonly signal: AbortSignal;
   /** Called just before something leaves for the outside. */
   readonly sent: () => void;
@@ -78,10 +81,13 @@ export type ActionResult =
   /** A per-event limit of the platform was met before anything was sent: go on in a fresh event. */
   | { readonly kind: "hop" };
 
-/** A credential by reference: the name of a service token of this deployment, sent as a bearer token. */
-export interface CredentialRef {
+/** The name of a service token of this deployment, sent as a bearer token. */
+export interface BearerRef {
   readonly bearer: string;
 }
+
+/** A credential by reference: a service token of this deployment, or a connection of whom the run acts for. */
+export type CredentialRef = BearerRef | ConnectionRef;
 
 export type Credential =
   | {
@@ -93,9 +99,31 @@ export type Credential =
     }
   | { readonly ok: false; readonly failure: FailureSeed };
 
+/** What a run asks of the connections room for one reference. */
+export interface UseRequest {
+  readonly tenant: string;
+  readonly run: string;
+  readonly user: string | null;
+  readonly workflow: string;
+  readonly reference: {
+    readonly connection: string;
+    readonly account?: string;
+    readonly scopes?: readonly string[];
+  };
+  /** What the run has pinned under the name of the reference, or null. */
+  readonly pinned: Json;
+  readonly stepTimeoutMs: number;
+  /** Version of the grant that a service refused to this step. */
+  readonly refused?: number;
+}
+export type UsePort = (use: UseRequest) => Promise<LeaseAnswer>;
+
+/** Lends a connection that an attempt did not say it needs, in the middle of it. */
+export type LendPort = (call: ActionCall, reference: ConnectionRef) => Promise<LeaseAnswer>;
+
 /** Resolves a reference for one request to one host, once per attempt. A credential is given to its own hosts only. */
 export type CredentialPort = (
-  reference: CredentialRef,
+  reference: BearerRef,
   host: string,
   call: ActionCall,
 ) => Promise<Credential>;
@@ -130,9 +158,17 @@ export type PolicyVerdict =
 
 /** Asks the policies of the run, as they are now, about one request before it is sent. */
 export type PolicyPort = (
-  call: ActionCall,
-  request: { readonly url: URL; readonly method: string },
+  call: PolicyCall,
+  request: {
+    readonly url: URL;
+    readonly method: string;
+    /** Name of the integration whose credential goes along. */
+    readonly connection?: string | undefined;
+  },
 ) => Promise<PolicyVerdict>;
+
+/** What of a call the policies are asked about. */
+export type PolicyCall = Pick<ActionCall, "run" | "def" | "unit" | "action" | "with">;
 
 /** A step written as a function, with its types erased. */
 export type StepFunction = (context: never) => unknown;
@@ -187,6 +223,7 @@ export interface ChildrenPort {
 export interface Surroundings {
   readonly egress: Egress;
   readonly credential: CredentialPort;
+  readonly lend: LendPort;
   readonly code: CodePort;
   readonly children: ChildrenPort;
   readonly log: Logger;

@@ -79,6 +79,8 @@ export interface Call {
   /** Who made the run what it is, for the children that it starts. */
   readonly makers: readonly string[];
   readonly scope: Scope;
+  /** What the run has pinned under a name, or null. */
+  readonly bound: (name: string) => Json;
   /** What `acquire` gave for this attempt; absent where it needs no credential. */
   readonly lease?: unknown;
   readonly signal: AbortSignal;
@@ -88,8 +90,6 @@ export interface Call {
 
 /** A call that is due and has not begun: what it would be, for whoever has its credential. */
 export interface Wanted extends Omit<Call, "signal" | "sent" | "deadline" | "lease"> {
-  /** What the run has pinned under a name, or null. */
-  readonly bound: (name: string) => Json;
   /** What the unit was parked for, if that is why it looks now. */
   readonly parked: Need | null;
 }
@@ -113,8 +113,10 @@ export type Acquired =
   | { readonly kind: "cannot"; readonly failure: FailureSeed }
   | { readonly kind: "hop" };
 
-/** How an attempt ended; outputs are still plain JSON here. */
-export type Performed =
+/** How an attempt ended; outputs are still plain JSON here. `bound`: what names were found to mean in the middle of it. */
+export type Performed = PerformedEnd & { readonly bound?: readonly Binding[] };
+
+type PerformedEnd =
   | { readonly kind: "success"; readonly output: Json; readonly more?: readonly StepDef[] }
   | Exclude<AttemptEnd, { readonly kind: "success" }>
   /** A per-event limit of the platform was met before anything was sent: go on in a fresh event, no attempt is lost. */

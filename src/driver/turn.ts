@@ -209,7 +209,6 @@ export class Turn {
     filled.set(unitName(ref), call);
     return ask(asked, {
       ...this.#callOf(state, def, ref, { attempt, scope, with: call.with }),
-      bound: (name) => boundTo(state.bound, name),
       parked: unit.parked?.need ?? null,
     });
   }
@@ -254,7 +253,7 @@ export class Turn {
     def: StepDef,
     ref: UnitRef,
     over: Pick<Wanted, "attempt" | "scope" | "with">,
-  ): Omit<Wanted, "bound" | "parked"> {
+  ): Omit<Wanted, "parked"> {
     const { generation, run } = state;
     const unit = unitOf(state, ref);
     const { action, effect, timeoutMs } = performanceOf(def, ref) ?? def;
@@ -270,6 +269,7 @@ export class Turn {
       maybe: unit?.maybe ?? false,
       child: unit?.child ?? null,
       makers: makersOf(state),
+      bound: (name) => boundTo(state.bound, name),
       ...over,
     };
   }

@@ -275,9 +275,9 @@ function begin(turn: Turn, input: InputOf<"begin">): Refusal | null {
     return null;
   }
   // N3: another one was pinned in the meantime.
-  if (bound.some((one, i) => !mayBind(turn.state.bound, one) || !agrees(one, bound.slice(0, i)))) return NOT_DUE;
-  for (const { name, to } of bound)
-    if (!Object.hasOwn(turn.state.bound ?? {}, name)) emit(turn, { t: "bound", at: turn.now, name, to });
+  if (bound.some((one, i) => !mayBind(turn.state.bound, one) || !agrees(one, bound.slice(0, i))))
+    return NOT_DUE;
+  pin(turn, bound);
   emit(turn, {
     t: "started",
     at: turn.now,
@@ -288,6 +288,12 @@ function begin(turn: Turn, input: InputOf<"begin">): Refusal | null {
     ...(credentials === undefined ? {} : { credentials }),
   });
   return null;
+}
+
+/** What has a meaning already keeps it (N3). */
+function pin(turn: Turn, bound: readonly Binding[]): void {
+  for (const { name, to } of bound)
+    if (!Object.hasOwn(turn.state.bound ?? {}, name)) emit(turn, { t: "bound", at: turn.now, name, to });
 }
 
 /** One name means one thing. */
@@ -308,11 +314,15 @@ function ended(turn: Turn, input: InputOf<"ended">): Refusal | null {
   if (unit === null) return { code: "no_such_step", message: `There is no ${unitName(ref)} in this run.` };
   const current = attempt === unit.attempt && generation === turn.state.generation;
   if (current && unit.status === "running" && unit.items === null) {
+    pin(turn, input.bound ?? []);
     judge(turn, ref, end);
     return null;
   }
   // Only `once` attempts are listened to, and those have no children.
-  const tells = end.kind !== "unclear" && end.kind !== "child" && end.kind !== "child_failed";
+  const tells =
+    end.kind === "needs"
+      ? end.maybe !== true
+      : end.kind !== "unclear" && end.kind !== "child" && end.kind !== "child_failed";
   if (current && unit.status === "unknown" && unit.listening) {
     if (tells) judge(turn, ref, end, { by: "late" });
     else unheard(turn, ref, unit, end.kind);

@@ -34,7 +34,8 @@ export type AttemptEnd =
   | { readonly kind: "unclear"; readonly failure: FailureSeed; readonly retryAfterMs?: number }
   | { readonly kind: "cannot"; readonly failure: FailureSeed }
   | { readonly kind: "unusable"; readonly failure: FailureSeed }
-  | { readonly kind: "needs"; readonly need: Need }
+  /** `maybe`: what the attempt had sent before that may have happened; only for what may be repeated. */
+  | { readonly kind: "needs"; readonly need: Need; readonly maybe?: true }
   | { readonly kind: "child"; readonly run: string; readonly generation: number; readonly limitMs: number }
   | {
       readonly kind: "child_failed";
@@ -94,6 +95,8 @@ export type Input =
       readonly unit: UnitRef;
       readonly attempt: number;
       readonly end: AttemptEnd;
+      /** What names were found to mean in the middle of the attempt. */
+      readonly bound?: readonly Binding[];
     }
   /** A child tells that it has ended. Sent at least once, so it may come twice, and late. */
   | {

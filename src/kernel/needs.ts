@@ -129,9 +129,6 @@ export function boundTo(bound: Readonly<Record<string, Json>> | undefined, name:
 }
 
 /** Whether this can stand under the name: what is pinned stays, until a person says otherwise. */
-export function mayBind(
-  bound: Readonly<Record<string, Json>> | undefined,
-  { name, to }: Binding,
-): boolean {
+export function mayBind(bound: Readonly<Record<string, Json>> | undefined, { name, to }: Binding): boolean {
   return bound === undefined || !Object.hasOwn(bound, name) || sameJson(bound[name], to);
 }

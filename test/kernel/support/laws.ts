@@ -320,8 +320,9 @@ export class Laws {
     law(before !== null && after !== null, `${name} parks before it is ready`);
     const counted = before.tries - (fact.attempt === undefined ? 0 : 1);
     law(after.tries === counted, `N1: the park of ${name} counts as an attempt`);
+    const maybe = before.maybe || fact.maybe === true;
+    law(after.maybe === maybe, `N1: the park of ${name} changes its maybe`);
     for (const key of [
-      "maybe",
       "attempt",
       "gen",
       "digest",
@@ -363,7 +364,8 @@ export class Laws {
       );
       return;
     }
-    if (input.end.kind === "refused" || input.end.kind === "cannot" || input.end.kind === "needs")
+    const clears = input.end.kind === "needs" && input.end.maybe !== true;
+    if (input.end.kind === "refused" || input.end.kind === "cannot" || clears)
       this.#cleared(before, input.unit);
     const denied =
       input.unit.role === "verify" && input.end.kind === "success" && input.end.happened === false;

@@ -392,7 +392,7 @@ export class Walk {
     if (kind === 5) return ends.cannot(code);
     if (kind === 6) return ends.unusable();
     if (kind === 7 || (kind === 8 && unit.refusals !== null))
-      return { kind: "needs", need: needOf(b >> 4, b) };
+      return { kind: "needs", need: needOf(b >> 4, b), ...(b % 3 === 0 ? { maybe: true } : {}) };
     const grows = growth !== null && b % 4 === 0;
     return grows ? ends.success(b, this.#grown(growth)) : ends.success(b);
   }
