@@ -17,9 +17,11 @@ import {
   parseAuthCheck,
   parseServiceTokens,
   performAction,
+  type PolicyCall,
   type PolicyPort,
   type Surroundings,
 } from "./actions/index.ts";
+import { type AcquireDeps, authorOf, createAcquire, createLend } from "./compose-acquire.ts";
 import { createApi, createLinks, judgeSteps, type ApiDeps } from "./api/index.ts";
 import {
   createCode,
@@ -27,6 +29,7 @@ import {
   createPlansStore,
   createRegistry,
   createStoredPlans,
+  INLINE_NAME,
   type Definition,
   type Registry,
   type StoredPlans,
@@ -215,12 +218,24 @@ export function compose(
 
   /** The tenant's policy as it is now; those of the run and of the step as they were pinned. */
   function policyPort({ DB: db }: Env): PolicyPort {
-    return async ({ run, def }, { url, method }) => {
+    return async (call, { url, method, connection }) => {
+      const { run, def } = call;
       const tenant = await tenantPolicy({ db, policies, log }, run.tenant, Date.now());
       if (!tenant.ok) return { kind: "unavailable" };
       const chain = chainOf(tenant.value, run.policies, def.policies);
-      return judgeRequest(chain, { host: url.hostname, method, path: url.pathname });
+      const used = connection === undefined ? {} : { connection: { name: connection, workflow: namedBy(call) } };
+      return judgeRequest(chain, { host: url.hostname, method, path: url.pathname, ...used });
     };
+  }
+
+  /** Null: the step came as JSON. */
+  function namedBy(call: PolicyCall): string | null {
+    const name = authorOf(call, isCode);
+    return name === INLINE_NAME ? null : name;
+  }
+
+  function isCode(workflow: string, version: string): boolean {
+    return registry.get(workflow, version) !== null;
   }
 
   /** A child is judged as a start of its own would be, by the policies that bind the step that starts it. */
@@ -248,6 +263,8 @@ export function compose(
     const tokens = parseServiceTokens(env.SERVICE_TOKENS);
     if (!tokens.ok) throw new TypeError(tokens.error);
     const family = familyOf(env, serverKeyOf(env));
+    const policy = policyPort(env);
+    const acquiring: AcquireDeps = { use: usePort(env), policy, isCode, log };
     const surroundings: Surroundings = {
       egress: createEgress({
         ownHosts: (env.OWN_HOSTS ?? "").split(",").filter((host) => host !== ""),
@@ -255,7 +272,8 @@ export function compose(
       }),
       credential: tokens.value,
       code: createCode(known),
-      policy: policyPort(env),
+      policy,
+      lend: createLend(acquiring),
       children: createChildren(family, { workflows: known, plans: plansOf(env) }, permitChild(env)),
       log,
       now: () => Date.now(),
@@ -263,6 +281,7 @@ export function compose(
     return {
       evaluate: createEvaluator(known),
       perform: (call) => performAction(call, surroundings),
+      acquire: createAcquire(acquiring),
       listeners: [createFamily(family), ...heard],
       directory: directoryOf(env),
       log,

@@ -100,7 +100,8 @@ function byLease(borrowed: Borrowed, secrets: readonly string[]): Authorization 
         carried: () => carried,
       };
     },
-    consequence: (said) => borrowed.consequence(said),
+    // One request after the other: each is sent with the newest.
+    consequence: (said) => borrowed.consequence(said, borrowed.generation),
   };
 }
 

@@ -97,7 +97,9 @@ const PASSING_RECHECK_MS = 1_000;
 export class Borrowed {
   readonly #secrets: string[];
   #lease: Lease;
-  #renewed = false;
+  /** How often the token was renewed. */
+  #generation = 0;
+  #renewal: Promise<Consequence> | null = null;
 
   /** @param secrets where everything is noted that the attempt is lent */
   constructor(lease: Lease, secrets: string[]) {
@@ -134,12 +136,23 @@ export class Borrowed {
     return { ...own, ...this.#lease.headers };
   }
 
-  /** Null: the answer says nothing about the connection. */
-  async consequence(answer: {
-    readonly status: number;
-    readonly headers: Readonly<Record<string, string>>;
-    readonly body: Uint8Array;
-  }): Promise<Consequence | null> {
+  /** Which of its tokens a request is sent with now. */
+  get generation(): number {
+    return this.#generation;
+  }
+
+  /**
+   * Null: the answer says nothing about the connection.
+   * @param generation of the token that the request was sent with
+   */
+  async consequence(
+    answer: {
+      readonly status: number;
+      readonly headers: Readonly<Record<string, string>>;
+      readonly body: Uint8Array;
+    },
+    generation: number,
+  ): Promise<Consequence | null> {
     const { status, headers, body } = answer;
     const text = body.byteLength > MAX_LOOKED_AT_BYTES ? "" : decoder.decode(body);
     const finding = this.#lease.read({ status, headers, body: text });
@@ -147,7 +160,7 @@ export class Borrowed {
       case undefined:
         return null;
       case "token_refused":
-        return this.#renew();
+        return this.#again(generation);
       case "token_dead":
         await quietly(this.#lease.dead());
         return { kind: "needs", need: this.#lease.need("revoked") };
@@ -162,19 +175,23 @@ export class Borrowed {
     }
   }
 
-  /** B3 */
+  /** B3. Requests that go on side by side share the renewal. */
+  async #again(generation: number): Promise<Consequence> {
+    if (generation < this.#generation) return { kind: "again" };
+    if (this.#generation > 0) return this.#rejected();
+    return (this.#renewal ??= this.#renew());
+  }
+
   async #renew(): Promise<Consequence> {
-    if (this.#renewed) return this.#rejected();
-    this.#renewed = true;
     const answer = await this.#lease.renew().catch((): LeaseAnswer => ({
       kind: "needs",
       need: passing(this.#lease.need("rejected")),
     }));
     if (answer.kind === "cannot") return notLent(answer);
     // There is no other one to be had: it is this very token that the service refused.
-    if (answer.kind === "needs")
-      return answer.need.reason === "rejected" ? this.#rejected() : answer;
+    if (answer.kind === "needs") return answer.need.reason === "rejected" ? this.#rejected() : answer;
     this.#lease = answer.lease;
+    this.#generation += 1;
     this.#secrets.push(...answer.lease.secrets);
     return { kind: "again" };
   }
@@ -191,14 +208,21 @@ export function leaseFor(lent: unknown, reference: ConnectionRef): Lease | null 
 
 /** What one attempt is lent: a lease for each connection that it names. */
 export class Lent {
-  readonly #leases: ReadonlyMap<string, Lease>;
+  readonly #leases: readonly (readonly [ConnectionRef, Lease])[];
 
-  constructor(leases: ReadonlyMap<string, Lease>) {
+  constructor(leases: readonly (readonly [ConnectionRef, Lease])[]) {
     this.#leases = leases;
   }
 
-  get(reference: ConnectionRef): Lease | null {
-    return this.#leases.get(leaseName(reference)) ?? null;
+  /** One of the same account that was asked for with at least these scopes. */
+  get({ connection, account, scopes = [] }: ConnectionRef): Lease | null {
+    const found = this.#leases.find(
+      ([of]) =>
+        of.connection === connection &&
+        of.account === account &&
+        scopes.every((scope) => of.scopes?.includes(scope) === true),
+    );
+    return found?.[1] ?? null;
   }
 }
 

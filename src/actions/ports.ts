@@ -2,6 +2,7 @@
 
 import type {
   AttemptEnd,
+  Binding,
   Effect,
   Failure,
   FailureSeed,
@@ -67,6 +68,8 @@ export interface ActionCall {
   /** Who made the run what it is. */
   readonly makers: readonly string[];
   readonly scope: ActionScope;
+  /** What the run has pinned under a name, or null. */
+  readonly bound?: (name: string) => Json;
   /** What `acquire` gave for the attempt; absent where it needs nothing. */
   readonly lease?: unknown;
   readonly signal: AbortSignal;
@@ -74,8 +77,10 @@ export interface ActionCall {
   readonly sent: () => void;
 }
 
-/** How an attempt ended. */
-export type ActionResult =
+/** How an attempt ended. `bound`: what names of connections were found to mean in the middle of it. */
+export type ActionResult = ActionEnd & { readonly bound?: readonly Binding[] };
+
+type ActionEnd =
   | { readonly kind: "success"; readonly output: Json; readonly more?: readonly StepDef[] }
   | Exclude<AttemptEnd, { readonly kind: "success" }>
   /** A per-event limit of the platform was met before anything was sent: go on in a fresh event. */
