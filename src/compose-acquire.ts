@@ -22,6 +22,7 @@ import {
   type PolicyCall,
   type PolicyPort,
   type UsePort,
+  type UseRequest,
 } from "./actions/index.ts";
 import { INLINE_NAME, neededBy } from "./define/index.ts";
 import type { Acquired, Wanted } from "./driver/index.ts";
@@ -129,15 +130,19 @@ function stillRefused(need: Need, parked: Need | null): Need {
 function asking(
   { isCode }: AcquireDeps,
   call: PolicyCall,
-  { connection, account, scopes }: ConnectionRef,
-): Pick<Parameters<UsePort>[0], "tenant" | "run" | "user" | "workflow" | "reference"> {
-  const { run } = call;
-  const reference = {
+  reference: ConnectionRef,
+): Pick<UseRequest, "tenant" | "run" | "user" | "workflow" | "reference"> {
+  const { tenant, id, user } = call.run;
+  return { tenant, run: id, user, workflow: authorOf(call, isCode), reference: plainRef(reference) };
+}
+
+/** Without the fields that it does not have. */
+export function plainRef({ connection, account, scopes }: ConnectionRef): UseRequest["reference"] {
+  return {
     connection,
     ...(account === undefined ? {} : { account }),
     ...(scopes === undefined ? {} : { scopes }),
   };
-  return { tenant: run.tenant, run: run.id, user: run.user, workflow: authorOf(call, isCode), reference };
 }
 
 /**

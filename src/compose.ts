@@ -14,6 +14,7 @@ import {
   tenantPolicy,
 } from "./access/index.ts";
 import {
+  isConnectionRef,
   parseAuthCheck,
   parseServiceTokens,
   performAction,
@@ -21,8 +22,10 @@ import {
   type PolicyPort,
   type Surroundings,
 } from "./actions/index.ts";
-import { type AcquireDeps, authorOf, createAcquire, createLend } from "./compose-acquire.ts";
+import { type AcquireDeps, authorOf, createAcquire, createLend, plainRef } from "./compose-acquire.ts";
 import { createApi, createLinks, judgeSteps, type ApiDeps } from "./api/index.ts";
+import { type ComposedConnections, composeConnections, parsePublicOrigin } from "./compose-connections.ts";
+import type { ConnectionWiring } from "./connections/index.ts";
 import {
   createCode,
   createEvaluator,
@@ -45,6 +48,7 @@ import {
 import {
   createEgress,
   createLogger,
+  type Egress,
   fromBase64,
   importHmacKey,
   objectName,
@@ -75,8 +79,9 @@ const RETENTION_MS = 30 * 24 * 60 * 60_000;
 const MIN_SERVER_KEY_BYTES = 32;
 /** Outside calls per event of the platform: well below the 10,000 subrequests of a paid plan. */
 const CALLS_PER_EVENT = 1_000;
-/** What the vault may use of them in one tick of the cron trigger. */
+/** What the vault, and connections, may use of them in one tick of the cron trigger. */
 const VAULT_PART = 0.25;
+const CONNECTIONS_PART = 0.15;
 
 type VaultParts = Pick<OperationsDeps, "keyring" | "check" | "vault">;
 
@@ -84,6 +89,8 @@ export interface House {
   readonly fetch: (request: Request, env: Env) => Promise<Response>;
   /** What a run object is given when it is constructed. */
   readonly wiring: (env: Env) => RunWiring;
+  /** What a connection object is given when it is constructed. */
+  readonly lending: (env: Env) => ConnectionWiring;
   /** What a directory object is given when it is constructed. */
   readonly sweeping: (env: Env) => SweepPorts;
   /** The cron trigger. */
@@ -111,6 +118,7 @@ export function compose(
   let directory: Directory | undefined;
   let vault: VaultParts | undefined;
   let operations: VaultOperations | undefined;
+  let lent: ComposedConnections | undefined;
   return {
     async fetch(request, env) {
       api ??= createApi(apiDeps(env, registry));
@@ -120,6 +128,7 @@ export function compose(
       wiring ??= runWiring(env, registry, listeners);
       return wiring;
     },
+    lending: (env) => connectionsOf(env).wiring,
     sweeping: (env) => ({
       ask: async (tenant, run) => runOf(env, tenant, run).poke(tenant),
       takeOver: async (tenant, shard, reports) =>
@@ -130,17 +139,19 @@ export function compose(
     }),
     async scheduled({ scheduledTime }, env) {
       const forVault = Math.floor(callsPerEvent(env) * VAULT_PART);
+      const forConnections = Math.floor(callsPerEvent(env) * CONNECTIONS_PART);
       const ports = {
         directory: directoryOf(env),
         countTenants: async () => countTenants(env.DB),
         tenants: async (offset: number, limit: number) => selectTenantIds(env.DB, offset, limit),
         // Each tick also asks the database twice.
-        visits: callsPerEvent(env) - forVault - 2,
+        visits: callsPerEvent(env) - forVault - forConnections - 2,
         log,
       };
       await sweepAll(ports, scheduledTime);
       // Last: a keyring that cannot be read stops nothing else.
       await vaultOperations(env).tick(forVault);
+      await connectionsOf(env).connections.sweep(forConnections);
     },
   };
 
@@ -167,9 +178,20 @@ export function compose(
   function vaultOperations(env: Env): VaultOperations {
     operations ??= createVaultOperations({
       ...vaultOf(env),
-      ...{ db: env.DB, records: sealed(env), audit: createAccessAudit(env.DB), log, now: () => Date.now() },
+      records: [...connectionsOf(env).connections.records, ...sealed(env)],
+      ...{ db: env.DB, audit: createAccessAudit(env.DB), log, now: () => Date.now() },
     });
     return operations;
+  }
+
+  /** Throws a TypeError if `KEYRING` is no keyring: nothing else needs it. */
+  function connectionsOf(env: Env): ComposedConnections {
+    lent ??= composeConnections(env, {
+      ...{ vault: vaultOf(env).vault, serverKey: serverKeyOf(env), egress: egressOf(env), log },
+      ownHosts: ownHostsOf(env),
+      run: (tenant, id) => runOf(env, tenant, id),
+    });
+    return lent;
   }
 
   function serverKeyOf(env: Env): () => Promise<CryptoKey> {
@@ -191,7 +213,12 @@ export function compose(
     const auth = parseAuthCheck(env.SERVICE_TOKENS);
     return {
       ...familyOf(env, serverKey),
-      checkAuth: auth.ok ? auth.value : async () => undefined,
+      checkAuth: async (reference, host, asker) =>
+        isConnectionRef(reference)
+          ? connectionsOf(env).connections.refusalOf(plainRef(reference), host, asker)
+          : auth.ok
+            ? auth.value(reference, host)
+            : undefined,
       access: {
         db: env.DB,
         cache: createKeyCache(),
@@ -211,6 +238,8 @@ export function compose(
       },
       links: createLinks(serverKey),
       vault: () => vaultOperations(env),
+      connections: () => connectionsOf(env).connections,
+      publicOrigin: parsePublicOrigin(env.PUBLIC_ORIGIN),
       log,
       now: () => Date.now(),
     };
@@ -247,7 +276,7 @@ export function compose(
       const chain = chainOf(tenant.value, run.policies, def.policies);
       const started = judgeStart(chain, workflow);
       if (started.kind === "denied") return started;
-      const judged = judgeSteps(chain, { steps, at: "", definitionAt: null });
+      const judged = judgeSteps(chain, { workflow, steps, at: "", definitionAt: null });
       const [first] = judged.errors;
       return first === undefined
         ? {
@@ -264,12 +293,9 @@ export function compose(
     if (!tokens.ok) throw new TypeError(tokens.error);
     const family = familyOf(env, serverKeyOf(env));
     const policy = policyPort(env);
-    const acquiring: AcquireDeps = { use: usePort(env), policy, isCode, log };
+    const acquiring: AcquireDeps = { use: (use) => connectionsOf(env).connections.use(use), policy, isCode, log };
     const surroundings: Surroundings = {
-      egress: createEgress({
-        ownHosts: (env.OWN_HOSTS ?? "").split(",").filter((host) => host !== ""),
-        developmentHosts: parseDevelopmentHosts(env.DEV_HOSTS),
-      }),
+      egress: egressOf(env),
       credential: tokens.value,
       code: createCode(known),
       policy,
@@ -294,6 +320,17 @@ export function compose(
 
 function callsPerEvent(env: Env): number {
   return Number(env.CALLS_PER_EVENT ?? CALLS_PER_EVENT);
+}
+
+function ownHostsOf(env: Env): readonly string[] {
+  return (env.OWN_HOSTS ?? "").split(",").filter((host) => host !== "");
+}
+
+function egressOf(env: Env): Egress {
+  return createEgress({
+    ownHosts: ownHostsOf(env),
+    developmentHosts: parseDevelopmentHosts(env.DEV_HOSTS),
+  });
 }
 
 function runOf(env: Env, tenant: string, id: string): RunRpc {

@@ -24,6 +24,7 @@ export {
 } from "./keys.ts";
 export type { KeyRecord } from "./keys-store.ts";
 export {
+  isUser,
   type KeyRequest,
   MAX_KEY_NAME_CHARS,
   MAX_SCOPES,
@@ -44,7 +45,9 @@ export { createPolicyCache, type PolicyCache, POLICY_EFFECTIVE_MS } from "./poli
 export {
   chainOf,
   judgeRequest,
+  type ConnectionUse,
   judgeStart,
+  judgeUse,
   type PolicyRequest,
   type Standing,
   type Verdict,

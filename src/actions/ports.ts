@@ -151,7 +151,11 @@ export interface AuthRefusal {
 export type AuthCheck = (
   auth: CredentialRef,
   host: string,
-  asker: { readonly tenant: string; readonly user: string | null },
+  asker: {
+    readonly tenant: string;
+    /** Null: nobody; undefined: whom the run will act for is not known yet. */
+    readonly user: string | null | undefined;
+  },
 ) => Promise<AuthRefusal | undefined>;
 
 /** What the policies of a run say to one request. */
