@@ -99,11 +99,7 @@ function nameIn(auth: Json | undefined): string | undefined {
   return typeof name === "string" ? name : undefined;
 }
 
-async function answerFor(
-  deps: AcquireDeps,
-  wanted: Wanted,
-  reference: ConnectionRef,
-): Promise<LeaseAnswer> {
+async function answerFor(deps: AcquireDeps, wanted: Wanted, reference: ConnectionRef): Promise<LeaseAnswer> {
   const parked = wanted.parked !== null && isAbout(wanted.parked, reference) ? wanted.parked : null;
   try {
     const answer = await deps.use({

@@ -252,7 +252,8 @@ export function compose(
       const tenant = await tenantPolicy({ db, policies, log }, run.tenant, Date.now());
       if (!tenant.ok) return { kind: "unavailable" };
       const chain = chainOf(tenant.value, run.policies, def.policies);
-      const used = connection === undefined ? {} : { connection: { name: connection, workflow: namedBy(call) } };
+      const used =
+        connection === undefined ? {} : { connection: { name: connection, workflow: namedBy(call) } };
       return judgeRequest(chain, { host: url.hostname, method, path: url.pathname, ...used });
     };
   }
@@ -293,7 +294,12 @@ export function compose(
     if (!tokens.ok) throw new TypeError(tokens.error);
     const family = familyOf(env, serverKeyOf(env));
     const policy = policyPort(env);
-    const acquiring: AcquireDeps = { use: (use) => connectionsOf(env).connections.use(use), policy, isCode, log };
+    const acquiring: AcquireDeps = {
+      use: (use) => connectionsOf(env).connections.use(use),
+      policy,
+      isCode,
+      log,
+    };
     const surroundings: Surroundings = {
       egress: egressOf(env),
       credential: tokens.value,

@@ -83,7 +83,10 @@ export function judgeRequest(chain: readonly Standing[], request: PolicyRequest)
     const rule = connection === undefined ? undefined : ruleOf(rules, connection.name);
     if (rule !== undefined) {
       if (!ruleOpens(rule, request, path))
-        return denied(of, `${OWNERS[of]} does not allow ${shown(request)} with the connection of ${connection?.name}.`);
+        return denied(
+          of,
+          `${OWNERS[of]} does not allow ${shown(request)} with the connection of ${connection?.name}.`,
+        );
       approval ||= ruleDemands(rule, request, path);
     }
     if (rules.hosts === undefined) continue;
@@ -164,11 +167,7 @@ function ruleOpens(
 }
 
 /** For what it demands, a rule is read widely, and the strictest one counts: adding a rule never lifts an approval. */
-function demandsApproval(
-  rule: HostRule,
-  request: PolicyRequest,
-  path: ReadPath | null | undefined,
-): boolean {
+function demandsApproval(rule: HostRule, request: PolicyRequest, path: ReadPath | null | undefined): boolean {
   return hostFits(rule.host, request.host) && ruleDemands(rule, request, path);
 }
 

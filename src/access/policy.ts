@@ -74,8 +74,14 @@ function buildConnectionRule() {
 function build() {
   return z.strictObject({
     connections: z
-      .record(z.string().refine(isName, "An integration's name has 1 to 64 of a-z, 0-9, _ and -."), buildConnectionRule())
-      .refine((rules) => Object.keys(rules).length <= MAX_CONNECTION_RULES, `At most ${MAX_CONNECTION_RULES}.`)
+      .record(
+        z.string().refine(isName, "An integration's name has 1 to 64 of a-z, 0-9, _ and -."),
+        buildConnectionRule(),
+      )
+      .refine(
+        (rules) => Object.keys(rules).length <= MAX_CONNECTION_RULES,
+        `At most ${MAX_CONNECTION_RULES}.`,
+      )
       .exactOptional()
       .describe("The only integrations whose connections may be used, and how. Missing: all."),
     hosts: z

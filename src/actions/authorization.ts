@@ -22,10 +22,7 @@ export interface Authorization {
   /** Why the credential may not go along to this address; null: it may. */
   refusalFor(url: string): FailureSeed | null;
   /** @param own the step's headers, given what is sent where it says nothing */
-  dress(
-    url: string,
-    own: (defaults: Readonly<Record<string, string>>) => Record<string, string>,
-  ): Dressed;
+  dress(url: string, own: (defaults: Readonly<Record<string, string>>) => Record<string, string>): Dressed;
   consequence(said: Said): Promise<Consequence | null>;
 }
 

@@ -156,7 +156,8 @@ function lacking({ need, own }: ConnectionLacking, call: ActionCall, trail: Trai
   if (call.effect === "safe" || trail.changes - own <= 0) return { kind: "needs", need };
   if (call.effect !== "once") return { kind: "needs", need, maybe: true };
   const message = `The connection of ${need.integration} could not be used any more: ${need.reason}.`;
-  const hint = "Look at what the step has done, then resolve it. Connections that a `once` step declares are there first.";
+  const hint =
+    "Look at what the step has done, then resolve it. Connections that a `once` step declares are there first.";
   return { kind: "unclear", failure: failure("connection_required", message, hint) };
 }
 

@@ -62,7 +62,11 @@ export async function expectOk(
   const body = new Uint8Array(await answer.clone().arrayBuffer());
   if (consequence !== undefined && (fine || consequence.kind === "later"))
     throw new BadAnswer(
-      spoken(consequence, { status: answer.status, headers, body }, { host, now, others: othersOf(trail, method) }),
+      spoken(
+        consequence,
+        { status: answer.status, headers, body },
+        { host, now, others: othersOf(trail, method) },
+      ),
     );
   const said = saidIn(body, headers["content-type"]);
   const failure = httpFailure(answer.status, host, said, meaning !== "cannot");

@@ -354,7 +354,7 @@ function cannot(seed: FailureSeed): ActionResult {
 /** Takes what was lent to the attempt out of all that it brings back (K12). */
 export function redacted(result: ActionResult, redactor: Redactor): ActionResult {
   if (result.kind === "hop" || result.kind === "child") return result;
-  if (result.kind === "needs") return { kind: "needs", need: redactor.json(result.need).value };
+  if (result.kind === "needs") return { ...result, need: redactor.json(result.need).value };
   if (result.kind === "success") {
     const { output, more } = result;
     return { ...result, ...redactor.json(more === undefined ? { output } : { output, more }).value };

@@ -127,11 +127,7 @@ export type UsePort = (use: UseRequest) => Promise<LeaseAnswer>;
 export type LendPort = (call: ActionCall, reference: ConnectionRef) => Promise<LeaseAnswer>;
 
 /** Resolves a reference for one request to one host, once per attempt. A credential is given to its own hosts only. */
-export type CredentialPort = (
-  reference: BearerRef,
-  host: string,
-  call: ActionCall,
-) => Promise<Credential>;
+export type CredentialPort = (reference: BearerRef, host: string, call: ActionCall) => Promise<Credential>;
 
 /** Why a credential would not be given. */
 export interface AuthRefusal {

@@ -6,7 +6,7 @@ import { checkUrl, err, ok, type Result } from "../platform/index.ts";
 import { failure } from "./failures.ts";
 import { explain } from "./issues.ts";
 import { lazy } from "./lazy.ts";
-import type { BearerRef, CredentialPort } from "./ports.ts";
+import type { AuthRefusal, BearerRef, CredentialPort } from "./ports.ts";
 
 /** A shorter one could not be told from other text when it is taken out of outputs and errors. */
 const MIN_TOKEN_CHARS = 8;

@@ -11,7 +11,11 @@ import type { Call } from "./route.ts";
 export async function refusalOfMissing(
   call: Call,
   identity: KeyIdentity,
-  run: { readonly user: string | null; readonly workflow: string; readonly graph: Pick<Graph, "steps" | "connections"> },
+  run: {
+    readonly user: string | null;
+    readonly workflow: string;
+    readonly graph: Pick<Graph, "steps" | "connections">;
+  },
 ): Promise<Problem | null> {
   const references = connectionsOf(run.graph).map(({ connection, account, scopes }) => ({
     connection,

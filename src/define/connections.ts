@@ -44,7 +44,11 @@ export function pinnedUpFront(declared: DeclaredUpFront | undefined): Json[] | u
 }
 
 /** What a call needs before it can begin. */
-export function neededBy({ action, with: parameters, connections = [] }: Performance): readonly ConnectionRef[] {
+export function neededBy({
+  action,
+  with: parameters,
+  connections = [],
+}: Performance): readonly ConnectionRef[] {
   if (action === "http") return referencesOf(isMap(parameters) ? [parameters["auth"] ?? null] : connections);
   return action === "code" ? referencesOf(connections) : [];
 }
@@ -71,7 +75,8 @@ export function referenceIn(auth: Json | undefined): ConnectionRef | null {
   if (auth === undefined || !isMap(auth)) return null;
   const { connection: name, account, scopes } = auth;
   if (typeof name !== "string") return null;
-  const texts = scopes !== undefined && isList(scopes) ? scopes.filter((one) => typeof one === "string") : null;
+  const texts =
+    scopes !== undefined && isList(scopes) ? scopes.filter((one) => typeof one === "string") : null;
   return connection(name, {
     ...(typeof account === "string" ? { account } : {}),
     ...(texts === null ? {} : { scopes: texts }),

@@ -240,8 +240,7 @@ class Exchange {
       );
       if (!next.ok)
         return this.#failed("redirect_refused", `A redirect was not followed. ${next.error.message}`, answer);
-      const carried =
-        (this.#request.carriesTo?.(next.value) ?? true) && next.value.origin === hop.url.origin;
+      const carried = (this.#request.carriesTo?.(next.value) ?? true) && next.value.origin === hop.url.origin;
       hop = { url: next.value, headers: carried ? hop.headers : headersForOtherOrigin(hop.headers) };
     }
   }

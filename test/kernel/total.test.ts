@@ -111,7 +111,7 @@ function inputsFor(state: RunState, unit: UnitRef, attempt: number): Input[] {
     ends.needs(),
     ends.needs("unavailable", { limitMs: Number.NaN, recheckMs: -1 }),
     ends.needs("scope_missing", { refused: true, integration: "" }),
-    { ...ends.needs(), maybe: true },
+    { kind: "needs", need: need(), maybe: true },
     ends.child(),
     ends.child(2, -1),
     ends.childFailed(),

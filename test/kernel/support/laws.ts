@@ -322,15 +322,7 @@ export class Laws {
     law(after.tries === counted, `N1: the park of ${name} counts as an attempt`);
     const maybe = before.maybe || fact.maybe === true;
     law(after.maybe === maybe, `N1: the park of ${name} changes its maybe`);
-    for (const key of [
-      "attempt",
-      "gen",
-      "digest",
-      "keySince",
-      "spentMs",
-      "strikes",
-      "outcome",
-    ] as const)
+    for (const key of ["attempt", "gen", "digest", "keySince", "spentMs", "strikes", "outcome"] as const)
       law(after[key] === before[key], `N1: the park of ${name} changes its ${key}`);
     law(
       fact.attempt !== undefined || before.status !== "running",
