@@ -14,12 +14,15 @@ import {
   tenantPolicy,
 } from "./access/index.ts";
 import {
+  isConnectionRef,
   parseAuthCheck,
   parseServiceTokens,
   performAction,
+  type PolicyCall,
   type PolicyPort,
   type Surroundings,
 } from "./actions/index.ts";
+import { type AcquireDeps, authorOf, createAcquire, createLend, plainRef } from "./compose-acquire.ts";
 import { createApi, createLinks, judgeSteps, type ApiDeps } from "./api/index.ts";
 import { type ComposedConnections, composeConnections, parsePublicOrigin } from "./compose-connections.ts";
 import { egressOf, ownHostsOf } from "./compose-egress.ts";
@@ -30,6 +33,7 @@ import {
   createPlansStore,
   createRegistry,
   createStoredPlans,
+  INLINE_NAME,
   type Definition,
   type Registry,
   type StoredPlans,
@@ -201,7 +205,12 @@ export function compose(
     const auth = parseAuthCheck(env.SERVICE_TOKENS);
     return {
       ...familyOf(env, serverKey),
-      checkAuth: auth.ok ? auth.value : async () => undefined,
+      checkAuth: async (reference, host, asker) =>
+        isConnectionRef(reference)
+          ? connectionsOf(env).connections.refusalOf(plainRef(reference), host, asker)
+          : auth.ok
+            ? auth.value(reference, host)
+            : undefined,
       access: {
         db: env.DB,
         cache: createKeyCache(),
@@ -230,12 +239,25 @@ export function compose(
 
   /** The tenant's policy as it is now; those of the run and of the step as they were pinned. */
   function policyPort({ DB: db }: Env): PolicyPort {
-    return async ({ run, def }, { url, method }) => {
+    return async (call, { url, method, connection }) => {
+      const { run, def } = call;
       const tenant = await tenantPolicy({ db, policies, log }, run.tenant, Date.now());
       if (!tenant.ok) return { kind: "unavailable" };
       const chain = chainOf(tenant.value, run.policies, def.policies);
-      return judgeRequest(chain, { host: url.hostname, method, path: url.pathname });
+      const used =
+        connection === undefined ? {} : { connection: { name: connection, workflow: namedBy(call) } };
+      return judgeRequest(chain, { host: url.hostname, method, path: url.pathname, ...used });
     };
+  }
+
+  /** Null: the step came as JSON. */
+  function namedBy(call: PolicyCall): string | null {
+    const name = authorOf(call, isCode);
+    return name === INLINE_NAME ? null : name;
+  }
+
+  function isCode(workflow: string, version: string): boolean {
+    return registry.get(workflow, version) !== null;
   }
 
   /** A child is judged as a start of its own would be, by the policies that bind the step that starts it. */
@@ -247,7 +269,7 @@ export function compose(
       const chain = chainOf(tenant.value, run.policies, def.policies);
       const started = judgeStart(chain, workflow);
       if (started.kind === "denied") return started;
-      const judged = judgeSteps(chain, { steps, at: "", definitionAt: null });
+      const judged = judgeSteps(chain, { workflow, steps, at: "", definitionAt: null });
       const [first] = judged.errors;
       return first === undefined
         ? {
@@ -263,11 +285,19 @@ export function compose(
     const tokens = parseServiceTokens(env.SERVICE_TOKENS);
     if (!tokens.ok) throw new TypeError(tokens.error);
     const family = familyOf(env, serverKeyOf(env));
+    const policy = policyPort(env);
+    const acquiring: AcquireDeps = {
+      use: (use) => connectionsOf(env).connections.use(use),
+      policy,
+      isCode,
+      log,
+    };
     const surroundings: Surroundings = {
       egress: egressOf(env),
       credential: tokens.value,
       code: createCode(known),
-      policy: policyPort(env),
+      policy,
+      lend: createLend(acquiring),
       children: createChildren(family, { workflows: known, plans: plansOf(env) }, permitChild(env)),
       log,
       now: () => Date.now(),
@@ -275,6 +305,7 @@ export function compose(
     return {
       evaluate: createEvaluator(known),
       perform: (call) => performAction(call, surroundings),
+      acquire: createAcquire(acquiring),
       listeners: [createFamily(family), ...heard],
       directory: directoryOf(env),
       log,

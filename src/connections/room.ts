@@ -39,6 +39,7 @@ import {
 } from "./managing.ts";
 import { CATALOG, GENERIC_KINDS, type Provider } from "./providers/index.ts";
 import { sealedRecords } from "./records.ts";
+import { type ReferenceRefusal, refusalOfReference } from "./referring.ts";
 import { type MissingConnection, missingConnections } from "./requiring.ts";
 import type { ConnectionView } from "./rpc.ts";
 import { type ConnectSession, TICKET_MS } from "./sessions.ts";
@@ -85,6 +86,12 @@ export interface Page {
 export interface Connections {
   /** For runs. */
   readonly use: (use: Use) => Promise<UseAnswer>;
+  /** For plans: why a step could never be lent what it names for this host. */
+  refusalOf(
+    reference: ConnectionReference,
+    host: string,
+    asker: { readonly tenant: string; readonly user: string | null | undefined },
+  ): Promise<ReferenceRefusal | undefined>;
   /** The catalogue, and what an integration with a provider of its own can name. */
   readonly providers: { readonly catalog: readonly Provider[]; readonly kinds: readonly string[] };
   /** For the pages. */
@@ -176,6 +183,9 @@ export function createConnections(deps: ConnectionsDeps): Connections {
 
   const room: Connections = {
     use: createUse(finding),
+    async refusalOf(reference, host, { tenant, user }) {
+      return refusalOfReference(reference, await selectLiving(tenant, reference.connection), host, user);
+    },
     providers: { catalog: CATALOG, kinds: GENERIC_KINDS },
     flow: deps,
     records: sealedRecords(deps),

@@ -399,7 +399,11 @@ export class RunDriver {
     const end = performed.kind === "hop" ? ({ kind: "refused", failure: UNSENT } as const) : performed;
     this.#turn([
       (keep) =>
-        endedOf(call, wanted === null ? lateEnd(end) : endOf(call, end, state, this.#ports.evaluate, keep)),
+        endedOf(
+          call,
+          wanted === null ? lateEnd(end) : endOf(call, end, state, this.#ports.evaluate, keep),
+          performed.bound,
+        ),
     ]);
   }
 

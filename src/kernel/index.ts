@@ -54,7 +54,15 @@ export {
   type Lint,
   type LintCode,
 } from "./lints.ts";
-export { boundTo, NEED_REASONS, type ConnectionChange, type Need, type NeedReason } from "./needs.ts";
+export {
+  boundTo,
+  NEED_REASONS,
+  waitsForTime,
+  type ConnectionChange,
+  type Binding,
+  type Need,
+  type NeedReason,
+} from "./needs.ts";
 export { DEFAULT_RETRY, delayMs, JITTERS, resolveRetry, type RetryPolicy } from "./policy.ts";
 export { fromSnapshot, toSnapshot, unreadable, type Snapshot } from "./snapshot.ts";
 export {

@@ -249,7 +249,7 @@ export class Credentials {
     return {
       kind: "ready",
       lease,
-      ...(pinned === null ? { bound: { name: integration, to: pin(epoch) } } : {}),
+      ...(pinned === null ? { bound: [{ name: integration, to: pin(epoch) }] } : {}),
     };
   }
 

@@ -58,7 +58,8 @@ export class RunObject extends WiredRunObject {
       directory,
       version: versions.current,
       callsPerEvent,
-      acquire: (wanted) => lending.acquire(wanted),
+      // What a test lends goes before what connections lend.
+      acquire: (wanted) => lending.acquire(wanted) ?? wiring.acquire?.(wanted) ?? null,
       perform: (call) => lending.perform(call, wiring.perform),
     });
   }
