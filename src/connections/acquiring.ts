@@ -111,6 +111,8 @@ export class Acquiring {
       case "use":
         return this.#give(ask, record);
       case "wait":
+        // It waits because one is in flight already: whoever comes late joins it.
+        if (this.#renewing.isFlying()) return { kind: "renew", renewal };
         return needs(trouble?.misconfigured === true ? "misconfigured" : "unavailable", grant.version, {
           retryAfterMs: Math.max(0, choice.at - now()),
           ...(trouble === undefined ? {} : { detail: trouble.detail }),

@@ -54,6 +54,10 @@ export class Renewing {
     return this.#flight;
   }
 
+  isFlying(): boolean {
+    return this.#flight !== null;
+  }
+
   /** Resolves when none is in flight. */
   async settled(): Promise<void> {
     await this.#flight;
