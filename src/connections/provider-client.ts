@@ -264,7 +264,8 @@ function tokensOf(provider: unknown): Bound<ConsentProvider> | Bound<MachineProv
 
 /** It is not the token that was not taken, but who asks: nothing was revoked. */
 function saysClientRefused({ status, body }: TokenHttpAnswer, { revoke }: Bound<ConsentProvider>): boolean {
-  if (status === 401 || status === 403) return (revoke?.how === "form" || revoke?.how === "json") && revoke.auth !== "none";
+  if (status === 401 || status === 403)
+    return (revoke?.how === "form" || revoke?.how === "json") && revoke.auth !== "none";
   return status === 400 && /"(invalid_client|unauthorized_client)"/.test(body);
 }
 

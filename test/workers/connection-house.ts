@@ -26,6 +26,10 @@ export class ConnectionHouse {
   readonly deaf = new Set<string>();
   /** What happens while a run is told, before it has heard. */
   whileTelling: ((run: string) => Promise<void>) | null = null;
+  /** What happens while the listing is written. */
+  whileWriting: (() => Promise<void>) | null = null;
+  /** Ends the object while it tells a run. */
+  killWhileTelling: string | null = null;
   readonly lines: string[] = [];
 
   constructor(style: RefreshStyle = "strict") {
@@ -57,6 +61,7 @@ export class ConnectionHouse {
       mirror: async (mirrored) => {
         if (this.listingAway) throw new Error("D1_ERROR: Network connection lost.");
         this.writes += 1;
+        await this.whileWriting?.();
         await writeMirrored(env.DB, await importHmacKey(new Uint8Array(32).fill(7)), mirrored);
         if (this.listingLost > 0) {
           this.listingLost -= 1;
@@ -65,6 +70,10 @@ export class ConnectionHouse {
       },
       wake: async (_tenant, run) => {
         await this.whileTelling?.(run);
+        if (this.killWhileTelling === run) {
+          this.killWhileTelling = null;
+          ctx.abort("killed by a test");
+        }
         if (this.deaf.has(run)) throw new Error("The run cannot be told just now.");
         this.woken.push(run);
       },

@@ -130,10 +130,7 @@ describe("the answer to a refresh is lost after the provider rotated", () => {
     const again = `${one.family}b`;
     expect(await one.grant({}, again)).toMatchObject({ kind: "active", epoch: 1, replaced: false });
     await one.ring();
-    expect(new Set(one.house.woken)).toEqual(
-      new Set(Array.from({ length: 50 }, (_, i) => `run_${i}`).concat()),
-    );
-    expect(one.house.woken.length).toBe(51 - 1 + (one.house.woken.includes(`run_${one.id}`) ? 1 : 0));
+    expect(one.house.woken.toSorted()).toEqual(Array.from({ length: 50 }, (_, i) => `run_${i}`).toSorted());
     expect(new Set(await crowd(one))).toEqual(new Set([pairOf(again, 1).accessToken]));
     expect(provider.refreshes()).toBe(2);
   });
