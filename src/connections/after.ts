@@ -120,7 +120,10 @@ export class After {
     ].filter((at) => at !== undefined && at !== null);
     const soonest = this.#failures === 0 ? now : now + retryMs(this.#failures);
     const at = times.length === 0 ? null : Math.max(Math.min(...times), soonest);
-    if (this.#armed !== undefined && at === this.#armed) return;
+    if (this.#armed === undefined || at !== this.#armed) this.#set(at);
+  }
+
+  #set(at: number | null): void {
     this.#armed = at;
     const { storage } = this.#ctx;
     const done = at === null ? storage.deleteAlarm() : storage.setAlarm(at);
@@ -128,6 +131,16 @@ export class After {
       this.#wiring.log.error("connection.alarm_not_set", { connection: this.#store.get("slot")?.id, error });
       this.#ctx.abort("the alarm could not be set");
     });
+  }
+
+  /** After a round. Never throws: an alarm comes, whatever is broken. */
+  armAgain(): void {
+    try {
+      this.arm();
+    } catch (error) {
+      this.failed(error);
+      this.#set(this.#wiring.now() + retryMs(this.#failures));
+    }
   }
 
   /** The alarm has fired and is used up. */

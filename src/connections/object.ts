@@ -130,7 +130,7 @@ export abstract class WiredConnectionObject extends DurableObject<Env> implement
     } catch (error) {
       this.#after.failed(error);
     }
-    this.#after.arm();
+    this.#after.armAgain();
   }
 
   #isOf(tenant: string): boolean {

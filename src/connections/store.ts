@@ -97,15 +97,15 @@ export class ConnectionStore {
   addWaiter(run: string, now: number): void {
     this.#prepare();
     const { sql } = this.#storage;
-    if (this.waiting() >= MAX_WAITERS) {
-      sql.exec("DELETE FROM waiters WHERE since < ?", now - LONGEST_WAIT_MS);
-      this.#waiting = null;
-    }
-    const known = sql.exec("DELETE FROM waiters WHERE run = ? RETURNING seq", run).toArray().length;
-    this.#waiting = this.waiting() - known;
+    this.#counted(-sql.exec("DELETE FROM waiters WHERE run = ? RETURNING seq", run).toArray().length);
+    if (this.waiting() >= MAX_WAITERS)
+      this.#counted(
+        -sql.exec("DELETE FROM waiters WHERE since < ? RETURNING seq", now - LONGEST_WAIT_MS).toArray()
+          .length,
+      );
     if (this.waiting() >= MAX_WAITERS) return;
     sql.exec("INSERT INTO waiters (run, since) VALUES (?, ?)", run, now);
-    this.#waiting += 1;
+    this.#counted(1);
   }
 
   /** Behind `after`, up to `upTo`. */
@@ -137,8 +137,12 @@ export class ConnectionStore {
   }
 
   removeWaiter(seq: number): void {
-    const gone = this.#storage.sql.exec("DELETE FROM waiters WHERE seq = ? RETURNING seq", seq).toArray();
-    this.#waiting = this.waiting() - (this.#waiting === null ? 0 : gone.length);
+    const gone = this.#storage.sql.exec("DELETE FROM waiters WHERE seq = ? RETURNING seq", seq);
+    this.#counted(-gone.toArray().length);
+  }
+
+  #counted(more: number): void {
+    if (this.#waiting !== null) this.#waiting += more;
   }
 
   addAudit(entry: AuditEntry): void {
