@@ -76,7 +76,7 @@ export class Mirroring {
     const left = this.#store.audit(1).entries.length > 0;
     const newest = this.#store.get("mirror");
     if (left) this.#store.put("mirror", { at: now, tries: 0, stamp: newest?.stamp ?? stamp });
-    else if (newest?.stamp === stamp) this.#store.remove("mirror");
+    else if (newest !== undefined && newest.stamp === before?.stamp) this.#store.remove("mirror");
   }
 
   #count(workflow: string, at: number, count: number): void {

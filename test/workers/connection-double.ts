@@ -30,6 +30,7 @@ export const LEEWAY_MS = 600_000;
 interface Family {
   current: number;
   readonly usedAt: Map<number, number>;
+  readonly issuedAt: Map<number, number>;
   dead: boolean;
 }
 
@@ -61,9 +62,13 @@ export class Provider {
   readonly revoked: string[] = [];
   /** A strict provider saw a refresh token twice. */
   reused = 0;
+  /** The same, while the access token that came with it still lived. */
+  reusedLiving = 0;
+  /** Answers that did not arrive, or did not say what was done. */
+  lost = 0;
   /** Ends the object that asks. */
   kill: () => void = () => {};
-  /** In flight now, and at most ever. */
+  /** Refreshes in flight now, and at most ever. */
   flying = 0;
   mostFlying = 0;
   readonly #families = new Map<string, Family>();
@@ -79,7 +84,10 @@ export class Provider {
 
   /** A consent: the first pair. */
   consent(family: string): { readonly accessToken: string; readonly refreshToken: string } {
-    this.#families.set(family, { current: 1, usedAt: new Map(), dead: false });
+    this.#families.set(family, {
+      ...{ current: 1, usedAt: new Map(), dead: false },
+      issuedAt: new Map([[1, this.#now()]]),
+    });
     return pairOf(family, 1);
   }
 
@@ -127,17 +135,24 @@ export class Provider {
   }
 
   readonly egress: Egress = async (request) => {
+    const { pathname } = new URL(request.url);
+    if (pathname !== "/token") return this.#answer(request, pathname);
     this.flying += 1;
     this.mostFlying = Math.max(this.flying, this.mostFlying);
     try {
-      return await this.#answer(request);
+      return await this.#answer(request, pathname);
     } finally {
       this.flying -= 1;
     }
   };
 
-  async #answer(request: EgressRequest): Promise<EgressResult> {
-    const { pathname } = new URL(request.url);
+  /** Nothing of the object goes on after that, also no `finally`. */
+  #end(): void {
+    this.flying = 0;
+    this.kill();
+  }
+
+  async #answer(request: EgressRequest, pathname: string): Promise<EgressResult> {
     const form = new URLSearchParams(typeof request.body === "string" ? request.body : "");
     const token = form.get("refresh_token") ?? form.get("token") ?? "";
     const fate =
@@ -145,17 +160,19 @@ export class Provider {
         ? (this.fates.shift() ?? this.standing)
         : (this.revokeFates.shift() ?? this.revokeStanding);
     if (fate === "unsent") return failed(false);
+    // What is answered with 503, 429 or a code was not done.
+    if (typeof fate === "string" ? fate !== "ok" : fate.status >= 500 && fate.status !== 503) this.lost += 1;
     const secret = form.get("client_secret");
     this.reached.push({ path: pathname, token, fate: JSON.stringify(fate), secret });
     this.timeouts.push(request.timeoutMs ?? 0);
     for (const arrived of this.#arrivals.splice(0)) arrived();
     const before = this.#gate;
     if (before !== null) await before;
-    if (fate === "dies") this.kill();
+    if (fate === "dies") this.#end();
     if (typeof fate === "object" && fate.done !== true) return answered(fate.status, failure(fate), fate);
     const done = pathname === "/token" ? this.#refresh(token) : this.#revoke(token);
     if (fate === "lost") return failed(true);
-    if (fate === "dies_after") this.kill();
+    if (fate === "dies_after") this.#end();
     if (typeof fate === "object") return answered(fate.status, failure(fate), fate);
     return done;
   }
@@ -170,12 +187,16 @@ export class Provider {
     if (this.style !== "static" && usedAt !== undefined) {
       if (this.style === "strict" || now > usedAt + LEEWAY_MS) {
         this.reused += 1;
+        const lives =
+          this.expiresIn === null || now < (known.issuedAt.get(number) ?? 0) + this.expiresIn * 1_000;
+        if (this.style === "strict" && lives) this.reusedLiving += 1;
         known.dead = true;
         return answered(400, { error: "invalid_grant" });
       }
     }
     if (this.style !== "static") known.usedAt.set(number, usedAt ?? now);
     known.current += 1;
+    known.issuedAt.set(known.current, now);
     const { accessToken, refreshToken } = pairOf(family, known.current);
     return answered(OK, {
       access_token: accessToken,

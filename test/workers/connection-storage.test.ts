@@ -4,7 +4,8 @@ import { describe, expect, it } from "vitest";
 import { createAccessAudit } from "../../src/access/index.ts";
 import type { KeptIntegration } from "../../src/connections/grant.ts";
 import { sealedRecords } from "../../src/connections/records.ts";
-import { createLogger } from "../../src/platform/index.ts";
+import { writeMirrored } from "../../src/connections/index.ts";
+import { createLogger, importHmacKey } from "../../src/platform/index.ts";
 import { createKeyCheck, createVault, createVaultOperations, type Keyring } from "../../src/vault/index.ts";
 import { ring } from "../vault/support.ts";
 import { pairOf } from "./connection-double.ts";
@@ -71,6 +72,23 @@ describe("the database is away", () => {
     await one.object.disconnect(TENANT, { by: "user", siblings: true });
     await one.ring();
     expect(await one.row()).toMatchObject({ status: "disconnected", version: 2 });
+  });
+
+  it("a message that comes late does not put the row back", async () => {
+    const one = await connected();
+    const view = await one.object.view(TENANT);
+    if (view === null) throw new Error("There is no connection.");
+    const key = await importHmacKey(new Uint8Array(32));
+    const at = one.house.now;
+    const told = { sealed: null, uses: [], audit: [] };
+    await writeMirrored(env.DB, key, { ...told, at: at + 10, view: { ...view, version: 3 } });
+    const stale = [
+      { at: at + 9, version: 3 },
+      { at: at + 20, version: 2 },
+    ];
+    for (const { at: then, version } of stale)
+      await writeMirrored(env.DB, key, { ...told, at: then, view: { ...view, version, epoch: 9 } });
+    expect(await one.row()).toMatchObject({ version: 3, epoch: 1, updated_at: at + 10 });
   });
 
   it("uses are told together, a minute later, and are not lost by a write that fails", async () => {

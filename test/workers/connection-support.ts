@@ -5,6 +5,8 @@ import { expect } from "vitest";
 import type { ConnectionRpc } from "../../src/connections/index.ts";
 import type { ConnectionRecord, Slot } from "../../src/connections/grant.ts";
 import type { AcquireAnswer, Ask, GrantRequest, TokenAnswer } from "../../src/connections/rpc.ts";
+import { openPair, pairPlace } from "../../src/connections/sealing.ts";
+import { createVault } from "../../src/vault/index.ts";
 import { objectName } from "../../src/platform/index.ts";
 import { type ConnectionHouse, houses } from "./connection-house.ts";
 
@@ -91,6 +93,16 @@ export class Connected {
 
   async record(): Promise<ConnectionRecord | undefined> {
     return this.kept<ConnectionRecord>("record");
+  }
+
+  /** The pair that the object keeps. */
+  async opened({ grant }: ConnectionRecord): Promise<unknown> {
+    const opened = await openPair(
+      createVault(this.house.keyring),
+      pairPlace(this.slot, this.id, grant.version),
+      grant.sealed ?? "",
+    );
+    return opened.ok ? opened.value : opened.error;
   }
 
   async kept<T>(key: string): Promise<T | undefined> {
