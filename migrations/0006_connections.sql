@@ -24,10 +24,13 @@ CREATE TABLE integrations (
   created_by TEXT NOT NULL,
   updated_at INTEGER NOT NULL,
   deleted_at INTEGER,
+  -- 1: connections are still to be told of a change, or taken back.
+  unsettled INTEGER NOT NULL DEFAULT 0 CHECK (unsettled IN (0, 1)),
   CHECK ((secret IS NULL) = (kid IS NULL)),
   PRIMARY KEY (tenant, name)
 ) STRICT, WITHOUT ROWID;
 
+CREATE INDEX integrations_unsettled ON integrations (updated_at) WHERE unsettled = 1;
 CREATE INDEX integrations_by_kid ON integrations (kid) WHERE kid IS NOT NULL;
 
 -- What the objects of connections have said last. They alone give tokens: nothing here can revive one or change its hosts.
@@ -60,9 +63,14 @@ CREATE TABLE connections (
   ends_at INTEGER,
   -- JSON, of a connection that was taken back.
   revocation TEXT CHECK (json_valid(revocation)),
-  updated_at INTEGER NOT NULL
+  updated_at INTEGER NOT NULL,
+  -- Version of the integration that the object keeps; 0: none any more.
+  integration_version INTEGER NOT NULL,
+  -- When a sweep last asked the object to do what is due.
+  poked_at INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
+CREATE INDEX connections_by_poke ON connections (status, poked_at);
 CREATE INDEX connections_by_owner ON connections (tenant, integration, user, account);
 CREATE INDEX connections_by_user ON connections (tenant, user, id);
 CREATE INDEX connections_by_account ON connections (tenant, integration, account_mac) WHERE account_mac IS NOT NULL;
@@ -113,3 +121,21 @@ CREATE TABLE connect_sessions (
 ) STRICT;
 
 CREATE INDEX connect_sessions_by_expiry ON connect_sessions (expires_at);
+
+-- Links to the page on which a user sees what they granted. The link itself is derived from the id and stored nowhere.
+CREATE TABLE grant_links (
+  id TEXT NOT NULL PRIMARY KEY CHECK (id GLOB 'gl_*'),
+  tenant TEXT NOT NULL REFERENCES tenants (id),
+  user TEXT NOT NULL,
+  -- The key of the vault that the link is derived from.
+  kid TEXT NOT NULL,
+  created_by TEXT NOT NULL,
+  created_at INTEGER NOT NULL,
+  -- Until when the link can be redeemed; of a redeemed one: until when its browser sees the page.
+  expires_at INTEGER NOT NULL,
+  redeemed_at INTEGER,
+  -- SHA-256, in hex, of the cookie of the browser that redeemed it.
+  cookie_hash TEXT
+) STRICT;
+
+CREATE INDEX grant_links_by_expiry ON grant_links (expires_at);

@@ -21,6 +21,8 @@ import {
   type Surroundings,
 } from "./actions/index.ts";
 import { createApi, createLinks, judgeSteps, type ApiDeps } from "./api/index.ts";
+import { type ComposedConnections, composeConnections, parsePublicOrigin } from "./compose-connections.ts";
+import type { ConnectionWiring } from "./connections/index.ts";
 import {
   createCode,
   createEvaluator,
@@ -42,6 +44,7 @@ import {
 import {
   createEgress,
   createLogger,
+  type Egress,
   fromBase64,
   importHmacKey,
   objectName,
@@ -72,8 +75,9 @@ const RETENTION_MS = 30 * 24 * 60 * 60_000;
 const MIN_SERVER_KEY_BYTES = 32;
 /** Outside calls per event of the platform: well below the 10,000 subrequests of a paid plan. */
 const CALLS_PER_EVENT = 1_000;
-/** What the vault may use of them in one tick of the cron trigger. */
+/** What the vault, and connections, may use of them in one tick of the cron trigger. */
 const VAULT_PART = 0.25;
+const CONNECTIONS_PART = 0.15;
 
 type VaultParts = Pick<OperationsDeps, "keyring" | "check" | "vault">;
 
@@ -81,6 +85,8 @@ export interface House {
   readonly fetch: (request: Request, env: Env) => Promise<Response>;
   /** What a run object is given when it is constructed. */
   readonly wiring: (env: Env) => RunWiring;
+  /** What a connection object is given when it is constructed. */
+  readonly lending: (env: Env) => ConnectionWiring;
   /** What a directory object is given when it is constructed. */
   readonly sweeping: (env: Env) => SweepPorts;
   /** The cron trigger. */
@@ -108,6 +114,7 @@ export function compose(
   let directory: Directory | undefined;
   let vault: VaultParts | undefined;
   let operations: VaultOperations | undefined;
+  let lent: ComposedConnections | undefined;
   return {
     async fetch(request, env) {
       api ??= createApi(apiDeps(env, registry));
@@ -117,6 +124,7 @@ export function compose(
       wiring ??= runWiring(env, registry, listeners);
       return wiring;
     },
+    lending: (env) => connectionsOf(env).wiring,
     sweeping: (env) => ({
       ask: async (tenant, run) => runOf(env, tenant, run).poke(tenant),
       takeOver: async (tenant, shard, reports) =>
@@ -127,17 +135,19 @@ export function compose(
     }),
     async scheduled({ scheduledTime }, env) {
       const forVault = Math.floor(callsPerEvent(env) * VAULT_PART);
+      const forConnections = Math.floor(callsPerEvent(env) * CONNECTIONS_PART);
       const ports = {
         directory: directoryOf(env),
         countTenants: async () => countTenants(env.DB),
         tenants: async (offset: number, limit: number) => selectTenantIds(env.DB, offset, limit),
         // Each tick also asks the database twice.
-        visits: callsPerEvent(env) - forVault - 2,
+        visits: callsPerEvent(env) - forVault - forConnections - 2,
         log,
       };
       await sweepAll(ports, scheduledTime);
       // Last: a keyring that cannot be read stops nothing else.
       await vaultOperations(env).tick(forVault);
+      await connectionsOf(env).connections.sweep(forConnections);
     },
   };
 
@@ -164,9 +174,20 @@ export function compose(
   function vaultOperations(env: Env): VaultOperations {
     operations ??= createVaultOperations({
       ...vaultOf(env),
-      ...{ db: env.DB, records: sealed(env), audit: createAccessAudit(env.DB), log, now: () => Date.now() },
+      records: [...connectionsOf(env).connections.records, ...sealed(env)],
+      ...{ db: env.DB, audit: createAccessAudit(env.DB), log, now: () => Date.now() },
     });
     return operations;
+  }
+
+  /** Throws a TypeError if `KEYRING` is no keyring: nothing else needs it. */
+  function connectionsOf(env: Env): ComposedConnections {
+    lent ??= composeConnections(env, {
+      ...{ vault: vaultOf(env).vault, serverKey: serverKeyOf(env), egress: egressOf(env), log },
+      ownHosts: ownHostsOf(env),
+      run: (tenant, id) => runOf(env, tenant, id),
+    });
+    return lent;
   }
 
   function serverKeyOf(env: Env): () => Promise<CryptoKey> {
@@ -208,6 +229,8 @@ export function compose(
       },
       links: createLinks(serverKey),
       vault: () => vaultOperations(env),
+      connections: () => connectionsOf(env).connections,
+      publicOrigin: parsePublicOrigin(env.PUBLIC_ORIGIN),
       log,
       now: () => Date.now(),
     };
@@ -249,10 +272,7 @@ export function compose(
     if (!tokens.ok) throw new TypeError(tokens.error);
     const family = familyOf(env, serverKeyOf(env));
     const surroundings: Surroundings = {
-      egress: createEgress({
-        ownHosts: (env.OWN_HOSTS ?? "").split(",").filter((host) => host !== ""),
-        developmentHosts: parseDevelopmentHosts(env.DEV_HOSTS),
-      }),
+      egress: egressOf(env),
       credential: tokens.value,
       code: createCode(known),
       policy: policyPort(env),
@@ -275,6 +295,17 @@ export function compose(
 
 function callsPerEvent(env: Env): number {
   return Number(env.CALLS_PER_EVENT ?? CALLS_PER_EVENT);
+}
+
+function ownHostsOf(env: Env): readonly string[] {
+  return (env.OWN_HOSTS ?? "").split(",").filter((host) => host !== "");
+}
+
+function egressOf(env: Env): Egress {
+  return createEgress({
+    ownHosts: ownHostsOf(env),
+    developmentHosts: parseDevelopmentHosts(env.DEV_HOSTS),
+  });
 }
 
 function runOf(env: Env, tenant: string, id: string): RunRpc {

@@ -24,6 +24,7 @@ export {
 } from "./keys.ts";
 export type { KeyRecord } from "./keys-store.ts";
 export {
+  isUser,
   type KeyRequest,
   MAX_KEY_NAME_CHARS,
   MAX_SCOPES,

@@ -23,6 +23,7 @@ import {
   authorizeUrl,
   type Bound,
   type ConsentProvider,
+  comparesScopes,
   readCallback,
   scopesToAsk,
   type TokenSuccess,
@@ -166,7 +167,8 @@ export async function comeBack(
   };
   const account = await deps.provider.identify(integration, answer.value, flow);
   if (!account.ok) return fail("identity_invalid");
-  const scopes = answer.value.scopes ?? scopesToAsk(provider, session.scopes, { identity: true });
+  const asked = scopesToAsk(provider, session.scopes, { identity: true });
+  const scopes = comparesScopes(provider) ? (answer.value.scopes ?? asked) : null;
   await audit(deps, session, "granted", null);
   const pending = session.mode === "confirm" ? { session: session.id, until: now() + FLOW_MS } : null;
   const request: GrantRequest = {
@@ -179,14 +181,14 @@ export async function comeBack(
     account: account.value,
     identityLevel: LEVELS[session.mode],
     extra: { ...values.value, ...answer.value.extra },
-    workflows: null,
+    workflows: made.settings.workflows ?? null,
     by: `connect_session:${session.id}`,
     pending,
     replaceAccount: session.replaceAccount,
   };
   const granted = await deps.object(session.slot.tenant, session.connection).grant(request);
   if (granted.kind === "account_mismatch" || granted.kind === "not_found") return fail("account_mismatch");
-  const narrower = session.scopes.filter((scope) => answer.value.scopes?.includes(scope) === false);
+  const narrower = session.scopes.filter((scope) => scopes?.includes(scope) === false);
   if (pending === null) {
     await endSession(db, session.id, ["exchanging"], null, now());
     return ok({ session, narrower, location: session.returnTo });
@@ -262,10 +264,16 @@ export async function confirm(
     await object.discard(tenant, session.id);
     return err("user_mismatch");
   }
+  if ((await consentIntegration(db, session)) === null) {
+    await endSession(db, session.id, ["unconfirmed"], "unconfirmed", now());
+    await object.discard(tenant, session.id);
+    return err("not_waiting");
+  }
   await audit(deps, session, "granted", null, said.by);
   const granted = await object.confirm(tenant, session.id, said.by);
   if (granted.kind !== "active") {
-    await endSession(db, session.id, ["unconfirmed"], "account_mismatch", now());
+    const failure = granted.kind === "account_mismatch" ? "account_mismatch" : "unconfirmed";
+    await endSession(db, session.id, ["unconfirmed"], failure, now());
     return err(granted.kind === "account_mismatch" ? "account_mismatch" : "not_waiting");
   }
   await endSession(db, session.id, ["unconfirmed"], null, now());

@@ -116,7 +116,7 @@ export function ownerText(owner: Owner): string {
 }
 
 /** Those of `wanted` that the grant does not have. */
-export function missingScopes(grant: Grant, wanted: readonly string[]): string[] {
+export function missingScopes(grant: Pick<Grant, "scopes">, wanted: readonly string[]): string[] {
   const { scopes } = grant;
   return scopes === null ? [] : wanted.filter((scope) => !scopes.includes(scope));
 }

@@ -118,6 +118,7 @@ export class Granting {
     const record = this.#store.get("record");
     this.#store.together(() => {
       this.#store.put("integration", integration);
+      if (copy.workflows !== undefined) this.#store.put("workflows", copy.workflows);
       // What failed for its sake may be tried again.
       if (record !== undefined) this.#store.put("record", { ...record, failures: 0, retryAt: 0 });
     });
@@ -130,6 +131,8 @@ export class Granting {
   disconnect({ by, siblings }: { readonly by: string; readonly siblings: boolean }): void {
     const record = this.#store.get("record");
     const { status } = record?.standing ?? { status: "disconnected" };
+    // Also where nothing is active: what waits for a confirmation must not come to life afterwards.
+    if (this.#pending().length > 0) this.#store.put("pending", []);
     if (record === undefined || status === "revoking" || status === "disconnected") return;
     const at = this.#wiring.now();
     const known = record.grant.sealed !== null && !siblings;

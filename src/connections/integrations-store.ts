@@ -83,7 +83,7 @@ export async function updateIntegration(
     secret === undefined ? null : await vault.seal(integrationPlace(tenant, name, version), secret);
   const row = await db
     .prepare(
-      `UPDATE integrations SET settings = ?3, version = ?4, updated_at = ?5,
+      `UPDATE integrations SET settings = ?3, version = ?4, updated_at = ?5, unsettled = 1,
          secret = coalesce(?6, secret), kid = coalesce(?7, kid), secret_version = CASE WHEN ?6 IS NULL THEN secret_version ELSE ?4 END
        WHERE tenant = ?1 AND name = ?2 AND version = ?8 AND deleted_at IS NULL RETURNING ${COLUMNS}`,
     )
@@ -104,7 +104,8 @@ export async function markIntegrationDeleted(
 ): Promise<boolean> {
   const { meta } = await db
     .prepare(
-      `UPDATE integrations SET deleted_at = ?3, updated_at = ?3, secret = NULL, kid = NULL, version = version + 1
+      `UPDATE integrations SET deleted_at = ?3, updated_at = ?3, secret = NULL, kid = NULL, version = version + 1,
+         unsettled = 1
        WHERE tenant = ?1 AND name = ?2 AND deleted_at IS NULL`,
     )
     .bind(tenant, name, now)
@@ -119,6 +120,11 @@ export async function openIntegration(
   made: Integration,
 ): Promise<IntegrationCopy> {
   const { tenant, name, version, fixed, secretVersion } = made;
+  const { workflows } = made.settings;
+  const copy = {
+    ...{ name, version, provider: fixed.provider, clientId: fixed.clientId },
+    ...(workflows === undefined ? {} : { workflows }),
+  };
   const row = await db
     .prepare("SELECT secret, secret_version FROM integrations WHERE tenant = ? AND name = ?")
     .bind(tenant, name)
@@ -126,11 +132,10 @@ export async function openIntegration(
   const sealed = row === null ? null : textOrNull(row, "secret");
   if (row === null || integer(row, "secret_version") !== secretVersion)
     throw new Error("The integration was changed meanwhile.");
-  if (sealed === null)
-    return { name, version, provider: fixed.provider, clientId: fixed.clientId, secret: null };
+  if (sealed === null) return { ...copy, secret: null };
   const opened = await vault.open(integrationPlace(tenant, name, secretVersion), sealed);
   if (!opened.ok) throw new Error(`The secret of an integration does not open: ${opened.error.code}`);
-  return { name, version, provider: fixed.provider, clientId: fixed.clientId, secret: opened.value };
+  return { ...copy, secret: opened.value };
 }
 
 const COLUMNS =

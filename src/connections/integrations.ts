@@ -23,6 +23,8 @@ export interface IntegrationSettings {
   readonly linkEnabled: boolean;
   /** Where the browser may be sent in the end: exact https addresses. The first is used where a session names none. */
   readonly returnTo: readonly string[];
+  /** Of the tenant's own: the only workflows that may use its connections. */
+  readonly workflows?: readonly string[];
 }
 
 export interface Integration {

@@ -34,7 +34,6 @@ export interface ListedConnection {
   readonly expiresAt: number | null;
   readonly endsAt: number | null;
   readonly revocation: RevocationReport | null;
-  readonly updatedAt: number;
 }
 
 export interface ConnectionUse {
@@ -75,11 +74,12 @@ export async function writeMirrored(
   const row = db
     .prepare(
       `INSERT INTO connections (id, tenant, integration, user, account, label, account_mac, status, reason, scopes,
-         identity_level, workflows, epoch, version, sealed, kids, granted_at, expires_at, ends_at, revocation, updated_at)
-       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)
+         identity_level, workflows, epoch, version, sealed, kids, granted_at, expires_at, ends_at, revocation, updated_at,
+         integration_version)
+       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)
        ON CONFLICT (id) DO UPDATE SET label = ?6, account_mac = ?7, status = ?8, reason = ?9, scopes = ?10,
          identity_level = ?11, workflows = ?12, epoch = ?13, version = ?14, sealed = ?15, kids = ?16, granted_at = ?17,
-         expires_at = ?18, ends_at = ?19, revocation = ?20, updated_at = ?21
+         expires_at = ?18, ends_at = ?19, revocation = ?20, updated_at = ?21, integration_version = ?22
        WHERE version < ?14 OR (version = ?14 AND updated_at <= ?21)`,
     )
     .bind(
@@ -94,6 +94,7 @@ export async function writeMirrored(
         view.endsAt,
         jsonOrNull(view.revocation),
         now,
+        view.integrationVersion,
       ],
     );
   const used = uses.map(({ workflow, at, count }) =>
@@ -162,14 +163,20 @@ export async function selectConnections(
 }
 
 /** Whether another connection that lives was granted by the same account: to revoke one would end the other. */
-export async function hasSiblings(db: D1Database, tenant: string, id: string): Promise<boolean> {
+export async function hasSiblings(
+  db: D1Database,
+  serverKey: CryptoKey,
+  view: ConnectionView,
+): Promise<boolean> {
+  const mac = await accountMac(serverKey, view);
+  if (mac === null) return false;
+  const { tenant, integration } = view.slot;
   const row = await db
     .prepare(
-      `SELECT 1 AS found FROM connections me JOIN connections other
-         ON other.tenant = me.tenant AND other.integration = me.integration AND other.account_mac = me.account_mac
-       WHERE me.tenant = ? AND me.id = ? AND other.id <> me.id AND other.status = 'active' LIMIT 1`,
+      `SELECT 1 AS found FROM connections
+       WHERE tenant = ? AND integration = ? AND account_mac = ? AND id <> ? AND status = 'active' LIMIT 1`,
     )
-    .bind(tenant, id)
+    .bind(tenant, integration, mac, view.id)
     .first<Row>();
   return row !== null;
 }
@@ -191,6 +198,20 @@ export async function selectUses(
   }));
 }
 
+/** As an object says it, which is newer than the row. */
+export function listedOf(view: ConnectionView): ListedConnection {
+  const { slot, standing, account } = view;
+  return {
+    ...{ id: view.id, tenant: slot.tenant, integration: slot.integration },
+    user: slot.owner.kind === "user" ? slot.owner.user : null,
+    ...{ account: slot.account, label: account.label, status: standing.status },
+    reason: standing.status === "dead" ? standing.reason : null,
+    ...{ scopes: view.scopes, identityLevel: view.identityLevel, workflows: view.workflows },
+    ...{ epoch: view.epoch, grantedAt: view.grantedAt, expiresAt: view.expiresAt, endsAt: view.endsAt },
+    revocation: view.revocation,
+  };
+}
+
 function toListed(row: Row): ListedConnection {
   return {
     id: text(row, "id"),
@@ -210,7 +231,6 @@ function toListed(row: Row): ListedConnection {
     expiresAt: integerOrNull(row, "expires_at"),
     endsAt: integerOrNull(row, "ends_at"),
     revocation: revocationOf(textOrNull(row, "revocation")),
-    updatedAt: integer(row, "updated_at"),
   };
 }
 

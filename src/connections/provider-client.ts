@@ -14,6 +14,7 @@ import {
   type Bound,
   type Client,
   clientCredentialsRequest,
+  comparesScopes,
   type ConsentProvider,
   exchangeRequest,
   type HttpRequest,
@@ -112,7 +113,12 @@ export function createProviderClient({ egress, log, now }: ProviderClientDeps): 
       now: now(),
       secrets: [...secrets, ...(secret === null ? [] : [secret])],
     });
-    if (read.ok) return read;
+    if (read.ok) {
+      // What cannot be compared must not look like a grant that is too narrow.
+      if (comparesScopes(tokensOf(provider))) return read;
+      const { scopes: _, ...rest } = read.value;
+      return ok(rest);
+    }
     const { error } = read;
     log.warn("provider.refused", {
       host: hostOf(request.url),
@@ -242,6 +248,8 @@ async function clientOf(
 ): Promise<Client> {
   const tokens = tokensOf(provider);
   const [auth = "post"] = tokens.clientAuth;
+  // Its secret is the key that signs the grant: it never leaves as a client's secret.
+  if (tokens.kind === "jwt_bearer" && auth !== "private_key_jwt") return { clientId, auth: "none" };
   if (auth === "private_key_jwt")
     return { clientId, auth, assertion: await signClientAssertion(tokens, clientId, secret ?? "", at) };
   return { clientId, auth, ...(secret === null || auth === "none" ? {} : { clientSecret: secret }) };

@@ -62,13 +62,15 @@ export type AcquireAnswer =
 /** The integration as the object keeps it, so that a refresh works while the database is away. */
 export interface IntegrationCopy {
   readonly name: string;
-  /** Raised when its secret or scopes change. */
+  /** Raised when its secret or its settings change. */
   readonly version: number;
   /** A bound descriptor. */
   readonly provider: unknown;
   readonly clientId: string;
   /** In the clear on the way here; sealed where it is kept. */
   readonly secret: string | null;
+  /** Of the tenant's own: the only workflows that may use its connections. */
+  readonly workflows?: readonly string[];
 }
 
 export interface GrantRequest {
@@ -107,6 +109,8 @@ export interface ConnectionView {
   readonly account: Account;
   readonly identityLevel: IdentityLevel;
   readonly workflows: readonly string[] | null;
+  /** Of the integration that it keeps; 0: none any more. */
+  readonly integrationVersion: number;
   readonly grantedAt: number;
   readonly expiresAt: number | null;
   readonly endsAt: number | null;

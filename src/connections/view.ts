@@ -29,6 +29,7 @@ export function viewOf(
     account: grant.account,
     identityLevel: grant.identityLevel,
     workflows: store.get("workflows") ?? null,
+    integrationVersion: store.get("integration")?.version ?? 0,
     grantedAt: grant.grantedAt,
     expiresAt: grant.expiresAt,
     endsAt: grant.endsAt,

@@ -11,6 +11,11 @@ import { checkUrl } from "./hosts.ts";
 
 const DEVELOPMENT_BUILD = typeof DEVELOPMENT !== "undefined" && DEVELOPMENT;
 
+/** Whether http addresses on loopback may stand where browsers are sent. */
+export function isDevelopmentBuild(): boolean {
+  return DEVELOPMENT_BUILD;
+}
+
 const MAX_PORT = 65_535;
 
 /** DNS name to port on 127.0.0.1. */

@@ -8,6 +8,7 @@ const ID_BYTES = 16;
 const ID_BODY = "[0-9a-hjkmnp-tv-z]{25}[048cgmrw]";
 const RUN_ID = new RegExp(`^run_${ID_BODY}$`);
 const CONNECTION_ID = new RegExp(`^conn_${ID_BODY}$`);
+const GRANT_LINK_ID = new RegExp(`^gl_${ID_BODY}$`);
 const SESSION_ID = new RegExp(`^cs_${ID_BODY}$`);
 
 /** The grammar of every name in the product: workflows, steps, tenants, integrations, hooks. */
@@ -42,8 +43,8 @@ export function isRunId(text: string): boolean {
   return RUN_ID.test(text);
 }
 
-/** `<prefix>_` and 128 random bits: `run_`, `req_`, `key_`, `cs_`. Says nothing about when it was made. */
-export function randomId(prefix: "run" | "req" | "key" | "cs"): string {
+/** `<prefix>_` and 128 random bits: `run_`, `req_`, `key_`, `cs_`, `gl_`. Says nothing about when it was made. */
+export function randomId(prefix: "run" | "req" | "key" | "cs" | "gl"): string {
   return `${prefix}_${base32(crypto.getRandomValues(new Uint8Array(ID_BYTES)))}`;
 }
 
@@ -97,6 +98,10 @@ export async function sessionIdOfWait(
 ): Promise<string> {
   const text = canonicalJson(["connect_session.v1", wait.tenant, wait.run, wait.unit, wait.since]);
   return `cs_${base32((await hmac(serverKey, text)).subarray(0, ID_BYTES))}`;
+}
+
+export function isGrantLinkId(text: string): boolean {
+  return GRANT_LINK_ID.test(text);
 }
 
 export function isSessionId(text: string): boolean {

@@ -1,6 +1,7 @@
 /** The product, composed from the workflows of the tests beside its own examples, with a listener that tests can see. */
 
 import { compose } from "../../src/compose.ts";
+import { WiredConnectionObject } from "../../src/connections/index.ts";
 import { WiredDirectoryObject } from "../../src/directory/index.ts";
 import { WiredRunObject, type Message, type RunReport } from "../../src/run/index.ts";
 import { workflows } from "../../src/workflows/index.ts";
@@ -60,6 +61,12 @@ export class RunObject extends WiredRunObject {
       acquire: (wanted) => lending.acquire(wanted),
       perform: (call) => lending.perform(call, wiring.perform),
     });
+  }
+}
+
+export class ConnectionObject extends WiredConnectionObject {
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env, house.lending(env));
   }
 }
 

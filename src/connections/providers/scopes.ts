@@ -31,6 +31,12 @@ export function scopesToAsk(
   ];
 }
 
+/** Whether scopes in the provider's answers can be held against those of requests. */
+export function comparesScopes(provider: Provider): boolean {
+  const rules = scopeRules(provider);
+  return rules.none !== true && rules.comparable !== false;
+}
+
 /**
  * Which of the wanted scopes are not among the granted ones. Empty where the provider's answers cannot be compared with
  * requests. Scopes that other scopes include are not known here: a provider that grants `repo` for `public_repo` looks narrower.
@@ -40,8 +46,7 @@ export function missingScopes(
   wanted: readonly string[],
   granted: readonly string[],
 ): readonly string[] {
-  const rules = scopeRules(provider);
-  if (rules.none === true || rules.comparable === false) return [];
+  if (!comparesScopes(provider)) return [];
   const have = new Set(granted);
   return wanted.filter((scope) => !have.has(scope));
 }

@@ -1,0 +1,55 @@
+/** The door of the connections room: users lend their accounts, and can take them back. */
+export {
+  callbackUrl,
+  comeBack,
+  type Callback,
+  type ConnectDeps,
+  type FlowRefusal,
+  redeem,
+  type Redeemed,
+  type Returned,
+} from "./connecting.ts";
+export type { DeathReason, IdentityLevel, Owner, Slot } from "./grant.ts";
+export {
+  GRANT_LINK_MS,
+  type GrantLink,
+  type GrantLinkDeps,
+  grantLinkOf,
+  readGrantLink,
+  redeemGrantLink,
+} from "./grant-links.ts";
+export type {
+  CustomProvider,
+  Flaw,
+  IntegrationRequest,
+  WantedSecret,
+  WantedSettings,
+} from "./integrating.ts";
+export type { ConnectMode, Integration, IntegrationSettings } from "./integrations.ts";
+export type { Lent, LendRefusal } from "./lending.ts";
+export {
+  type ConnectionFilter,
+  type ConnectionUse,
+  type ListedConnection,
+  writeMirrored,
+} from "./listing.ts";
+export type { MadeSession, SessionRefusal, SessionRequest } from "./making-sessions.ts";
+export type { IntegrationChange, ManageRefusal } from "./managing.ts";
+export { WiredConnectionObject } from "./object.ts";
+export type { ConnectionWiring } from "./ports.ts";
+export { createProviderClient, type ProviderClient } from "./provider-client.ts";
+export { type Bound, CATALOG, GENERIC_KINDS, type Provider } from "./providers/index.ts";
+export type { MissingConnection } from "./requiring.ts";
+export { type ConfirmRefusal, type Connections, type ConnectionsDeps, createConnections } from "./room.ts";
+export type { ConnectionRpc, ConnectionView, RevocationReport } from "./rpc.ts";
+export type { ConnectSession } from "./sessions.ts";
+export {
+  type ConnectionLease,
+  type ConnectionReference,
+  DEFAULT_ACCOUNT,
+  nameOf,
+  type Pinned,
+  type Use,
+  type UseAnswer,
+  type UseFinding,
+} from "./use.ts";
