@@ -58,6 +58,11 @@ export interface Page {
   readonly title: string;
   /** What follows the heading. */
   readonly body: Markup;
+  /**
+   * Where the browser goes at once, an absolute URL. For what an answer to a form cannot redirect to: browsers hold each
+   * redirect after a form to `form-action`, also those of other sites, and nobody knows where these lead.
+   */
+  readonly goesTo?: string;
 }
 
 export interface PageOptions {
@@ -73,7 +78,7 @@ export interface PageOptions {
 
 /** The page as an answer, with every header that a page of ours has (H3). */
 export function pageResponse(
-  { title, body }: Page,
+  { title, body, goesTo }: Page,
   { status = 200, headers, formsLeadTo = [] }: PageOptions = {},
 ): Response {
   const nonce = crypto.randomUUID();
@@ -89,7 +94,9 @@ export function pageResponse(
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
-${html`<title>${title} – Showcaller</title>`.source}
+${html`<title>${title} – Showcaller</title>`.source}${
+    goesTo === undefined ? "" : html`<meta http-equiv="refresh" content="0;url=${goesTo}" />`.source
+  }
 <style nonce="${nonce}">${STYLE}</style>
 </head>
 <body>
