@@ -143,6 +143,7 @@ p{margin:0 0 1rem}
 dl{margin:0;display:grid;grid-template-columns:10rem 1fr}
 dt,dd{margin:0;padding:.5rem 0;border-top:1px solid var(--line);overflow-wrap:anywhere;min-width:0}
 dt{color:var(--soft);padding-right:1rem}
+dd ul{margin:0;padding-left:1.25rem}
 .code{font-family:ui-monospace,monospace;font-size:.9rem}
 .note{margin:1.5rem 0;padding:.75rem 1rem;border-left:4px solid var(--mark);background:var(--warn);border-radius:.25rem}
 .note h2{margin:0 0 .25rem}
