@@ -16,7 +16,7 @@ import type { Vault } from "../vault/index.ts";
 import type { IdentityLevel } from "./grant.ts";
 import type { Integration } from "./integrations.ts";
 import { openIntegration, selectIntegration } from "./integrations-store.ts";
-import { hashOf, matchesHash, newSecret } from "./links.ts";
+import { hashOf, matchesHash, newSecret, stateOf } from "./links.ts";
 import type { OpenIntegration } from "./ports.ts";
 import type { ProviderClient } from "./provider-client.ts";
 import {
@@ -29,7 +29,7 @@ import {
   type TokenSuccess,
 } from "./providers/index.ts";
 import type { ConnectionRpc, GrantRequest } from "./rpc.ts";
-import { FLOW_MS, type SessionFailure } from "./sessions.ts";
+import { type ConnectSession, FLOW_MS, type SessionFailure } from "./sessions.ts";
 import {
   awaitConfirmation,
   endSession,
@@ -51,16 +51,11 @@ export interface ConnectDeps {
   readonly now: () => number;
 }
 
-export interface Redeemed {
-  /** Where the browser goes. */
-  readonly location: string;
-  /** For the flow's cookie. */
-  readonly cookie: string;
-}
-
 /** What the page says of a flow that came to nothing. */
 export type FlowRefusal =
+  /** The link was used, or the flow is past what is asked: what became of it stands in the session. */
   | "link_used"
+  /** It is not there any more, or does not allow (any more) what the session is for. */
   | "integration_gone"
   /** No flow of ours, or of another browser, or not of this integration: a prober learns nothing. */
   | "not_this_browser"
@@ -79,41 +74,62 @@ export function callbackUrl(origin: string, tenant: string, integration: string)
   return `${origin}/oauth/callback/${tenant}/${integration}`;
 }
 
-/** P1. The link's own proof was checked by the page; here it is used up. */
+/** P1. The link's own proof was checked by the page; here it is used up. Answers the flow's cookie. */
 export async function redeem(
   deps: ConnectDeps,
   session: WithSecrets,
-  { origin, ticket }: { readonly origin: string; readonly ticket: string | null },
-): Promise<Result<Redeemed, FlowRefusal>> {
+  ticket: string | null,
+): Promise<Result<string, FlowRefusal>> {
   const { db, vault, now } = deps;
-  const made = await consentIntegration(db, session);
-  if (made === null) return err("integration_gone");
-  const provider = made.fixed.provider as Bound<ConsentProvider>;
-  const [cookie, state] = [newSecret(), newSecret()];
-  const verifier = generateRandomCodeVerifier();
+  if ((await consentIntegration(db, session)) === null) return err("integration_gone");
+  const cookie = newSecret();
   const used = await redeemSession(
     db,
     session.id,
     {
       cookieHash: await hashOf(cookie),
-      stateHash: await hashOf(state),
-      verifier: await vault.seal(verifierPlace(session), verifier),
+      stateHash: await hashOf(await stateOf(cookie)),
+      verifier: await vault.seal(verifierPlace(session), generateRandomCodeVerifier()),
       until: now() + FLOW_MS,
       ticketHash: ticket === null ? null : await hashOf(ticket),
     },
     now(),
   );
-  if (!used) return err("link_used");
-  const location = authorizeUrl(provider, {
+  return used ? ok(cookie) : err("link_used");
+}
+
+/**
+ * P2. Where the browser of a redeemed flow consents; the same however often it asks. Null: it has no flow that waits for that.
+ * @param origin of our own callback
+ */
+export async function providerAddress(
+  deps: ConnectDeps,
+  session: WithSecrets,
+  { origin, cookie }: { readonly origin: string; readonly cookie: string },
+): Promise<string | null> {
+  const { db, vault } = deps;
+  const mine = await matchesHash(cookie, session.cookieHash);
+  if (!mine || !isUnderWay(deps, session) || session.verifier === null) return null;
+  const made = await consentIntegration(db, session);
+  const verifier = await vault.open(verifierPlace(session), session.verifier);
+  if (made === null || !verifier.ok) return null;
+  const provider = made.fixed.provider as Bound<ConsentProvider>;
+  return authorizeUrl(provider, {
     clientId: made.fixed.clientId,
     redirectUri: callbackUrl(origin, session.slot.tenant, session.slot.integration),
     scopes: scopesToAsk(provider, session.scopes, { identity: true }),
-    state,
-    codeChallenge: await calculatePKCECodeChallenge(verifier),
+    state: await stateOf(cookie),
+    codeChallenge: await calculatePKCECodeChallenge(verifier.value),
     // Comes back in the id token: bound to this browser like the state.
     nonce: await hashOf(cookie),
   });
-  return ok({ location, cookie });
+}
+
+/** The user says no before there is a flow. False: there was nothing to say no to any more. */
+export async function decline(deps: ConnectDeps, session: WithSecrets): Promise<boolean> {
+  if (session.state !== "open") return false;
+  await audit(deps, session, "refused", "declined");
+  return endSession(deps.db, session.id, ["open"], "declined", deps.now());
 }
 
 /** P2. What the browser brought from the provider. */
@@ -133,21 +149,24 @@ export async function comeBack(
   const { db, now } = deps;
   const session = await sessionOf(deps, callback);
   if (session === null) return err({ refusal: "not_this_browser", session: null });
+  if (!isUnderWay(deps, session)) return err({ refusal: "link_used", session });
   const fail = async (
     failure: SessionFailure,
   ): Promise<ReturnType<typeof err<{ refusal: FlowRefusal; session: WithSecrets }>>> => {
-    await endSession(db, session.id, ["redeemed", "exchanging"], failure, now());
     await audit(deps, session, "refused", failure);
+    await endSession(db, session.id, ["redeemed", "exchanging"], failure, now());
     return err({ refusal: failure, session });
   };
   const made = await consentIntegration(db, session);
   if (made === null) return err({ refusal: "integration_gone", session });
   const copy = await openIntegration(db, deps.vault, made);
   const provider = copy.provider as Bound<ConsentProvider>;
+  // RFC 6749 3.1. What stands there twice could be read in two ways.
+  if (ONCE.some((name) => callback.query.getAll(name).length > 1)) return fail("callback_refused");
   const values = await readCallback(provider, callback.query, copy.secret ?? undefined);
   if (!values.ok) return fail("callback_refused");
-  const [code, ...more] = callback.query.getAll("code");
-  if (callback.query.has("error") || code === undefined || more.length > 0)
+  const code = callback.query.get("code");
+  if (callback.query.has("error") || code === null)
     return fail(callback.query.get("error") === "access_denied" ? "declined" : "provider_error");
   const verifier =
     session.verifier === null ? null : await deps.vault.open(verifierPlace(session), session.verifier);
@@ -160,7 +179,7 @@ export async function comeBack(
     redirectUri: callbackUrl(callback.origin, session.slot.tenant, session.slot.integration),
     codeVerifier: verifier.value,
   });
-  if (!answer.ok) return fail("exchange_failed");
+  if (!answer.ok) return fail(answer.error.class === "misconfigured" ? "misconfigured" : "exchange_failed");
   const flow = {
     redirectValues: values.value,
     ...(session.cookieHash === null ? {} : { nonce: session.cookieHash }),
@@ -198,8 +217,8 @@ export async function comeBack(
   return ok({ session, narrower, location: withCode(session, oneTime) });
 }
 
-/** P2. Null: not a flow of this browser at this integration. */
-async function sessionOf({ db, now }: ConnectDeps, callback: Callback): Promise<WithSecrets | null> {
+/** P2. Null: not a flow of this browser at this integration. It may be over. */
+async function sessionOf({ db }: ConnectDeps, callback: Callback): Promise<WithSecrets | null> {
   const [state, ...more] = callback.query.getAll("state");
   if (state === undefined || more.length > 0) return null;
   const session = await selectSessionByState(db, await hashOf(state));
@@ -211,7 +230,14 @@ async function sessionOf({ db, now }: ConnectDeps, callback: Callback): Promise<
     return null;
   const cookie = callback.cookieOf(session.id);
   if (cookie === null || !(await matchesHash(cookie, session.cookieHash))) return null;
-  return session.state === "redeemed" && session.expiresAt > now() ? session : null;
+  return session;
+}
+
+/** Parameters of the redirect back that may stand there once. */
+const ONCE = ["code", "iss", "error"] as const;
+
+function isUnderWay({ now }: ConnectDeps, { state, expiresAt }: WithSecrets): boolean {
+  return state === "redeemed" && expiresAt > now();
 }
 
 const LEVELS: Readonly<Record<WithSecrets["mode"], IdentityLevel>> = {
@@ -259,8 +285,8 @@ export async function confirm(
   const object = deps.object(tenant, session.connection);
   if (owner.kind === "user" && owner.user !== said.user) {
     // Somebody's consent came in at somebody else's link: it is nobody's.
-    await endSession(db, session.id, ["unconfirmed"], "user_mismatch", now());
     await audit(deps, session, "refused", "user_mismatch", said.by);
+    await endSession(db, session.id, ["unconfirmed"], "user_mismatch", now());
     await object.discard(tenant, session.id);
     return err("user_mismatch");
   }
@@ -272,20 +298,32 @@ export async function confirm(
   await audit(deps, session, "granted", null, said.by);
   const granted = await object.confirm(tenant, session.id, said.by);
   if (granted.kind !== "active") {
-    const failure = granted.kind === "account_mismatch" ? "account_mismatch" : "unconfirmed";
-    await endSession(db, session.id, ["unconfirmed"], failure, now());
-    return err(granted.kind === "account_mismatch" ? "account_mismatch" : "not_waiting");
+    // What is not there (any more) may have been confirmed by another call at this moment: that one says how it ends.
+    if (granted.kind !== "account_mismatch") return err("not_waiting");
+    await endSession(db, session.id, ["unconfirmed"], "account_mismatch", now());
+    return err("account_mismatch");
   }
   await endSession(db, session.id, ["unconfirmed"], null, now());
   return ok({ connection: session.connection });
 }
 
-/** Null: it is gone, or not one that users consent to. */
-async function consentIntegration(db: D1Database, { slot }: WithSecrets): Promise<Integration | null> {
+/**
+ * Null: it is gone, is not one that users consent to, or was narrowed since: a link from before that gives no more than one
+ * of today.
+ */
+export async function consentIntegration(
+  db: D1Database,
+  { slot, mode, scopes, returnTo }: ConnectSession,
+): Promise<Integration | null> {
   const made = await selectIntegration(db, slot.tenant, slot.integration);
-  return made === null || made.deletedAt !== null || (made.kind !== "oauth2" && made.kind !== "oidc")
-    ? null
-    : made;
+  if (made === null || made.deletedAt !== null || (made.kind !== "oauth2" && made.kind !== "oidc"))
+    return null;
+  const { linkEnabled, scopesAllowed, returnTo: addresses } = made.settings;
+  const isAllowed =
+    (mode !== "link" || linkEnabled) &&
+    (scopesAllowed === null || scopes.every((scope) => scopesAllowed.includes(scope))) &&
+    (returnTo === null || addresses.includes(returnTo));
+  return isAllowed ? made : null;
 }
 
 /** P5. */

@@ -5,9 +5,9 @@ export {
   type ConnectDeps,
   type FlowRefusal,
   redeem,
-  type Redeemed,
   type Returned,
 } from "./connecting.ts";
+export { type ConnectPages, type ConnectPagesDeps, createConnectPages } from "./connect-app.ts";
 export type { DeathReason, IdentityLevel, Owner, Slot } from "./grant.ts";
 export {
   type GrantLink,

@@ -73,11 +73,21 @@ export async function isFormToken(
   return sameSecret(given.slice(given.indexOf(".") + 1), mac);
 }
 
+/** OAuth's `state` of a flow: follows from the flow's cookie, and does not give it away. */
+export async function stateOf(cookie: string): Promise<string> {
+  return sha256Hex(JSON.stringify(["connect-state", cookie]));
+}
+
 /** A cookie for each flow, so that two tabs do not overwrite each other's. */
-export function flowCookieName(session: string): string {
+export function flowCookieName(session: string): `__Host-${string}` {
   return `__Host-flow-${session}`;
 }
 
-export function ticketCookieName(session: string): string {
+export function ticketCookieName(session: string): `__Host-${string}` {
   return `__Host-ticket-${session}`;
+}
+
+/** @param about id of the session or the link */
+export function formCookieName(about: string): `__Host-${string}` {
+  return `__Host-form-${about}`;
 }

@@ -5,7 +5,7 @@ import { type Owner, ownerText, type Slot } from "./grant.ts";
 import type { ConnectMode, Integration } from "./integrations.ts";
 import { selectIntegration } from "./integrations-store.ts";
 import { linkToken } from "./links.ts";
-import { type ConnectSession, LINK_MS } from "./sessions.ts";
+import { type ConnectSession, LINK_MS, purposeOf } from "./sessions.ts";
 import { insertSession, selectSession } from "./sessions-store.ts";
 
 export interface SessionDeps {
@@ -75,6 +75,8 @@ export interface Waiting {
   readonly run: string;
   /** Name of the unit. */
   readonly unit: string;
+  /** Whose step it is, for the page. */
+  readonly workflow?: string;
   readonly user: string | null;
   readonly integration: string;
   readonly account: string;
@@ -110,7 +112,7 @@ export async function sessionForWait(
     const session: ConnectSession = before ?? {
       ...drawn.value,
       id,
-      purpose: `run:${run}:${unit}`,
+      purpose: purposeOf({ run, unit, workflow: waiting.workflow ?? null }),
       createdAt: now,
       expiresAt: limitAt,
     };

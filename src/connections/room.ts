@@ -64,6 +64,8 @@ export interface WaitOfStep {
   readonly run: string;
   /** Name of the step, with the item of a list behind it. */
   readonly unit: string;
+  /** For the page, which says who asks. */
+  readonly workflow?: string;
   readonly user: string | null;
   readonly integration: string;
   /** As the step names it; null: it names none. */

@@ -131,6 +131,23 @@ export async function giveTicket(
   );
 }
 
+/** A browser came with a ticket: it is used up, and what the browser is given instead takes its place. Once. */
+export async function swapTicket(
+  db: D1Database,
+  id: string,
+  { before, after, until }: { readonly before: string; readonly after: string; readonly until: number },
+  now: number,
+): Promise<boolean> {
+  return moved(
+    db
+      .prepare(
+        `UPDATE connect_sessions SET ticket_hash = ?3, ticket_until = ?4
+         WHERE id = ?1 AND state = 'open' AND mode = 'host_session' AND ticket_hash = ?2 AND ticket_until > ?5 AND expires_at > ?5`,
+      )
+      .bind(id, before, after, until, now),
+  );
+}
+
 /** Sessions that can still lead somewhere, by the key that their links and verifiers are under. */
 export async function countSessionsByKid(db: D1Database, now: number): Promise<Record<string, number>> {
   const { results } = await db

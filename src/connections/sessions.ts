@@ -16,6 +16,8 @@ export type SessionFailure =
   | "declined"
   | "provider_error"
   | "exchange_failed"
+  /** The provider does not take the integration itself: only the tenant can help. */
+  | "misconfigured"
   /** The redirect was not one of the provider that was asked. */
   | "callback_refused"
   /** The account is another one, and nobody asked for that. */
@@ -33,7 +35,7 @@ export interface ConnectSession {
   readonly mode: ConnectMode;
   readonly returnTo: string | null;
   readonly replaceAccount: boolean;
-  /** `api`, or `run:<id>:<step>` of what waits. */
+  /** `api`, or what waits: `run:<id>:<step>`, and `:<workflow>` where that is known. */
   readonly purpose: string;
   /** Key of the vault that its link is derived from. */
   readonly kid: string;
@@ -53,8 +55,27 @@ export interface SessionSecrets {
   readonly verifier: string | null;
 }
 
+/** What a step waits for, as a session's `purpose` names it. */
+export interface WaitingStep {
+  readonly run: string;
+  readonly unit: string;
+  readonly workflow: string | null;
+}
+
+export function purposeOf({ run, unit, workflow }: WaitingStep): string {
+  return ["run", run, unit, ...(workflow === null ? [] : [workflow])].join(":");
+}
+
+/** Null: no step waits for it. */
+export function waitingStepOf(purpose: string): WaitingStep | null {
+  const [kind, run, unit, workflow = null] = purpose.split(":");
+  return kind === "run" && run !== undefined && unit !== undefined ? { run, unit, workflow } : null;
+}
+
 /** How long a link can be opened; that of a waiting step as long as it waits. */
 export const LINK_MS = 30 * 60_000;
 /** How long a browser has from the redeemed link to the end. */
 export const FLOW_MS = 15 * 60_000;
 export const TICKET_MS = 60_000;
+/** How long a browser that came with a ticket has to read and decide. */
+export const READING_MS = 15 * 60_000;

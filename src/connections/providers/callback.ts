@@ -22,6 +22,8 @@ export async function readCallback(
   if (iss === null && provider.issRequired === true) return err({ code: "iss_missing" });
   if (iss !== null && provider.issuer !== undefined && iss !== provider.issuer)
     return err({ code: "iss_mismatch" });
+  // Who was refused brings nothing else (RFC 6749 4.1.2.1).
+  if (query.has("error")) return ok({});
   if (
     provider.callbackCheck === "shopify_hmac" &&
     !(await isFromShopify(provider, query, clientSecret ?? ""))
