@@ -405,6 +405,13 @@ const KERNEL: readonly Omit<Mutant, "first">[] = [
     replace: "notNow(j)",
     why: "A child that cannot be looked after is taken for one that did nothing.",
   },
+  {
+    name: "midway-park-without-doubt",
+    file: "src/kernel/unit-facts.ts",
+    find: "maybe: unit.maybe || fact.maybe === true,",
+    replace: "maybe: unit.maybe,",
+    why: "What an attempt had sent before its credential was refused counts as not sent.",
+  },
 ];
 
 const DRIVER: readonly Omit<Mutant, "first">[] = [
@@ -426,9 +433,9 @@ const DRIVER: readonly Omit<Mutant, "first">[] = [
   {
     name: "alarm-after-the-deadline",
     file: "src/driver/alarm.ts",
-    find: "this.#setBy(Math.min(nextDeadline(state), short ? wakeAt + WATCHDOG_MS : wakeAt, others));",
+    find: "this.#setBy(Math.min(nextDeadline(state), short ? wakeAt + WATCHDOG_MS : wakeAt, others, by));",
     replace:
-      "this.#setBy(Math.min(nextDeadline(state) + 60_000, short ? wakeAt + WATCHDOG_MS : wakeAt + 60_000, others));",
+      "this.#setBy(Math.min(nextDeadline(state) + 60_000, short ? wakeAt + WATCHDOG_MS : wakeAt + 60_000, others, by));",
     why: "A life that dies is woken after the deadline of what it had in flight (K3).",
   },
   {
@@ -455,8 +462,9 @@ const DRIVER: readonly Omit<Mutant, "first">[] = [
   {
     name: "key-of-the-attempt",
     file: "src/driver/turn.ts",
-    find: `key: effect === "keyed" ? keyOf(run.id, ref, unit) : null,`,
-    replace: 'key: effect === "keyed" ? `${keyOf(run.id, ref, unit)}.${attempt}` : null,',
+    find: `key: effect === "keyed" && unit !== null ? keyOf(run.id, ref, unit) : null,`,
+    replace:
+      'key: effect === "keyed" && unit !== null ? `${keyOf(run.id, ref, unit)}.${over.attempt}` : null,',
     why: "Each attempt has a key of its own, so nothing absorbs the second (K6).",
   },
   {
@@ -518,8 +526,8 @@ const DRIVER: readonly Omit<Mutant, "first">[] = [
   {
     name: "slots-given-back-late",
     file: "src/driver/driver.ts",
-    find: "this.#flights.busy(state) + starting",
-    replace: "this.#flights.busy(this.#state ?? state) + starting",
+    find: "this.#flights.busy(state) + this.#acquiring.size + starting",
+    replace: "this.#flights.busy(this.#state ?? state) + this.#acquiring.size + starting",
     why: "The turn in which attempts time out starts nothing in their place, and the run waits for its deadline.",
   },
   {
@@ -539,8 +547,8 @@ const DRIVER: readonly Omit<Mutant, "first">[] = [
   {
     name: "hop-forgotten",
     file: "src/driver/driver.ts",
-    find: "return this.#alarm.hop();",
-    replace: "return;",
+    find: "flight.hopping = true;\n      return this.#alarm.hop();",
+    replace: "flight.hopping = true;\n      return;",
     why: "An attempt that met a limit of the platform waits for its timeout instead of a fresh event.",
   },
   {
@@ -609,7 +617,7 @@ const DRIVER: readonly Omit<Mutant, "first">[] = [
   {
     name: "doubt-not-passed-on",
     file: "src/driver/turn.ts",
-    find: "maybe: unit.maybe,",
+    find: "maybe: unit?.maybe ?? false,",
     replace: "maybe: false,",
     why: "An action takes the 404 of a DELETE that has already worked for a failure.",
   },
