@@ -45,11 +45,13 @@ export interface AcquireDeps {
 /** The `acquire` of a run's driver. */
 export function createAcquire(deps: AcquireDeps): (wanted: Wanted) => Promise<Acquired> | null {
   return (wanted) => {
-    const { def, unit, action, with: parameters } = wanted;
+    const { def, unit, action, with: parameters, parked } = wanted;
     const { connections } = performanceOf(def, unit) ?? def;
-    const references = distinct(
-      neededBy({ ...def, action, with: parameters, ...(connections === undefined ? {} : { connections }) }),
-    );
+    const named = neededBy({
+      ...{ ...def, action, with: parameters },
+      ...(connections === undefined ? {} : { connections }),
+    });
+    const references = distinct([...named, ...foundMissing(action, named, parked)]);
     return references.length === 0 ? null : acquire(deps, wanted, references);
   };
 }
@@ -79,6 +81,18 @@ async function acquire(
     throw error;
   }
   return joined(references, answers);
+}
+
+/** What a function was found to need without having said so: it is not called again before that is there (A4). */
+function foundMissing(
+  action: string,
+  named: readonly ConnectionRef[],
+  parked: Need | null,
+): readonly ConnectionRef[] {
+  if (action !== "code" || parked === null || parked.integration === "") return [];
+  if (named.some((one) => isAbout(parked, one))) return [];
+  const { integration: connection, account } = parked;
+  return [{ connection, ...(account === undefined ? {} : { account }) }];
 }
 
 /** What a function sends is known only when it sends it. */

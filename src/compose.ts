@@ -14,15 +14,14 @@ import {
   tenantPolicy,
 } from "./access/index.ts";
 import {
-  isConnectionRef,
-  parseAuthCheck,
   parseServiceTokens,
   performAction,
   type PolicyCall,
   type PolicyPort,
   type Surroundings,
 } from "./actions/index.ts";
-import { type AcquireDeps, authorOf, createAcquire, createLend, plainRef } from "./compose-acquire.ts";
+import { type AcquireDeps, authorOf, createAcquire, createLend } from "./compose-acquire.ts";
+import { createAuthCheck } from "./compose-auth-check.ts";
 import { createApi, createLinks, judgeSteps, type ApiDeps } from "./api/index.ts";
 import { type ComposedConnections, composeConnections, parsePublicOrigin } from "./compose-connections.ts";
 import { egressOf, ownHostsOf } from "./compose-egress.ts";
@@ -201,16 +200,9 @@ export function compose(
 
   function apiDeps(env: Env, known: Registry): ApiDeps {
     const serverKey = serverKeyOf(env);
-    // Where the secret does not fit no run gets on, and says why; the API answers all the same.
-    const auth = parseAuthCheck(env.SERVICE_TOKENS);
     return {
       ...familyOf(env, serverKey),
-      checkAuth: async (reference, host, asker) =>
-        isConnectionRef(reference)
-          ? connectionsOf(env).connections.refusalOf(plainRef(reference), host, asker)
-          : auth.ok
-            ? auth.value(reference, host)
-            : undefined,
+      checkAuth: createAuthCheck(env.SERVICE_TOKENS, () => connectionsOf(env).connections),
       access: {
         db: env.DB,
         cache: createKeyCache(),

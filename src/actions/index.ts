@@ -20,7 +20,6 @@ export { toJson, type AsJson } from "./json.ts";
 export { lazy } from "./lazy.ts";
 export {
   bindingName,
-  leaseName,
   Lent,
   notLent,
   type ConnectionRef,

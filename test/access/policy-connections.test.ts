@@ -11,10 +11,17 @@ import {
 
 const URL_ = "https://www.googleapis.com/calendar/v3/events";
 
+interface Asked {
+  readonly name?: string;
+  readonly workflow?: string | null;
+  readonly method?: string;
+  readonly url?: string;
+}
+
 /** In one word. `workflow`: null for steps that came as JSON. */
 function said(
   policies: readonly unknown[],
-  { name = "google", workflow = "book-trip" as string | null, method = "GET", url = URL_ } = {},
+  { name = "google", workflow = "book-trip", method = "GET", url = URL_ }: Asked = {},
 ): string {
   const { hostname: host, pathname: path } = new URL(url);
   const chain = chainOf(policies[0] ?? null, policies.slice(1));

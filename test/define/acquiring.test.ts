@@ -159,6 +159,15 @@ describe("a step whose token a service has refused", () => {
     expect(await acquired).toMatchObject({ kind: "needs", need: { reason: "revoked" } });
   });
 
+  it("is not called before it is there, also if it is a function that has not said what it uses", async () => {
+    const { acquired, asked } = acquire({ ...code(), parked: refused });
+    expect(await acquired).toMatchObject({ kind: "ready" });
+    expect(asked.map(({ reference, refused: version }) => [reference.connection, version])).toEqual([
+      ["google", 7],
+    ]);
+    expect(acquire({ ...code(), parked: needOf("missing", { integration: "" }) }).acquired).toBeNull();
+  });
+
   it("does not say so of another connection", async () => {
     const { acquired, asked } = acquire({ ...scene, with: http({ connection: "slack" }) });
     await acquired;

@@ -1,6 +1,6 @@
 /** What an `http` step does with the token of a connection: where it goes, and what the service's word on it makes of the attempt. */
 import { describe, expect, it } from "vitest";
-import { performAction, type ActionCall, type LeaseFinding } from "../../src/actions/index.ts";
+import { Lent, performAction, type ActionCall, type LeaseFinding } from "../../src/actions/index.ts";
 import type { EgressRequest, EgressResult } from "../../src/platform/index.ts";
 import { always, FRESH, GOOGLE, HOST, keeper, needOf, OLD, type Keeper } from "./lending.ts";
 import { answered, call, outside } from "./support.ts";
@@ -33,6 +33,18 @@ describe("a request with a connection", () => {
       "x-api-version": "3",
       authorization: `Bearer ${OLD}`,
     });
+  });
+
+  it("carries the token where a provider has a header of its own for it, and the step would use that one, too", async () => {
+    const { lease } = keeper();
+    const lent = new Lent([[GOOGLE, { ...lease, headers: { "x-presented": OLD } }]]);
+    const { result, requests } = perform(keeper(), () => answered(200, {}), {
+      effect: "keyed",
+      with: { ...POST, headers: { "X-Presented": "mine" }, idempotencyHeader: "X-Presented" },
+      lease: lent,
+    });
+    await result;
+    expect(requests[0]?.headers?.["x-presented"]).toBe(OLD);
   });
 
   it("is not sent to another host, nor to a path that the token is kept from: nothing leaves", async () => {

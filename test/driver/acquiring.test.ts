@@ -65,6 +65,16 @@ describe("a call that needs a credential", () => {
     expect(JSON.stringify(host.rows)).not.toContain("lent");
   });
 
+  it("can find out what names mean while it runs: that is pinned when it ends, and replaces nothing", async () => {
+    const { host, driver } = started(step("free"), step("free2", { needs: ["free"] }));
+    const found = (epoch: number) => [{ name: "google", to: { epoch } }];
+    await host.attempt(1).end({ ...OK, bound: found(1) });
+    expect(types(host).slice(-4)).toContain("bound");
+    expect(host.attempt(2).call.bound("google")).toEqual({ epoch: 1 });
+    await host.attempt(2).end({ ...OK, bound: found(2) });
+    expect(driver.state?.bound).toEqual({ google: { epoch: 1 } });
+  });
+
   it("is told what it was parked for, with the version of the grant that the service refused", async () => {
     const { host, driver } = started(step("a"));
     expect(host.asking(1).wanted.parked).toBeNull();

@@ -3,6 +3,7 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import {
+  type AttemptEnd,
   decide,
   evolve,
   FAILURE_CODES,
@@ -26,6 +27,8 @@ import { unitsOf } from "./support/laws.ts";
 import { Play, RUN, START } from "./support/play.ts";
 import { graphs } from "./support/random-graph.ts";
 import { moves, Walk } from "./support/walk.ts";
+
+const MIDWAY: AttemptEnd = { kind: "needs", need: need(), maybe: true };
 
 const TIMEOUT_MS = 120_000;
 
@@ -111,7 +114,7 @@ function inputsFor(state: RunState, unit: UnitRef, attempt: number): Input[] {
     ends.needs(),
     ends.needs("unavailable", { limitMs: Number.NaN, recheckMs: -1 }),
     ends.needs("scope_missing", { refused: true, integration: "" }),
-    { kind: "needs", need: need(), maybe: true },
+    MIDWAY,
     ends.child(),
     ends.child(2, -1),
     ends.childFailed(),

@@ -457,7 +457,7 @@ const KERNEL: readonly Omit<Mutant, "first">[] = [
   {
     name: "pinned-connection-replaced",
     file: "src/kernel/decide.ts",
-    find: "if (bound !== undefined && !mayBind(turn.state.bound, bound)) return NOT_DUE;",
+    find: "if (bound.some((one, i) => !mayBind(turn.state.bound, one) || !agrees(one, bound.slice(0, i))))",
     replace: "",
     why: "One step of a run works for one account, and the next for another (N3).",
   },
@@ -467,6 +467,13 @@ const KERNEL: readonly Omit<Mutant, "first">[] = [
     find: "park(turn, ref, unit, need, { attempt, outcome: notNow(j) });",
     replace: "unclear(j, needlessly(need), 0, {});",
     why: "A once step whose credential was refused is unknown, although nothing happened.",
+  },
+  {
+    name: "midway-park-without-doubt",
+    file: "src/kernel/unit-facts.ts",
+    find: "maybe: unit.maybe || fact.maybe === true,",
+    replace: "maybe: unit.maybe,",
+    why: "What an attempt had sent before its credential was refused counts as not sent.",
   },
 ];
 
@@ -603,8 +610,8 @@ const DRIVER: readonly Omit<Mutant, "first">[] = [
   {
     name: "hop-forgotten",
     file: "src/driver/driver.ts",
-    find: "return this.#alarm.hop();",
-    replace: "return;",
+    find: "flight.hopping = true;\n      return this.#alarm.hop();",
+    replace: "flight.hopping = true;\n      return;",
     why: "An attempt that met a limit of the platform waits for its timeout instead of a fresh event.",
   },
   {

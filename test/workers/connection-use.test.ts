@@ -46,6 +46,12 @@ function plan(auth: object, ref: string): object {
   };
 }
 
+interface Flaw {
+  readonly pointer: string;
+  readonly code: string;
+  readonly allowed?: readonly string[];
+}
+
 interface Begun {
   readonly id: string;
   readonly ref: string;
@@ -139,15 +145,19 @@ describe("a step of a plan that names a connection", () => {
     const flaw = async (auth: object, user?: string) => {
       const body = { plan: plan(auth, "x"), ...(user === undefined ? {} : { user }) };
       const answer = await send("POST", "/v1/runs", { key: admin, body });
-      const { errors } = JSON.parse(await answer.text()) as { errors: { pointer: string; code: string }[] };
-      return errors.map(({ pointer, code }) => `${pointer} ${code}`);
+      const { errors } = JSON.parse(await answer.text()) as { errors: Flaw[] };
+      return errors.map(({ pointer, code, allowed }) => `${pointer} ${code} ${allowed?.join() ?? "-"}`);
     };
     const at = "/plan/steps/book/with/auth";
-    expect(await flaw({ connection: "skylin" }, "ada")).toEqual([`${at}/connection unknown_integration`]);
-    expect(await flaw({ connection: "other" }, "ada")).toEqual([`${at}/connection connection_not_for_host`]);
-    expect(await flaw({ connection: "skyline" })).toEqual([`${at}/connection connection_without_user`]);
+    expect(await flaw({ connection: "skylin" }, "ada")).toEqual([
+      `${at}/connection unknown_integration skyline`,
+    ]);
+    expect(await flaw({ connection: "other" }, "ada")).toEqual([
+      `${at}/connection connection_not_for_host api.harbour.example`,
+    ]);
+    expect(await flaw({ connection: "skyline" })).toEqual([`${at}/connection connection_without_user -`]);
     expect(await flaw({ connection: "skyline", scopes: ["all"] }, "ada")).toEqual([
-      `${at}/scopes scopes_not_taken`,
+      `${at}/scopes scopes_not_taken -`,
     ]);
   });
 
