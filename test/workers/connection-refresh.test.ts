@@ -234,7 +234,7 @@ describe("a refresh that fails for a passing reason", () => {
 });
 
 describe("the provider says that the grant is over", () => {
-  it("it is asked once, all are told so from then on, and nobody tries again", async () => {
+  it("one question is enough: all are told so from then on, and nobody tries again", async () => {
     const one = await aged("strict");
     one.house.provider.takeBack(one.family);
     expect(new Set(await crowd(one))).toEqual(new Set(["revoked"]));
