@@ -5,6 +5,8 @@
  * - J5 a grant of another account takes the place only where somebody asked for that; runs that began with the old one do not
  *      go on with it by themselves (the epoch).
  * - J6 what is taken back gives no token from that moment on, whatever the provider says.
+ * - J8 what is taken back of one account is told to the provider also if another account takes the place before that is done.
+ *      A new consent of the same account ends it: to tell would end that, too.
  * - J7 every new pair has a version of its own, also after a grant was shredded: an old sealed text never opens again.
  */
 import type { After } from "./after.ts";
@@ -20,7 +22,7 @@ import {
 import type { ConnectionWiring } from "./ports.ts";
 import type { GrantAnswer, GrantRequest, IntegrationCopy } from "./rpc.ts";
 import { openPair, pairPlace, pendingPlace, sealPair, secretPlace } from "./sealing.ts";
-import type { ConnectionStore } from "./store.ts";
+import type { ConnectionStore, Revoking } from "./store.ts";
 
 /** Grants that wait for a confirmation, at a time. */
 const MAX_PENDING = 4;
@@ -172,7 +174,9 @@ export class Granting {
       if (this.#isForeign(account, incoming.replaceAccount)) return { kind: "account_mismatch" };
       const replaced = before !== undefined && sameAccount(before.grant.account, account) === false;
       const epoch = (before?.epoch ?? 1) + (replaced ? 1 : 0);
+      const left = replaced ? this.#stillToTell() : null;
       this.#put(incoming, { ...incoming.grant, version, sealed }, epoch);
+      if (left !== null) this.#store.put("revoking", left);
       // Limits are those of an account.
       if (replaced) this.#store.remove("limited");
       const { by } = incoming;
@@ -206,6 +210,16 @@ export class Granting {
           this.#pending().filter((one) => one.session !== session),
         );
     });
+  }
+
+  /** J8. */
+  #stillToTell(): Revoking | null {
+    const [record, integration] = [this.#store.get("record"), this.#store.get("integration")];
+    const revoking = this.#store.get("revoking");
+    if (record?.standing.status !== "revoking" || revoking?.report.outcome !== "pending") return null;
+    const { sealed, version } = record.grant;
+    if (sealed === null || integration === undefined) return null;
+    return { ...revoking, kept: { by: record.standing.by, version, sealed, integration } };
   }
 
   /** J5. */

@@ -58,7 +58,8 @@ export function isLiving(times: PairTimes, now: number): boolean {
 
 /** Of a token that is issued for less than a minute, half of its life can be used. */
 function lastMs({ issuedAt, expiresAt }: PairTimes): number {
-  return expiresAt === null ? LAST_MS : Math.min(LAST_MS, Math.floor((expiresAt - issuedAt) / 2));
+  if (expiresAt === null) return LAST_MS;
+  return Math.max(0, Math.min(LAST_MS, Math.floor((expiresAt - issuedAt) / 2)));
 }
 
 /**

@@ -42,31 +42,32 @@ export class Revoking {
     await this.#settled();
     const revoking = this.#store.get("revoking");
     if (revoking === undefined || !this.#isDue(revoking)) return;
-    if (this.#store.get("record")?.standing.status !== "revoking") {
+    if (revoking.kept === undefined && this.#store.get("record")?.standing.status !== "revoking") {
       this.#store.remove("revoking");
       return;
     }
     const { report, since } = revoking;
     if (report.outcome !== "pending") return this.#finish(report);
-    const told = await this.#tell();
+    const told = await this.#tell(revoking);
+    const after = this.#store.get("revoking");
     // A new consent came meanwhile: there is nothing to take back any more.
-    if (this.#store.get("revoking")?.since !== since) return;
+    if (after === undefined || after.since !== since) return;
     const now = this.#wiring.now();
     const tries = report.tries + 1;
     if (told.kind !== "later") return this.#finish({ outcome: told.kind, at: now, tries });
     if (now - since >= GIVE_UP_MS) return this.#finish({ outcome: "gave_up", at: now, tries });
     const wait = Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(report.tries, 16));
     const retryAt = Math.min(now + Math.max(wait, told.retryAfterMs ?? 0), since + GIVE_UP_MS);
-    this.#store.put("revoking", { ...revoking, retryAt, report: { ...report, at: now, tries } });
+    this.#store.put("revoking", { ...after, retryAt, report: { ...report, at: now, tries } });
   }
 
   #isDue(revoking: RevokingDue | undefined): boolean {
     return revoking !== undefined && revoking.retryAt !== null && revoking.retryAt <= this.#wiring.now();
   }
 
-  async #tell(): ReturnType<ConnectionWiring["provider"]["revoke"]> {
+  async #tell(revoking: RevokingDue): ReturnType<ConnectionWiring["provider"]["revoke"]> {
     try {
-      const opened = await this.#open();
+      const opened = await this.#open(revoking);
       if (opened === null) return { kind: "later" };
       return await this.#wiring.provider.revoke(opened.integration, opened.pair);
     } catch (error) {
@@ -75,23 +76,18 @@ export class Revoking {
     }
   }
 
-  async #open(): Promise<{
+  async #open({ kept: of }: RevokingDue): Promise<{
     integration: OpenIntegration;
     pair: { accessToken: string; refreshToken: string | null };
   } | null> {
     const { vault } = this.#wiring;
     const kept = this.#store.get("slot");
-    const record = this.#store.get("record");
-    const integration = this.#store.get("integration");
-    if (
-      kept === undefined ||
-      integration === undefined ||
-      record === undefined ||
-      record.grant.sealed === null
-    )
+    const grant = of ?? this.#store.get("record")?.grant;
+    const integration = of?.integration ?? this.#store.get("integration");
+    if (kept === undefined || integration === undefined || grant === undefined || grant.sealed === null)
       return null;
     const { slot, id } = kept;
-    const pair = await openPair(vault, pairPlace(slot, id, record.grant.version), record.grant.sealed);
+    const pair = await openPair(vault, pairPlace(slot, id, grant.version), grant.sealed);
     const secret =
       integration.sealedSecret === null
         ? null
@@ -105,6 +101,12 @@ export class Revoking {
   #finish(report: RevocationReport): void {
     const record = this.#store.get("record");
     const revoking = this.#store.get("revoking");
+    const told = { revocation: report.outcome, tries: report.tries };
+    if (revoking?.kept !== undefined) {
+      this.#store.remove("revoking");
+      this.#changed("connection.disconnected", revoking.kept.by, told);
+      return;
+    }
     if (record === undefined || revoking === undefined || record.standing.status !== "revoking") return;
     const { by } = record.standing;
     const at = this.#wiring.now();
@@ -119,6 +121,6 @@ export class Revoking {
       this.#store.put("revoking", { ...revoking, retryAt: null, report });
       this.#store.remove("integration");
     });
-    this.#changed("connection.disconnected", by, { revocation: report.outcome, tries: report.tries });
+    this.#changed("connection.disconnected", by, told);
   }
 }

@@ -40,11 +40,17 @@ function textsOf(store: ConnectionStore): (readonly [Place, string])[] {
   const { slot, id } = kept;
   const record = store.get("record");
   const pending = store.get("pending") ?? [];
-  const integrations = [store.get("integration"), ...pending.map(({ integration }) => integration)];
+  const left = store.get("revoking")?.kept;
+  const integrations = [
+    store.get("integration"),
+    left?.integration,
+    ...pending.map(({ integration }) => integration),
+  ];
   const texts = [
     ...(record === undefined
       ? []
       : [[pairPlace(slot, id, record.grant.version), record.grant.sealed] as const]),
+    ...(left === undefined ? [] : [[pairPlace(slot, id, left.version), left.sealed] as const]),
     ...integrations.flatMap((one) =>
       one === undefined ? [] : [[secretPlace(slot, id, one.version), one.sealedSecret] as const],
     ),
@@ -59,7 +65,15 @@ function replaceTexts(store: ConnectionStore, moved: ReadonlyMap<string, string>
   const record = store.get("record");
   const integration = store.get("integration");
   const pending = store.get("pending");
+  const revoking = store.get("revoking");
   store.together(() => {
+    if (revoking?.kept !== undefined) {
+      const { kept } = revoking;
+      const sealed = moved.get(kept.sealed) ?? kept.sealed;
+      const secret = next(kept.integration.sealedSecret);
+      const left = { ...kept, sealed, integration: { ...kept.integration, sealedSecret: secret } };
+      store.put("revoking", { ...revoking, kept: left });
+    }
     if (record !== undefined)
       store.put("record", { ...record, grant: { ...record.grant, sealed: next(record.grant.sealed) } });
     if (integration !== undefined)

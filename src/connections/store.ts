@@ -21,6 +21,13 @@ export interface Revoking {
   /** When the provider is told again; null: that is over. */
   readonly retryAt: number | null;
   readonly since: number;
+  /** Of a grant whose place one of another account has taken meanwhile: what the provider is told of. */
+  readonly kept?: {
+    readonly by: string;
+    readonly version: number;
+    readonly sealed: string;
+    readonly integration: KeptIntegration;
+  };
 }
 
 /** What is still to be written where connections are listed. */

@@ -13,7 +13,10 @@ export function viewOf(
   if (kept === undefined || record === undefined) return null;
   const { standing, epoch, grant } = record;
   const limited = store.get("limited") ?? 0;
+  const revoking = store.get("revoking");
   const texts = [
+    revoking?.kept?.sealed ?? null,
+    revoking?.kept?.integration.sealedSecret ?? null,
     grant.sealed,
     store.get("integration")?.sealedSecret ?? null,
     ...(store.get("pending") ?? []).flatMap(({ grant: { sealed: pair }, integration }) => [
@@ -39,6 +42,7 @@ export function viewOf(
     limitedUntil: limited > now() ? limited : null,
     waiting: store.waiting(),
     kids: [...new Set(kids)],
-    revocation: store.get("revoking")?.report ?? null,
+    // That of an earlier account is no news of this one.
+    revocation: revoking === undefined || revoking.kept !== undefined ? null : revoking.report,
   };
 }

@@ -6,6 +6,7 @@ import {
   chooseToken,
   deathOf,
   keepAliveAt,
+  keepAliveDueAt,
   LAST_MS,
   neededLifeMs,
   type Renewal,
@@ -156,6 +157,9 @@ describe("a refresh token whose answer was lost", () => {
     expect(deathOf(lost(1_000, NOW), true, NOW)).toBe("refresh_lost");
     expect(deathOf(lost(1_000, NOW), false, NOW)).toBe("revoked");
     expect(deathOf(recordOf(), true, NOW)).toBe("revoked");
+    expect(deathOf(recordOf({}, { idleEndsAt: NOW }), false, NOW)).toBe("expired");
+    expect(deathOf(recordOf({}, { endsAt: NOW }), false, NOW)).toBe("expired");
+    expect(deathOf(recordOf({}, { endsAt: NOW + 1 }), false, NOW)).toBe("revoked");
   });
 });
 
@@ -190,7 +194,11 @@ describe("in every state", () => {
         const choice = chooseToken(record, how, NOW);
         if (choice.kind !== "use") return;
         expect(how.forced).toBe(false);
-        expect((record.grant.expiresAt ?? Infinity) - NOW).toBeGreaterThan(LAST_MS);
+        const { issuedAt, expiresAt } = record.grant;
+        if (expiresAt === null) return;
+        const left = expiresAt - NOW;
+        expect(left).toBeGreaterThan(0);
+        if (left <= LAST_MS) expect(left).toBeGreaterThanOrEqual(Math.floor((expiresAt - issuedAt) / 2));
       }),
     );
   });
@@ -223,4 +231,49 @@ test("the wait after failures grows to a minute, and keeps what the provider ask
 test("a refresh token that ends unused is used when three quarters of its life are over", () => {
   expect(keepAliveAt({ issuedAt: NOW, expiresAt: null, idleEndsAt: NOW + 4 * HOUR })).toBe(NOW + 3 * HOUR);
   expect(keepAliveAt({ issuedAt: NOW, expiresAt: null, idleEndsAt: null })).toBeNull();
+});
+
+describe("tokens that are issued for less than a minute", () => {
+  const short = (leftMs: number, lifeMs: number) =>
+    recordOf({}, { issuedAt: NOW + leftMs - lifeMs, expiresAt: NOW + leftMs });
+
+  test("are used for half of their life", () => {
+    const how = { ...STEP, renewal: STRICT };
+    expect(chooseToken(short(10_001, 20_000), how, NOW)).toEqual({ kind: "use" });
+    expect(chooseToken(short(10_000, 20_000), how, NOW)).toEqual({ kind: "renew", living: false });
+  });
+
+  test("are used whatever is left by whoever had them fetched, unless the service refused them", () => {
+    const how = { ...STEP, renewal: STRICT, fresh: true };
+    expect(chooseToken(short(1, 20_000), how, NOW)).toEqual({ kind: "use" });
+    expect(chooseToken(short(1, 20_000), { ...how, forced: true }, NOW)).toEqual({
+      ...{ kind: "renew", living: false },
+    });
+  });
+});
+
+describe("keeping a refresh token alive", () => {
+  const idle = { issuedAt: NOW, expiresAt: NOW + HOUR, idleEndsAt: NOW + 4 * HOUR };
+
+  test("waits while a refresh rests", () => {
+    expect(keepAliveDueAt(recordOf({}, idle), STATIC, NOW)).toBe(NOW + 3 * HOUR);
+    expect(keepAliveDueAt(recordOf({ retryAt: NOW + 5 * HOUR }, idle), STATIC, NOW)).toBe(NOW + 5 * HOUR);
+  });
+
+  test("waits for the end of the token where an answer was lost and a second use would end all", () => {
+    const sending = { version: 3, since: NOW };
+    const late = { ...idle, expiresAt: NOW + 10 * HOUR };
+    expect(keepAliveDueAt(recordOf({ sending }, late), STRICT, NOW)).toBe(NOW + 10 * HOUR);
+    expect(keepAliveDueAt(recordOf({ sending }, late), LEEWAY, NOW)).toBe(NOW + 10 * HOUR);
+    const soon = { ...late, idleEndsAt: NOW + 12 * 60_000 };
+    expect(keepAliveDueAt(recordOf({ sending }, soon), LEEWAY, NOW)).toBe(NOW + 9 * 60_000);
+    // The leeway is over before it is done: asked at that time, the answer is another one.
+    expect(keepAliveDueAt(recordOf({ sending }, soon), LEEWAY, NOW + HOUR)).toBe(NOW + 10 * HOUR);
+  });
+
+  test("is for refresh tokens alone, and for those that do not end within minutes", () => {
+    for (const renewal of [NONE, CLIENT]) expect(keepAliveDueAt(recordOf({}, idle), renewal, NOW)).toBe(null);
+    expect(keepAliveAt({ ...idle, idleEndsAt: NOW + 599_999 })).toBe(null);
+    expect(keepAliveAt({ ...idle, idleEndsAt: NOW - HOUR })).toBe(null);
+  });
 });

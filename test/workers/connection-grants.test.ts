@@ -1,5 +1,7 @@
+import { evictDurableObject } from "cloudflare:test";
 import { describe, expect, it } from "vitest";
 import type { Revoking } from "../../src/connections/store.ts";
+import { ring } from "../vault/support.ts";
 import { pairOf } from "./connection-double.ts";
 import { ConnectionHouse } from "./connection-house.ts";
 import { Connected, DAY_MS, HOUR_MS, MINUTE_MS, TENANT } from "./connection-support.ts";
@@ -185,6 +187,36 @@ describe("a connection that is taken back", () => {
     expect(provider.isDead(again)).toBe(false);
     expect(await one.kept<Revoking>("revoking")).toBeUndefined();
     expect(await one.row()).toMatchObject({ status: "active", version: 2 });
+  });
+
+  it("is told to the provider also if another account has taken the place, whose grant is left alone", async () => {
+    const one = await connected();
+    const { house } = one;
+    house.provider.revokeStanding = { status: 503 };
+    await one.object.disconnect(TENANT, BY_USER);
+    await one.ring();
+    const again = `${one.family}b`;
+    expect(await one.grant(ANOTHER, again)).toMatchObject({ kind: "active", replaced: true });
+    await one.ring();
+    expect(await one.object.view(TENANT)).toMatchObject({ revocation: null, kids: ["k1"] });
+    // The keys are changed meanwhile.
+    house.keyring = ring("k2", { k1: 1, k2: 2 });
+    await evictDurableObject(one.object);
+    expect(await one.object.rewrap(TENANT)).toBe(true);
+    expect(await one.object.view(TENANT)).toMatchObject({ kids: ["k2"] });
+    house.keyring = ring("k2", { k2: 2 });
+    await evictDurableObject(one.object);
+    house.provider.revokeStanding = "ok";
+    house.later(MINUTE_MS);
+    await one.object.poke(TENANT);
+    expect(house.provider.revoked).toEqual([pairOf(one.family, 1).refreshToken]);
+    await one.ring();
+    expect(await one.alarmAt()).toBe(null);
+    expect(await one.kept<Revoking>("revoking")).toBeUndefined();
+    expect(await one.audited()).toContain("connection.disconnected");
+    expect(house.provider.isDead(again)).toBe(false);
+    expect(await one.said()).toBe(pairOf(again, 1).accessToken);
+    expect(await one.row()).toMatchObject({ status: "active", revocation: null });
   });
 
   it("takes with it what waits for a confirmation", async () => {

@@ -71,7 +71,7 @@ const moves: fc.Arbitrary<Move> = fc.oneof(
     }),
   },
   { weight: 4, arbitrary: fc.record({ do: fc.constant("fate"), fate: fc.constantFrom(...FATES) }) },
-) as fc.Arbitrary<Move>;
+);
 
 interface Waiting {
   readonly session: string;
@@ -82,6 +82,14 @@ interface Waiting {
 }
 
 /** What must hold of the connection, whatever happened. */
+function same(actual: unknown, expected: unknown): void {
+  expect(actual).toEqual(expected);
+}
+
+function oneOf(actual: string, expected: readonly string[]): void {
+  expect(expected).toContain(actual);
+}
+
 class Model {
   readonly one: Connected;
   /** The grant that is in force; null: none was, or it was taken back. */
@@ -171,7 +179,7 @@ class Model {
             : this.#isForeign(chosen.account, chosen.replace)
               ? "account_mismatch"
               : "active";
-        expect(answer.kind).toBe(expected);
+        same(answer.kind, expected);
         if (expected === "active") this.#begins(chosen.family, chosen.account);
         return;
       }
@@ -193,10 +201,10 @@ class Model {
     const more = { account: { id: `account-${account}`, label: null }, replaceAccount: replace };
     const answer = await one.grant({ ...more, pending: pending ? { session, until } : null }, family);
     if (this.#isForeign(account, replace)) {
-      expect(answer.kind).toBe("account_mismatch");
+      same(answer.kind, "account_mismatch");
       return;
     }
-    expect(answer.kind).toBe(pending ? "pending" : "active");
+    same(answer.kind, pending ? "pending" : "active");
     if (!pending) return this.#begins(family, account);
     const waiting = this.pending.filter((other) => other.until > this.now).slice(-3);
     this.pending = [...waiting, { session, family, until, account, replace }];
@@ -221,46 +229,46 @@ class Model {
   judge(said: string): void {
     const { provider } = this.one.house;
     if (this.family === null) {
-      expect(["missing", "died"]).toContain(said);
+      oneOf(said, ["missing", "died"]);
       return;
     }
     if (said.startsWith("at.")) {
-      expect(this.dead).toBe(false);
-      expect(this.limited).toBeLessThanOrEqual(this.now);
+      same(this.dead, false);
+      same(this.limited <= this.now, true);
       const [, family, number] = said.split(".");
-      expect(family).toBe(this.family);
+      same(family, this.family);
       // The last that the provider issued, but for what an answer that was lost may have brought.
-      if (!this.anyLost) expect(Number(number)).toBe(provider.current(this.family));
+      if (!this.anyLost) same(Number(number), provider.current(this.family));
       return;
     }
-    if (said === "revoked") expect(this.takenBack || this.dead || this.anyLost).toBe(true);
-    if (said === "refresh_lost") expect(this.anyLost).toBe(true);
-    expect([
+    if (said === "revoked") same(this.takenBack || this.dead || this.anyLost, true);
+    if (said === "refresh_lost") same(this.anyLost, true);
+    oneOf(said, [
       ...["revoked", "refresh_lost", "unavailable", "misconfigured", "died"],
       ...(this.limited > this.now ? ["rate_limited"] : []),
-    ]).toContain(said);
+    ]);
   }
 
   /** After each move. */
   async check(): Promise<void> {
     const { one } = this;
     const { provider } = one.house;
-    expect(provider.mostFlying).toBeLessThanOrEqual(1);
-    expect(provider.reusedLiving).toBe(0);
+    same(provider.mostFlying <= 1, true);
+    same(provider.reusedLiving, 0);
     const record = await one.record();
     if (record === undefined) return;
     const { grant, standing, epoch } = record;
-    expect(grant.version).toBeGreaterThanOrEqual(this.version);
+    same(grant.version >= this.version, true);
     this.version = grant.version;
-    expect(epoch).toBe(this.epoch);
+    same(epoch, this.epoch);
     // Dead stays dead until the next grant.
-    if (this.dead) expect(standing.status === "active").toBe(false);
+    if (this.dead) same(standing.status === "active", false);
     this.dead = standing.status === "dead";
-    expect(standing.status === "active" || standing.status === "dead").toBe(this.family !== null);
-    if (standing.status === "disconnected") expect(grant.sealed).toBe(null);
+    same(standing.status === "active" || standing.status === "dead", this.family !== null);
+    if (standing.status === "disconnected") same(grant.sealed, null);
     if (standing.status === "active" && record.sending === null && !this.anyLost && this.family !== null) {
       const kept = await one.opened(record);
-      expect(kept).toEqual(pairOf(this.family, provider.current(this.family)));
+      same(kept, pairOf(this.family, provider.current(this.family)));
     }
   }
 }

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { RENEW_TIMEOUT_MS } from "../../src/connections/provider-client.ts";
 import { ConnectionHouse } from "./connection-house.ts";
 import { type Fate, pairOf, type RefreshStyle } from "./connection-double.ts";
-import { Connected, DAY_MS, die, HOUR_MS, MINUTE_MS, saying } from "./connection-support.ts";
+import { Connected, DAY_MS, HOUR_MS, MINUTE_MS, saying } from "./connection-support.ts";
 
 const SECOND_MS = 1_000;
 
@@ -72,7 +72,7 @@ describe("fifty steps ask for a token that ends in that moment", () => {
   });
 });
 
-describe("a token that the provider gives no end", () => {
+describe("a token to which the provider gives no end", () => {
   it("is used for years without a request", async () => {
     const one = new Connected(new ConnectionHouse("strict"));
     one.house.provider.expiresIn = null;
@@ -190,7 +190,7 @@ describe("a refresh that fails for a passing reason", () => {
     expect(await one.record()).toMatchObject({ failures: 0, retryAt: 0, sending: null });
   });
 
-  it("with the token over, steps are told when to come again", async () => {
+  it("steps are told when to come again once the token is over", async () => {
     const one = await aged("strict");
     one.house.provider.standing = { status: 503, retryAfter: 120 };
     expect(await one.acquire()).toMatchObject({ reason: "unavailable", retryAfterMs: 120_000 });
@@ -234,7 +234,7 @@ describe("a refresh that fails for a passing reason", () => {
 });
 
 describe("the provider says that the grant is over", () => {
-  it("it is asked once, all are told so from then on, and nobody tries again", async () => {
+  it("one question is enough: all are told so from then on, and nobody tries again", async () => {
     const one = await aged("strict");
     one.house.provider.takeBack(one.family);
     expect(new Set(await crowd(one))).toEqual(new Set(["revoked"]));

@@ -214,7 +214,7 @@ describe("the alarm", () => {
       ["record", { standing: { status: "active" }, grant: null }],
     ] as const) {
       const before = await one.kept(broken[0]);
-      await one.put(...broken);
+      await one.put(broken[0], broken[1]);
       await one.put("mirror", { at: one.house.now, tries: 0, stamp: 1 });
       one.house.lines.length = 0;
       await one.object.poke(TENANT);
