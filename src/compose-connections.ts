@@ -42,7 +42,7 @@ export function composeConnections(
     }),
     wiring: {
       ...{ vault, provider, log, now },
-      mirror: async (mirrored) => writeMirrored(env.DB, await serverKey(), mirrored, now()),
+      mirror: async (mirrored) => writeMirrored(env.DB, await serverKey(), mirrored),
       async wake(tenant, id, change) {
         const told = await run(tenant, id).connectionChanged(tenant, change);
         // A run that is over or gone waits for nothing; one that cannot go on just now is told again.

@@ -14,14 +14,18 @@ import {
   tenantPolicy,
 } from "./access/index.ts";
 import {
+  isConnectionRef,
   parseAuthCheck,
   parseServiceTokens,
   performAction,
+  type PolicyCall,
   type PolicyPort,
   type Surroundings,
 } from "./actions/index.ts";
+import { type AcquireDeps, authorOf, createAcquire, createLend, plainRef } from "./compose-acquire.ts";
 import { createApi, createLinks, judgeSteps, type ApiDeps } from "./api/index.ts";
 import { type ComposedConnections, composeConnections, parsePublicOrigin } from "./compose-connections.ts";
+import { egressOf, ownHostsOf } from "./compose-egress.ts";
 import type { ConnectionWiring } from "./connections/index.ts";
 import {
   createCode,
@@ -29,6 +33,7 @@ import {
   createPlansStore,
   createRegistry,
   createStoredPlans,
+  INLINE_NAME,
   type Definition,
   type Registry,
   type StoredPlans,
@@ -41,16 +46,7 @@ import {
   sweepAll,
   type SweepPorts,
 } from "./directory/index.ts";
-import {
-  createEgress,
-  createLogger,
-  type Egress,
-  fromBase64,
-  importHmacKey,
-  objectName,
-  parseDevelopmentHosts,
-  runIdOf,
-} from "./platform/index.ts";
+import { createLogger, fromBase64, importHmacKey, objectName, runIdOf } from "./platform/index.ts";
 import {
   createChildren,
   createFamily,
@@ -77,7 +73,7 @@ const MIN_SERVER_KEY_BYTES = 32;
 const CALLS_PER_EVENT = 1_000;
 /** What the vault, and connections, may use of them in one tick of the cron trigger. */
 const VAULT_PART = 0.25;
-const CONNECTIONS_PART = 0.15;
+const CONNECTIONS_PART = 0.2;
 
 type VaultParts = Pick<OperationsDeps, "keyring" | "check" | "vault">;
 
@@ -209,7 +205,12 @@ export function compose(
     const auth = parseAuthCheck(env.SERVICE_TOKENS);
     return {
       ...familyOf(env, serverKey),
-      checkAuth: auth.ok ? auth.value : async () => undefined,
+      checkAuth: async (reference, host, asker) =>
+        isConnectionRef(reference)
+          ? connectionsOf(env).connections.refusalOf(plainRef(reference), host, asker)
+          : auth.ok
+            ? auth.value(reference, host)
+            : undefined,
       access: {
         db: env.DB,
         cache: createKeyCache(),
@@ -238,12 +239,25 @@ export function compose(
 
   /** The tenant's policy as it is now; those of the run and of the step as they were pinned. */
   function policyPort({ DB: db }: Env): PolicyPort {
-    return async ({ run, def }, { url, method }) => {
+    return async (call, { url, method, connection }) => {
+      const { run, def } = call;
       const tenant = await tenantPolicy({ db, policies, log }, run.tenant, Date.now());
       if (!tenant.ok) return { kind: "unavailable" };
       const chain = chainOf(tenant.value, run.policies, def.policies);
-      return judgeRequest(chain, { host: url.hostname, method, path: url.pathname });
+      const used =
+        connection === undefined ? {} : { connection: { name: connection, workflow: namedBy(call) } };
+      return judgeRequest(chain, { host: url.hostname, method, path: url.pathname, ...used });
     };
+  }
+
+  /** Null: the step came as JSON. */
+  function namedBy(call: PolicyCall): string | null {
+    const name = authorOf(call, isCode);
+    return name === INLINE_NAME ? null : name;
+  }
+
+  function isCode(workflow: string, version: string): boolean {
+    return registry.get(workflow, version) !== null;
   }
 
   /** A child is judged as a start of its own would be, by the policies that bind the step that starts it. */
@@ -255,7 +269,7 @@ export function compose(
       const chain = chainOf(tenant.value, run.policies, def.policies);
       const started = judgeStart(chain, workflow);
       if (started.kind === "denied") return started;
-      const judged = judgeSteps(chain, { steps, at: "", definitionAt: null });
+      const judged = judgeSteps(chain, { workflow, steps, at: "", definitionAt: null });
       const [first] = judged.errors;
       return first === undefined
         ? {
@@ -271,11 +285,19 @@ export function compose(
     const tokens = parseServiceTokens(env.SERVICE_TOKENS);
     if (!tokens.ok) throw new TypeError(tokens.error);
     const family = familyOf(env, serverKeyOf(env));
+    const policy = policyPort(env);
+    const acquiring: AcquireDeps = {
+      use: (use) => connectionsOf(env).connections.use(use),
+      policy,
+      isCode,
+      log,
+    };
     const surroundings: Surroundings = {
       egress: egressOf(env),
       credential: tokens.value,
       code: createCode(known),
-      policy: policyPort(env),
+      policy,
+      lend: createLend(acquiring),
       children: createChildren(family, { workflows: known, plans: plansOf(env) }, permitChild(env)),
       log,
       now: () => Date.now(),
@@ -283,6 +305,7 @@ export function compose(
     return {
       evaluate: createEvaluator(known),
       perform: (call) => performAction(call, surroundings),
+      acquire: createAcquire(acquiring),
       listeners: [createFamily(family), ...heard],
       directory: directoryOf(env),
       log,
@@ -295,17 +318,6 @@ export function compose(
 
 function callsPerEvent(env: Env): number {
   return Number(env.CALLS_PER_EVENT ?? CALLS_PER_EVENT);
-}
-
-function ownHostsOf(env: Env): readonly string[] {
-  return (env.OWN_HOSTS ?? "").split(",").filter((host) => host !== "");
-}
-
-function egressOf(env: Env): Egress {
-  return createEgress({
-    ownHosts: ownHostsOf(env),
-    developmentHosts: parseDevelopmentHosts(env.DEV_HOSTS),
-  });
 }
 
 function runOf(env: Env, tenant: string, id: string): RunRpc {

@@ -45,7 +45,9 @@ export { createPolicyCache, type PolicyCache, POLICY_EFFECTIVE_MS } from "./poli
 export {
   chainOf,
   judgeRequest,
+  type ConnectionUse,
   judgeStart,
+  judgeUse,
   type PolicyRequest,
   type Standing,
   type Verdict,

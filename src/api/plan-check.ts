@@ -18,8 +18,8 @@ export interface Checked {
   readonly steps: readonly StepDef[];
   /** Pointer to what holds `steps` and `onFailure` in the body. */
   readonly definitionAt: string;
-  /** As whom its requests are made; null: as the tenant. */
-  readonly user: string | null;
+  /** As whom its requests are made; null: as the tenant; undefined: that is not known yet. */
+  readonly user: string | null | undefined;
   /** What is being stored, as what it will be found. */
   readonly itself?: Extract<FoundStartable, { readonly kind: "found" }>["startable"];
 }

@@ -101,7 +101,7 @@ async function append(
   const wish = { workflow: null, at: "/steps", steps: compiled.steps, definitionAt: "" };
   const permitted = await permit(call, identity, wish);
   if (!permitted.ok) return permitted.error;
-  const checked = { steps: compiled.steps, definitionAt: "", user: identity.user };
+  const checked = { steps: compiled.steps, definitionAt: "", user: identity.user ?? undefined };
   const around = await checkSurroundings(call, identity, checked);
   const flaws = [...around.errors, ...around.missing];
   if (flaws.length > 0) return badSteps(flaws);

@@ -40,7 +40,7 @@ export const PLAN_ROUTES: readonly Route[] = [
       const steps = compiled.ok ? compiled.plan.graph.steps : compiled.steps;
       const told = await foretell(call, identity, steps);
       if (!told.ok) return told.error;
-      const checked = { steps, definitionAt: "/plan", user: identity.user };
+      const checked = { steps, definitionAt: "/plan", user: identity.user ?? undefined };
       const around = await checkSurroundings(call, identity, checked);
       const errors = [...told.value.errors, ...around.errors, ...around.missing];
       return jsonResponse(reportOn(compiled, body.input, { ...told.value, errors }));
@@ -91,7 +91,7 @@ export const PLAN_ROUTES: readonly Route[] = [
       const compiled = compilePlan(plan);
       if (!compiled.ok) return badPlan(compiled.errors);
       const around = await checkSurroundings(call, identity, {
-        ...{ steps: compiled.plan.graph.steps, definitionAt: "", user: identity.user },
+        ...{ steps: compiled.plan.graph.steps, definitionAt: "", user: identity.user ?? undefined },
         itself: startableOf(compiled.plan, name, "next"),
       });
       if (around.errors.length > 0) return badPlan(around.errors);

@@ -16,6 +16,7 @@ import { sightOf } from "./outputs.ts";
 import { type Checked, checkSurroundings } from "./plan-check.ts";
 import { permit, type Wish } from "./policy-check.ts";
 import { type Problem, problem } from "./problems.ts";
+import { refusalOfMissing } from "./required-connections.ts";
 import { isOver, longRunning, ofAccess } from "./replies.ts";
 import { MAX_IDEMPOTENCY_KEY_CHARS, parseIdempotencyKey } from "./request-headers.ts";
 import { type Call, type Route, route } from "./route.ts";
@@ -45,6 +46,7 @@ export const START_ROUTES: readonly Route[] = [
       "invalid_header",
       "user_wider",
       "policy_denied",
+      "connections_missing",
       "unknown_workflow",
       "invalid_input",
       "bad_graph",
@@ -110,6 +112,10 @@ async function plannedStart(
   const { steps, policies } = permitted.value;
   const refusal = await refusalOfSurroundings(call, identity, body, { steps, user });
   if (refusal !== null) return err(refusal);
+  if (body.connections === "require") {
+    const missing = await refusalOfMissing(call, identity, { ...plan.value, user });
+    if (missing !== null) return err(missing);
+  }
   return ok({ ...plan.value, graph: { ...plan.value.graph, steps }, policies });
 }
 

@@ -8,15 +8,15 @@
 import type { After } from "./after.ts";
 import { type ConnectionRecord, type Grant, missingScopes } from "./grant.ts";
 import type { ConnectionWiring } from "./ports.ts";
-import { chooseToken, isLiving } from "./refresh-rules.ts";
+import { chooseToken, type Renewal } from "./refresh-rules.ts";
 import { renewalOf } from "./renewal.ts";
-import { Renewing, type RenewResult } from "./renewing.ts";
+import { Renewing } from "./renewing.ts";
 import type { AcquireAnswer, Ask, NeedAnswer, NeedReason } from "./rpc.ts";
 import { openPair, pairPlace } from "./sealing.ts";
 import type { ConnectionStore } from "./store.ts";
 
-/** Looks at a grant until one finds it at rest. */
-const MAX_LOOKS = 4;
+/** Looks at a grant until one finds it at rest: each may open it, or have it renewed. */
+const MAX_LOOKS = 8;
 
 export class Acquiring {
   readonly #wiring: ConnectionWiring;
@@ -45,19 +45,30 @@ export class Acquiring {
 
   /** @param refusedVersion of a token that the service refuses: only another one helps */
   async acquire(ask: Ask, refusedVersion: number | null): Promise<AcquireAnswer> {
+    let fresh = false;
+    // J3. After anything that took time, all is looked at anew: it may have been taken back meanwhile.
     for (let look = 0; look < MAX_LOOKS; look++) {
       const record = this.#store.get("record");
       const refusal = this.#refusal(ask, record);
       if (refusal !== null) return refusal;
-      if (record === undefined) continue;
-      const hasToken = await this.#open(record);
-      if (!hasToken) return needs("unavailable", record.grant.version, { detail: "vault" });
-      if (this.#store.get("record")?.grant.version !== record.grant.version) continue;
-      const forced = refusedVersion === record.grant.version;
-      const answer = await this.#token(ask, record, forced);
-      if (answer !== null) return answer;
+      if (record === undefined) break;
+      const { version } = record.grant;
+      if (this.#opened?.version !== version) {
+        if (await this.#open(record)) continue;
+        return needs("unavailable", version, { detail: "vault" });
+      }
+      const answer = this.#choose(ask, record, { forced: refusedVersion === version, fresh });
+      if (answer === null) continue;
+      if (answer.kind !== "renew") return answer;
+      const result = await this.#renewing.renew(ask.slot, ask.id, answer.renewal);
+      fresh = result.kind === "renewed";
     }
     return needs("unavailable", null, { detail: "busy" });
+  }
+
+  /** Resolves when no refresh is in flight. */
+  async settled(): Promise<void> {
+    return this.#renewing.settled();
   }
 
   /** J2, J3. Why no token is given, whatever its life. */
@@ -82,51 +93,39 @@ export class Acquiring {
     return until > now ? needs("rate_limited", grant.version, { retryAfterMs: until - now }) : null;
   }
 
-  /** Null: the grant has changed meanwhile. */
-  async #token(ask: Ask, record: ConnectionRecord, forced: boolean): Promise<AcquireAnswer | null> {
+  /** Null: look again. */
+  #choose(
+    ask: Ask,
+    record: ConnectionRecord,
+    { forced, fresh }: { readonly forced: boolean; readonly fresh: boolean },
+  ): AcquireAnswer | { readonly kind: "renew"; readonly renewal: Renewal } | null {
     const { now } = this.#wiring;
-    const { grant } = record;
+    const { grant, trouble } = record;
     const integration = this.#store.get("integration");
     if (integration === undefined) return needs("misconfigured", grant.version, { detail: "integration" });
     const renewal = renewalOf(integration.provider);
     const hasRefreshToken = this.#opened?.hasRefreshToken ?? false;
-    const how = { renewal, hasRefreshToken, stepTimeoutMs: ask.stepTimeoutMs, forced };
-    const choice = chooseToken(record, how, now());
+    const { stepTimeoutMs } = ask;
+    const choice = chooseToken(record, { renewal, hasRefreshToken, stepTimeoutMs, forced, fresh }, now());
     switch (choice.kind) {
       case "use":
         return this.#give(ask, record);
       case "wait":
-        return needs("unavailable", grant.version, { retryAfterMs: Math.max(0, choice.at - now()) });
+        // It waits because one is in flight already: whoever comes late joins it.
+        if (this.#renewing.isFlying()) return { kind: "renew", renewal };
+        return needs(trouble?.misconfigured === true ? "misconfigured" : "unavailable", grant.version, {
+          retryAfterMs: Math.max(0, choice.at - now()),
+          ...(trouble === undefined ? {} : { detail: trouble.detail }),
+        });
       case "refused":
         return this.#waitsFor(ask, "rejected", grant);
       case "ended":
         this.#store.put("record", { ...record, standing: { status: "dead", reason: "expired", at: now() } });
         this.#after.changed("connection.died", "system", { reason: "expired" });
         return null;
-      case "renew": {
-        const result = await this.#renewing.renew(ask.slot, ask.id, renewal);
-        return this.#renewed(ask, record, result, choice.living);
-      }
+      case "renew":
+        return { kind: "renew", renewal };
     }
-  }
-
-  /** F1: what still lives is used while it cannot be renewed for a passing reason. */
-  #renewed(ask: Ask, record: ConnectionRecord, result: RenewResult, living: boolean): AcquireAnswer | null {
-    const now = this.#wiring.now();
-    if (result.kind === "renewed" || result.kind === "dead" || result.kind === "moved") return null;
-    if (
-      living &&
-      isLiving(record.grant, now) &&
-      this.#store.get("record")?.grant.version === record.grant.version
-    )
-      return this.#give(ask, record);
-    const { version } = record.grant;
-    return result.kind === "misconfigured"
-      ? needs("misconfigured", version, { detail: result.detail })
-      : needs("unavailable", version, {
-          retryAfterMs: Math.max(0, result.retryAt - now),
-          detail: result.detail,
-        });
   }
 
   #give(ask: Ask, { grant, epoch }: ConnectionRecord): AcquireAnswer | null {
@@ -151,6 +150,8 @@ export class Acquiring {
     if (grant.sealed === null || kept === undefined) return false;
     const place = pairPlace(kept.slot, kept.id, grant.version);
     const opened = await openPair(this.#wiring.vault, place, grant.sealed);
+    // Others may have opened a newer one meanwhile.
+    if (opened.ok && (this.#opened?.version ?? 0) > grant.version) return true;
     if (!opened.ok) {
       this.#wiring.log.error("connection.not_opened", { connection: kept.id, code: opened.error.code });
       return false;

@@ -1,41 +1,48 @@
 /**
- * What follows a change of a connection: the listing and the audit learn of it, waiting runs are woken, the provider is told
- * that a grant is over, a refresh token is used before it ends unused. The object's one alarm stands for all of it.
+ * What follows a change of a connection: the listing and the audit learn of it (mirroring.ts), waiting runs are woken
+ * (waking.ts), the provider is told that a grant is over (revoking.ts), a refresh token is used before it ends unused. The
+ * object's one alarm stands for all of it.
  *
  * - L1 what is due is on disk before anything is done, and is taken away only when it was done: every part is tried again,
  *      less and less often, until it succeeds or its time is over.
- * - L2 nothing here is on the way of a step: a database that is away delays the listing, and no token.
+ * - L2 one part that fails holds up no other, and the alarm never comes again at once for it.
  */
-import { crashPoint } from "../platform/index.ts";
-import { keepAliveAt } from "./refresh-rules.ts";
+import { Mirroring } from "./mirroring.ts";
 import type { ConnectionWiring } from "./ports.ts";
+import { keepAliveDueAt } from "./refresh-rules.ts";
 import { renewalOf } from "./renewal.ts";
+import { retryMs } from "./retry.ts";
 import { Revoking } from "./revoking.ts";
 import type { ConnectionStore } from "./store.ts";
-import { viewOf } from "./view.ts";
-
-const FIRST_RETRY_MS = 1_000;
-const LAST_RETRY_MS = 10 * 60_000;
-/** Uses are told together, so many for one write. */
-const USES_MS = 60_000;
-
-const WAKES_AT_ONCE = 50;
-const AUDIT_AT_ONCE = 50;
+import { Waking } from "./waking.ts";
 
 export class After {
   readonly #ctx: DurableObjectState;
   readonly #store: ConnectionStore;
   readonly #wiring: ConnectionWiring;
+  readonly #mirroring: Mirroring;
+  readonly #waking: Waking;
   readonly #revoking: Revoking;
-  #uses = new Map<string, { at: number; count: number }>();
-  #usesSince: number | null = null;
+  /** What the alarm is known to be set to; undefined: not known. */
   #armed: number | null | undefined;
+  /** Rounds in a row in which something failed that should not. */
+  #failures = 0;
 
-  constructor(ctx: DurableObjectState, store: ConnectionStore, wiring: ConnectionWiring) {
+  /** @param settled resolves when no refresh is in flight */
+  constructor(
+    ctx: DurableObjectState,
+    store: ConnectionStore,
+    wiring: ConnectionWiring,
+    settled: () => Promise<void>,
+  ) {
     this.#ctx = ctx;
     this.#store = store;
     this.#wiring = wiring;
-    this.#revoking = new Revoking(store, wiring);
+    this.#mirroring = new Mirroring(store, wiring);
+    this.#waking = new Waking(store, wiring);
+    this.#revoking = new Revoking(store, wiring, settled, (action, by, detail) => {
+      this.changed(action, by, detail);
+    });
   }
 
   /** To be told to the listing and kept in the audit; without secrets. */
@@ -52,55 +59,71 @@ export class After {
 
   /** The listing must be written anew. */
   mirror(): void {
-    this.#store.put("mirror", { at: this.#wiring.now(), tries: 0 });
+    this.#mirroring.due();
     this.arm();
   }
 
   /** Every run that waits is to look again. */
   wake(): void {
-    this.#store.put("waking", { at: this.#wiring.now(), tries: 0 });
+    this.#waking.all();
     this.arm();
   }
 
   /** A step was given the token. */
   used(workflow: string): void {
-    const now = this.#wiring.now();
-    const before = this.#uses.get(workflow);
-    this.#uses.set(workflow, { at: now, count: (before?.count ?? 0) + 1 });
-    if (this.#usesSince !== null) return;
-    this.#usesSince = now;
-    this.arm();
+    if (this.#mirroring.used(workflow)) this.arm();
   }
 
   keepAliveIsDue(): boolean {
-    const at = this.#keepAliveAt();
-    return at !== null && at <= this.#wiring.now();
+    const now = this.#wiring.now();
+    const at = this.#keepAliveAt(now);
+    return at !== null && at <= now;
   }
 
-  /** Does what is due. Never throws for what only has to be tried again. */
+  /** Does what is due. Never throws. */
   async drain(): Promise<void> {
-    this.#dropUnconfirmed();
-    await Promise.all([
-      this.#wakeRuns(),
-      this.#write(),
-      this.#revoking.drain((action, by, detail) => {
-        this.changed(action, by, detail);
-      }),
+    const parts = await Promise.allSettled([
+      this.#dropUnconfirmed(),
+      this.#waking.drain(),
+      this.#revoking.drain(),
+      this.#mirroring.drain(),
     ]);
+    const [error] = parts.flatMap((part) => (part.status === "rejected" ? [part.reason as unknown] : []));
+    if (error === undefined) {
+      this.#failures = 0;
+      return;
+    }
+    this.failed(error);
+  }
+
+  /** Something failed that should not: the alarm waits. */
+  failed(error: unknown): void {
+    this.#failures += 1;
+    this.#wiring.log.error("connection.alarm_failed", { connection: this.#store.get("slot")?.id, error });
+  }
+
+  /** Tells the listing now, so that whoever reads it next finds what is so. */
+  async tellListing(): Promise<void> {
+    await this.#mirroring.drain();
+    this.arm();
   }
 
   /** Sets the alarm to the next thing that is due; takes it away if there is none. */
   arm(): void {
+    const now = this.#wiring.now();
     const times = [
-      this.#store.get("mirror")?.at,
-      this.#usesSince === null ? undefined : this.#usesSince + USES_MS,
+      this.#mirroring.dueAt(),
       this.#store.get("waking")?.at,
       this.#store.get("revoking")?.retryAt,
-      this.#keepAliveAt(),
+      this.#keepAliveAt(now),
       ...(this.#store.get("pending") ?? []).map(({ until }) => until),
     ].filter((at) => at !== undefined && at !== null);
-    const at = times.length === 0 ? null : Math.max(Math.min(...times), this.#wiring.now());
-    if (this.#armed !== undefined && at === this.#armed) return;
+    const soonest = this.#failures === 0 ? now : now + retryMs(this.#failures);
+    const at = times.length === 0 ? null : Math.max(Math.min(...times), soonest);
+    if (this.#armed === undefined || at !== this.#armed) this.#set(at);
+  }
+
+  #set(at: number | null): void {
     this.#armed = at;
     const { storage } = this.#ctx;
     const done = at === null ? storage.deleteAlarm() : storage.setAlarm(at);
@@ -110,12 +133,22 @@ export class After {
     });
   }
 
+  /** After a round. Never throws: an alarm comes, whatever is broken. */
+  armAgain(): void {
+    try {
+      this.arm();
+    } catch (error) {
+      this.failed(error);
+      this.#set(this.#wiring.now() + retryMs(this.#failures));
+    }
+  }
+
   /** The alarm has fired and is used up. */
   fired(): void {
     this.#armed = null;
   }
 
-  #dropUnconfirmed(): void {
+  async #dropUnconfirmed(): Promise<void> {
     const pending = this.#store.get("pending") ?? [];
     const left = pending.filter(({ until }) => until > this.#wiring.now());
     if (left.length === pending.length) return;
@@ -123,77 +156,10 @@ export class After {
     this.changed("connection.unconfirmed", "system", { dropped: pending.length - left.length });
   }
 
-  #keepAliveAt(): number | null {
+  #keepAliveAt(now: number): number | null {
     const record = this.#store.get("record");
     const integration = this.#store.get("integration");
     if (record === undefined || record.standing.status !== "active" || integration === undefined) return null;
-    const { kind } = renewalOf(integration.provider);
-    if (kind !== "rotating" && kind !== "static") return null;
-    const at = keepAliveAt(record.grant);
-    return at === null ? null : Math.max(at, record.retryAt);
+    return keepAliveDueAt(record, renewalOf(integration.provider), now);
   }
-
-  /** L1. */
-  async #wakeRuns(): Promise<void> {
-    const waking = this.#store.get("waking");
-    const kept = this.#store.get("slot");
-    const now = this.#wiring.now();
-    if (waking === undefined || kept === undefined || waking.at > now) return;
-    const { integration, account, tenant } = kept.slot;
-    const change = { integration, account, connection: kept.id };
-    for (;;) {
-      const runs = this.#store.waiters(WAKES_AT_ONCE);
-      if (runs.length === 0) break;
-      const told = await Promise.allSettled(runs.map(async (run) => this.#wiring.wake(tenant, run, change)));
-      if (CRASH_POINTS) crashPoint("crash-point:waiters-woken");
-      const failed = told.filter(({ status }) => status === "rejected").length;
-      for (const [i, run] of runs.entries())
-        if (told[i]?.status === "fulfilled") this.#store.removeWaiter(run);
-      if (failed === 0) continue;
-      this.#wiring.log.warn("connection.wake_failed", { connection: kept.id, failed });
-      this.#store.put("waking", { at: now + retryMs(waking.tries), tries: waking.tries + 1 });
-      return;
-    }
-    this.#store.remove("waking");
-  }
-
-  async #write(): Promise<void> {
-    const due = this.#store.get("mirror");
-    const now = this.#wiring.now();
-    const usesDue = this.#usesSince !== null && this.#usesSince + USES_MS <= now;
-    if ((due === undefined || due.at > now) && !usesDue) return;
-    const view = viewOf(this.#store, this.#wiring);
-    const uses = [...this.#uses].map(([workflow, { at, count }]) => ({ workflow, at, count }));
-    const { last, entries } = this.#store.audit(AUDIT_AT_ONCE);
-    if (view === null) {
-      this.#store.remove("mirror");
-      return;
-    }
-    this.#uses = new Map();
-    this.#usesSince = null;
-    try {
-      const sealed = this.#store.get("record")?.grant.sealed ?? null;
-      await this.#wiring.mirror({ view, sealed, uses, audit: entries });
-    } catch (error) {
-      const tries = due?.tries ?? 0;
-      this.#wiring.log.warn("connection.listing_not_written", { connection: view.id, tries, error });
-      for (const { workflow, at, count } of uses) {
-        const since = this.#uses.get(workflow);
-        this.#uses.set(workflow, { at: Math.max(at, since?.at ?? 0), count: count + (since?.count ?? 0) });
-      }
-      this.#store.put("mirror", { at: now + retryMs(tries), tries: tries + 1 });
-      return;
-    }
-    this.#store.removeAudit(last);
-    const left = this.#store.audit(1).entries.length > 0;
-    const newer = this.#store.get("mirror");
-    if (left) this.#store.put("mirror", { at: now, tries: 0 });
-    // A change that came while it was written has put a new time there.
-    else if (newer !== undefined && newer.at === due?.at && newer.tries === due.tries)
-      this.#store.remove("mirror");
-  }
-}
-
-function retryMs(tries: number): number {
-  return Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(tries, 16));
 }

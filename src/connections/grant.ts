@@ -89,6 +89,15 @@ export interface ConnectionRecord {
   /** Consecutive refreshes that failed for a passing reason, and when the next one may be tried. */
   readonly failures: number;
   readonly retryAt: number;
+  /** Why the last refresh failed; missing: it did not. */
+  readonly trouble?: Trouble;
+}
+
+export interface Trouble {
+  /** Only the integration's owner can help. */
+  readonly misconfigured: boolean;
+  /** For people; without secrets. */
+  readonly detail: string;
 }
 
 /** As `IntegrationCopy`, with its secret sealed. */

@@ -86,7 +86,10 @@ export class Granting {
     if (kept === undefined || pending === undefined || pending.grant.sealed === null)
       return { kind: "not_found" };
     const { grant, integration, workflows, replaceAccount } = pending;
-    if (this.#isForeign(grant.account, replaceAccount)) return { kind: "account_mismatch" };
+    if (this.#isForeign(grant.account, replaceAccount)) {
+      this.discard(session);
+      return { kind: "account_mismatch" };
+    }
     const place = pendingPlace(kept.slot, kept.id, session);
     const opened = await openPair(this.#wiring.vault, place, pending.grant.sealed);
     if (!opened.ok) throw new Error(`A pending grant does not open: ${opened.error.code}`);
@@ -115,6 +118,9 @@ export class Granting {
     // Where tokens go was fixed when the integration was made.
     const changed = { ...copy, provider: before.provider, clientId: before.clientId };
     const integration = await this.#kept(kept.slot.tenant, kept.id, changed);
+    // Taken back meanwhile, or told of a newer one.
+    const now = this.#store.get("integration");
+    if (now === undefined || now.version >= copy.version) return false;
     const record = this.#store.get("record");
     this.#store.together(() => {
       this.#store.put("integration", integration);
@@ -148,53 +154,6 @@ export class Granting {
     this.#after.changed("connection.disconnect", by, { siblings });
   }
 
-  /** Seals under the active key what is sealed under another. */
-  async rewrap(): Promise<boolean> {
-    const { vault } = this.#wiring;
-    const kept = this.#store.get("slot");
-    const record = this.#store.get("record");
-    const integration = this.#store.get("integration");
-    if (kept === undefined) return true;
-    const { slot, id } = kept;
-    const pair =
-      record === undefined || record.grant.sealed === null
-        ? null
-        : await vault.rewrap(pairPlace(slot, id, record.grant.version), record.grant.sealed);
-    const secret =
-      integration === undefined || integration.sealedSecret === null
-        ? null
-        : await vault.rewrap(secretPlace(slot, id, integration.version), integration.sealedSecret);
-    const pending = await Promise.all(
-      this.#pending().map(async (one) => {
-        const sealed = await vault.rewrap(pendingPlace(slot, id, one.session), one.grant.sealed ?? "");
-        return { one, sealed };
-      }),
-    );
-    const current = this.#store.get("record");
-    this.#store.together(() => {
-      // What was changed meanwhile was sealed under the active key then.
-      if (pair?.ok === true && current !== undefined && current.grant.version === record?.grant.version)
-        this.#store.put("record", { ...current, grant: { ...current.grant, sealed: pair.value } });
-      if (
-        secret?.ok === true &&
-        this.#store.get("integration")?.version === integration?.version &&
-        integration !== undefined
-      )
-        this.#store.put("integration", { ...integration, sealedSecret: secret.value });
-      const still = new Set(this.#pending().map(({ session }) => session));
-      this.#store.put(
-        "pending",
-        pending
-          .filter(({ one }) => still.has(one.session))
-          .map(({ one, sealed }) =>
-            sealed.ok ? { ...one, grant: { ...one.grant, sealed: sealed.value } } : one,
-          ),
-      );
-    });
-    this.#after.mirror();
-    return pair?.ok !== false && secret?.ok !== false && pending.every(({ sealed }) => sealed.ok);
-  }
-
   async #activate(incoming: Incoming): Promise<GrantAnswer> {
     const kept = this.#store.get("slot");
     if (kept === undefined) return { kind: "not_found" };
@@ -204,13 +163,19 @@ export class Granting {
       const before = this.#store.get("record");
       const version = (before?.grant.version ?? 0) + 1;
       const sealed = await sealPair(this.#wiring.vault, pairPlace(slot, id, version), incoming.pair);
+      const { session } = incoming;
+      // J6. Confirmed by another, discarded or taken back meanwhile.
+      if (session !== null && !this.#pending().some((one) => one.session === session))
+        return { kind: "not_found" };
       if (this.#store.get("record")?.grant.version !== before?.grant.version) continue;
       const { account } = incoming.grant;
       if (this.#isForeign(account, incoming.replaceAccount)) return { kind: "account_mismatch" };
       const replaced = before !== undefined && sameAccount(before.grant.account, account) === false;
       const epoch = (before?.epoch ?? 1) + (replaced ? 1 : 0);
       this.#put(incoming, { ...incoming.grant, version, sealed }, epoch);
-      const { by, session } = incoming;
+      // Limits are those of an account.
+      if (replaced) this.#store.remove("limited");
+      const { by } = incoming;
       this.#after.changed("connection.grant", by, { replaced, ...(session === null ? {} : { session }) });
       this.#after.wake();
       return { kind: "active", epoch, replaced };
@@ -228,9 +193,11 @@ export class Granting {
     };
     this.#store.together(() => {
       this.#store.put("record", record);
-      this.#store.put("integration", integration);
+      // Its secret may have been changed while the grant was on its way.
+      const known = this.#store.get("integration");
+      if (known === undefined || known.version <= integration.version)
+        this.#store.put("integration", integration);
       this.#store.remove("revoking");
-      this.#store.remove("limited");
       if (workflows === null) this.#store.remove("workflows");
       else this.#store.put("workflows", workflows);
       if (session !== null)

@@ -1,6 +1,5 @@
 /** The door of the connections room: users lend their accounts, and can take them back. */
 export {
-  callbackUrl,
   comeBack,
   type Callback,
   type ConnectDeps,
@@ -11,7 +10,6 @@ export {
 export { type ConnectPages, type ConnectPagesDeps, createConnectPages } from "./connect-app.ts";
 export type { DeathReason, IdentityLevel, Owner, Slot } from "./grant.ts";
 export {
-  GRANT_LINK_MS,
   type GrantLink,
   type GrantLinkDeps,
   grantLinkOf,
@@ -38,7 +36,7 @@ export type { IntegrationChange, ManageRefusal } from "./managing.ts";
 export { WiredConnectionObject } from "./object.ts";
 export type { ConnectionWiring } from "./ports.ts";
 export { createProviderClient, type ProviderClient } from "./provider-client.ts";
-export { type Bound, CATALOG, GENERIC_KINDS, type Provider } from "./providers/index.ts";
+export type { Bound, Provider } from "./providers/index.ts";
 export type { MissingConnection } from "./requiring.ts";
 export { type ConfirmRefusal, type Connections, type ConnectionsDeps, createConnections } from "./room.ts";
 export type { ConnectionRpc, ConnectionView, RevocationReport } from "./rpc.ts";
@@ -46,8 +44,6 @@ export type { ConnectSession } from "./sessions.ts";
 export {
   type ConnectionLease,
   type ConnectionReference,
-  DEFAULT_ACCOUNT,
-  nameOf,
   type Pinned,
   type Use,
   type UseAnswer,

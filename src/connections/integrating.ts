@@ -400,6 +400,8 @@ export function settingsOf(
   }
   if (mode === "link" && !linkEnabled)
     return err(flaw("/mode", "mode_not_enabled", "Set `link_enabled` to have links that anybody may open."));
+  if (asksForConsent(provider) && mode === "confirm" && returnTo.length === 0)
+    return err(flaw("/return_to", "field_missing", "The mode `confirm` sends the browser back to you."));
   const bad = returnTo.findIndex((url) => !isReturnAddress(url));
   if (bad >= 0)
     return err(

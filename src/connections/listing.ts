@@ -61,13 +61,19 @@ async function accountMac(serverKey: CryptoKey, view: ConnectionView): Promise<s
 }
 
 /** G1. */
-export async function writeMirrored(
+export async function writeMirrored(db: D1Database, serverKey: CryptoKey, mirrored: Mirrored): Promise<void> {
+  const { audit } = mirrored;
+  const rows = mirrored.view === null ? [] : await rowsOf(db, serverKey, mirrored, mirrored.view);
+  const statements = [...rows, ...audit.map((entry) => auditStatement(db, entry))];
+  if (statements.length > 0) await db.batch(statements);
+}
+
+async function rowsOf(
   db: D1Database,
   serverKey: CryptoKey,
-  mirrored: Mirrored,
-  now: number,
-): Promise<void> {
-  const { view, sealed, uses, audit } = mirrored;
+  { at: stamp, sealed, uses }: Mirrored,
+  view: ConnectionView,
+): Promise<D1PreparedStatement[]> {
   const { slot, standing, account } = view;
   const { tenant, integration } = slot;
   const mac = await accountMac(serverKey, view);
@@ -93,7 +99,7 @@ export async function writeMirrored(
         view.expiresAt,
         view.endsAt,
         jsonOrNull(view.revocation),
-        now,
+        stamp,
         view.integrationVersion,
       ],
     );
@@ -105,7 +111,7 @@ export async function writeMirrored(
       )
       .bind(view.id, workflow, at, count),
   );
-  await db.batch([row, ...used, ...audit.map((entry) => auditStatement(db, entry))]);
+  return [row, ...used];
 }
 
 function auditStatement(db: D1Database, entry: AuditEntry): D1PreparedStatement {

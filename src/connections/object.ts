@@ -25,6 +25,7 @@ import type {
   GrantRequest,
   IntegrationCopy,
 } from "./rpc.ts";
+import { rewrapTexts } from "./rewrapping.ts";
 import { ConnectionStore } from "./store.ts";
 import { viewOf } from "./view.ts";
 
@@ -40,13 +41,15 @@ export abstract class WiredConnectionObject extends DurableObject<Env> implement
   readonly #after: After;
   readonly #acquiring: Acquiring;
   readonly #granting: Granting;
+  /** What is done of what is due, one round after the other. */
+  #working: Promise<void> = Promise.resolve();
 
   protected constructor(ctx: DurableObjectState, env: Env, wiring: ConnectionWiring) {
     super(ctx, env);
     if (CRASH_POINTS) armCrashPoint(env.CRASH_AT);
     this.#wiring = wiring;
     this.#store = new ConnectionStore(ctx.storage);
-    this.#after = new After(ctx, this.#store, wiring);
+    this.#after = new After(ctx, this.#store, wiring, async () => this.#acquiring.settled());
     this.#acquiring = new Acquiring(wiring, this.#store, this.#after);
     this.#granting = new Granting(wiring, this.#store, this.#after);
   }
@@ -97,7 +100,12 @@ export abstract class WiredConnectionObject extends DurableObject<Env> implement
   }
 
   async rewrap(tenant: string): Promise<boolean> {
-    return this.#isOf(tenant) && this.#granting.rewrap();
+    if (!this.#isOf(tenant)) return false;
+    const done = await rewrapTexts(this.#store, this.#wiring);
+    this.#after.mirror();
+    // The keys are counted by the listing.
+    await this.#after.tellListing();
+    return done;
   }
 
   async poke(tenant: string): Promise<void> {
@@ -111,14 +119,18 @@ export abstract class WiredConnectionObject extends DurableObject<Env> implement
   }
 
   async #work(): Promise<void> {
+    this.#working = this.#working.then(async () => this.#round());
+    return this.#working;
+  }
+
+  async #round(): Promise<void> {
     try {
       if (this.#after.keepAliveIsDue()) await this.#acquiring.keepAlive();
       await this.#after.drain();
     } catch (error) {
-      const kept = this.#store.get("slot");
-      this.#wiring.log.error("connection.alarm_failed", { connection: kept?.id, error });
+      this.#after.failed(error);
     }
-    this.#after.arm();
+    this.#after.armAgain();
   }
 
   #isOf(tenant: string): boolean {

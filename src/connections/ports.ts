@@ -36,7 +36,7 @@ export interface OpenIntegration {
 }
 
 export interface ProviderPort {
-  /** Asks the token endpoint. Never throws; ends within `RENEW_TIMEOUT_MS`. */
+  /** Asks the token endpoint. Must not throw; ends within `RENEW_TIMEOUT_MS`. */
   renew(
     integration: OpenIntegration,
     refreshToken: string | null,
@@ -51,7 +51,10 @@ export interface ProviderPort {
 
 /** What is written where connections are listed. */
 export interface Mirrored {
-  readonly view: ConnectionView;
+  /** Greater than that of any earlier change of the connection; about the time of the change. */
+  readonly at: number;
+  /** Null: there was no consent yet, only attempts at it, which are for the audit. */
+  readonly view: ConnectionView | null;
   /** The sealed pair, as it is kept in the object; null: shredded. */
   readonly sealed: string | null;
   readonly uses: readonly { readonly workflow: string; readonly at: number; readonly count: number }[];

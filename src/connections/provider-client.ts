@@ -203,8 +203,10 @@ export function createProviderClient({ egress, log, now }: ProviderClientDeps): 
           const seconds = Number(answer.headers["retry-after"]);
           return { kind: "later", ...(seconds > 0 ? { retryAfterMs: seconds * 1_000 } : {}) };
         }
-        if (answer.status === 401 || answer.status === 403)
+        if (saysClientRefused(answer, provider)) {
           log.warn("provider.revocation_refused", { host: hostOf(request.url), status: answer.status });
+          return { kind: "later" };
+        }
       }
       return { kind: "revoked" };
     },
@@ -258,6 +260,13 @@ async function clientOf(
 /** Only bound descriptors with a token endpoint come here: integrations are checked when they are made. */
 function tokensOf(provider: unknown): Bound<ConsentProvider> | Bound<MachineProvider> {
   return provider as Bound<ConsentProvider> | Bound<MachineProvider>;
+}
+
+/** It is not the token that was not taken, but who asks: nothing was revoked. */
+function saysClientRefused({ status, body }: TokenHttpAnswer, { revoke }: Bound<ConsentProvider>): boolean {
+  if (status === 401 || status === 403)
+    return (revoke?.how === "form" || revoke?.how === "json") && revoke.auth !== "none";
+  return status === 400 && /"(invalid_client|unauthorized_client)"/.test(body);
 }
 
 function hostOf(url: string): string {

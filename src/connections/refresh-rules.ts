@@ -23,6 +23,8 @@ const FIRST_BACKOFF_MS = 1_000;
 const LAST_BACKOFF_MS = 60_000;
 /** A refresh token that ends unless it is used is used when so much of its life is over. */
 const KEEP_ALIVE_AT = 0.75;
+/** One that ends sooner belongs to a session that somebody wants to end: it is not kept alive. */
+const LEAST_IDLE_MS = 10 * 60_000;
 
 /** How a provider renews: by a refresh token that stays or rotates, by asking as itself, or not at all. */
 export interface Renewal {
@@ -49,21 +51,35 @@ export function neededLifeMs(stepTimeoutMs: number, { issuedAt, expiresAt }: Pai
   return expiresAt === null ? wanted : Math.min(wanted, expiresAt - issuedAt - BELOW_ISSUED_MS);
 }
 
-export function isLiving({ expiresAt }: PairTimes, now: number): boolean {
-  return expiresAt === null || expiresAt - now > LAST_MS;
+export function isLiving(times: PairTimes, now: number): boolean {
+  const { expiresAt } = times;
+  return expiresAt === null || expiresAt - now > lastMs(times);
+}
+
+/** Of a token that is issued for less than a minute, half of its life can be used. */
+function lastMs({ issuedAt, expiresAt }: PairTimes): number {
+  return expiresAt === null ? LAST_MS : Math.min(LAST_MS, Math.floor((expiresAt - issuedAt) / 2));
 }
 
 /**
  * @param hasRefreshToken whether there is something to renew with; of no meaning where the client asks as itself
  * @param forced the service refused this very token: only a new one helps
+ * @param fresh it was fetched for whoever asks: there is no better one
  */
 export function chooseToken(
   record: ConnectionRecord,
-  how: { renewal: Renewal; hasRefreshToken: boolean; stepTimeoutMs: number; forced?: boolean },
+  how: {
+    renewal: Renewal;
+    hasRefreshToken: boolean;
+    stepTimeoutMs: number;
+    forced?: boolean;
+    fresh?: boolean;
+  },
   now: number,
 ): TokenChoice {
   const { grant } = record;
-  const { renewal, hasRefreshToken, stepTimeoutMs, forced = false } = how;
+  const { renewal, hasRefreshToken, stepTimeoutMs, forced = false, fresh = false } = how;
+  if (fresh && !forced) return { kind: "use" };
   const living = isLiving(grant, now);
   const renewable = renewal.kind === "client" || (renewal.kind !== "none" && hasRefreshToken);
   if (!renewable) {
@@ -81,7 +97,7 @@ function isLongEnough(grant: Grant, stepTimeoutMs: number, now: number): boolean
   const { expiresAt, issuedAt } = grant;
   if (expiresAt === null) return true;
   const left = expiresAt - now;
-  if (left <= LAST_MS) return false;
+  if (left <= lastMs(grant)) return false;
   return left >= neededLifeMs(stepTimeoutMs, grant) || left > (expiresAt - issuedAt) / 2;
 }
 
@@ -98,8 +114,11 @@ function sendableAt({ grant }: Pick<ConnectionRecord, "grant">): number {
 }
 
 /** F4. Why a grant is dead whose renewal the provider has refused for good. */
-export function deathOf({ sending, grant }: ConnectionRecord, wasLost: boolean): DeathReason {
-  return wasLost && sending !== null && sending.version === grant.version ? "refresh_lost" : "revoked";
+export function deathOf({ sending, grant }: ConnectionRecord, wasLost: boolean, now: number): DeathReason {
+  if (wasLost && sending !== null && sending.version === grant.version) return "refresh_lost";
+  const { idleEndsAt, endsAt } = grant;
+  const over = (idleEndsAt !== null && idleEndsAt <= now) || (endsAt !== null && endsAt <= now);
+  return over ? "expired" : "revoked";
 }
 
 /** When to try again after the nth failure in a row for a passing reason. */
@@ -107,7 +126,17 @@ export function backOffMs(failures: number, retryAfterMs = 0): number {
   return Math.max(retryAfterMs, Math.min(LAST_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** Math.min(failures, 16)));
 }
 
-/** When the refresh token must be used so that it does not end; null: it does not end by itself. */
+/** When the refresh token must be used so that it does not end; null: it does not end by itself, or soon in any case. */
 export function keepAliveAt({ idleEndsAt, issuedAt }: PairTimes): number | null {
-  return idleEndsAt === null ? null : issuedAt + Math.floor((idleEndsAt - issuedAt) * KEEP_ALIVE_AT);
+  if (idleEndsAt === null || idleEndsAt - issuedAt < LEAST_IDLE_MS) return null;
+  return issuedAt + Math.floor((idleEndsAt - issuedAt) * KEEP_ALIVE_AT);
+}
+
+/** When that is done: not while a refresh rests, and not against F3. */
+export function keepAliveDueAt(record: ConnectionRecord, renewal: Renewal, now: number): number | null {
+  const wanted = keepAliveAt(record.grant);
+  if (wanted === null || (renewal.kind !== "rotating" && renewal.kind !== "static")) return null;
+  const at = Math.max(wanted, record.retryAt);
+  const then = Math.max(at, now);
+  return maySend(record, renewal, then) === "now" ? at : Math.max(at, sendableAt(record));
 }

@@ -9,7 +9,7 @@
  */
 import type { Logger } from "../platform/index.ts";
 import type { Vault } from "../vault/index.ts";
-import type { ConnectionRecord, Pair, Slot } from "./grant.ts";
+import type { ConnectionRecord, Pair, Slot, Trouble } from "./grant.ts";
 import type { Renewed, RenewOutcome, ProviderPort } from "./ports.ts";
 import { backOffMs, deathOf, type Renewal } from "./refresh-rules.ts";
 import { openPair, pairPlace, sealPair, secretPlace } from "./sealing.ts";
@@ -23,8 +23,8 @@ const KEEPING_TRIES = 5;
 export type RenewResult =
   | { readonly kind: "renewed" }
   | { readonly kind: "dead" }
-  | { readonly kind: "passing"; readonly retryAt: number; readonly detail: string }
-  | { readonly kind: "misconfigured"; readonly detail: string }
+  /** It rests until the record's `retryAt`. */
+  | { readonly kind: "failed" }
   /** The grant is not what it was when it was asked about: look again. */
   | { readonly kind: "moved" };
 
@@ -52,6 +52,15 @@ export class Renewing {
       this.#flight = null;
     });
     return this.#flight;
+  }
+
+  isFlying(): boolean {
+    return this.#flight !== null;
+  }
+
+  /** Resolves when none is in flight. */
+  async settled(): Promise<void> {
+    await this.#flight;
   }
 
   async #renew(slot: Slot, id: string, renewal: Renewal): Promise<RenewResult> {
@@ -84,6 +93,11 @@ export class Renewing {
     }
     const current = store.get("record");
     if (current?.grant.version !== version || current.standing.status !== "active") return { kind: "moved" };
+    if (renewal.kind !== "client" && pair.refreshToken === null) {
+      // Nothing that could end.
+      store.put("record", { ...current, grant: { ...current.grant, idleEndsAt: null } });
+      return { kind: "moved" };
+    }
     const wasLost = current.sending?.version === version;
     if (renewal.kind === "rotating" && !wasLost)
       store.put("record", { ...current, sending: { version, since: now() } });
@@ -110,16 +124,16 @@ export class Renewing {
         // N4.
         if (record?.grant.version !== sent.version) return { kind: "moved" };
         if (record.standing.status !== "active") return { kind: "moved" };
-        const reason = deathOf(record, sent.wasLost);
+        const reason = deathOf(record, sent.wasLost, now());
         store.put("record", { ...record, standing: { status: "dead", reason, at: now() }, sending: null });
         changed("died", { reason, code: outcome.code });
         return { kind: "dead" };
       }
       case "misconfigured": {
         const detail = outcome.description ?? outcome.code;
-        this.#failed(sent.version, MISCONFIGURED_REST_MS, sent.wasLost);
+        this.#failed(sent.version, MISCONFIGURED_REST_MS, sent.wasLost, { misconfigured: true, detail });
         changed("failed", { code: outcome.code });
-        return { kind: "misconfigured", detail };
+        return { kind: "failed" };
       }
       case "passing":
         return this.#passing(sent, outcome);
@@ -136,13 +150,13 @@ export class Renewing {
   ): RenewResult {
     const record = this.#parts.store.get("record");
     const wait = backOffMs(record?.failures ?? 0, retryAfterMs);
-    this.#failed(version, wait, lost || wasLost);
+    this.#failed(version, wait, lost || wasLost, { misconfigured: false, detail: code });
     this.#parts.changed("failed", { code });
-    return { kind: "passing", retryAt: this.#parts.now() + wait, detail: code };
+    return { kind: "failed" };
   }
 
   /** @param lost whether some answer that tells what became of the refresh token is missing */
-  #failed(version: number, restMs: number, lost: boolean): void {
+  #failed(version: number, restMs: number, lost: boolean, trouble: Trouble): void {
     const { store, now } = this.#parts;
     const record = store.get("record");
     if (record?.grant.version !== version) return;
@@ -152,6 +166,7 @@ export class Renewing {
       failures: record.failures + 1,
       retryAt: now() + restMs,
       sending: lost ? record.sending : null,
+      trouble,
     });
   }
 
@@ -159,7 +174,7 @@ export class Renewing {
   async #keep(
     slot: Slot,
     id: string,
-    sent: { readonly version: number; readonly pair: Pair },
+    sent: { readonly version: number; readonly pair: Pair; readonly wasLost: boolean },
     answer: Renewed,
   ): Promise<RenewResult> {
     const { store, changed, now } = this.#parts;
@@ -169,8 +184,11 @@ export class Renewing {
       refreshToken: answer.refreshToken ?? sent.pair.refreshToken,
     };
     const sealed = await this.#sealed(slot, id, version, pair);
+    // It was done, but cannot be kept: as if the answer had been lost.
+    if (sealed === null) return this.#passing(sent, { code: "vault_unavailable", lost: true });
     const record = store.get("record");
-    if (record?.grant.version !== sent.version) return { kind: "moved" };
+    if (record?.grant.version !== sent.version || record.standing.status === "disconnected")
+      return { kind: "moved" };
     store.put("record", renewed(record, { version, sealed, answer, now: now() }));
     changed("renewed", {});
     // Taken back in the meantime: the new pair is what the provider must be told of.
@@ -178,7 +196,7 @@ export class Renewing {
   }
 
   /** The provider has made the pair, so it is kept if there is any way. */
-  async #sealed(slot: Slot, id: string, version: number, pair: Pair): Promise<string> {
+  async #sealed(slot: Slot, id: string, version: number, pair: Pair): Promise<string | null> {
     for (let tries = 1; ; tries++) {
       try {
         return await sealPair(this.#parts.vault, pairPlace(slot, id, version), pair);
@@ -189,7 +207,7 @@ export class Renewing {
           tries,
           error,
         });
-        if (tries === KEEPING_TRIES) throw error;
+        if (tries === KEEPING_TRIES) return null;
       }
     }
   }
@@ -199,10 +217,11 @@ function renewed(
   record: ConnectionRecord,
   { version, sealed, answer, now }: { version: number; sealed: string; answer: Renewed; now: number },
 ): ConnectionRecord {
+  const { trouble: _, ...rest } = record;
   const { grant } = record;
   const idleMs = grant.idleEndsAt === null ? null : grant.idleEndsAt - grant.issuedAt;
   return {
-    ...record,
+    ...rest,
     sending: null,
     failures: 0,
     retryAt: 0,

@@ -32,6 +32,8 @@ export interface MissingConnection {
     | "expired"
     | "refresh_lost"
     | "scope_missing";
+  /** Whose it would be; null: the tenant's. */
+  readonly user: string | null;
   /** Those that it lacks. */
   readonly scopes: readonly string[];
   /** Whether a consent would help. */
@@ -73,7 +75,7 @@ async function missing(
     reason: MissingConnection["reason"],
     account = named ?? DEFAULT_ACCOUNT,
     more: Partial<MissingConnection> = {},
-  ): MissingConnection => ({ integration, account, reason, scopes, consent: false, ...more });
+  ): MissingConnection => ({ integration, account, user, reason, scopes, consent: false, ...more });
   const known = await deps.integration(tenant, integration);
   if (known === null) return say("integration_unknown");
   if (known.owner === "user" && user === null) return say("no_user");
@@ -94,7 +96,11 @@ async function missing(
   const reason = reasonOf(view, workflow, scopes);
   if (reason === null) return null;
   const lacking = view === null || reason !== "scope_missing" ? scopes : lackingOf(view, scopes);
-  return say(reason, account, { consent: consent && reason !== "not_for_workflow", scopes: lacking });
+  return say(reason, account, {
+    consent: consent && reason !== "not_for_workflow",
+    scopes: lacking,
+    user: owner.kind === "user" ? owner.user : null,
+  });
 }
 
 function reasonOf(

@@ -6,7 +6,7 @@ import type { ConnectionRecord } from "./grant.ts";
 import type { ConnectionWiring, OpenIntegration } from "./ports.ts";
 import type { RevocationReport } from "./rpc.ts";
 import { openPair, pairPlace, secretPlace } from "./sealing.ts";
-import type { ConnectionStore } from "./store.ts";
+import type { ConnectionStore, Revoking as RevokingDue } from "./store.ts";
 
 const GIVE_UP_MS = 24 * 60 * 60_000;
 const FIRST_RETRY_MS = 2_000;
@@ -21,36 +21,58 @@ type Changed = (
 export class Revoking {
   readonly #store: ConnectionStore;
   readonly #wiring: ConnectionWiring;
+  readonly #settled: () => Promise<void>;
+  readonly #changed: Changed;
 
-  constructor(store: ConnectionStore, wiring: ConnectionWiring) {
+  /** @param settled resolves when no refresh is in flight: what it brings is what the provider must be told of */
+  constructor(
+    store: ConnectionStore,
+    wiring: ConnectionWiring,
+    settled: () => Promise<void>,
+    changed: Changed,
+  ) {
     this.#store = store;
     this.#wiring = wiring;
+    this.#settled = settled;
+    this.#changed = changed;
   }
 
-  async drain(changed: Changed): Promise<void> {
+  async drain(): Promise<void> {
+    if (!this.#isDue(this.#store.get("revoking"))) return;
+    await this.#settled();
     const revoking = this.#store.get("revoking");
-    const now = this.#wiring.now();
-    if (revoking === undefined || revoking.retryAt === null || revoking.retryAt > now) return;
-    const { report } = revoking;
-    if (report.outcome !== "pending") return this.#finish(report, changed);
+    if (revoking === undefined || !this.#isDue(revoking)) return;
+    if (this.#store.get("record")?.standing.status !== "revoking") {
+      this.#store.remove("revoking");
+      return;
+    }
+    const { report, since } = revoking;
+    if (report.outcome !== "pending") return this.#finish(report);
     const told = await this.#tell();
-    const after = this.#store.get("revoking");
     // A new consent came meanwhile: there is nothing to take back any more.
-    if (after === undefined || after.since !== revoking.since) return;
+    if (this.#store.get("revoking")?.since !== since) return;
+    const now = this.#wiring.now();
     const tries = report.tries + 1;
-    if (told.kind !== "later") return this.#finish({ outcome: told.kind, at: now, tries }, changed);
-    if (now - revoking.since >= GIVE_UP_MS)
-      return this.#finish({ outcome: "gave_up", at: now, tries }, changed);
+    if (told.kind !== "later") return this.#finish({ outcome: told.kind, at: now, tries });
+    if (now - since >= GIVE_UP_MS) return this.#finish({ outcome: "gave_up", at: now, tries });
     const wait = Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(report.tries, 16));
-    const retryAt = now + Math.max(wait, told.retryAfterMs ?? 0);
+    const retryAt = Math.min(now + Math.max(wait, told.retryAfterMs ?? 0), since + GIVE_UP_MS);
     this.#store.put("revoking", { ...revoking, retryAt, report: { ...report, at: now, tries } });
   }
 
+  #isDue(revoking: RevokingDue | undefined): boolean {
+    return revoking !== undefined && revoking.retryAt !== null && revoking.retryAt <= this.#wiring.now();
+  }
+
   async #tell(): ReturnType<ConnectionWiring["provider"]["revoke"]> {
-    const opened = await this.#open();
-    return opened === null
-      ? { kind: "later" }
-      : this.#wiring.provider.revoke(opened.integration, opened.pair);
+    try {
+      const opened = await this.#open();
+      if (opened === null) return { kind: "later" };
+      return await this.#wiring.provider.revoke(opened.integration, opened.pair);
+    } catch (error) {
+      this.#wiring.log.error("connection.not_revoked", { connection: this.#store.get("slot")?.id, error });
+      return { kind: "later" };
+    }
   }
 
   async #open(): Promise<{
@@ -80,7 +102,7 @@ export class Revoking {
   }
 
   /** Shreds: the sealed text goes, and with it the key that opened it. */
-  #finish(report: RevocationReport, changed: Changed): void {
+  #finish(report: RevocationReport): void {
     const record = this.#store.get("record");
     const revoking = this.#store.get("revoking");
     if (record === undefined || revoking === undefined || record.standing.status !== "revoking") return;
@@ -97,6 +119,6 @@ export class Revoking {
       this.#store.put("revoking", { ...revoking, retryAt: null, report });
       this.#store.remove("integration");
     });
-    changed("connection.disconnected", by, { revocation: report.outcome, tries: report.tries });
+    this.#changed("connection.disconnected", by, { revocation: report.outcome, tries: report.tries });
   }
 }

@@ -4,7 +4,7 @@
  */
 import { connectionIdOf, err, isConnectionId, isSessionId, ok, type Result } from "../platform/index.ts";
 import type { SealedRecords } from "../vault/index.ts";
-import { confirm, type ConnectDeps } from "./connecting.ts";
+import { callbackUrl, confirm, type ConnectDeps } from "./connecting.ts";
 import { ownerText } from "./grant.ts";
 import { makeGrantLink } from "./grant-links.ts";
 import { createIntegrationCache } from "./integration-cache.ts";
@@ -37,7 +37,9 @@ import {
   makeIntegration,
   type ManageRefusal,
 } from "./managing.ts";
+import { CATALOG, GENERIC_KINDS, type Provider } from "./providers/index.ts";
 import { sealedRecords } from "./records.ts";
+import { type ReferenceRefusal, refusalOfReference } from "./referring.ts";
 import { type MissingConnection, missingConnections } from "./requiring.ts";
 import type { ConnectionView } from "./rpc.ts";
 import { type ConnectSession, TICKET_MS } from "./sessions.ts";
@@ -66,6 +68,8 @@ export interface WaitOfStep {
   readonly workflow?: string;
   readonly user: string | null;
   readonly integration: string;
+  /** As the step names it; null: it names none. */
+  readonly account: string | null;
   readonly connection: string;
   readonly scopes: readonly string[];
   readonly since: number;
@@ -73,6 +77,8 @@ export interface WaitOfStep {
 }
 
 export type ConfirmRefusal = "not_waiting" | "code_wrong" | "user_mismatch" | "account_mismatch";
+
+type Optional<T, K extends keyof T> = Omit<T, K> & { readonly [P in K]?: T[P] };
 
 export interface Page {
   readonly after: string;
@@ -82,6 +88,14 @@ export interface Page {
 export interface Connections {
   /** For runs. */
   readonly use: (use: Use) => Promise<UseAnswer>;
+  /** For plans: why a step could never be lent what it names for this host. */
+  refusalOf(
+    reference: ConnectionReference,
+    host: string,
+    asker: { readonly tenant: string; readonly user: string | null | undefined },
+  ): Promise<ReferenceRefusal | undefined>;
+  /** The catalogue, and what an integration with a provider of its own can name. */
+  readonly providers: { readonly catalog: readonly Provider[]; readonly kinds: readonly string[] };
   /** For the pages. */
   readonly flow: ConnectDeps;
   readonly records: readonly SealedRecords[];
@@ -89,6 +103,8 @@ export interface Connections {
   sweep(calls: number): Promise<void>;
 
   integration(tenant: string, name: string): Promise<Integration | null>;
+  /** Where the provider sends browsers back to; null: nobody consents to it in one. */
+  callbackUrl(origin: string, made: Integration): string | null;
   integrations(tenant: string, page: Page): Promise<Integration[]>;
   makeIntegration(
     tenant: string,
@@ -103,7 +119,8 @@ export interface Connections {
   ): Promise<Result<Integration, ManageRefusal>>;
   deleteIntegration(tenant: string, name: string, by: string): Promise<Result<Settled, ManageRefusal>>;
 
-  makeSession(request: SessionRequest): Promise<Result<MadeSession, SessionRefusal>>;
+  /** Without an account it is the one that is meant by who names none. */
+  makeSession(request: Optional<SessionRequest, "account">): Promise<Result<MadeSession, SessionRefusal>>;
   /** Null: the tenant has no such session. With the last part of its link's address while it can be opened. */
   session(
     tenant: string,
@@ -139,7 +156,7 @@ export interface Connections {
     id: string,
     by: string,
   ): Promise<{ readonly connection: ListedConnection; readonly siblings: boolean } | null>;
-  lend(made: Integration, lent: Lent): Promise<Result<ListedConnection, LendRefusal>>;
+  lend(made: Integration, lent: Optional<Lent, "account">): Promise<Result<ListedConnection, LendRefusal>>;
   grantsLink(
     tenant: string,
     user: string,
@@ -168,17 +185,23 @@ export function createConnections(deps: ConnectionsDeps): Connections {
 
   const room: Connections = {
     use: createUse(finding),
+    async refusalOf(reference, host, { tenant, user }) {
+      return refusalOfReference(reference, await selectLiving(tenant, reference.connection), host, user);
+    },
+    providers: { catalog: CATALOG, kinds: GENERIC_KINDS },
     flow: deps,
     records: sealedRecords(deps),
     sweep: (calls) => sweepConnections(deps, calls),
 
     integration: (tenant, name) => selectLiving(tenant, name),
+    callbackUrl: (origin, { tenant, name, kind }) =>
+      kind === "oauth2" || kind === "oidc" ? callbackUrl(origin, tenant, name) : null,
     integrations: (tenant, { after, limit }) => selectIntegrations(db, tenant, after, limit),
     makeIntegration: (tenant, request, by) => makeIntegration(manage, tenant, request, by),
     changeIntegration: (tenant, name, change, by) => changeIntegration(manage, tenant, name, change, by),
     deleteIntegration: (tenant, name, by) => deleteIntegration(manage, tenant, name, by),
 
-    makeSession: (request) => makeSession(deps, request),
+    makeSession: (request) => makeSession(deps, { ...request, account: request.account ?? DEFAULT_ACCOUNT }),
     async session(tenant, id) {
       const session = isSessionId(id) ? await selectSession(db, id) : null;
       if (session === null || session.slot.tenant !== tenant) return null;
@@ -204,7 +227,7 @@ export function createConnections(deps: ConnectionsDeps): Connections {
       if (made === null || (made.kind !== "oauth2" && made.kind !== "oidc")) return null;
       const listed = await viewOf(tenant, id);
       const user = made.owner === "tenant" ? null : wait.user;
-      const account = listed?.slot.account ?? (await accountOf(made, user, id));
+      const account = listed?.slot.account ?? (await accountOf(made, user, wait));
       if (account === null) return null;
       const wanted = widened(made, listed?.scopes ?? [], scopes);
       const drawn = await sessionForWait(deps, { ...wait, user, account, scopes: wanted }, by);
@@ -235,7 +258,7 @@ export function createConnections(deps: ConnectionsDeps): Connections {
       return done === null ? null : { connection: listedOf(done.view), siblings: done.siblings };
     },
     async lend(made, lent) {
-      const lended = await lend(deps, made, lent);
+      const lended = await lend(deps, made, { ...lent, account: lent.account ?? DEFAULT_ACCOUNT });
       return lended.ok ? ok(listedOf(lended.value)) : lended;
     },
     grantsLink: (tenant, user, by) => makeGrantLink(deps, { tenant, user, by }),
@@ -248,15 +271,16 @@ export function createConnections(deps: ConnectionsDeps): Connections {
     return made === null || made.deletedAt !== null ? null : made;
   }
 
-  /** A slot that was never granted is known by its id alone: it is the one without a name, or nobody knows which. */
+  /** A slot that was never granted has no view, and its id alone does not say which it is. Null: it is not the named one. */
   async function accountOf(
     { tenant, name }: Integration,
     user: string | null,
-    id: string,
+    { account: named, connection }: WaitOfStep,
   ): Promise<string | null> {
+    const account = named ?? DEFAULT_ACCOUNT;
     const owner = user === null ? "tenant" : `user:${user}`;
-    const slot = { tenant, integration: name, owner, account: DEFAULT_ACCOUNT };
-    return (await connectionIdOf(await serverKey(), slot)) === id ? DEFAULT_ACCOUNT : null;
+    const id = await connectionIdOf(await serverKey(), { tenant, integration: name, owner, account });
+    return id === connection ? account : null;
   }
 }
 

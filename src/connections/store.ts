@@ -10,7 +10,7 @@ const SCHEMA = defineSchema([
   {
     id: 1,
     sql: `
-    CREATE TABLE waiters (run TEXT PRIMARY KEY, since INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+    CREATE TABLE waiters (seq INTEGER PRIMARY KEY AUTOINCREMENT, run TEXT NOT NULL UNIQUE, since INTEGER NOT NULL) STRICT;
     CREATE TABLE audit (id INTEGER PRIMARY KEY, body TEXT NOT NULL) STRICT;
   `,
   },
@@ -27,6 +27,23 @@ export interface Revoking {
 export interface MirrorDue {
   readonly at: number;
   readonly tries: number;
+  /** Stamp of the newest change. */
+  readonly stamp: number;
+}
+
+/** Those that wait up to a number are still to be told. */
+export interface WakingDue {
+  readonly at: number;
+  readonly tries: number;
+  readonly upTo: number;
+  /** The last one that this round has tried, and how many it could not tell; missing: it has not begun. */
+  readonly round?: { readonly last: number; readonly failed: number };
+}
+
+/** A run that waits. Asking again gives it another number, so that what is told of an earlier one does not end this one. */
+export interface Waiter {
+  readonly seq: number;
+  readonly run: string;
 }
 
 interface Entries {
@@ -36,16 +53,21 @@ interface Entries {
   workflows: readonly string[];
   pending: readonly PendingGrant[];
   limited: number;
-  waking: { readonly at: number; readonly tries: number };
+  waking: WakingDue;
   mirror: MirrorDue;
+  /** The time of the newest change, raised so that no two changes have the same. */
+  stamp: number;
   revoking: Revoking;
 }
 
 const MAX_WAITERS = 10_000;
+/** No step waits longer for a person. */
+const LONGEST_WAIT_MS = 25 * 60 * 60_000;
 
 export class ConnectionStore {
   readonly #storage: DurableObjectStorage;
   #ready: boolean;
+  #waiting: number | null = null;
 
   constructor(storage: DurableObjectStorage) {
     this.#storage = storage;
@@ -71,30 +93,56 @@ export class ConnectionStore {
     this.#storage.transactionSync(work);
   }
 
+  /** Puts it behind all others, also if it is there already. Those beyond the limit look again by themselves, a while later. */
   addWaiter(run: string, now: number): void {
     this.#prepare();
     const { sql } = this.#storage;
-    const [{ n } = { n: 0 }] = sql.exec<{ n: number }>("SELECT count(*) AS n FROM waiters").toArray();
-    // Those beyond it look again by themselves, a while later.
-    if (n < MAX_WAITERS) sql.exec("INSERT OR IGNORE INTO waiters (run, since) VALUES (?, ?)", run, now);
+    this.#counted(-sql.exec("DELETE FROM waiters WHERE run = ? RETURNING seq", run).toArray().length);
+    if (this.waiting() >= MAX_WAITERS)
+      this.#counted(
+        -sql.exec("DELETE FROM waiters WHERE since < ? RETURNING seq", now - LONGEST_WAIT_MS).toArray()
+          .length,
+      );
+    if (this.waiting() >= MAX_WAITERS) return;
+    sql.exec("INSERT INTO waiters (run, since) VALUES (?, ?)", run, now);
+    this.#counted(1);
   }
 
-  waiters(limit: number): string[] {
+  /** Behind `after`, up to `upTo`. */
+  waiters(after: number, upTo: number, limit: number): Waiter[] {
     if (!this.#ready) return [];
     return this.#storage.sql
-      .exec("SELECT run FROM waiters ORDER BY since, run LIMIT ?", limit)
+      .exec(
+        "SELECT seq, run FROM waiters WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?",
+        after,
+        upTo,
+        limit,
+      )
       .toArray()
-      .map((row) => text(row, "run"));
+      .map((row) => ({ seq: integer(row, "seq"), run: text(row, "run") }));
+  }
+
+  /** Number of the last that came; 0: none is there. */
+  lastWaiter(): number {
+    if (!this.#ready) return 0;
+    const [row] = this.#storage.sql.exec("SELECT coalesce(max(seq), 0) AS last FROM waiters").toArray();
+    return row === undefined ? 0 : integer(row, "last");
   }
 
   waiting(): number {
     if (!this.#ready) return 0;
+    if (this.#waiting !== null) return this.#waiting;
     const [row] = this.#storage.sql.exec("SELECT count(*) AS n FROM waiters").toArray();
-    return row === undefined ? 0 : integer(row, "n");
+    return (this.#waiting = row === undefined ? 0 : integer(row, "n"));
   }
 
-  removeWaiter(run: string): void {
-    this.#storage.sql.exec("DELETE FROM waiters WHERE run = ?", run);
+  removeWaiter(seq: number): void {
+    const gone = this.#storage.sql.exec("DELETE FROM waiters WHERE seq = ? RETURNING seq", seq);
+    this.#counted(-gone.toArray().length);
+  }
+
+  #counted(more: number): void {
+    if (this.#waiting !== null) this.#waiting += more;
   }
 
   addAudit(entry: AuditEntry): void {

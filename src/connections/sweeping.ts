@@ -92,7 +92,7 @@ export async function sweepConnections(deps: SweepDeps, calls: number): Promise<
   const parts = [
     async () => dropOld(deps),
     async () => settleAll(deps, Math.floor(calls / 2)),
-    async () => pokeSilent(deps, Math.floor(calls / 4)),
+    async () => pokeSilent(deps, Math.max(1, Math.floor(calls / 4))),
   ];
   for (const part of parts) {
     try {
@@ -109,7 +109,12 @@ async function dropOld({ db, now }: SweepDeps): Promise<void> {
   await dropOldGrantLinks(db, before, DROPPED_AT_ONCE);
 }
 
-async function settleAll(deps: SweepDeps, limit: number): Promise<void> {
+/** Asking for an integration, its connections and its secret, and unmarking it. */
+const CALLS_PER_INTEGRATION = 4;
+/** Taking one back: it is looked at, its siblings are, and it is told. */
+const CALLS_PER_CONNECTION = 3;
+
+async function settleAll(deps: SweepDeps, calls: number): Promise<void> {
   const { db, now } = deps;
   const { results } = await db
     .prepare(
@@ -117,12 +122,14 @@ async function settleAll(deps: SweepDeps, limit: number): Promise<void> {
     )
     .bind(INTEGRATIONS_AT_ONCE)
     .all<Row>();
-  let room = limit;
+  let room = calls;
   for (const row of results) {
     if (room <= 0) return;
+    // At least one, so that it comes to an end also where few calls may be made.
+    const limit = Math.max(1, Math.floor((room - CALLS_PER_INTEGRATION) / CALLS_PER_CONNECTION));
     const [tenant, name] = [text(row, "tenant"), text(row, "name")];
-    const { done, left } = await settleIntegration(deps, { tenant, name }, room, "system");
-    room -= done + 3;
+    const { done, left } = await settleIntegration(deps, { tenant, name }, limit, "system");
+    room -= CALLS_PER_INTEGRATION + CALLS_PER_CONNECTION * done;
     if (left || integer(row, "updated_at") > now() - SETTLED_AFTER_MS) continue;
     await db
       .prepare("UPDATE integrations SET unsettled = 0 WHERE tenant = ? AND name = ? AND version = ?")

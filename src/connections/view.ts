@@ -13,12 +13,15 @@ export function viewOf(
   if (kept === undefined || record === undefined) return null;
   const { standing, epoch, grant } = record;
   const limited = store.get("limited") ?? 0;
-  const sealed = [
+  const texts = [
     grant.sealed,
     store.get("integration")?.sealedSecret ?? null,
-    ...(store.get("pending") ?? []).map((pending) => pending.grant.sealed),
+    ...(store.get("pending") ?? []).flatMap(({ grant: { sealed: pair }, integration }) => [
+      pair,
+      integration.sealedSecret,
+    ]),
   ];
-  const kids = sealed.flatMap((text) => (text === null ? [] : [vault.kidOf(text) ?? ""]));
+  const kids = texts.flatMap((text) => (text === null ? [] : [vault.kidOf(text) ?? ""]));
   return {
     id: kept.id,
     slot: kept.slot,

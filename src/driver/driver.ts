@@ -309,7 +309,7 @@ export class RunDriver {
   #answered(asking: Asking, acquired: Acquired): void {
     if (acquired.kind === "hop") {
       asking.hopping = true;
-      return this.#alarm.hop();
+      return this.#arm();
     }
     // Q4: what is due is asked about anew.
     if (acquired.kind === "needs" && asking.changed) this.#acquiring.remove(asking);
@@ -399,7 +399,11 @@ export class RunDriver {
     const end = performed.kind === "hop" ? ({ kind: "refused", failure: UNSENT } as const) : performed;
     this.#turn([
       (keep) =>
-        endedOf(call, wanted === null ? lateEnd(end) : endOf(call, end, state, this.#ports.evaluate, keep)),
+        endedOf(
+          call,
+          wanted === null ? lateEnd(end) : endOf(call, end, state, this.#ports.evaluate, keep),
+          performed.bound,
+        ),
     ]);
   }
 

@@ -2,6 +2,7 @@
 
 import type {
   AttemptEnd,
+  Binding,
   Child,
   Fact,
   FailureSeed,
@@ -78,6 +79,8 @@ export interface Call {
   /** Who made the run what it is, for the children that it starts. */
   readonly makers: readonly string[];
   readonly scope: Scope;
+  /** What the run has pinned under a name, or null. */
+  readonly bound: (name: string) => Json;
   /** What `acquire` gave for this attempt; absent where it needs no credential. */
   readonly lease?: unknown;
   readonly signal: AbortSignal;
@@ -87,13 +90,14 @@ export interface Call {
 
 /** A call that is due and has not begun: what it would be, for whoever has its credential. */
 export interface Wanted extends Omit<Call, "signal" | "sent" | "deadline" | "lease"> {
-  /** What the run has pinned under a name, or null. */
-  readonly bound: (name: string) => Json;
+  /** What the unit was parked for, if that is why it looks now. */
+  readonly parked: Need | null;
 }
 
 /**
  * What came of asking for the credential of a call.
- * - `ready`: it can begin. `bound`: what a name was found to mean, to be pinned with it.
+ * - `ready`: it can begin. `bound`: what names were found to mean, to be pinned with it. `about`: which credentials these
+ *   are, for the journal; no secret is in it.
  * - `needs`: it has to wait for a person, or for time.
  * - `cannot`: it never will.
  * - `hop`: a per-event limit of the platform was met: to be asked again in a fresh event.
@@ -102,14 +106,17 @@ export type Acquired =
   | {
       readonly kind: "ready";
       readonly lease: unknown;
-      readonly bound?: { readonly name: string; readonly to: Json };
+      readonly bound?: readonly Binding[];
+      readonly about?: Json;
     }
   | { readonly kind: "needs"; readonly need: Need }
   | { readonly kind: "cannot"; readonly failure: FailureSeed }
   | { readonly kind: "hop" };
 
-/** How an attempt ended; outputs are still plain JSON here. */
-export type Performed =
+/** How an attempt ended; outputs are still plain JSON here. `bound`: what names were found to mean in the middle of it. */
+export type Performed = PerformedEnd & { readonly bound?: readonly Binding[] };
+
+type PerformedEnd =
   | { readonly kind: "success"; readonly output: Json; readonly more?: readonly StepDef[] }
   | Exclude<AttemptEnd, { readonly kind: "success" }>
   /** A per-event limit of the platform was met before anything was sent: go on in a fresh event, no attempt is lost. */

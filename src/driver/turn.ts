@@ -209,15 +209,14 @@ export class Turn {
     filled.set(unitName(ref), call);
     return ask(asked, {
       ...this.#callOf(state, def, ref, { attempt, scope, with: call.with }),
-      bound: (name) => boundTo(state.bound, name),
+      parked: unit.parked?.need ?? null,
     });
   }
 
   #begin(job: Attempt, acquired: Extract<Acquired, { readonly kind: "ready" | "cannot" }> | null): void {
     const { unit: ref, attempt } = job;
     const { version } = this.#parts.ports;
-    const bound = acquired?.kind === "ready" && acquired.bound !== undefined ? { bound: acquired.bound } : {};
-    this.decide({ t: "begin", unit: ref, attempt, version, ...bound });
+    this.decide({ t: "begin", unit: ref, attempt, version, ...lentWith(acquired) });
     const state = this.#state;
     const unit = state === null ? null : unitOf(state, ref);
     const def = state === null ? undefined : stepOf(state, ref.step)?.def;
@@ -254,7 +253,7 @@ export class Turn {
     def: StepDef,
     ref: UnitRef,
     over: Pick<Wanted, "attempt" | "scope" | "with">,
-  ): Omit<Wanted, "bound"> {
+  ): Omit<Wanted, "parked"> {
     const { generation, run } = state;
     const unit = unitOf(state, ref);
     const { action, effect, timeoutMs } = performanceOf(def, ref) ?? def;
@@ -270,6 +269,7 @@ export class Turn {
       maybe: unit?.maybe ?? false,
       child: unit?.child ?? null,
       makers: makersOf(state),
+      bound: (name) => boundTo(state.bound, name),
       ...over,
     };
   }
@@ -285,4 +285,14 @@ export class Turn {
     const { when: _when, ...unconditional } = def;
     return ports.evaluate.fill(state.run, unconditional, ref, scope);
   }
+}
+
+/** What the journal keeps of an answer. */
+function lentWith(acquired: Acquired | null): Pick<Extract<Input, { t: "begin" }>, "bound" | "credentials"> {
+  if (acquired?.kind !== "ready") return {};
+  const { bound, about } = acquired;
+  return {
+    ...(bound === undefined ? {} : { bound }),
+    ...(about === undefined ? {} : { credentials: about }),
+  };
 }

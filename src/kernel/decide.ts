@@ -10,7 +10,7 @@ import type { Decision, Input, Prepared, Refusal } from "./inputs.ts";
 import { becomeUnknown, judge, keyForgotten, outcomeOfRounds, unheard } from "./judge.ts";
 import { MAX_ITEMS, MAX_WAIT_MS } from "./limits.ts";
 import { checkGraph } from "./lints.ts";
-import { mayBind } from "./needs.ts";
+import { type Binding, mayBind } from "./needs.ts";
 import { connectionChanged, hold, rebind } from "./parking.ts";
 import { redrive } from "./redrive.ts";
 import { settle } from "./settle.ts";
@@ -18,7 +18,7 @@ import { stepOf, unitOf, type RunState } from "./state.ts";
 import { tick } from "./time.ts";
 import { emit, newTurn, type Turn } from "./turn.ts";
 import { hasChild, isTerminal, unitName, type Outcome, type Unit, type UnitRef } from "./units.ts";
-import type { Value } from "./values.ts";
+import { sameJson, type Value } from "./values.ts";
 
 type InputOf<T extends Input["t"]> = Extract<Input, { readonly t: T }>;
 
@@ -260,7 +260,7 @@ function expand(turn: Turn, ref: UnitRef, unit: Unit | null, result: { list: Val
 
 /** A slot is at hand and the request is about to be sent (K4: the deadline is set here). */
 function begin(turn: Turn, input: InputOf<"begin">): Refusal | null {
-  const { unit: ref, attempt, version, bound } = input;
+  const { unit: ref, attempt, version, bound = [], credentials } = input;
   const step = stepOf(turn.state, ref.step);
   const unit = unitOf(turn.state, ref);
   const performance = step === null ? null : performanceOf(step.def, ref);
@@ -275,9 +275,9 @@ function begin(turn: Turn, input: InputOf<"begin">): Refusal | null {
     return null;
   }
   // N3: another one was pinned in the meantime.
-  if (bound !== undefined && !mayBind(turn.state.bound, bound)) return NOT_DUE;
-  if (bound !== undefined && !Object.hasOwn(turn.state.bound ?? {}, bound.name))
-    emit(turn, { t: "bound", at: turn.now, name: bound.name, to: bound.to });
+  if (bound.some((one, i) => !mayBind(turn.state.bound, one) || !agrees(one, bound.slice(0, i))))
+    return NOT_DUE;
+  pin(turn, bound);
   emit(turn, {
     t: "started",
     at: turn.now,
@@ -285,8 +285,20 @@ function begin(turn: Turn, input: InputOf<"begin">): Refusal | null {
     attempt,
     deadline: turn.now + performance.timeoutMs,
     version,
+    ...(credentials === undefined ? {} : { credentials }),
   });
   return null;
+}
+
+/** What has a meaning already keeps it (N3). */
+function pin(turn: Turn, bound: readonly Binding[]): void {
+  for (const { name, to } of bound)
+    if (!Object.hasOwn(turn.state.bound ?? {}, name)) emit(turn, { t: "bound", at: turn.now, name, to });
+}
+
+/** One name means one thing. */
+function agrees({ name, to }: Binding, others: readonly Binding[]): boolean {
+  return others.every((other) => other.name !== name || sameJson(other.to, to));
 }
 
 const FORGOTTEN = seed(
@@ -302,11 +314,15 @@ function ended(turn: Turn, input: InputOf<"ended">): Refusal | null {
   if (unit === null) return { code: "no_such_step", message: `There is no ${unitName(ref)} in this run.` };
   const current = attempt === unit.attempt && generation === turn.state.generation;
   if (current && unit.status === "running" && unit.items === null) {
+    pin(turn, input.bound ?? []);
     judge(turn, ref, end);
     return null;
   }
   // Only `once` attempts are listened to, and those have no children.
-  const tells = end.kind !== "unclear" && end.kind !== "child" && end.kind !== "child_failed";
+  const tells =
+    end.kind === "needs"
+      ? end.maybe !== true
+      : end.kind !== "unclear" && end.kind !== "child" && end.kind !== "child_failed";
   if (current && unit.status === "unknown" && unit.listening) {
     if (tells) judge(turn, ref, end, { by: "late" });
     else unheard(turn, ref, unit, end.kind);

@@ -65,6 +65,8 @@ export type Fact =
       readonly attempt: number;
       readonly deadline: number;
       readonly version: string;
+      /** Which credentials the attempt was lent: opaque to the kernel, and never one itself. */
+      readonly credentials?: Json;
     } & UnitRef)
   | ({
       readonly t: "succeeded";
@@ -174,6 +176,8 @@ export type Fact =
       readonly looks: number;
       /** It parked in the middle of this attempt, which does not count: nothing happened. */
       readonly attempt?: number;
+      /** But what it had sent before that may have happened. */
+      readonly maybe?: true;
     } & UnitRef)
   /** Somebody says that what the unit waits for has changed: it looks at once. */
   | ({ readonly t: "unparked"; readonly at: number } & UnitRef)

@@ -59,6 +59,7 @@ export {
   NEED_REASONS,
   waitsForTime,
   type ConnectionChange,
+  type Binding,
   type Need,
   type NeedReason,
 } from "./needs.ts";

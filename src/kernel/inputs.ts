@@ -3,7 +3,7 @@
 import type { ApprovalDecision, CancelMode, Fact, RunInfo } from "./facts.ts";
 import type { Failure } from "./failures.ts";
 import type { Graph, StepDef } from "./graph.ts";
-import type { ConnectionChange, Need } from "./needs.ts";
+import type { Binding, ConnectionChange, Need } from "./needs.ts";
 import type { Outcome, UnitRef } from "./units.ts";
 import type { Json, Value } from "./values.ts";
 
@@ -34,7 +34,8 @@ export type AttemptEnd =
   | { readonly kind: "unclear"; readonly failure: FailureSeed; readonly retryAfterMs?: number }
   | { readonly kind: "cannot"; readonly failure: FailureSeed }
   | { readonly kind: "unusable"; readonly failure: FailureSeed }
-  | { readonly kind: "needs"; readonly need: Need }
+  /** `maybe`: what the attempt had sent before that may have happened; only for what may be repeated. */
+  | { readonly kind: "needs"; readonly need: Need; readonly maybe?: true }
   | { readonly kind: "child"; readonly run: string; readonly generation: number; readonly limitMs: number }
   | {
       readonly kind: "child_failed";
@@ -77,8 +78,10 @@ export type Input =
       readonly unit: UnitRef;
       readonly attempt: number;
       readonly version: string;
-      /** What a name was found to mean when the credential was asked for: pinned from here on. */
-      readonly bound?: { readonly name: string; readonly to: Json };
+      /** What names were found to mean when the credentials were asked for: pinned from here on. */
+      readonly bound?: readonly Binding[];
+      /** Which credentials it is lent: what can be told of them, never one itself. */
+      readonly credentials?: Json;
     }
   /** What is due lacks its credential. Nothing was begun. */
   | { readonly t: "hold"; readonly unit: UnitRef; readonly attempt: number; readonly need: Need }
@@ -92,6 +95,8 @@ export type Input =
       readonly unit: UnitRef;
       readonly attempt: number;
       readonly end: AttemptEnd;
+      /** What names were found to mean in the middle of the attempt. */
+      readonly bound?: readonly Binding[];
     }
   /** A child tells that it has ended. Sent at least once, so it may come twice, and late. */
   | {

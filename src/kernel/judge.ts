@@ -65,7 +65,7 @@ export function judge(
       // The late refusal of the one attempt that was unclear clears it: nothing happened.
       return again(j, end.failure, end.retryAfterMs ?? 0, how.by === "late" ? false : unit.maybe, how.strike);
     case "needs":
-      return lacking(j, end.need, how.by === "late");
+      return lacking(j, end, how.by === "late");
     case "unclear":
       return unclear(j, end.failure, end.retryAfterMs ?? 0, how);
     case "child":
@@ -75,12 +75,23 @@ export function judge(
 }
 
 /** It was refused for want of a credential: nothing happened, and it goes on from here once there is one. */
-function lacking(j: Judged, need: Need, late: boolean): void {
+function lacking(j: Judged, end: Extract<AttemptEnd, { kind: "needs" }>, late: boolean): void {
   const { turn, ref, def, unit, attempt } = j;
+  const { need } = end;
+  if (end.maybe === true && j.performance.effect !== "safe") return lackingMidway(j, need);
   // It was given up before: like any late refusal it clears the doubt. The next attempt finds out what is missing.
   if (late) return again(j, needlessly(need), 0, false);
   if (!mayRetry(turn.state, def, ref)) return standStill(j, unit.maybe);
   park(turn, ref, unit, need, { attempt, outcome: notNow(j) });
+}
+
+/** It was refused after the attempt had sent something else: that may have happened, and may be sent again. */
+function lackingMidway(j: Judged, need: Need): void {
+  const { turn, ref, def, performance, attempt } = j;
+  if (performance.effect === "once") return unclear(j, needlessly(need), 0, {});
+  if (!mayRetry(turn.state, def, ref)) return standStill(j, true);
+  const doubted = { ...j, unit: { ...j.unit, maybe: true } };
+  park(turn, ref, j.unit, need, { attempt, outcome: notNow(doubted), maybe: true });
 }
 
 /** The attempt has a child. Where nothing new may start any more, the child is told to end, and waited for. */

@@ -45,7 +45,15 @@ export interface Need {
   readonly recheckMs: number;
   /** The service itself refused the credential, though it was fresh. */
   readonly refused?: true;
+  /** Of the grant that the service refused: it is not sent again. */
+  readonly version?: number;
   readonly detail?: string;
+}
+
+/** What a name was found to mean in a run. `to` is opaque to the kernel. */
+export interface Binding {
+  readonly name: string;
+  readonly to: Json;
 }
 
 /** What became of a connection. Without `connection` or `account`, of any of the integration. */
@@ -60,7 +68,7 @@ const MAX_SCOPES = 100;
 
 /** A need as it is journaled: what is known of it and nothing else, with sane times (K9, K12). */
 export function keptNeed(need: Need, inAttempt: boolean): Need {
-  const { integration, account, connection, reason, scopes, detail } = need;
+  const { integration, account, connection, reason, scopes, detail, version } = need;
   const passing = waitsForTime(reason);
   return {
     kind: "connection",
@@ -73,6 +81,7 @@ export function keptNeed(need: Need, inAttempt: boolean): Need {
     recheckMs: within(need.recheckMs, MIN_RECHECK_MS, MAX_RECHECK_MS, MIN_RECHECK_MS),
     // Only an attempt can be refused by the service.
     ...(inAttempt && need.refused === true ? { refused: true } : {}),
+    ...(version !== undefined && Number.isSafeInteger(version) ? { version } : {}),
     ...(detail === undefined ? {} : { detail: detail.slice(0, MAX_DETAIL_CHARS) }),
   };
 }
@@ -120,9 +129,6 @@ export function boundTo(bound: Readonly<Record<string, Json>> | undefined, name:
 }
 
 /** Whether this can stand under the name: what is pinned stays, until a person says otherwise. */
-export function mayBind(
-  bound: Readonly<Record<string, Json>> | undefined,
-  { name, to }: { readonly name: string; readonly to: Json },
-): boolean {
+export function mayBind(bound: Readonly<Record<string, Json>> | undefined, { name, to }: Binding): boolean {
   return bound === undefined || !Object.hasOwn(bound, name) || sameJson(bound[name], to);
 }

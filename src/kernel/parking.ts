@@ -4,7 +4,8 @@
  * Owns: when a unit parks, for how long, what wakes it, what a name means in this run.
  * Does not own what a need is (`needs.ts`), or how credentials are had (nobody here knows).
  *
- * N1 a park is no attempt: it counts nothing, and leaves what is known of the world as it was.
+ * N1 a park is no attempt: it counts nothing, and leaves what is known of the world as it was, but for what the attempt
+ *    in which it parks says that it had sent before.
  * N2 a parked unit has a limit, and looks again by itself: a wake-up that is lost only costs time.
  * N3 what a name was found to mean is pinned: nothing but a person's word replaces it.
  * N4 the same refusal by the service after a resumption ends the unit: nobody is asked in a circle.
@@ -39,7 +40,11 @@ export function park(
   ref: UnitRef,
   unit: Unit,
   asked: Need,
-  { attempt, outcome }: { readonly attempt?: number; readonly outcome: Outcome },
+  {
+    attempt,
+    outcome,
+    maybe,
+  }: { readonly attempt?: number; readonly outcome: Outcome; readonly maybe?: true },
 ): void {
   const need = keptNeed(asked, attempt !== undefined);
   const cause = attempt === undefined ? {} : { attempt };
@@ -60,6 +65,7 @@ export function park(
     wakeAt: turn.now + recheckMs(need, looks),
     looks: looks + 1,
     ...cause,
+    ...(maybe === undefined ? {} : { maybe }),
   });
 }
 

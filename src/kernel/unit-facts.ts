@@ -215,6 +215,7 @@ function parked(unit: Unit, fact: FactOf<"parked">): Unit {
     deadline: limitAt,
     wakeAt,
     tries: attempt === undefined ? unit.tries : Math.max(0, unit.tries - 1),
+    maybe: unit.maybe || fact.maybe === true,
     parked: { need, since, limitAt, looks },
     refusals:
       need.refused === true && !refusals.includes(need.reason) ? [...refusals, need.reason] : unit.refusals,

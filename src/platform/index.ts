@@ -33,6 +33,7 @@ export {
   type UrlRefusal,
   type UrlRefusalCode,
 } from "./hosts.ts";
+export { keptHeaders } from "./headers.ts";
 export {
   connectionIdOf,
   type ConnectionSlot,

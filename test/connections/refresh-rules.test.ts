@@ -153,9 +153,9 @@ describe("a refresh token whose answer was lost", () => {
   });
 
   test("and refused does not mean that the user took anything back", () => {
-    expect(deathOf(lost(1_000, NOW), true)).toBe("refresh_lost");
-    expect(deathOf(lost(1_000, NOW), false)).toBe("revoked");
-    expect(deathOf(recordOf(), true)).toBe("revoked");
+    expect(deathOf(lost(1_000, NOW), true, NOW)).toBe("refresh_lost");
+    expect(deathOf(lost(1_000, NOW), false, NOW)).toBe("revoked");
+    expect(deathOf(recordOf(), true, NOW)).toBe("revoked");
   });
 });
 

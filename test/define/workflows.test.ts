@@ -6,7 +6,7 @@ import { createEgress, createLogger, parseDevelopmentHosts } from "../../src/pla
 import { bookTrip } from "../../src/workflows/book-trip.ts";
 import { processOrder } from "../../src/workflows/process-order.ts";
 import { serviceTokens, startWorld, type World } from "../world/index.ts";
-import { NO_CHILDREN } from "./support.ts";
+import { NO_CHILDREN, NO_CONNECTIONS } from "./support.ts";
 import { runInMemory, type Ended } from "./run-in-memory.ts";
 
 // Names of the world are mapped to loopback ports in development builds only.
@@ -52,6 +52,7 @@ function run(definition: Definition, input: Json): Promise<Ended> {
     credential,
     policy: async () => ({ kind: "allowed", approval: false }),
     children: NO_CHILDREN,
+    lend: NO_CONNECTIONS,
     log: createLogger("error"),
     now: () => Date.now(),
   });

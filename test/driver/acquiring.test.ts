@@ -41,7 +41,7 @@ describe("a call that needs a credential", () => {
   it("is told what the run has pinned, and pins what is found", async () => {
     const { host } = started(step("a"), step("b", { needs: ["a"] }));
     expect(host.asking(1).wanted.bound("google")).toBeNull();
-    await host.asking(1).answer({ ...READY, bound: { name: "google", to: { epoch: 1 } } });
+    await host.asking(1).answer({ ...READY, bound: [{ name: "google", to: { epoch: 1 } }] });
     await host.attempt(1).end(OK);
     expect(host.asking(2).wanted.bound("google")).toEqual({ epoch: 1 });
     expect(host.asking(2).wanted.bound("constructor")).toBeNull();
@@ -49,12 +49,30 @@ describe("a call that needs a credential", () => {
 
   it("asks again where another one was pinned meanwhile (N3)", async () => {
     const { host } = started(step("a"), step("b"));
-    await host.asking(1).answer({ ...READY, bound: { name: "google", to: { epoch: 1 } } });
-    await host.asking(2).answer({ ...READY, bound: { name: "google", to: { epoch: 2 } } });
+    await host.asking(1).answer({ ...READY, bound: [{ name: "google", to: { epoch: 1 } }] });
+    await host.asking(2).answer({ ...READY, bound: [{ name: "google", to: { epoch: 2 } }] });
     expect(host.attempts).toHaveLength(1);
     expect(host.asking(3).wanted.bound("google")).toEqual({ epoch: 1 });
     await host.asking(3).answer(READY);
     expect(host.attempts).toHaveLength(2);
+  });
+
+  it("leaves in the journal which credentials it was lent", async () => {
+    const { host } = started(step("a"));
+    const about = [{ connection: "conn_1", version: 3 }];
+    await host.asking(1).answer({ ...READY, about });
+    expect(host.rows.at(-1)?.facts).toMatchObject([{ t: "started", credentials: about }]);
+    expect(JSON.stringify(host.rows)).not.toContain("lent");
+  });
+
+  it("is told what it was parked for, with the version of the grant that the service refused", async () => {
+    const { host, driver } = started(step("a"));
+    expect(host.asking(1).wanted.parked).toBeNull();
+    await host.asking(1).answer(READY);
+    const refused = { ...GOOGLE, reason: "rejected", refused: true, version: 7 } as const;
+    await host.attempt(1).end({ kind: "needs", need: refused });
+    driver.command({ t: "connection_changed", integration: "google" });
+    expect(host.asking(2).wanted.parked).toMatchObject({ reason: "rejected", version: 7 });
   });
 
   it("fails without being performed where it can never have one", async () => {

@@ -6,6 +6,8 @@ import {
   NEED_REASONS,
   nextWake,
   toSnapshot,
+  decide,
+  type Input,
   type Need,
   type NeedReason,
 } from "../../src/kernel/index.ts";
@@ -383,6 +385,30 @@ describe("a parked unit", () => {
   });
 });
 
+describe("an attempt that was refused after it had sent something else", () => {
+  const midway = { ...ends.needs("revoked"), maybe: true } as const;
+
+  test.each(["idempotent", "keyed"] as const)("parks if it is %s, and may have happened", (effect) => {
+    const play = new Play([call("a", effect)]);
+    play.attempt("a", midway);
+    expect(play.unit("a")).toMatchObject({ status: "waiting", maybe: true, tries: 0 });
+    play.pass(DAY);
+    expect(play.unit("a")).toMatchObject({ status: "failed", outcome: "unknown" });
+  });
+
+  test("parks if it is safe, and nothing happened", () => {
+    const play = new Play([call("a", "safe")]);
+    play.attempt("a", midway);
+    expect(play.unit("a")).toMatchObject({ status: "waiting", maybe: false });
+  });
+
+  test("is unknown if it is once", () => {
+    const play = new Play([call("a", "once")]);
+    play.attempt("a", midway);
+    expect(play.unit("a")).toMatchObject({ status: "unknown", failure: { code: "connection_required" } });
+  });
+});
+
 describe("what a name means in a run", () => {
   const begin = (unit: string, attempt: number, epoch: number) =>
     ({
@@ -390,7 +416,7 @@ describe("what a name means in a run", () => {
       unit: ref(unit),
       attempt,
       version: "v1",
-      bound: { name: "google", to: { connection: "conn_1", epoch } },
+      bound: [{ name: "google", to: { connection: "conn_1", epoch } }],
     }) as const;
 
   test("is pinned with the attempt that used it first, and once (N3)", () => {
@@ -400,6 +426,37 @@ describe("what a name means in a run", () => {
     expect(play.take(begin("a", 1, 1)).map(({ t }) => t)).toEqual(["bound", "started"]);
     expect(play.take(begin("b", 1, 1)).map(({ t }) => t)).toEqual(["started"]);
     expect(play.state.bound).toEqual({ google: { connection: "conn_1", epoch: 1 } });
+  });
+
+  test("is pinned for every name that the attempt uses, and for none where one of them was pinned otherwise (N3)", () => {
+    const play = new Play([call("a"), call("b")]);
+    play.prepare("a");
+    play.prepare("b");
+    const slack = { name: "slack", to: { epoch: 1 } };
+    const refusal = (input: Input): string => {
+      const decision = decide(play.state, input, play.now, 0);
+      return decision.ok ? "taken" : decision.refusal.code;
+    };
+    const both = (epoch: number) => ({
+      ...begin("a", 1, epoch),
+      bound: [...begin("a", 1, epoch).bound, slack],
+    });
+    expect(play.take(both(1)).map(({ t }) => t)).toEqual(["bound", "bound", "started"]);
+    const other = { ...both(2), unit: ref("b") };
+    expect(refusal(other)).toBe("not_due");
+    expect(play.unit("b").status).toBe("pending");
+    const twice = { ...begin("b", 1, 1), bound: [slack, { name: "slack", to: { epoch: 2 } }] };
+    expect(refusal(twice)).toBe("not_due");
+  });
+
+  test("stands beside what the journal says of the credentials of an attempt", () => {
+    const play = new Play([call("a")]);
+    play.prepare("a");
+    const credentials = [{ connection: "conn_1", version: 3 }];
+    expect(play.take({ ...begin("a", 1, 1), credentials }).at(-1)).toMatchObject({
+      t: "started",
+      credentials,
+    });
   });
 
   test("is not replaced by an attempt that would use another one: it does not begin", () => {

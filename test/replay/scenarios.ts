@@ -273,7 +273,7 @@ export const SCENARIOS: Readonly<Record<string, () => Play>> = {
   },
 
   parked: () => {
-    const pin = { bound: { name: "google", to: { connection: "conn_1", epoch: 1 } } };
+    const pin = { bound: [{ name: "google", to: { connection: "conn_1", epoch: 1 } }] };
     const play = new Play([
       call("read", "safe"),
       call("book", "once", { needs: ["read"], verify: verify(), ...undo }),

@@ -107,7 +107,7 @@ export class Credentials {
   pending(life: Life): Asking[] {
     const now = this.#parts.schedule.now;
     return [...this.#askings].filter(
-      (asking) => asking.life === life && !asking.settled && now < asking.at + ACQUIRE_MS,
+      (asking) => asking.life === life && !asking.settled && now <= asking.at + ACQUIRE_MS,
     );
   }
 
@@ -249,7 +249,7 @@ export class Credentials {
     return {
       kind: "ready",
       lease,
-      ...(pinned === null ? { bound: { name: integration, to: pin(epoch) } } : {}),
+      ...(pinned === null ? { bound: [{ name: integration, to: pin(epoch) }] } : {}),
     };
   }
 

@@ -28,7 +28,8 @@ export function checkBetween(state: RunState | null, host: Host, now: number, fi
   const alarm = host.store.alarm;
   if (alarm === null) return findings.find("broken", "K3: no alarm is armed");
   // Of a life that dies while it asks for a credential, the journal shows nothing.
-  const [asking] = host.life === null ? [] : host.credentials.pending(host.life);
+  const asked = host.life === null ? [] : host.credentials.pending(host.life);
+  const asking = asked.find(({ at }) => now < at + ACQUIRE_MS);
   if (asking !== undefined && state.phase !== "ended")
     findings.expect(
       alarm.at <= Math.max(now + 1, asking.at + ACQUIRE_MS + BEHIND_TIMER_MS) + 2 * SKEW_MS,

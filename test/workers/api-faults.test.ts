@@ -30,6 +30,8 @@ const api = client({
     mayLink: unused,
     childEnded: unused,
     recall: unused,
+    connectionChanged: unused,
+    rebind: unused,
     poke: unused,
     startedBefore: unused,
     relist: unused,

@@ -214,7 +214,7 @@ describe("a plan that is sent with a start", () => {
       {
         pointer: "/plan/steps/b/with/value",
         code: "unknown_name",
-        detail: "A step has no field `otput`.",
+        detail: "A step has no field `otput`. Did you mean `output`?",
         expression: " steps.a.otput ",
         offset: 6,
         allowed: ["status", "output", "failure", "attempts", "startedAt", "endedAt"],
@@ -253,6 +253,7 @@ describe("a check of a plan", () => {
       "/plan/output unknown_name",
       "/plan/steps/a/with/url url_not_literal",
       "/plan/steps/b/needs/0 unknown_need",
+      "/plan/steps/b/when not_an_ancestor",
       "/plan/steps/b/with/method invalid",
       "/plan/steps/c/needs/0 cycle",
     ]);

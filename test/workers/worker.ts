@@ -5,6 +5,7 @@ import { WiredConnectionObject } from "../../src/connections/index.ts";
 import { WiredDirectoryObject } from "../../src/directory/index.ts";
 import { WiredRunObject, type Message, type RunReport } from "../../src/run/index.ts";
 import { workflows } from "../../src/workflows/index.ts";
+import { houses } from "./connection-house.ts";
 import { testRecords } from "./sealed-records.ts";
 import { lending } from "./lending.ts";
 import { testWorkflows } from "./workflows.ts";
@@ -58,7 +59,8 @@ export class RunObject extends WiredRunObject {
       directory,
       version: versions.current,
       callsPerEvent,
-      acquire: (wanted) => lending.acquire(wanted),
+      // What a test lends goes before what connections lend.
+      acquire: (wanted) => lending.acquire(wanted) ?? wiring.acquire?.(wanted) ?? null,
       perform: (call) => lending.perform(call, wiring.perform),
     });
   }
@@ -66,7 +68,7 @@ export class RunObject extends WiredRunObject {
 
 export class ConnectionObject extends WiredConnectionObject {
   constructor(ctx: DurableObjectState, env: Env) {
-    super(ctx, env, house.lending(env));
+    super(ctx, env, houses.current?.wiring(ctx) ?? house.lending(env));
   }
 }
 

@@ -224,8 +224,10 @@ export class Laws {
     // Looking after a child needs no credential; and what is pinned is not replaced by whoever begins.
     if (input.t === "hold" && unit !== null && childOf(unit) !== null) return;
     if (input.t === "begin" && input.bound !== undefined && !decision.ok) {
-      const pinned = before.bound?.[input.bound.name];
-      if (pinned !== undefined && !sameJson(pinned, input.bound.to)) return;
+      for (const { name, to } of input.bound) {
+        const pinned = before.bound?.[name];
+        if (pinned !== undefined && !sameJson(pinned, to)) return;
+      }
     }
     law(
       listed === decision.ok,
@@ -318,16 +320,9 @@ export class Laws {
     law(before !== null && after !== null, `${name} parks before it is ready`);
     const counted = before.tries - (fact.attempt === undefined ? 0 : 1);
     law(after.tries === counted, `N1: the park of ${name} counts as an attempt`);
-    for (const key of [
-      "maybe",
-      "attempt",
-      "gen",
-      "digest",
-      "keySince",
-      "spentMs",
-      "strikes",
-      "outcome",
-    ] as const)
+    const maybe = before.maybe || fact.maybe === true;
+    law(after.maybe === maybe, `N1: the park of ${name} changes its maybe`);
+    for (const key of ["attempt", "gen", "digest", "keySince", "spentMs", "strikes", "outcome"] as const)
       law(after[key] === before[key], `N1: the park of ${name} changes its ${key}`);
     law(
       fact.attempt !== undefined || before.status !== "running",
@@ -361,7 +356,8 @@ export class Laws {
       );
       return;
     }
-    if (input.end.kind === "refused" || input.end.kind === "cannot" || input.end.kind === "needs")
+    const clears = input.end.kind === "needs" && input.end.maybe !== true;
+    if (input.end.kind === "refused" || input.end.kind === "cannot" || clears)
       this.#cleared(before, input.unit);
     const denied =
       input.unit.role === "verify" && input.end.kind === "success" && input.end.happened === false;

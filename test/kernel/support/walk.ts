@@ -29,7 +29,7 @@ import {
   type Graph,
   type Input,
   type Job,
-  type Json,
+  type Binding,
   type Need,
   type NeedReason,
   type Prepared,
@@ -302,10 +302,12 @@ export class Walk {
   }
 
   /** What is pinned, or what is not yet. */
-  #bound(b: number): { readonly bound?: { readonly name: string; readonly to: Json } } {
+  #bound(b: number): { readonly bound?: readonly Binding[] } {
     const name = BINDINGS[b % 9];
     if (name === undefined) return {};
-    return { bound: { name, to: boundTo(this.state.bound, name) ?? { epoch: 0 } } };
+    const other = BINDINGS[(b + 1) % 9];
+    const one = (of: string): Binding => ({ name: of, to: boundTo(this.state.bound, of) ?? { epoch: 0 } });
+    return { bound: [one(name), ...(other === undefined || b % 2 === 0 ? [] : [one(other)])] };
   }
 
   /** What is due lacks its credential, or somebody says so of what is not due at all. */
@@ -390,7 +392,7 @@ export class Walk {
     if (kind === 5) return ends.cannot(code);
     if (kind === 6) return ends.unusable();
     if (kind === 7 || (kind === 8 && unit.refusals !== null))
-      return { kind: "needs", need: needOf(b >> 4, b) };
+      return { kind: "needs", need: needOf(b >> 4, b), ...(b % 3 === 0 ? { maybe: true } : {}) };
     const grows = growth !== null && b % 4 === 0;
     return grows ? ends.success(b, this.#grown(growth)) : ends.success(b);
   }
