@@ -1,7 +1,7 @@
 /** Whose browser it was: what each mode proves, and who tries to have somebody else's account for their own. */
 import { beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { confirm as confirmSession } from "../../src/connections/connecting.ts";
-import { type ConnectMode, redeem } from "../../src/connections/index.ts";
+import { confirm as confirmSession, redeem } from "../../src/connections/connecting.ts";
+import type { ConnectMode } from "../../src/connections/index.ts";
 import { selectSession } from "../../src/connections/sessions-store.ts";
 import {
   auditOf,
