@@ -26,7 +26,7 @@ import { type AcquireDeps, authorOf, createAcquire, createLend, plainRef } from 
 import { createApi, createLinks, judgeSteps, type ApiDeps } from "./api/index.ts";
 import { type ComposedConnections, composeConnections, parsePublicOrigin } from "./compose-connections.ts";
 import { egressOf, ownHostsOf } from "./compose-egress.ts";
-import type { ConnectionWiring } from "./connections/index.ts";
+import { type ConnectionWiring, createConnectPages } from "./connections/index.ts";
 import {
   createCode,
   createEvaluator,
@@ -201,6 +201,7 @@ export function compose(
 
   function apiDeps(env: Env, known: Registry): ApiDeps {
     const serverKey = serverKeyOf(env);
+    const publicOrigin = parsePublicOrigin(env.PUBLIC_ORIGIN);
     // Where the secret does not fit no run gets on, and says why; the API answers all the same.
     const auth = parseAuthCheck(env.SERVICE_TOKENS);
     return {
@@ -231,7 +232,8 @@ export function compose(
       links: createLinks(serverKey),
       vault: () => vaultOperations(env),
       connections: () => connectionsOf(env).connections,
-      publicOrigin: parsePublicOrigin(env.PUBLIC_ORIGIN),
+      publicOrigin,
+      pages: createConnectPages({ room: () => connectionsOf(env).connections, publicOrigin, log }),
       log,
       now: () => Date.now(),
     };

@@ -488,7 +488,7 @@ describe("a run that waits for a connection", () => {
     expect(await linkSeenBy(ada, "/steps/call")).toBe(url);
     const id = /cs_[0-9a-z]+/.exec(url ?? "")?.[0] ?? "";
     expect(await look(id)).toMatchObject({
-      purpose: `run:${RUN}:call`,
+      purpose: `run:${RUN}:call:any`,
       scopes: ["read", "write"],
       user: "ada",
     });
