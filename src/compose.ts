@@ -25,7 +25,7 @@ import { createAuthCheck } from "./compose-auth-check.ts";
 import { createApi, createLinks, judgeSteps, type ApiDeps } from "./api/index.ts";
 import { type ComposedConnections, composeConnections, parsePublicOrigin } from "./compose-connections.ts";
 import { egressOf, ownHostsOf } from "./compose-egress.ts";
-import type { ConnectionWiring } from "./connections/index.ts";
+import { type ConnectionWiring, createConnectPages } from "./connections/index.ts";
 import {
   createCode,
   createEvaluator,
@@ -200,6 +200,7 @@ export function compose(
 
   function apiDeps(env: Env, known: Registry): ApiDeps {
     const serverKey = serverKeyOf(env);
+    const publicOrigin = parsePublicOrigin(env.PUBLIC_ORIGIN);
     return {
       ...familyOf(env, serverKey),
       checkAuth: createAuthCheck(env.SERVICE_TOKENS, () => connectionsOf(env).connections),
@@ -223,7 +224,8 @@ export function compose(
       links: createLinks(serverKey),
       vault: () => vaultOperations(env),
       connections: () => connectionsOf(env).connections,
-      publicOrigin: parsePublicOrigin(env.PUBLIC_ORIGIN),
+      publicOrigin,
+      pages: createConnectPages({ room: () => connectionsOf(env).connections, publicOrigin, log }),
       log,
       now: () => Date.now(),
     };

@@ -84,7 +84,7 @@ const sessionFields = () => ({
   scopes: scopes(),
   mode: z.enum(["confirm", "host_session", "link"]),
   return_to: textOrNull(),
-  purpose: z.string().describe("`api`, or the step that waits: `run:<id>:<step>`."),
+  purpose: z.string().describe("`api`, or the step that waits: `run:<id>:<step>:<workflow>`."),
   state: z.enum(["open", "redeemed", "exchanging", "unconfirmed", "done", "failed", "expired"]),
   failure: textOrNull(),
   created_at: time(),

@@ -7,7 +7,6 @@
  */
 import { Hono } from "hono";
 import { authenticate } from "../access/index.ts";
-import { createConnectPages } from "../connections/index.ts";
 import { classifyFault, randomId } from "../platform/index.ts";
 import { mountApprovalPage } from "./approval-page.ts";
 import type { ApiDeps } from "./ports.ts";
@@ -74,13 +73,8 @@ export function createApi(deps: ApiDeps): Hono {
     app.on(route.method, path, (c) => serve(deps, route, c.req.raw, c.req.param()));
   }
   mountApprovalPage(app, deps);
-  const pages = createConnectPages({
-    room: () => deps.connections(),
-    publicOrigin: deps.publicOrigin,
-    log: deps.log,
-  });
   app.on(["GET", "POST"], ["/connect/*", "/oauth/callback/*", "/grants", "/grants/*"], async (c, next) => {
-    const page = await pages(c.req.raw);
+    const page = await deps.pages(c.req.raw);
     if (page === null) await next();
     return page ?? undefined;
   });

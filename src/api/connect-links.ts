@@ -27,6 +27,7 @@ interface ConnectLink {
 /** Whose run it is. */
 interface Waiting {
   readonly run: string;
+  readonly workflow: string;
   readonly user: string | null;
 }
 
@@ -37,7 +38,12 @@ interface Waiter {
 
 /** The run, with links if the key may have them. A link that cannot be made just now is left out. */
 export async function withConnectLinks(call: Call, identity: KeyIdentity, view: RunView): Promise<RunView> {
-  const steps = await linkedSteps(call, identity, { run: view.id, user: view.user }, view.steps);
+  const steps = await linkedSteps(
+    call,
+    identity,
+    { run: view.id, workflow: view.workflow, user: view.user },
+    view.steps,
+  );
   return steps === view.steps ? view : { ...view, steps };
 }
 
@@ -83,7 +89,7 @@ async function linksFor(
 async function linkFor(
   call: Call,
   identity: KeyIdentity,
-  { run, user }: Waiting,
+  { run, workflow, user }: Waiting,
   {
     unit,
     wait,
@@ -97,7 +103,7 @@ async function linkFor(
   try {
     const made = await deps.connections().linkForWait(
       {
-        ...{ tenant: identity.tenant, run, unit, user, integration, account, connection },
+        ...{ tenant: identity.tenant, run, workflow, unit, user, integration, account, connection },
         ...{ scopes, since, limitAt },
       },
       actorOf(identity),

@@ -75,7 +75,7 @@ async function withLinks(
   if (!wantsLinks(identity, step)) return step;
   const run = await ask(call, identity, (one) => one.view(viewerOf(identity)));
   if (!run.ok) return step;
-  const whose = { run: run.value.id, user: run.value.user };
+  const whose = { run: run.value.id, workflow: run.value.workflow, user: run.value.user };
   const named = item === undefined ? step : { ...step, name: `${step.name}[${item}]` };
   const [linked = step] = await linkedSteps(call, identity, whose, [named]);
   return { ...linked, name: step.name };

@@ -1,21 +1,7 @@
 /** The door of the connections room: users lend their accounts, and can take them back. */
-export {
-  comeBack,
-  type Callback,
-  type ConnectDeps,
-  type FlowRefusal,
-  redeem,
-  type Returned,
-} from "./connecting.ts";
+export type { ConnectDeps } from "./connecting.ts";
 export { type ConnectPages, type ConnectPagesDeps, createConnectPages } from "./connect-app.ts";
 export type { DeathReason, IdentityLevel, Owner, Slot } from "./grant.ts";
-export {
-  type GrantLink,
-  type GrantLinkDeps,
-  grantLinkOf,
-  readGrantLink,
-  redeemGrantLink,
-} from "./grant-links.ts";
 export type {
   CustomProvider,
   Flaw,

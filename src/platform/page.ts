@@ -135,7 +135,7 @@ const STYLE = `
 body{margin:0;background:var(--back);color:var(--text);font:1rem/1.5 system-ui,sans-serif}
 header,main{max-width:42rem;margin:0 auto;padding:1rem}
 header{font-weight:600;color:var(--soft)}
-main{background:var(--card);border:1px solid var(--line);border-radius:.75rem;padding:1.5rem}
+main{background:var(--card);border:1px solid var(--line);border-radius:.75rem;padding:1.5rem;overflow-wrap:anywhere}
 h1{margin:0 0 .5rem;font-size:1.6rem;line-height:1.25}
 h2{margin:1.5rem 0 .5rem;font-size:1.05rem}
 p{margin:0 0 1rem}

@@ -458,7 +458,7 @@ const KERNEL: readonly Omit<Mutant, "first">[] = [
     name: "pinned-connection-replaced",
     file: "src/kernel/decide.ts",
     find: "if (bound.some((one, i) => !mayBind(turn.state.bound, one) || !agrees(one, bound.slice(0, i))))",
-    replace: "",
+    replace: "if (false as boolean)",
     why: "One step of a run works for one account, and the next for another (N3).",
   },
   {

@@ -139,8 +139,7 @@ describe("a connect link", () => {
     const form = formIn((await visitor.get(`/connect/${token}`)).text);
     const fields = { form, decision: "go_on" };
     const pressed = await Promise.all([1, 2].map(() => visitor.post(`/connect/${token}`, fields)));
-    const ways = pressed.map(({ location }) => location.startsWith("/connect/go/"));
-    expect(ways.toSorted()).toEqual([false, true]);
+    expect(pressed.filter(({ location }) => location.startsWith("/connect/go/"))).toHaveLength(1);
   });
 
   test("works to the last millisecond of its half hour, and not at its end", async () => {
@@ -239,12 +238,14 @@ describe("a form of a connect link", () => {
     expect(await stateOf(one.session.id)).toEqual(["open", null]);
   });
 
-  test("whose cookie comes twice is not accepted: one of the two is somebody else's", async () => {
+  test("whose cookie comes twice is not accepted, although the first of the two fits the form", async () => {
     const { token, session } = await newSession({ user: nobody() });
-    const visitor = new Visitor();
-    const form = formIn((await visitor.get(`/connect/${token}`)).text);
-    const [[name, { value }] = ["", { value: "" }]] = visitor.jar;
-    const cookie = `${name}=${"x".repeat(43)}; ${name}=${value}`;
+    const [visitor, attacker] = [new Visitor(), new Visitor()];
+    await visitor.get(`/connect/${token}`);
+    const form = formIn((await attacker.get(`/connect/${token}`)).text);
+    const cookie = [attacker, visitor]
+      .flatMap(({ jar }) => [...jar].map(([name, { value }]) => `${name}=${value}`))
+      .join("; ");
     const answer = await visitor.post(`/connect/${token}`, { form, decision: "go_on" }, { cookie });
     expect(answer.status).toBe(403);
     expect(await stateOf(session.id)).toEqual(["open", null]);
@@ -321,8 +322,12 @@ describe("back from the provider", () => {
     const visitor = new Visitor();
     const address = await visitor.toProvider(token);
     const callback = callbackOf(address, { code: provider.consent(address) });
-    const stolen = await new Visitor().get(callback);
-    expect([stolen.status, stolen.location]).toEqual([303, "/connect/done"]);
+    const guesser = new Visitor();
+    guesser.jar.set(`__Host-flow-${session.id}`, { value: "x".repeat(43), strict: false });
+    for (const thief of [new Visitor(), guesser]) {
+      const stolen = await thief.get(callback);
+      expect([stolen.status, stolen.location]).toEqual([303, "/connect/done"]);
+    }
     expect(provider.asked).toEqual([]);
     expect(await stateOf(session.id)).toEqual(["redeemed", null]);
     expect((await visitor.get(callback)).location).toContain("app.corp.example");

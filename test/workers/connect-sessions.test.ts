@@ -1,14 +1,9 @@
 import { env } from "cloudflare:workers";
 import { runDurableObjectAlarm } from "cloudflare:test";
 import { beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
-import {
-  comeBack,
-  grantLinkOf,
-  readGrantLink,
-  redeem,
-  redeemGrantLink,
-  type ConnectionView,
-} from "../../src/connections/index.ts";
+import { comeBack, providerAddress, redeem } from "../../src/connections/connecting.ts";
+import { grantLinkOf, readGrantLink, redeemGrantLink } from "../../src/connections/grant-links.ts";
+import type { ConnectionView } from "../../src/connections/index.ts";
 import { selectSession } from "../../src/connections/sessions-store.ts";
 import type { Registry } from "../../src/define/index.ts";
 import { createLogger, ok, randomId } from "../../src/platform/index.ts";
@@ -108,13 +103,15 @@ async function look(id: string): Promise<Session> {
 async function consent(session: Session, ticket: string | null = null): Promise<URL | null> {
   const kept = await selectSession(env.DB, session.id);
   if (kept === null) throw new Error("There is no such session.");
-  const redeemed = await redeem(room.flow, kept, { origin: ORIGIN, ticket });
+  const redeemed = await redeem(room.flow, kept, ticket);
   if (!redeemed.ok) throw new Error(redeemed.error);
-  const asked = new URL(redeemed.value.location);
+  const begun = await selectSession(env.DB, session.id);
+  const at = { origin: ORIGIN, cookie: redeemed.value };
+  const asked = new URL((begun === null ? null : await providerAddress(room.flow, begun, at)) ?? "");
   const query = new URLSearchParams({ state: asked.searchParams.get("state") ?? "", code: "code-1" });
   const back = await comeBack(room.flow, {
     ...{ tenant: TENANT, integration: kept.slot.integration, query, origin: ORIGIN },
-    cookieOf: () => redeemed.value.cookie,
+    cookieOf: () => redeemed.value,
   });
   if (!back.ok) throw new Error(back.error.refusal);
   return back.value.location === null ? null : new URL(back.value.location);
@@ -491,7 +488,7 @@ describe("a run that waits for a connection", () => {
     expect(await linkSeenBy(ada, "/steps/call")).toBe(url);
     const id = /cs_[0-9a-z]+/.exec(url ?? "")?.[0] ?? "";
     expect(await look(id)).toMatchObject({
-      purpose: `run:${RUN}:call`,
+      purpose: `run:${RUN}:call:any`,
       scopes: ["read", "write"],
       user: "ada",
     });

@@ -51,8 +51,8 @@ export function grantsPage({ tenant, user }: Whose, grants: readonly ShownGrant[
 function section({ connection, provider, uses, form }: ShownGrant): Markup {
   const { id, account, label, scopes, grantedAt, status, endsAt, integration } = connection;
   const named = account === "default" ? provider : `${provider} (${account})`;
-  return html`<section aria-labelledby="${id}">
-    <h2 id="${id}">${named}</h2>
+  return html`<section>
+    <h2>${named}</h2>
     ${facts([
       ["Account", label ?? "not told by the provider"],
       ["State", stateOf(connection)],
