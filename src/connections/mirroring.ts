@@ -19,6 +19,7 @@ export class Mirroring {
   readonly #wiring: ConnectionWiring;
   #uses = new Map<string, { at: number; count: number }>();
   #usesSince: number | null = null;
+  #writing: Promise<void> = Promise.resolve();
 
   constructor(store: ConnectionStore, wiring: ConnectionWiring) {
     this.#store = store;
@@ -49,7 +50,14 @@ export class Mirroring {
     return uses === undefined || change === undefined ? (uses ?? change) : Math.min(uses, change);
   }
 
+  /** One write after the other: what is told twice at once would stand twice in the audit. */
   async drain(): Promise<void> {
+    const writing = this.#writing.then(async () => this.#write());
+    this.#writing = writing.catch(() => undefined);
+    return writing;
+  }
+
+  async #write(): Promise<void> {
     const at = this.dueAt();
     const now = this.#wiring.now();
     if (at === undefined || at > now) return;

@@ -5,7 +5,7 @@
 import { env } from "cloudflare:workers";
 import { createProviderClient, writeMirrored, type ConnectionWiring } from "../../src/connections/index.ts";
 import { createLogger, importHmacKey } from "../../src/platform/index.ts";
-import { createKeyCheck, createVault, type Keyring } from "../../src/vault/index.ts";
+import { createKeyCheck, createVault, type Keyring, type Vault } from "../../src/vault/index.ts";
 import { ring } from "../vault/support.ts";
 import { Provider, type RefreshStyle } from "./connection-double.ts";
 
@@ -31,6 +31,7 @@ export class ConnectionHouse {
   /** Ends the object while it tells a run. */
   killWhileTelling: string | null = null;
   readonly lines: string[] = [];
+  readonly #vaults = new Map<Keyring, Vault>();
 
   constructor(style: RefreshStyle = "strict") {
     this.provider = new Provider(style, () => this.now);
@@ -44,9 +45,11 @@ export class ConnectionHouse {
     const { keyring } = this;
     const log = createLogger("debug", (_, line) => this.lines.push(line));
     const now = (): number => this.now;
-    const check = createKeyCheck({ db: env.DB, log, now });
+    // One for each keyring, as in an isolate.
+    const vault = this.#vaults.get(keyring) ?? createVault(keyring, createKeyCheck({ db: env.DB, log, now }));
+    this.#vaults.set(keyring, vault);
     return {
-      ...{ log, now, vault: createVault(keyring, check) },
+      ...{ log, now, vault },
       provider: createProviderClient({
         egress: async (request) => {
           // As the platform does: a request leaves when what was written before it is on disk.

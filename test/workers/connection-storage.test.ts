@@ -283,7 +283,7 @@ describe("the keys are changed in four stages while 200 connections are in use",
     expect(await all[0]?.object.confirm(TENANT, "cs_1", "key:1")).toMatchObject({ kind: "active" });
     expect(house.provider.reused).toBe(0);
     expect(house.provider.refreshes()).toBe(4 * 200);
-  }, 120_000);
+  }, 300_000);
 });
 
 describe("texts that stand where they were not sealed for", () => {
