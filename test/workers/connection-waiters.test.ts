@@ -216,7 +216,6 @@ describe("the alarm", () => {
     for (const broken of [
       ["pending", "no list"],
       ["record", { standing: { status: "active" }, grant: null }],
-      ["waking", { at: 0, tries: 0 }],
     ] as const) {
       const before = await one.kept(broken[0]);
       await one.put(broken[0], broken[1]);
@@ -225,9 +224,13 @@ describe("the alarm", () => {
       await one.object.poke(TENANT);
       expect(one.house.lines.join()).toContain("connection.");
       expect((await one.alarmAt()) ?? Number.POSITIVE_INFINITY).toBeGreaterThan(one.house.now);
-      await one.put(broken[0], before ?? (broken[0] === "pending" ? [] : { at: 8e15, tries: 0, upTo: 0 }));
+      await one.put(broken[0], before ?? []);
       one.house.later(DAY_MS);
     }
+    await runInDurableObject(one.object, (_object, { storage }) => {
+      storage.sql.exec("INSERT INTO audit (body) VALUES ('no JSON')");
+    });
+    await one.put("mirror", { at: one.house.now, tries: 0, stamp: 1 });
     await one.object.poke(TENANT);
     expect((await one.alarmAt()) ?? Number.POSITIVE_INFINITY).toBeGreaterThan(one.house.now);
   });
