@@ -16,7 +16,7 @@ const KERNEL: readonly Omit<Mutant, "first">[] = [
   {
     name: "once-retried",
     file: "src/kernel/judge.ts",
-    find: `if (performance.effect === "once") return becomeUnknown(j, failure, how.listening === true);`,
+    find: `if (performance.effect === "once") return becomeUnknown(j, failure, j.listening);`,
     replace: "",
     why: "A step that must not be repeated is sent again after an unclear end (K5).",
   },
@@ -30,8 +30,8 @@ const KERNEL: readonly Omit<Mutant, "first">[] = [
   {
     name: "unclear-forgotten",
     file: "src/kernel/judge.ts",
-    find: `again(j, failure, retryAfterMs, performance.effect !== "safe", how.strike);`,
-    replace: "again(j, failure, retryAfterMs, false, how.strike);",
+    find: `again(j, failure, retryAfterMs, performance.effect !== "safe", strike);`,
+    replace: "again(j, failure, retryAfterMs, false, strike);",
     why: "A step that may have happened ends as if it had not, and is not undone.",
   },
   {
@@ -128,15 +128,15 @@ const KERNEL: readonly Omit<Mutant, "first">[] = [
   {
     name: "no-while-the-request-is-open",
     file: "src/kernel/judge.ts",
-    find: "const open = j.unit.listening || unitOf(turn.state, main)?.listening === true;",
+    find: "const open = j.unit.listening || unit?.listening === true;",
     replace: "const open = false as boolean;",
     why: "A check sees nothing yet, and the step is sent again beside its first request (K5).",
   },
   {
     name: "no-of-an-early-check",
     file: "src/kernel/judge.ts",
-    find: "const open = j.unit.listening || unitOf(turn.state, main)?.listening === true;",
-    replace: "const open = unitOf(turn.state, main)?.listening === true;",
+    find: "const open = j.unit.listening || unit?.listening === true;",
+    replace: "const open = unit?.listening === true;",
     why: "A check that was begun while the request was open says no after it has ended (K5).",
   },
   {
