@@ -13,6 +13,7 @@
  * D5 what the state shows as running, or as listened to, and no flight of this life performs, is handed to the kernel
  *    as lost.
  * D6 an attempt that was judged over sends nothing any more.
+ * D7 an event of the platform computes at most `operationsPerEvent`, and one unit more; each fills in one at least.
  */
 
 import {

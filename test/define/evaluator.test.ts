@@ -377,7 +377,7 @@ describe("what expressions took", () => {
     poll: {
       action: "http",
       with: { method: "GET", url: "https://a.example/" },
-      repeat: { until: "output.n > 1", every: "1s" },
+      repeat: { until: "output.status > 200", every: "1s" },
     },
   });
   if (!compiled.ok) throw new Error(JSON.stringify(compiled.errors));
@@ -392,7 +392,7 @@ describe("what expressions took", () => {
     const full = evaluator.spent();
     expect(full).toBeGreaterThan(METER / 2);
     expect(full).toBeLessThanOrEqual(METER);
-    evaluator.again(RUN_W, poll, { n: 1 }, scope());
+    evaluator.again(RUN_W, poll, { status: 200 }, scope());
     expect(evaluator.spent()).toBeGreaterThan(full);
   });
 
