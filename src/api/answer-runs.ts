@@ -71,7 +71,9 @@ const unitFields = () => ({
       failure: z.union([Failure.schema(), z.null()]),
     })
     .optional()
-    .describe("Its `verify`: how the asking whether it happened stands, and why it did not work."),
+    .describe(
+      "Its `verify`: how the asking whether it happened stands, and why it did not work. Succeeded: its answer settled the step. Cancelled: somebody else was faster.",
+    ),
   compensation: z
     .strictObject({
       status: z.enum(UNIT_STATUSES as [string, ...string[]]),

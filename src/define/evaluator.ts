@@ -23,7 +23,7 @@ import {
   type UnitRef,
 } from "../kernel/index.ts";
 import type { RawPerformance, RawStep } from "./definition.ts";
-import { TemplateFault } from "./expressions/index.ts";
+import { TemplateFault, type Tally } from "./expressions/index.ts";
 import { fillParameters, isFixed, settled } from "./parameters.ts";
 import { isPlanned, PlanScope } from "./plan-evaluator.ts";
 import { rawOf, type Registry } from "./registry.ts";
@@ -50,6 +50,8 @@ export interface Evaluator {
   again(run: RunInfo, def: StepDef, output: Json, scope: ActionScope): Evaluated<boolean>;
   happened(run: RunInfo, def: StepDef, output: Json, scope: ActionScope): Evaluated<Found>;
   output(run: RunInfo, template: Json | undefined, scope: ActionScope): Evaluated<Json>;
+  /** Operations that expressions have taken since the evaluator was made. What functions in TypeScript do is not counted. */
+  spent(): number;
 }
 
 /** What to do about what was written wrongly, by whom it was written. */
@@ -77,6 +79,7 @@ class Stop extends Error {
 }
 
 export function createEvaluator(registry: Registry): Evaluator {
+  const tally: Tally = { operations: 0 };
   /** Parameters that are the same in every run, filled in and checked once in the isolate. */
   const fixed = new WeakMap<RawPerformance, ActionFilled>();
   const codeOf = (run: RunInfo, step: string): RawStep => {
@@ -86,7 +89,7 @@ export function createEvaluator(registry: Registry): Evaluator {
   };
 
   const fill: Evaluator["fill"] = (run, def, unit, scope) => {
-    if (isPlanned(def)) return fillPlanned(run, def, unit, scope);
+    if (isPlanned(def)) return fillPlanned(run, def, unit, new PlanScope(scope, tally));
     const whole = unit.item === undefined && unit.role === undefined;
     const view = viewOf(scope, unit.role);
     // A `repeat` fills in each of its rounds; its condition was read before the first.
@@ -142,7 +145,7 @@ export function createEvaluator(registry: Registry): Evaluator {
       return {
         ok: true,
         value: !truth(
-          template(what, () => new PlanScope(scope, { output }).expression(until)),
+          template(what, () => new PlanScope(scope, tally, { output }).expression(until)),
           what,
           "plan",
         ),
@@ -162,7 +165,7 @@ export function createEvaluator(registry: Registry): Evaluator {
       return {
         ok: true,
         value: saidIn(
-          template(what, () => new PlanScope(scope, { output }).expression(asked)),
+          template(what, () => new PlanScope(scope, tally, { output }).expression(asked)),
           output,
           what,
         ),
@@ -187,7 +190,7 @@ export function createEvaluator(registry: Registry): Evaluator {
     if (made === undefined) return { ok: true, value: outputsOf(scope) };
     const given = isObject(made) ? made["template"] : undefined;
     if (given !== undefined) {
-      return { ok: true, value: template("`output`", () => new PlanScope(scope).template(given)) };
+      return { ok: true, value: template("`output`", () => new PlanScope(scope, tally).template(given)) };
     }
     const make = registry.get(run.workflow, run.version)?.definition.makeOutput ?? null;
     if (make === null) throw new Stop(missing(run, "the run's output"));
@@ -211,6 +214,7 @@ export function createEvaluator(registry: Registry): Evaluator {
     again: (...args) => guarded(() => again(...args), refuse, writtenAs(args[1])),
     happened: (...args) => guarded(() => happened(...args), refuse, writtenAs(args[1])),
     output: (...args) => guarded(() => output(...args), refuse, isObject(args[1] ?? null) ? "plan" : "code"),
+    spent: () => tally.operations,
   };
 }
 
@@ -220,11 +224,10 @@ function told(filled: Filled, def: StepDef, unit: UnitRef): Filled {
   return { ...filled, about: aboutCall(def.action, filled.with) };
 }
 
-function fillPlanned(run: RunInfo, def: StepDef, unit: UnitRef, scope: ActionScope): Filled {
+function fillPlanned(run: RunInfo, def: StepDef, unit: UnitRef, plan: PlanScope): Filled {
   const whole = unit.item === undefined && unit.role === undefined;
-  const plan = new PlanScope(scope);
   const { when, forEach } = def;
-  if (whole && when !== undefined && scope.iteration === 0) {
+  if (whole && when !== undefined && plan.scope.iteration === 0) {
     const what = `\`when\` of ${def.name}`;
     if (
       !truth(
@@ -239,7 +242,7 @@ function fillPlanned(run: RunInfo, def: StepDef, unit: UnitRef, scope: ActionSco
     const list = template(`\`forEach\` of ${def.name}`, () => plan.expression(forEach.list));
     return { kind: "list", list: listOf(list, def.name, "plan") };
   }
-  const filled = template(`\`with\` of ${unitName(unit)}`, () => plan.parameters(def, unit, scope.run.now));
+  const filled = template(`\`with\` of ${unitName(unit)}`, () => plan.parameters(def, unit));
   if (filled === null) throw new Stop(missing(run, `the action of ${unitName(unit)}`));
   return filled;
 }

@@ -13,6 +13,7 @@
  * D5 what the state shows as running, or as listened to, and no flight of this life performs, is handed to the kernel
  *    as lost.
  * D6 an attempt that was judged over sends nothing any more.
+ * D7 an event of the platform computes at most `operationsPerEvent`, and one unit more; each fills in one at least.
  */
 
 import {
@@ -46,6 +47,12 @@ const SLOTS = 6;
 export interface DriverLimits {
   /** Calls to the outside per platform event, before the driver hops to a fresh one. */
   readonly callsPerEvent: number;
+  /**
+   * Operations of the evaluator per platform event, likewise. A turn that has taken so many ends, and what is left to be
+   * filled in is done in the next event: together with the last one, which may take a full meter, it is far below the
+   * 30 s of CPU that an event has.
+   */
+  readonly operationsPerEvent: number;
   /** Time per platform event, likewise: an alarm may last 15 min, an attempt 10. */
   readonly eventMs: number;
   /** Rows after which a snapshot is written: waking reads one snapshot and at most this many rows. */
@@ -55,6 +62,8 @@ export interface DriverLimits {
 /** Below the 10,000 subrequests of a paid plan; a free plan sets 40. */
 export const DEFAULT_LIMITS: DriverLimits = {
   callsPerEvent: 1_000,
+  // Four steps that take all that one may take; of ordinary ones, thousands.
+  operationsPerEvent: 1_000_000,
   eventMs: 5 * 60_000,
   snapshotRows: 256,
 };
@@ -72,7 +81,7 @@ export class UnreadableJournal extends Error {
 export type Outcome = { readonly ok: true } | { readonly ok: false; readonly refusal: Refusal };
 
 export type ResolveAsJson =
-  | { readonly as: "succeeded"; readonly output: Json }
+  | { readonly as: "succeeded"; readonly output: Json; readonly note?: string }
   | Exclude<ResolveAs, { as: "succeeded" }>;
 
 const NO_ROOM: Refusal = {
@@ -93,7 +102,7 @@ export class RunDriver {
   #state: RunState | null = null;
   #seq = 1;
   #rows = 0;
-  #event: { calls: number; since: number };
+  #event: { calls: number; since: number; spentBefore: number };
   #over = false;
 
   constructor(ports: Ports, limits: DriverLimits = DEFAULT_LIMITS) {
@@ -109,8 +118,9 @@ export class RunDriver {
       filled: new Map(),
       hasRoom: (state, starting) =>
         this.#flights.busy(state) + starting < SLOTS && !this.#eventIsFull(starting),
+      mayFill: () => !this.#hasComputedEnough(),
     };
-    this.#event = { calls: 0, since: ports.clock.now() };
+    this.#event = this.#newEvent();
   }
 
   /** Null: nothing was started here. */
@@ -213,12 +223,21 @@ export class RunDriver {
   }
 
   #freshEvent(): void {
-    this.#event = { calls: 0, since: this.#ports.clock.now() };
+    this.#event = this.#newEvent();
+  }
+
+  #newEvent(): { calls: number; since: number; spentBefore: number } {
+    return { calls: 0, since: this.#ports.clock.now(), spentBefore: this.#ports.evaluate.spent() };
+  }
+
+  #hasComputedEnough(): boolean {
+    return this.#ports.evaluate.spent() - this.#event.spentBefore >= this.#limits.operationsPerEvent;
   }
 
   #eventIsFull(starting = 0): boolean {
     const { calls, since } = this.#event;
     return (
+      this.#hasComputedEnough() ||
       calls + starting >= this.#limits.callsPerEvent ||
       this.#ports.clock.now() - since >= this.#limits.eventMs
     );
@@ -361,5 +380,5 @@ export class RunDriver {
 }
 
 function kept(as: ResolveAsJson, keep: Keeper["keep"]): ResolveAs {
-  return as.as === "succeeded" ? { as: "succeeded", output: keep(as.output) } : as;
+  return as.as === "succeeded" ? { ...as, output: keep(as.output) } : as;
 }

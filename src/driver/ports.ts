@@ -106,7 +106,7 @@ export type Evaluated<T> =
   | { readonly ok: true; readonly value: T }
   | { readonly ok: false; readonly failure: FailureSeed };
 
-/** Pure and synchronous: the same scope gives the same answer, in this life and the next. Never throws. */
+/** Synchronous, and pure but for `spent`: the same scope gives the same answer, in this life and the next. Never throws. */
 export interface EvaluatePort {
   /** Condition, list and parameters of a unit that is due. */
   fill(run: RunInfo, def: StepDef, unit: UnitRef, scope: Scope): Filled;
@@ -126,6 +126,8 @@ export interface EvaluatePort {
   ): Evaluated<{ readonly happened: boolean | null; readonly output: Json }>;
   /** The run's output; `template` is `graph.output`. */
   output(run: RunInfo, template: Json | undefined, scope: Scope): Evaluated<Json>;
+  /** Operations that everything asked of it so far has taken, of this run and of others: only differences mean something. */
+  spent(): number;
 }
 
 export interface Ports {

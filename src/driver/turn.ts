@@ -43,6 +43,8 @@ export interface TurnParts {
   readonly filled: Map<string, Extract<Filled, { readonly kind: "call" }>>;
   /** Whether one more attempt may start, in this state and beside those that start already. */
   readonly hasRoom: (state: RunState, starting: number) => boolean;
+  /** Whether this event of the platform still has time to fill in something. */
+  readonly mayFill: () => boolean;
 }
 
 export class Turn {
@@ -73,7 +75,10 @@ export class Turn {
     return null;
   }
 
-  /** Fills in what became due, and starts what has a slot, until nothing more follows in this turn. */
+  /**
+   * Fills in what became due, and starts what has a slot, until nothing more follows in this turn. Where the event has
+   * computed enough, it ends before that: the rest stays due.
+   */
   goOn(): void {
     for (let round = 0; round < MAX_ROUNDS; round++) {
       const state = this.#state;
@@ -81,7 +86,10 @@ export class Turn {
       const before = this.facts.length;
       const jobs = due(state, this.now);
       const fills = jobs.filter((job) => job.kind !== "attempt");
-      for (const job of fills) this.#fill(job);
+      for (const job of fills) {
+        if (!this.#parts.mayFill()) return;
+        this.#fill(job);
+      }
       if (fills.length === 0) for (const job of jobs) if (job.kind === "attempt") this.#begin(job);
       if (this.facts.length === before) return;
     }

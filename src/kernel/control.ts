@@ -79,7 +79,7 @@ export function resolve(turn: Turn, input: InputOf<"resolve">): Refusal | null {
     ...ref,
     as: as.as,
     by,
-    ...(as.as === "failed" && as.note !== undefined ? { note: as.note } : {}),
+    ...(as.note === undefined ? {} : { note: as.note }),
   });
   if (as.as === "succeeded")
     emit(turn, { t: "succeeded", at: turn.now, ...ref, output: as.output, by: "resolve" });

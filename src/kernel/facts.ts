@@ -100,6 +100,8 @@ export type Fact =
       readonly attempt?: number;
       readonly verifyAt?: number;
       readonly listening?: boolean;
+      /** No attempt follows, should it turn out that it did not happen. */
+      readonly last?: boolean;
     } & UnitRef)
   | ({
       readonly t: "waiting";
@@ -169,7 +171,12 @@ export type Fact =
     } & UnitRef)
   | ({ readonly t: "giving_up"; readonly at: number; readonly failure: Failure } & UnitRef)
   | ({ readonly t: "skipped"; readonly at: number; readonly why: "when" | "needs" } & UnitRef)
-  | ({ readonly t: "cancelled"; readonly at: number; readonly outcome: Outcome } & UnitRef)
+  | ({
+      readonly t: "cancelled";
+      readonly at: number;
+      readonly outcome: Outcome;
+      readonly by?: SettledBy;
+    } & UnitRef)
   | ({
       readonly t: "late";
       readonly at: number;

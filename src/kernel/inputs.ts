@@ -62,9 +62,9 @@ export type Prepared =
   | { readonly kind: "error"; readonly failure: FailureSeed };
 
 export type ResolveAs =
-  | { readonly as: "succeeded"; readonly output: Value }
+  | { readonly as: "succeeded"; readonly output: Value; readonly note?: string }
   | { readonly as: "failed"; readonly note?: string }
-  | { readonly as: "retry" };
+  | { readonly as: "retry"; readonly note?: string };
 
 export type Input =
   | { readonly t: "start"; readonly run: RunInfo; readonly graph: Graph; readonly input: Value }

@@ -225,9 +225,9 @@ export interface EventsPage {
 }
 
 export type ResolveRequest =
-  | { readonly as: "succeeded"; readonly output: Json }
+  | { readonly as: "succeeded"; readonly output: Json; readonly note?: string }
   | { readonly as: "failed"; readonly note?: string }
-  | { readonly as: "retry" };
+  | { readonly as: "retry"; readonly note?: string };
 
 /** A unit by step, item and whether its compensation is meant. */
 export interface UnitAddress {

@@ -365,6 +365,47 @@ describe("a failed expression of a plan", () => {
   });
 });
 
+describe("what expressions took", () => {
+  /** As many operations as a full meter has, and the most that one event of the platform may begin with. */
+  const [METER, EVENT] = [250_000, 1_000_000];
+  const compiled = compileSteps({
+    dear: {
+      action: "transform",
+      with: { value: "${{ input.list.map(x, x * 2).filter(x, x > 1000000).size() }}" },
+    },
+    cheap: { action: "transform", with: { value: { n: "${{ input.n + 1 }}", to: "${{ input.name }}" } } },
+    poll: {
+      action: "http",
+      with: { method: "GET", url: "https://a.example/" },
+      repeat: { until: "output.status > 200", every: "1s" },
+    },
+  });
+  if (!compiled.ok) throw new Error(JSON.stringify(compiled.errors));
+  const [dear, cheap, poll] = compiled.steps as [StepDef, StepDef, StepDef];
+
+  it("is counted over all that is filled in and read, whether it came to an end or not", () => {
+    const evaluator = createEvaluator(createRegistry([]));
+    expect(evaluator.spent()).toBe(0);
+    const list = Array.from({ length: 100_000 }, (_, i) => i);
+    const ended = evaluator.fill(RUN_W, dear, { step: "dear" }, scope({ input: () => ({ list }) }));
+    expect(ended).toMatchObject({ kind: "error", failure: { code: "template_failed" } });
+    const full = evaluator.spent();
+    expect(full).toBeGreaterThan(METER / 2);
+    expect(full).toBeLessThanOrEqual(METER);
+    evaluator.again(RUN_W, poll, { status: 200 }, scope());
+    expect(evaluator.spent()).toBeGreaterThan(full);
+  });
+
+  it("of 8,000 ordinary steps is less than one event may take: they are filled in in one turn", () => {
+    const evaluator = createEvaluator(createRegistry([]));
+    const given = scope({ input: () => ({ n: 1, name: "Ada" }) });
+    for (let i = 0; i < 8_000; i++)
+      expect(evaluator.fill(RUN_W, cheap, { step: "cheap" }, given).kind).toBe("done");
+    expect(evaluator.spent()).toBeGreaterThan(0);
+    expect(evaluator.spent()).toBeLessThan(EVENT);
+  });
+});
+
 describe("the output of a run", () => {
   it("is what the workflow makes of its steps, else the outputs of the steps that nothing needs", () => {
     const steps = start()

@@ -62,6 +62,9 @@ export class Host {
   /** Parameters that the code of the moment fills in; their text is the digest. */
   payload: Json = { body: 1 };
   refuseAppends = false;
+  /** Operations that filling in one unit takes. */
+  fillCost = 0;
+  #spent = 0;
   gaveUp: string[] = [];
   #timers = new Set<() => void>();
 
@@ -92,10 +95,15 @@ export class Host {
         },
       },
       evaluate: {
-        fill: (_run, def) =>
-          def.kind === "instant"
+        fill: (_run, def, { item }) => {
+          this.#spent += this.fillCost;
+          if (def.forEach !== undefined && item === undefined)
+            return { kind: "list", list: Array<Json>(Number(def.forEach.list)).fill(null) };
+          return def.kind === "instant"
             ? { kind: "done", output: this.payload }
-            : { kind: "call", digest: JSON.stringify(this.payload), with: this.payload },
+            : { kind: "call", digest: JSON.stringify(this.payload), with: this.payload };
+        },
+        spent: () => this.#spent,
         taking: () => null,
         again: () => ({ ok: true, value: false }),
         happened: () => ({ ok: true, value: { happened: null, output: null } }),

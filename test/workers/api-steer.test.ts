@@ -270,8 +270,14 @@ describe("a step whose outcome is unknown", () => {
 
   test("is resolved by a person, once", async () => {
     const id = await booking("api-steer-resolve", { kind: "lost_answer" }, "unknown");
+    const told = (await look(id)).steps[0]?.failure;
+    expect(told?.retryable).toBe(false);
+    expect(told?.hint).toContain(
+      `POST /v1/runs/${id}/steps/book/resolve with {"as": "succeeded", "output": …}`,
+    );
+    const note = "The airline has it.";
     const run = await expectAnswer<RunView>(
-      await post(id, "steps/book/resolve", { as: "succeeded", output: { id: "bk_1" } }),
+      await post(id, "steps/book/resolve", { as: "succeeded", output: { id: "bk_1" }, note }),
       "resolveStep",
       200,
     );
@@ -289,7 +295,7 @@ describe("a step whose outcome is unknown", () => {
     expect((await expectAnswer<RunView>(cancelled, "cancelRun", 200)).steps[0]?.outcome).toBe("unknown");
     const refused = await expectProblem(await post(id, "redrive"), 409, "resolve_first");
     expect(refused.errors?.[0]?.pointer).toBe("/resolve/book");
-    const resolve = { book: { as: "succeeded", output: { id: "bk_2" } } };
+    const resolve = { book: { as: "succeeded", output: { id: "bk_2" }, note: "It is there." } };
     const stray = { ...resolve, other: { as: "retry" } };
     await expectProblem(await post(id, "redrive", { resolve: stray }), 409, "not_unknown");
     const run = await expectAnswer<RunView>(await post(id, "redrive", { resolve }), "redriveRun", 202);

@@ -3,7 +3,7 @@
 export type { Names } from "./evaluate.ts";
 export { isList, isMap } from "./functions.ts";
 export { sizeReads } from "./hints.ts";
-export { Meter } from "./meter.ts";
+export { Meter, type Tally } from "./meter.ts";
 export { accessesOf, pathOf, writtenPath, type Path } from "./paths.ts";
 export {
   parseExpression,
