@@ -3,9 +3,16 @@
  * starts. All of it is asked again in the run, so nothing here makes anything safe; it only tells early.
  */
 import { type KeyIdentity, may } from "../access/index.ts";
-import { checkAuth, checkChildren, findStartable, type FoundStartable } from "../define/index.ts";
+import {
+  checkAuth,
+  checkChildren,
+  findStartable,
+  type FoundStartable,
+  notFollowing,
+} from "../define/index.ts";
 import type { StepDef } from "../kernel/index.ts";
-import type { FieldError } from "./problems.ts";
+import { denied } from "./policy-check.ts";
+import type { FieldError, Problem } from "./problems.ts";
 import type { Call } from "./route.ts";
 
 export interface Surroundings {
@@ -46,4 +53,24 @@ export async function checkSurroundings(
   ]);
   const place = (one: FieldError): FieldError => ({ ...one, pointer: definitionAt + (one.pointer ?? "") });
   return { errors: [...auth, ...children.unfit].map(place), missing: children.missing.map(place) };
+}
+
+/** What was found in steps that came as JSON, with pointers into the body. */
+export interface Findings {
+  /** By the steps themselves. */
+  readonly own: readonly FieldError[];
+  /** By their surroundings. */
+  readonly around: Surroundings;
+  readonly policy: readonly FieldError[];
+}
+
+/** All of it at once, or null. What only policies speak against is theirs to refuse. */
+export function refusalOf(
+  { own, around, policy }: Findings,
+  refuse: (errors: readonly FieldError[]) => Problem,
+): Problem | null {
+  const denials = notFollowing(policy, own);
+  const flaws = [...own, ...notFollowing([...around.errors, ...around.missing], own)];
+  if (flaws.length > 0) return refuse([...flaws, ...denials]);
+  return denials.length > 0 ? denied(denials) : null;
 }

@@ -39,21 +39,20 @@ export interface Wish {
   readonly definitionAt: string | null;
 }
 
-export async function permit(
+/** What the policies say; `errors`: what they do not allow of single steps. */
+export async function judgeWish(
   call: Call,
   identity: KeyIdentity,
   wish: Wish,
-): Promise<Result<Permitted, Problem>> {
+): Promise<Result<Permitted & { readonly errors: readonly FieldError[] }, Problem>> {
   const { deps } = call;
   const chain = await chainOfKey(deps.access, identity, deps.now());
   if (!chain.ok) return err(unavailable());
   const started = judgeStart(chain.value, wish.workflow);
   if (started.kind === "denied")
     return err(denied([{ pointer: wish.at, code: "policy_denied", detail: started.message }]));
-  const judged = judgeSteps(chain.value, wish);
-  if (judged.errors.length > 0) return err(denied(judged.errors));
   // Policies were stored as JSON.
-  return ok({ steps: judged.steps, policies: standingOf(identity) as readonly Json[] });
+  return ok({ ...judgeSteps(chain.value, wish), policies: standingOf(identity) as readonly Json[] });
 }
 
 /** Whether the policies let a key bring steps as JSON, to be run now or by somebody later. Null: they do. */
@@ -159,6 +158,6 @@ function unavailable(): Problem {
   return problem("unavailable", "The policy of the tenant cannot be read just now.", { headers });
 }
 
-function denied(errors: readonly FieldError[]): Problem {
+export function denied(errors: readonly FieldError[]): Problem {
   return problem("policy_denied", errors[0]?.detail ?? "A policy does not allow this.", { errors });
 }

@@ -4,6 +4,7 @@ import {
   adviceOn,
   compilePlan,
   INLINE_NAME,
+  notFollowing,
   planJsonSchema,
   startableOf,
   summarise,
@@ -42,7 +43,8 @@ export const PLAN_ROUTES: readonly Route[] = [
       if (!told.ok) return told.error;
       const checked = { steps, definitionAt: "/plan", user: identity.user };
       const around = await checkSurroundings(call, identity, checked);
-      const errors = [...told.value.errors, ...around.errors, ...around.missing];
+      const own = compiled.ok ? [] : compiled.errors;
+      const errors = notFollowing([...told.value.errors, ...around.errors, ...around.missing], own);
       return jsonResponse(reportOn(compiled, body.input, { ...told.value, errors }));
     },
   }),

@@ -49,7 +49,7 @@ export async function checkChildren(
     const child = found.get(JSON.stringify([one.name, one.version]));
     if (child === undefined) continue;
     if (child.kind === "found") unfit.push(...misfits(one, child.startable));
-    else missing.push(absent(one, child.kind, known));
+    else missing.push(await absent(one, child.kind, known, find));
   }
   return { missing, unfit };
 }
@@ -63,16 +63,24 @@ function wantedBy(def: StepDef): Wanted[] {
   return [{ name: workflow, version: typeof version === "string" ? version : undefined, input, at }];
 }
 
-function absent(
-  { name, at }: Wanted,
+async function absent(
+  { name, at, input }: Wanted,
   kind: Exclude<FoundStartable["kind"], "found">,
   known: readonly string[],
-): Finding {
+  find: ChildSources["find"],
+): Promise<Finding> {
   const code = "unknown_workflow";
   switch (kind) {
     case "no_such_name": {
       const near = nearNames(name, known);
-      const detail = `There is no workflow ${name}.`;
+      const [only, second] = near;
+      const meant = only === undefined || second !== undefined ? null : await find(only);
+      // Which input it takes is said with it, so that one look is enough.
+      const lacking = meant?.kind === "found" ? lackingIn(input ?? {}, meant.startable.inputSchema()) : [];
+      const detail =
+        `There is no workflow ${name}.` +
+        (meant === null ? "" : ` Did you mean \`${only}\`?`) +
+        (lacking.length === 0 ? "" : ` Its input has to have: ${lacking.join(", ")}.`);
       return { pointer: `${at}/workflow`, code, detail, ...(near.length === 0 ? {} : { allowed: near }) };
     }
     case "no_such_version":
@@ -105,6 +113,12 @@ function misfits({ name, input, at }: Wanted, child: Startable): Finding[] {
   return told(
     name,
     findings.map((one) => standing(one, input, place)),
+  );
+}
+
+function lackingIn(input: Json, schema: unknown): string[] {
+  return fitLiteral(input, schema, "").flatMap(({ pointer, code }) =>
+    code === "missing" && pointer.lastIndexOf("/") === 0 ? [pointer.slice(1)] : [],
   );
 }
 

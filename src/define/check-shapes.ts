@@ -4,10 +4,11 @@
  */
 
 import type { Finding } from "../actions/index.ts";
-import { escapePointer, type Json, type StepDef } from "../kernel/index.ts";
+import { escapePointer, type StepDef } from "../kernel/index.ts";
 import { accessesOf, parseExpression, writtenPath, type Path } from "./expressions/index.ts";
 import { OutputShapes } from "./output-shapes.ts";
 import { shown, type Place } from "./places.ts";
+import type { Vagueness } from "./vague-outputs.ts";
 import { ANY, shapeOfSchema, type Shape } from "./shapes.ts";
 
 /** Steps of one part, with the pointer to them. */
@@ -15,8 +16,8 @@ export interface Part {
   readonly at: string;
   readonly steps: readonly StepDef[];
   readonly places: ReadonlyMap<string, readonly Place[]>;
-  /** Steps that are not right by themselves, by name. */
-  readonly flaws: ReadonlyMap<string, unknown>;
+  /** Steps of which it is open what they put out, by name. */
+  readonly vague: ReadonlyMap<string, Vagueness>;
 }
 
 export interface ShapeFindings {
@@ -31,14 +32,17 @@ const MAX_FINDINGS = 100;
 /**
  * @param input JSON Schema of the run's input; undefined: any input
  * @param output expressions of the run's output
+ * @param others steps that are there, and not looked at
  */
 export function checkShapes(
   parts: readonly Part[],
-  input: Readonly<Record<string, Json>> | undefined,
+  input: unknown,
   output: readonly Place[],
+  others: readonly StepDef[] = [],
 ): ShapeFindings {
-  const sound = parts.flatMap(({ steps, flaws }) => steps.filter(({ name }) => !flaws.has(name)));
-  const shapes = new OutputShapes(sound, input === undefined ? ANY : shapeOfSchema(input));
+  const all = [...others, ...parts.flatMap(({ steps }) => steps)];
+  const vague = new Map(parts.flatMap((part) => [...part.vague]));
+  const shapes = new OutputShapes(all, input === undefined ? ANY : shapeOfSchema(input), vague);
   const errors: Finding[] = [];
   const advice: Finding[] = [];
   const look = (place: Place, at: string, def: StepDef | null): void => {

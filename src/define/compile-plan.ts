@@ -38,7 +38,7 @@ export type PlanCompilation =
       readonly ok: false;
       readonly errors: readonly Finding[];
       readonly advice: readonly Finding[];
-      /** Steps that fit, so that more can be said about them. */
+      /** As far as they fit, so that more can be said about them; never to be run. */
       readonly steps: readonly StepDef[];
     };
 
@@ -78,11 +78,9 @@ export function compilePlan(json: unknown, at = ""): PlanCompilation {
   const schemaFindings = isLoose(json["input"]) ? checkInputSchema(json["input"], "/input") : [];
   const lints = planLints({ graph, main, handlers, frame: unfit });
   const shapes = checkShapes(
-    [
-      { ...main, at: "/steps", flaws: withLinted(main, lints) },
-      ...(handlers === null ? [] : [{ ...handlers, at: "/onFailure", flaws: withLinted(handlers, lints) }]),
-    ],
-    frame.success && schemaFindings.length === 0 ? frame.data.input : undefined,
+    [{ ...main, at: "/steps" }, ...(handlers === null ? [] : [{ ...handlers, at: "/onFailure" }])],
+    // Where it is not right, it says the less.
+    schemaFindings.some(({ code }) => code === "input_schema_too_large") ? undefined : json["input"],
     output.places,
   );
   const advice = [
@@ -108,10 +106,7 @@ export function compilePlan(json: unknown, at = ""): PlanCompilation {
     ...secretsIn(json),
   ]);
   if (errors.length > 0 || !frame.success) {
-    const sound = [main, ...(handlers === null ? [] : [handlers])].flatMap(({ steps, flaws }) =>
-      steps.filter((def) => !flaws.has(def.name)),
-    );
-    return place(errors, advice, sound);
+    return place(errors, advice, graph.steps);
   }
   const { name, description, input, open } = frame.data;
   return {
@@ -126,12 +121,6 @@ export function compilePlan(json: unknown, at = ""): PlanCompilation {
       advice: placed(advice),
     },
   };
-}
-
-/** What a step puts out that is not right is not known, whoever found that. */
-function withLinted({ flaws }: SurveyedSteps, lints: readonly Finding[]): ReadonlyMap<string, unknown> {
-  const linted = lints.map(({ pointer }) => [pointer.split("/")[2] ?? "", true] as const);
-  return new Map<string, unknown>([...flaws, ...linted]);
 }
 
 function sizeOf(json: Readonly<Record<string, unknown>>): Finding | null {

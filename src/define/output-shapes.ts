@@ -24,6 +24,7 @@ import {
   within,
   type Shape,
 } from "./shapes.ts";
+import type { Vagueness } from "./vague-outputs.ts";
 
 /** Where an expression stands: in which step, and at which pointer from it. Null: in the output of the run. */
 export interface Standpoint {
@@ -34,12 +35,18 @@ export interface Standpoint {
 export class OutputShapes {
   readonly #steps: ReadonlyMap<string, StepDef>;
   readonly #input: Shape;
+  readonly #vague: ReadonlyMap<string, Vagueness>;
   readonly #known = new Map<string, Shape>();
 
-  /** @param steps those that fit; of others nothing is known */
-  constructor(steps: readonly StepDef[], input: Shape) {
+  /** @param vague steps of which less is known than they say */
+  constructor(
+    steps: readonly StepDef[],
+    input: Shape,
+    vague: ReadonlyMap<string, Vagueness> = new Map<string, Vagueness>(),
+  ) {
     this.#steps = new Map(steps.map((def) => [def.name, def]));
     this.#input = input;
+    this.#vague = vague;
   }
 
   /** What a path leads to. */
@@ -55,8 +62,8 @@ export class OutputShapes {
     if (root === "item") return this.#item(def);
     if (root !== "output") return ANY;
     const { verify } = def;
-    if (pointer === "/verify/happened") return verify === undefined ? ANY : requestShape(verify.with);
-    return requestShape(def.with);
+    if (pointer === "/verify/happened") return verify === undefined ? ANY : this.#answer(def, verify.with);
+    return this.#answer(def, def.with);
   }
 
   /** Of a step as a whole. */
@@ -67,7 +74,9 @@ export class OutputShapes {
     // Steps that need each other are an error of their own.
     this.#known.set(name, ANY);
     const one = this.#once(def);
-    const whole = def.forEach === undefined ? one : listOf(one);
+    // Of a step that polls and goes through a list, which it cannot, it is open what was meant.
+    const open = this.#vague.get(name) === "any" || (def.forEach !== undefined && def.repeat !== undefined);
+    const whole = open ? ANY : def.forEach === undefined ? one : listOf(one);
     const { onFailure } = def;
     const fallback = typeof onFailure === "object" ? onFailure.fallback : undefined;
     const shape = fallback === undefined ? whole : either(whole, shapeOfValue(fallback));
@@ -78,13 +87,14 @@ export class OutputShapes {
   /** Of a step, or of one of its items. */
   #once(def: StepDef): Shape {
     const { action, with: parameters, verify } = def;
+    if (this.#vague.get(def.name) === "any") return ANY;
     switch (action) {
       case "http": {
-        const own = requestShape(parameters);
+        const own = this.#answer(def, parameters);
         if (verify === undefined) return own;
         // It can say what shall be the output.
         if (typeof verify.happened === "string" && /(["'])output\1/.test(verify.happened)) return ANY;
-        return either(own, requestShape(verify.with));
+        return either(own, this.#answer(def, verify.with));
       }
       case "sleep":
         return NULL;
@@ -95,6 +105,10 @@ export class OutputShapes {
       default:
         return ANY;
     }
+  }
+
+  #answer({ name }: StepDef, parameters: Json): Shape {
+    return this.#vague.has(name) ? SOME_ANSWER : requestShape(parameters);
   }
 
   #item(def: StepDef): Shape {
@@ -132,6 +146,8 @@ export class OutputShapes {
     return path === null ? ANY : this.at(path, from);
   }
 }
+
+const SOME_ANSWER = recordOf({ status: NUMBER, headers: ANY, body: ANY, pages: ANY, more: ANY }, "body");
 
 /** What an `http` step puts out: an answer, as far as it is kept. */
 function requestShape(parameters: Json): Shape {

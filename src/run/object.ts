@@ -12,6 +12,7 @@ import { isIdle, parseUnitName, refOf, stepOf, unitOf, type RunInfo } from "../k
 import { armCrashPoint, crashPoint } from "../platform/index.ts";
 import { checkLink, findApproval, pendingApprovals } from "./approvals.ts";
 import { commandDriver, isForStarter } from "./commands.ts";
+import { graphPart } from "./graph-part.ts";
 import type { Life } from "./life.ts";
 import { aliveOf, DELETED, Lives, NOT_FOUND } from "./lives.ts";
 import type { RunWiring } from "./ports.ts";
@@ -149,6 +150,17 @@ export abstract class WiredRunObject extends DurableObject<Env> implements RunRp
         return NOT_FOUND;
       const outcome = commandDriver(life.driver, command, state);
       return outcome.ok ? { ok: true, value: shown(life, viewer) } : { ok: false, ...outcome.refusal };
+    });
+  }
+
+  async graphPart(
+    viewer: Viewer,
+    wanted: Parameters<RunRpc["graphPart"]>[1],
+  ): ReturnType<RunRpc["graphPart"]> {
+    return this.#lives.visit(viewer, ({ driver }, state) => {
+      if (viewer.onlyStartedBy !== undefined && state.run.startedBy !== viewer.onlyStartedBy)
+        return NOT_FOUND;
+      return { ok: true, value: graphPart(state, wanted, (value) => driver.read(value)) };
     });
   }
 

@@ -264,6 +264,18 @@ export type Command =
     }
   | { readonly t: "close"; readonly by: string };
 
+/** What steps that are about to be appended would stand beside. */
+export interface GraphPart {
+  /** The named steps that there are, and what they need if that was asked for. */
+  readonly steps: readonly StepDef[];
+  /** Whether that is all of them: a part has a bound. */
+  readonly whole: boolean;
+  /** Names of the latest steps. */
+  readonly names: readonly string[];
+  readonly deadlineMs: number;
+  readonly undoBudgetMs: number;
+}
+
 /** Who asks: a key bound to a user sees only runs of its user; append, signal and close ask for the run's own starter. */
 export interface Viewer {
   readonly tenant: string;
@@ -296,6 +308,11 @@ export interface RunRpc {
     options: { readonly after: number; readonly limit: number; readonly waitMs?: number },
   ): Promise<Answer<EventsPage>>;
   command(viewer: Viewer, command: Command): Promise<Answer<RunView>>;
+  /** For whoever may append: a part of the graph, by names of steps; `deeply`: also what those need. */
+  graphPart(
+    viewer: Viewer,
+    wanted: { readonly names: readonly string[]; readonly deeply: boolean },
+  ): Promise<Answer<GraphPart>>;
   /** What waits for a decision. */
   approvals(viewer: Viewer): Promise<Answer<readonly ApprovalView[]>>;
   approval(viewer: Viewer, address: ApprovalAddress): Promise<Answer<ApprovalView>>;

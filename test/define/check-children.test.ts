@@ -66,7 +66,7 @@ describe("a workflow that a plan starts", () => {
       {
         pointer: "/steps/a/with/workflow",
         code: "unknown_workflow",
-        detail: "There is no workflow oder.",
+        detail: "There is no workflow oder. Did you mean `order`? Its input has to have: sku, to.",
         allowed: ["order"],
       },
       {

@@ -22,6 +22,7 @@ const api = client({
     },
     view: next,
     command: next,
+    graphPart: unused,
     step: unused,
     events: unused,
     approvals: unused,
