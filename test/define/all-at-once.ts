@@ -59,6 +59,8 @@ export const WRONG_TWICE: readonly (readonly [what: string, plan: unknown, findi
       "/steps/a/needs/0 unknown_need",
       "/steps/a/retries unknown_field",
       "/steps/a/when expression_invalid",
+      "/steps/a/when unknown_name",
+      "/steps/a/when unknown_name",
     ],
   ],
   [
@@ -165,7 +167,66 @@ export const WRONG_TWICE: readonly (readonly [what: string, plan: unknown, findi
   [
     "writes another language about what it does not wait for",
     { steps: { a: say(1), b: say(1, { when: "not steps.a.output and steps['q'].output is None" }) } },
-    ["/steps/b/when expression_invalid", "/steps/b/when not_an_ancestor", "/steps/b/when unknown_step"],
+    [
+      ...["not", "and", "is None"].map(() => "/steps/b/when expression_invalid"),
+      "/steps/b/when not_an_ancestor",
+      "/steps/b/when unknown_step",
+    ],
+  ],
+  [
+    "writes three other languages in one condition",
+    {
+      steps: {
+        a: get(),
+        b: say(1, { needs: ["a"], when: "len(steps.a-b.output) > 0 and input.n is not None" }),
+      },
+    },
+    [
+      "/steps/b/when expression_refused",
+      "/steps/b/when expression_refused",
+      "/steps/b/when expression_invalid",
+      "/steps/b/when expression_invalid",
+      "/steps/b/when unknown_step",
+    ],
+  ],
+  [
+    "asks for the answer of a verify to what cannot be called",
+    one(post({}, { verify: { ...get({ url: "http://a.example/" }), happened: "output.items == []" } })),
+    ["/steps/a/verify/with/url url_refused", "/steps/a/verify/happened unknown_output_field"],
+  ],
+  [
+    "lists what takes it back",
+    one(post({}, { compensate: [get({ url: "https://a.example/${{ input.x }}" })] })),
+    ["/steps/a/compensate invalid"],
+  ],
+  [
+    "computes with what cannot be computed with",
+    {
+      steps: {
+        a: say("${{ input.n || 3 }}"),
+        b: say("${{ 'n: ' + 1 }}"),
+        c: say("${{ input.l[-1] }}"),
+        d: say("${{ !size(input.l) ? 1 : -'a' }}"),
+        e: say("${{ input.l.map(x, x * 'a') }}"),
+        f: say("${{ string(input.n) < 3 }}"),
+      },
+    },
+    ["a", "b", "c", "d", "d", "e", "f"].map((name) => `/steps/${name}/with/value expression_invalid`),
+  ],
+  [
+    "reads fields of what has none",
+    {
+      steps: {
+        a: get(),
+        b: say("${{ [steps.a.failure.error, run.user.name, steps.a.status.x] }}", { needs: ["a"] }),
+      },
+      onFailure: { c: say("${{ [failure.error, failure.step.name, failure.child.run] }}") },
+    },
+    [
+      ...["/steps/b", "/steps/b", "/steps/b", "/onFailure/c", "/onFailure/c"].map(
+        (at) => `${at}/with/value unknown_name`,
+      ),
+    ],
   ],
 ];
 
@@ -253,4 +314,9 @@ export const OTHER_LANGUAGES: readonly (readonly [expression: string, offset: nu
   ["input.in", 5, "`input['in']`"],
   ["input.headers.content-type", 22, "['content-type']"],
   ["'it is not so and' + None", 21, "`null`"],
+  ["input.items.0 == 1", 11, "`x[0]`"],
+  ["input.l[0:2]", 7, "`x[0]`"],
+  ["timestamp(input.x)", 0, "`millis("],
+  ["input.n or 3", 8, "`has(x.a) ? x.a : y`"],
+  ["steps.a.body.x", 0, "`steps['a'].output.body`"],
 ];

@@ -32,18 +32,52 @@ describe("a field that an output does not have", () => {
     ]);
   });
 
-  it("is told beside everything else that is wrong, and what a step that does not fit puts out is not guessed", () => {
-    const plan = {
-      steps: {
-        a: get({ nonsense: 1 }),
-        b: get(),
-        c: say("${{ steps.a.output.id + steps.b.output.id }}", { needs: ["a", "b"] }),
-      },
-    };
-    expect(findings(plan).errors.toSorted()).toEqual([
-      "/steps/a/with/nonsense unknown_field",
-      "/steps/c/with/value unknown_output_field",
+  it.each<[string, object, string[]]>([
+    ["a field of the parameters", get({ nonsense: 1 }), ["/steps/a/with/nonsense unknown_field"]],
+    ["a field of the step", get({}, { retries: 3 }), ["/steps/a/retries unknown_field"]],
+    ["a number that does not fit", get({}, { retry: { attempts: 0 } }), ["/steps/a/retry/attempts invalid"]],
+    ["an address", get({ url: "http://a.example/" }), ["/steps/a/with/url url_refused"]],
+    ["a need", get({}, { needs: ["z"] }), ["/steps/a/needs/0 unknown_need"]],
+    [
+      "an expression in a value",
+      say({ x: "${{ 1 + }}", y: 1 }),
+      ["/steps/a/with/value/x expression_invalid"],
+    ],
+    [
+      "the time to wait for a decision",
+      { action: "wait", with: { approval: "Go?", timeout: "x" } },
+      ["/steps/a/with/timeout invalid"],
+    ],
+  ])("is told although %s is wrong in the step that is read", (_, a, errors) => {
+    const plan = { steps: { a, b: say("${{ steps.a.output.id }}", { needs: ["a"] }) } };
+    expect(findings(plan).errors).toEqual([...errors, "/steps/b/with/value unknown_output_field"]);
+  });
+
+  it.each<[string, object, string]>([
+    ["pages", get({ paginat: { by: "link", max: 1 } }), "more"],
+    ["an action", { action: "shell", with: {} }, "id"],
+    ["a list", get({}, { foreach: "input.l" }), "id"],
+    ["a fallback", get({}, { onfailure: { fallback: { id: 1 } } }), "id"],
+    ["a value", { action: "transform", with: { vale: { id: 1 } } }, "id"],
+    ["a payload", { action: "wait", with: { signal: "x", schem: { type: "string" } } }, "id"],
+    [
+      "a verify",
+      post({}, { verify: { ...get(), happend: "{'happened': true, 'output': {'id': 1}}" } }),
+      "id",
+    ],
+  ])("is not guessed where %s may have been meant", (_, a, field) => {
+    const plan = { steps: { a, b: say(`\${{ steps.a.output.${field} }}`, { needs: ["a"] }) } };
+    expect(findings(plan).errors).toHaveLength(1);
+  });
+
+  it("is told of the input too where its schema is wrong elsewhere", () => {
+    const input = { type: "object", properties: { to: { type: "string", pattern: "x" } } };
+    const { errors, advice } = findings({ input, steps: { a: say("${{ [input.too, input.to.x] }}") } });
+    expect(errors).toEqual([
+      "/input/properties/to/pattern input_schema_refused",
+      "/steps/a/with/value unknown_input_field",
     ]);
+    expect(advice).toEqual(["/steps/a/with/value undeclared_field"]);
   });
 
   it("is told of steps that are appended, of which earlier ones are not known", () => {
