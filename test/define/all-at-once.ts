@@ -238,12 +238,21 @@ export const STRAYS: readonly (readonly [
   meant: string | null,
 ])[] = [
   ["/stpes", { stpes: {} }, "steps", "steps"],
-  ["/steps/a/retries", one(get({}, { retries: 3 })), "retry", null],
+  ["/steps/a/retries", one(get({}, { retries: 3 })), "retry", "retry"],
+  ["/steps/a/type", one({ type: "transform", with: { value: 1 } }), "action", "action"],
+  ["/steps/a/repeat/interval", one(get({}, { repeat: { until: "true", interval: 1 } })), "every", "every"],
+  ["/steps/a/with/auth/token", one(get({ auth: { token: "x" } })), "bearer", "bearer"],
   ["/steps/a/time_out", one(get({}, { time_out: 3 })), "timeout", "timeout"],
   ["/steps/a/depends_on", one(say(1, { depends_on: [] })), "needs", "needs"],
   ["/steps/a/retry", one(say(1, { retry: {} })), "when", null],
-  ["/steps/a/with/body", one(get({ body: 1 })), "json", "json"],
-  ["/steps/a/with/auth/token", one(get({ auth: { bearer: "T", token: "x" } })), "bearer", null],
+  ["/steps/a/with/body", one(post({ body: 1 })), "json", "json"],
+  ["/steps/a/with/body", one(get({ body: 1 })), "query", "query"],
+  [
+    "/steps/a/verify/with/auth/token",
+    one(post({}, { verify: get({ auth: { token: "x" } }) })),
+    "bearer",
+    "bearer",
+  ],
   ["/steps/a/with/keep/header", one(get({ keep: { header: [] } })), "headers", "headers"],
   [
     "/steps/a/with/paginate/curser",
@@ -319,4 +328,17 @@ export const OTHER_LANGUAGES: readonly (readonly [expression: string, offset: nu
   ["timestamp(input.x)", 0, "`millis("],
   ["input.n or 3", 8, "`has(x.a) ? x.a : y`"],
   ["steps.a.body.x", 0, "`steps['a'].output.body`"],
+];
+
+/** What does not fit, and the form that is told. */
+export const FORMS: readonly (readonly [pointer: string, plan: unknown, form: string])[] = [
+  ["/steps/a/with/auth", one(get({ auth: "PAY_TOKEN" })), '`{"bearer": "NAME"}`'],
+  ["/steps/a/retry", one(get({}, { retry: 3 })), '`{"attempts": 3}`'],
+  ["/steps/a/needs", one(get({}, { needs: "b" })), '`["a"]`'],
+  ["/steps/a/url", one(get({}, { url: "https://a.example/" })), "`with.url`"],
+  ["/steps/a/method", one(get({}, { method: "GET" })), "`with.method`"],
+  ["/steps/a/value", one(say(1, { value: 1 })), "`with.value`"],
+  ["/steps/a/forEach/as", one(get({}, { forEach: { list: "[]", as: "x" } })), "`item`"],
+  ["/input/n", { input: { n: "string" }, steps: { a: say(1) } }, '"properties": {"n"'],
+  ["/input/n", { input: { n: { type: "string" } }, steps: { a: say(1) } }, '"properties": {"n"'],
 ];

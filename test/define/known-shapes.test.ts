@@ -205,6 +205,128 @@ describe("a field of the input", () => {
   });
 });
 
+describe("advice on what may not be meant", () => {
+  const charge = (verify: object, rest: object = {}): object =>
+    post({}, { verify: { ...get(), ...verify }, ...rest });
+  const reading = "https://a.example/${{ own.body.id }}";
+  const undo = (url: string): object => ({ action: "http", with: { method: "DELETE", url } });
+  const branches = (b: string, c: string, join = "all"): object => ({
+    b: say(1, { when: b }),
+    c: say(1, { when: c }),
+    b2: say(1, { needs: ["b"] }),
+    d: say(1, { needs: ["b2", "c"], join }),
+  });
+  it.each<[string, object, string[]]>([
+    [
+      "compares a status with none",
+      { a: get(), b: say("${{ steps.a.status == 'success' }}", { needs: ["a"] }) },
+      ["/steps/b/with/value never_equal"],
+    ],
+    [
+      "compares a number with a text",
+      { a: get(), b: say("${{ '200' != steps.a.output.status }}", { needs: ["a"] }) },
+      ["/steps/b/with/value never_equal"],
+    ],
+    [
+      "looks for a decision that fails the step",
+      {
+        a: { action: "wait", with: { approval: "Go?" } },
+        b: say("${{ steps.a.output.decision in ['approved', 'denied'] }}", { needs: ["a"] }),
+      },
+      ["/steps/b/with/value never_equal"],
+    ],
+    [
+      "compares with null, and with what it can be",
+      {
+        a: get(),
+        b: say(
+          "${{ steps.a.output.status == null || steps.a.status == 'failed' || steps.a.output.body == 1 }}",
+          { needs: ["a"] },
+        ),
+      },
+      [],
+    ],
+    [
+      "divides as elsewhere",
+      { a: say("${{ input.a // 2 }}") },
+      ["/steps/a/with/value comment_in_expression"],
+    ],
+    ["has slashes in a text", { a: say("${{ 'https://' + input.a }}") }, []],
+    [
+      "takes back by its output",
+      { a: post({}, { effect: "keyed", compensate: undo(reading) }) },
+      ["/steps/a/compensate undo_reads_output"],
+    ],
+    [
+      "takes back by its output by name",
+      { a: post({}, { compensate: undo("https://a.example/${{ steps.a.output.body.id }}") }) },
+      ["/steps/a/compensate undo_reads_output"],
+    ],
+    [
+      "takes back by a reference, or asks first",
+      {
+        a: post(
+          {},
+          { compensate: undo("https://a.example/${{ run.id }}/${{ own == null ? stepKey : own.body.id }}") },
+        ),
+      },
+      [],
+    ],
+    [
+      "verifies by another answer than is read",
+      {
+        a: charge({ happened: "size(output.body.items) > 0" }),
+        b: say("${{ steps['a'].output.body.id }}", { needs: ["a"] }),
+      },
+      ["/steps/a/verify/happened verify_is_output"],
+    ],
+    [
+      "verifies by another answer than is taken back",
+      { a: charge({ happened: "true" }, { compensate: undo(reading) }) },
+      ["/steps/a/verify/happened verify_is_output"],
+    ],
+    [
+      "verifies and says the output",
+      {
+        a: charge({ happened: "{'happened': true, 'output': {'body': output.body.items[0]}}" }),
+        b: say("${{ steps.a.output.body.id }}", { needs: ["a"] }),
+      },
+      [],
+    ],
+    ["verifies what nobody reads", { a: charge({ happened: "size(output.body.items) > 0" }) }, []],
+    ["joins both sides of a branch", branches("input.x", "!input.x"), ["/steps/d/needs never_runs"]],
+    [
+      "joins both sides of a comparison",
+      branches("input.x == 1", "input.x  != 1"),
+      ["/steps/d/needs never_runs"],
+    ],
+    ["joins both sides in words", branches("(input.x)", "!(input.x)"), ["/steps/d/needs never_runs"]],
+    ["joins any side of a branch", branches("input.x", "!input.x", "any"), []],
+    ["joins other branches", branches("input.x < 1", "input.x > 1"), []],
+    [
+      "sends a key of its own",
+      { a: post({ headers: { "idempotency-key": "x" } }, { effect: "keyed" }) },
+      ["/steps/a/with/headers/idempotency-key key_replaced"],
+    ],
+    [
+      "sends a key of its own beside the engine's",
+      {
+        a: post(
+          { headers: { "Idempotency-Key": "x" }, idempotencyHeader: "X-Idempotency-Key" },
+          { effect: "keyed" },
+        ),
+      },
+      [],
+    ],
+  ])("is told of a plan that %s", (_, steps, advice) => {
+    expect(findings({ steps })).toMatchObject({ errors: [], advice });
+    // The same of steps that are appended.
+    const compiled = compileSteps(steps);
+    expect(compiled.ok).toBe(true);
+    expect(compiled.advice.map(({ pointer, code }) => `${pointer} ${code}`)).toEqual(advice);
+  });
+});
+
 describe("a text that is written like an expression", () => {
   it.each<[string, unknown, string]>([
     ["double braces", "Hello {{ input.name }}", "${{ input.name }}"],
