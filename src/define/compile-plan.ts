@@ -17,6 +17,7 @@ import { checkInputSchema, inputParser } from "./input-schema.ts";
 import { lookalikesIn } from "./lookalikes.ts";
 import { frameSchema, MAX_PLAN_CHARS, MAX_PLAN_STEPS } from "./plan-schema.ts";
 import { isLoose, shown, surveyOutput, type Place } from "./places.ts";
+import { pitfallsOf } from "./pitfalls.ts";
 import { planLints } from "./plan-lints.ts";
 import { secretsIn } from "./secrets-in-plan.ts";
 
@@ -118,7 +119,7 @@ export function compilePlan(json: unknown, at = ""): PlanCompilation {
       graph,
       parseInput: inputParser(input),
       inputSchema: input ?? {},
-      advice: placed(advice),
+      advice: placed([...advice, ...pitfallsOf(graph.steps, json["output"] as Json | undefined)]),
     },
   };
 }

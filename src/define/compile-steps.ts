@@ -8,6 +8,7 @@ import { checkInputSchema } from "./input-schema.ts";
 import { lookalikesIn } from "./lookalikes.ts";
 import { fitStep } from "./mend.ts";
 import { isLoose, surveyStep, type Place } from "./places.ts";
+import { pitfallsOf } from "./pitfalls.ts";
 import { planLints } from "./plan-lints.ts";
 import { secretsIn } from "./secrets-in-plan.ts";
 import { stepFields, type StepInput } from "./step-input.ts";
@@ -94,7 +95,8 @@ export function compileSteps(
     pointer: at + pointer.slice("/steps".length),
   }));
   const advice = [...surveyed.advice, ...shapes.advice, ...lookalikes].slice(0, MAX_ERRORS);
-  return errors.length > 0 ? { ok: false, steps, errors, advice } : { ok: true, steps, advice };
+  if (errors.length > 0) return { ok: false, steps, errors, advice };
+  return { ok: true, steps, advice: [...advice, ...pitfallsOf(steps)].slice(0, MAX_ERRORS) };
 }
 
 function lintsBeside(steps: readonly StepDef[], main: SurveyedSteps, beside: Beside): Finding[] {

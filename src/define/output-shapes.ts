@@ -17,6 +17,7 @@ import {
   listOf,
   NULL,
   NUMBER,
+  oneOf,
   recordOf,
   shapeOfSchema,
   TEXT,
@@ -56,7 +57,9 @@ export class OutputShapes {
 
   #origin({ root, step, field }: Path, { def, pointer }: Standpoint): Shape {
     if (root === "input") return this.#input;
-    if (step !== null) return field === "output" ? this.#output(step) : ANY;
+    if (step !== null && field === "output") return this.#output(step);
+    if (step !== null) return (field === null ? undefined : STEP_FIELDS[field]) ?? ANY;
+    if (Object.hasOwn(ROOTS, root)) return ROOTS[root] ?? ANY;
     if (def === null || !this.#steps.has(def.name)) return ANY;
     if (root === "own") return this.#once(def);
     if (root === "item") return this.#item(def);
@@ -147,6 +150,23 @@ export class OutputShapes {
   }
 }
 
+const FAILURE = {
+  ...{ code: TEXT, message: TEXT, hint: TEXT, retryable: TRUTH, step: TEXT, item: NUMBER, attempt: NUMBER },
+  ...{ attempts: NUMBER, status: NUMBER, reason: TEXT, child: recordOf({ run: TEXT, code: TEXT }) },
+};
+/** Of what is there in every run alike. */
+const ROOTS: Readonly<Partial<Record<Path["root"], Shape>>> = {
+  run: recordOf({ id: TEXT, user: TEXT, now: NUMBER }),
+  index: NUMBER,
+  iteration: NUMBER,
+  stepKey: TEXT,
+  failure: recordOf({ ...FAILURE, left_behind: listOf(ANY), undone: listOf(ANY) }),
+};
+const STEP_FIELDS: Readonly<Partial<Record<NonNullable<Path["field"]>, Shape>>> = {
+  status: oneOf(["succeeded", "failed", "skipped", "cancelled", "unknown"]),
+  failure: recordOf(FAILURE),
+  ...{ attempts: NUMBER, startedAt: NUMBER, endedAt: NUMBER },
+};
 const SOME_ANSWER = recordOf({ status: NUMBER, headers: ANY, body: ANY, pages: ANY, more: ANY }, "body");
 
 /** What an `http` step puts out: an answer, as far as it is kept. */
@@ -172,7 +192,8 @@ function bodyShape(form: Json | undefined): Shape {
 
 function waitShape({ approval, schema }: { readonly [key: string]: Json }): Shape {
   if (approval === undefined) return shapeOfSchema(schema);
-  return recordOf({ decision: TEXT, by: TEXT, at: NUMBER, note: TEXT });
+  // Another decision fails the step.
+  return recordOf({ decision: oneOf(["approved"]), by: TEXT, at: NUMBER, note: TEXT });
 }
 
 function shapeOfValue(value: Json): Shape {

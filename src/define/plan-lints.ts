@@ -138,7 +138,8 @@ function unsureNeeds({
 }: Whole): (name: string, about: string | undefined) => boolean {
   const steps = new Map([...(beside?.existing ?? []), ...graph.steps].map((step) => [step.name, step]));
   const flaws = new Map([...(handlers?.flaws ?? []), ...main.flaws]);
-  const meant = guesses([...steps.keys()]);
+  const meant = guesses([...steps.keys(), ...(beside?.names ?? [])]);
+  const added = new Set(graph.steps.map(({ name }) => name));
   const ofStep = (name: string): "any" | readonly string[] =>
     isUnsure(flaws.get(name))
       ? "any"
@@ -151,7 +152,8 @@ function unsureNeeds({
     for (let next = open.pop(); next !== undefined; next = open.pop()) {
       const these = ofStep(next);
       if (these === "any") return "any";
-      for (const one of these) found.add(one);
+      // What a step of the run needs that was not asked for is open; it is none of those that are added.
+      for (const one of these) found.add(one).add(steps.has(one) ? one : OTHERS);
       for (const need of steps.get(next)?.needs ?? []) {
         if (!seen.has(need)) open.push(need);
         seen.add(need);
@@ -162,9 +164,13 @@ function unsureNeeds({
   return (name, about) => {
     const all = known.get(name) ?? ofAll(name);
     known.set(name, all);
-    return all === "any" || (about !== undefined && all.has(about));
+    if (all === "any" || about === undefined) return all === "any";
+    return all.has(about) || (all.has(OTHERS) && !added.has(about));
   };
 }
+
+/** Stands for steps of which nothing is known; no name is empty. */
+const OTHERS = "";
 
 /** Words that are compared with all names of steps: more of them are not misspelt by accident. */
 const MAX_GUESSES = 20;
