@@ -155,10 +155,10 @@ function decidedPage(approval: ApprovalView): Page {
 
 /** The engine's own word. */
 function facts(approval: ApprovalView): Markup {
-  const { item, method, host, path, digest, user } = approval;
+  const { item, method, host, path, query, digest, user } = approval;
   const code = (text: string): Markup => html`<span class="code">${text}</span>`;
   const rows: readonly (readonly [string, Filling])[] = [
-    ["Request", host === null ? null : code(`${method ?? ""} ${host}${path ?? ""}`)],
+    ["Request", host === null ? null : code(`${method ?? ""} ${host}${path ?? ""}${query ?? ""}`)],
     ["On behalf of", user ?? "nobody in particular"],
     ["Workflow", `${approval.workflow}, version ${approval.version}`],
     ["Step", item === null ? approval.step : `${approval.step}, item ${item}`],

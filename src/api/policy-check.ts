@@ -99,10 +99,14 @@ export function judgeSteps(
       const request = knownRequest(performance);
       if (request === null) continue;
       const verdict = judgeRequest(chain, request);
-      const flaw = verdict.kind === "denied" ? verdict.message : unasked(place, request, verdict.approval);
+      const paged = place === "" && hasPages(performance);
+      const flaw =
+        verdict.kind === "denied" ? verdict.message : unasked(place, paged, request, verdict.approval);
       if (flaw === null) approval ||= verdict.kind === "allowed" && verdict.approval && place === "";
       else {
-        const pointer = definitionAt === null ? at : `${definitionAt}${pointerTo(step)}${place}/with/url`;
+        const field = paged && verdict.kind === "allowed" ? "paginate" : "url";
+        const pointer =
+          definitionAt === null ? at : `${definitionAt}${pointerTo(step)}${place}/with/${field}`;
         const detail = definitionAt === null ? `${step.name}: ${flaw}` : flaw;
         const code = verdict.kind === "denied" ? "policy_denied" : "approval_required";
         errors.push({ pointer, code, detail });
@@ -115,10 +119,25 @@ export function judgeSteps(
   return { steps: marked, errors };
 }
 
-/** What verifies or undoes a step waits for nobody, so it cannot be what a person must agree to. Null: it is not. */
-function unasked(place: string, { host, method, path }: PolicyRequest, approval: boolean): string | null {
-  if (place === "" || !approval || method === null || path === null) return null;
-  return `A policy asks that a person agrees to ${method} to ${host}. Only a step's own request can wait for that: make it one.`;
+/**
+ * What verifies or undoes a step waits for nobody, so it cannot be what a person must agree to; neither can pages that the
+ * service names when it answers. Null: it is nothing of the kind.
+ */
+function unasked(
+  place: string,
+  paged: boolean,
+  { host, method, path }: PolicyRequest,
+  approval: boolean,
+): string | null {
+  if ((place === "" && !paged) || !approval || method === null || path === null) return null;
+  const asks = `A policy asks that a person agrees to ${method} to ${host}.`;
+  return paged
+    ? `${asks} An approval is for the one address that was seen, so no further pages can be read: leave out \`paginate\`.`
+    : `${asks} Only a step's own request can wait for that: make it one.`;
+}
+
+function hasPages({ with: parameters }: Performance): boolean {
+  return isRecord(parameters) && parameters["paginate"] !== undefined;
 }
 
 function pointerTo({ name, part }: StepDef): string {

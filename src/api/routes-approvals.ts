@@ -119,9 +119,9 @@ export function addressOf(id: string): { readonly run: string; readonly address:
   return { run: named.run, address: { id, ...named.unit } };
 }
 
-/** The author's words may hold what steps gave. */
+/** The author's words and the query may hold what steps gave. */
 function seen(approval: ApprovalView, identity: KeyIdentity): ApprovalView {
   return may(identity, "outputs:read") || may(identity, "approvals:decide")
     ? approval
-    : { ...approval, text: null };
+    : { ...approval, text: null, query: null };
 }

@@ -103,6 +103,7 @@ function viewApproval(
     method: textOf(approval.about, "method"),
     host: textOf(approval.about, "host"),
     path: textOf(approval.about, "path"),
+    query: hidden ? null : textOf(approval.about, "query"),
     digest: approval.digest,
     text: hidden ? null : approval.text,
     status: decided?.as ?? (open ? "pending" : "closed"),

@@ -175,6 +175,8 @@ export interface ApprovalView {
   readonly method: string | null;
   readonly host: string | null;
   readonly path: string | null;
+  /** With its `?`, without what looks like a secret; null: there is none, or the step is sensitive. Not to be trusted. */
+  readonly query: string | null;
   /** Of the filled-in parameters that an approval releases. */
   readonly digest: string | null;
   /** What the author of the workflow wrote, filled in with what the run has seen: not to be trusted. */
