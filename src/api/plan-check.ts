@@ -2,9 +2,10 @@
  * What is known about the surroundings of a plan before it runs: the credentials that it names, and the workflows that it
  * starts. All of it is asked again in the run, so nothing here makes anything safe; it only tells early.
  */
-import { type KeyIdentity, may } from "../access/index.ts";
+import { type KeyIdentity, may, type Standing } from "../access/index.ts";
 import { checkAuth, checkChildren, findStartable, type FoundStartable } from "../define/index.ts";
 import type { StepDef } from "../kernel/index.ts";
+import { refusalOfChild } from "./policy-check.ts";
 import type { FieldError } from "./problems.ts";
 import type { Call } from "./route.ts";
 
@@ -12,14 +13,21 @@ export interface Surroundings {
   readonly errors: readonly FieldError[];
   /** Workflows that are not there yet. */
   readonly missing: readonly FieldError[];
+  /** Workflows that this key's runs may not start. */
+  readonly denied: readonly FieldError[];
+  readonly advice: readonly FieldError[];
 }
 
 export interface Checked {
   readonly steps: readonly StepDef[];
+  /** What its key stands under. */
+  readonly chain: readonly Standing[];
   /** Pointer to what holds `steps` and `onFailure` in the body. */
   readonly definitionAt: string;
   /** As whom its requests are made; null: as the tenant. */
   readonly user: string | null;
+  /** The name under which it is stored, if it is. */
+  readonly name?: string | null | undefined;
   /** What is being stored, as what it will be found. */
   readonly itself?: Extract<FoundStartable, { readonly kind: "found" }>["startable"];
 }
@@ -27,9 +35,10 @@ export interface Checked {
 export async function checkSurroundings(
   { deps }: Call,
   identity: KeyIdentity,
-  { steps, definitionAt, user, itself }: Checked,
+  { steps, chain, definitionAt, user, name: own, itself }: Checked,
 ): Promise<Surroundings> {
   const { tenant } = identity;
+  const seesInside = may(identity, "workflows:read");
   const [auth, children] = await Promise.all([
     checkAuth(steps, (reference, host) => deps.checkAuth(reference, host, { tenant, user })),
     checkChildren(steps, {
@@ -37,13 +46,21 @@ export async function checkSurroundings(
         itself?.name === name && version === undefined
           ? { kind: "found", startable: itself }
           : findStartable(deps, tenant, name, version),
+      denies: (name, below) => refusalOfChild(chain, name, below),
       // Whoever may not see the list learns nothing of it by guessing.
       names: async () =>
-        may(identity, "workflows:read")
+        seesInside
           ? [...deps.workflows.list(), ...(await deps.plans.list(tenant))].map(({ name }) => name)
           : [],
+      seesInside,
+      itself: itself?.name ?? own ?? undefined,
     }),
   ]);
   const place = (one: FieldError): FieldError => ({ ...one, pointer: definitionAt + (one.pointer ?? "") });
-  return { errors: [...auth, ...children.unfit].map(place), missing: children.missing.map(place) };
+  return {
+    errors: [...auth, ...children.unfit].map(place),
+    missing: children.missing.map(place),
+    denied: children.denied.map(place),
+    advice: children.advice.map(place),
+  };
 }

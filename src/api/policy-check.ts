@@ -39,52 +39,71 @@ export interface Wish {
   readonly definitionAt: string | null;
 }
 
-export async function permit(
-  call: Call,
+/** All that restricts what the key does now. */
+export async function chainFor(
+  { deps }: Call,
+  identity: KeyIdentity,
+): Promise<Result<readonly Standing[], Problem>> {
+  const chain = await chainOfKey(deps.access, identity, deps.now());
+  return chain.ok ? chain : err(unavailable());
+}
+
+/**
+ * Why the policies do not let a workflow be started at all. Asked before it is looked up: what may not be started is not
+ * told apart from what is not there. Null: they do.
+ * @param workflow its name; null: the steps came as JSON with this request
+ */
+export function refusalOfStart(
+  chain: readonly Standing[],
+  { workflow, at }: Pick<Wish, "workflow" | "at">,
+): Problem | null {
+  const verdict = judgeStart(chain, workflow);
+  return verdict.kind === "denied"
+    ? denied([{ pointer: at, code: "policy_denied", detail: verdict.message }])
+    : null;
+}
+
+/** Why a child may not be started, as the run would say when it comes to it. Null: nothing is known that speaks against it. */
+export function refusalOfChild(
+  chain: readonly Standing[],
+  workflow: string,
+  steps: readonly StepDef[],
+): string | null {
+  const started = judgeStart(chain, workflow);
+  if (started.kind === "denied") return started.message;
+  return judgeSteps(chain, { steps, at: "", definitionAt: null }).errors[0]?.detail ?? null;
+}
+
+export function permit(
+  chain: readonly Standing[],
   identity: KeyIdentity,
   wish: Wish,
-): Promise<Result<Permitted, Problem>> {
-  const { deps } = call;
-  const chain = await chainOfKey(deps.access, identity, deps.now());
-  if (!chain.ok) return err(unavailable());
-  const started = judgeStart(chain.value, wish.workflow);
-  if (started.kind === "denied")
-    return err(denied([{ pointer: wish.at, code: "policy_denied", detail: started.message }]));
-  const judged = judgeSteps(chain.value, wish);
+): Result<Permitted, Problem> {
+  const refusal = refusalOfStart(chain, wish);
+  if (refusal !== null) return err(refusal);
+  const judged = judgeSteps(chain, wish);
   if (judged.errors.length > 0) return err(denied(judged.errors));
   // Policies were stored as JSON.
   return ok({ steps: judged.steps, policies: standingOf(identity) as readonly Json[] });
 }
 
-/** Whether the policies let a key bring steps as JSON, to be run now or by somebody later. Null: they do. */
-export async function refusalOfPlans(call: Call, identity: KeyIdentity): Promise<Problem | null> {
-  const chain = await chainOfKey(call.deps.access, identity, call.deps.now());
-  if (!chain.ok) return unavailable();
-  const verdict = judgeStart(chain.value, null);
-  if (verdict.kind !== "denied") return null;
-  return denied([{ pointer: "", code: "policy_denied", detail: verdict.message }]);
-}
-
 /** What a plan is told before it is started: all that would refuse it, and what holds for each of its requests. */
-export async function foretell(
-  call: Call,
-  identity: KeyIdentity,
+export function foretell(
+  chain: readonly Standing[],
   steps: readonly StepDef[] | null,
-): Promise<Result<{ readonly errors: readonly FieldError[]; readonly judge: Judge }, Problem>> {
-  const chain = await chainOfKey(call.deps.access, identity, call.deps.now());
-  if (!chain.ok) return err(unavailable());
+): { readonly errors: readonly FieldError[]; readonly judge: Judge } {
   const at = "/plan";
-  const started = judgeStart(chain.value, null);
+  const started = judgeStart(chain, null);
   const start =
     started.kind === "denied" ? [{ pointer: at, code: "policy_denied", detail: started.message }] : [];
-  const { errors } = judgeSteps(chain.value, { steps: steps ?? [], at, definitionAt: at });
+  const { errors } = judgeSteps(chain, { steps: steps ?? [], at, definitionAt: at });
   const judge: Judge = ({ host, method, path }) => {
     const known = path.includes("*") ? null : path;
-    const verdict = judgeRequest(chain.value, { host, method, path: known });
+    const verdict = judgeRequest(chain, { host, method, path: known });
     if (verdict.kind === "denied") return { verdict: "denied", detail: verdict.message };
     return { verdict: verdict.approval ? "approval" : "allowed", detail: null };
   };
-  return ok({ errors: [...start, ...errors], judge });
+  return { errors: [...start, ...errors], judge };
 }
 
 /** Every request of the steps that can be told already. */
@@ -178,6 +197,6 @@ function unavailable(): Problem {
   return problem("unavailable", "The policy of the tenant cannot be read just now.", { headers });
 }
 
-function denied(errors: readonly FieldError[]): Problem {
+export function denied(errors: readonly FieldError[]): Problem {
   return problem("policy_denied", errors[0]?.detail ?? "A policy does not allow this.", { errors });
 }

@@ -6,7 +6,7 @@ import type { RunView, StepView } from "../run/index.ts";
 import { CHANGED_RUN } from "./answers.ts";
 import { EXAMPLES } from "./examples.ts";
 import { checkSurroundings } from "./plan-check.ts";
-import { permit } from "./policy-check.ts";
+import { chainFor, denied, permit } from "./policy-check.ts";
 import { type Problem, problem, problemAt } from "./problems.ts";
 import { addressOf, isOver, jsonResponse, RETRY_AFTER_S, runResponse, UNSHARED } from "./replies.ts";
 import { graphTag, parseGraphTag, preferenceApplied } from "./request-headers.ts";
@@ -96,13 +96,19 @@ async function append(
       errors: [{ header: "If-Match", detail }],
     });
   }
+  const chain = await chainFor(call, identity);
+  if (!chain.ok) return chain.error;
   const compiled = compileSteps(steps);
   if (!compiled.ok) return badSteps(compiled.errors);
   const wish = { workflow: null, at: "/steps", steps: compiled.steps, definitionAt: "" };
-  const permitted = await permit(call, identity, wish);
+  const permitted = permit(chain.value, identity, wish);
   if (!permitted.ok) return permitted.error;
-  const checked = { steps: compiled.steps, definitionAt: "", user: identity.user };
+  const checked = {
+    ...{ steps: compiled.steps, chain: chain.value },
+    ...{ definitionAt: "", user: identity.user },
+  };
   const around = await checkSurroundings(call, identity, checked);
+  if (around.denied.length > 0) return denied(around.denied);
   const flaws = [...around.errors, ...around.missing];
   if (flaws.length > 0) return badSteps(flaws);
   const viewer = ownerOf(identity);

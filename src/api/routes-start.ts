@@ -14,8 +14,8 @@ import { LONG_RUNNING } from "./answers.ts";
 import { EXAMPLES } from "./examples.ts";
 import { sightOf } from "./outputs.ts";
 import { type Checked, checkSurroundings } from "./plan-check.ts";
-import { permit, type Wish } from "./policy-check.ts";
-import { type Problem, problem } from "./problems.ts";
+import { chainFor, denied, permit, refusalOfStart, type Wish } from "./policy-check.ts";
+import { type FieldError, type Problem, problem } from "./problems.ts";
 import { isOver, longRunning, ofAccess } from "./replies.ts";
 import { MAX_IDEMPOTENCY_KEY_CHARS, parseIdempotencyKey } from "./request-headers.ts";
 import { type Call, type Route, route } from "./route.ts";
@@ -102,13 +102,20 @@ async function plannedStart(
   user: string | null,
 ): Promise<Result<Planned, Problem>> {
   const { workflows, plans } = call.deps;
+  const chain = await chainFor(call, identity);
+  if (!chain.ok) return chain;
+  const place = placeOf(body);
+  const denial = refusalOfStart(chain.value, place);
+  if (denial !== null) return err(denial);
   const plan = await planOf({ workflows, plans, tenant: identity.tenant }, body);
   if (!plan.ok) return plan;
-  const wish = { ...placeOf(body), steps: plan.value.graph.steps };
-  const permitted = await permit(call, identity, wish);
+  const permitted = permit(chain.value, identity, { ...place, steps: plan.value.graph.steps });
   if (!permitted.ok) return permitted;
   const { steps, policies } = permitted.value;
-  const refusal = await refusalOfSurroundings(call, identity, body, { steps, user });
+  const refusal = await refusalOfSurroundings(call, identity, body, {
+    ...{ steps, user },
+    chain: chain.value,
+  });
   if (refusal !== null) return err(refusal);
   return ok({ ...plan.value, graph: { ...plan.value.graph, steps }, policies });
 }
@@ -118,23 +125,23 @@ async function refusalOfSurroundings(
   call: Call,
   identity: KeyIdentity,
   { workflow, plan }: BodyOf<typeof StartRun>,
-  run: Pick<Checked, "steps" | "user">,
+  run: Pick<Checked, "steps" | "user" | "chain">,
 ): Promise<Problem | null> {
   // What the deployment brings is the deployment's to see to.
   if (workflow !== undefined && call.deps.workflows.get(workflow) !== null) return null;
   const at = plan === undefined ? "" : "/plan";
   const around = await checkSurroundings(call, identity, { ...run, definitionAt: at });
-  const flaws = [...around.errors, ...around.missing];
+  const placed = (findings: readonly FieldError[]): readonly FieldError[] =>
+    // Its steps are not in this body.
+    workflow === undefined ? findings : findings.map((one) => ofStored(workflow, one));
+  if (around.denied.length > 0) return denied(placed(around.denied));
+  const flaws = placed([...around.errors, ...around.missing]);
   if (flaws.length === 0) return null;
-  if (workflow === undefined) return plan === undefined ? badSteps(flaws) : badPlan(flaws);
-  // Its steps are not in this body.
-  return badPlan(
-    flaws.map(({ pointer = "", ...one }) => ({
-      ...one,
-      pointer: "/workflow",
-      detail: `At ${pointer} of ${workflow}: ${one.detail}`,
-    })),
-  );
+  return workflow === undefined && plan === undefined ? badSteps(flaws) : badPlan(flaws);
+}
+
+function ofStored(workflow: string, { pointer = "", ...one }: FieldError): FieldError {
+  return { ...one, pointer: "/workflow", detail: `At ${pointer} of ${workflow}: ${one.detail}` };
 }
 
 async function answerStart(

@@ -141,6 +141,13 @@ describe("a stored plan that starts one which is stored later", () => {
       name: "itself",
       version: "1",
       created: true,
+      advice: [
+        {
+          pointer: "/steps/again/with/workflow",
+          code: "starts_itself",
+          detail: expect.stringContaining("itself"),
+        },
+      ],
     });
   });
 
