@@ -317,6 +317,8 @@ export interface RunRpc {
     viewer: Viewer,
     how: { readonly generation: number; readonly mode: CancelMode; readonly by: string },
   ): Promise<Answer<null>>;
+  /** Asked of the run at the top before one below it is started. False: there are as many below it as there may be. */
+  admit(viewer: Viewer, descendant: string): Promise<Answer<boolean>>;
   /** Whether `actor` may make a link by which somebody else decides. */
   mayLink(viewer: Viewer, address: ApprovalAddress, actor: string): Promise<Answer<ApprovalView>>;
   /**
