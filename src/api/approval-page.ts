@@ -8,6 +8,7 @@
  */
 import type { Context, Hono } from "hono";
 import { getCookie } from "hono/cookie";
+import { makersOfActor } from "../access/index.ts";
 import {
   type Filling,
   hex,
@@ -70,7 +71,10 @@ async function takeDecision(
   const fits = note === "" || Note.schema().safeParse(note).success;
   if ((as !== "approved" && as !== "denied") || !fits) return pageResponse(UNFIT, { status: 400 });
   const by = link.identity === null ? "bearer_link" : `identity:${link.identity}`;
-  const said: Decide = { as, by, via: link.via, ...(note === "" ? {} : { note }) };
+  // Makers never change, but somebody may have appended to the run since the link was made.
+  const behind = await makersOfActor(deps.access, link.tenant, link.via);
+  if (behind === null) return pageResponse(UNTRUSTED, { status: 403 });
+  const said: Decide = { as, by, via: link.via, behind, ...(note === "" ? {} : { note }) };
   const decided = await run().decide({ tenant: link.tenant }, address, said);
   if (!decided.ok && decided.code === "approver_is_starter") return pageResponse(UNTRUSTED, { status: 403 });
   // P1. Whatever became of it, the page says how it stands.

@@ -166,8 +166,15 @@ export abstract class WiredRunObject extends DurableObject<Env> implements RunRp
     return this.#lives.visit(viewer, (_, state) => findApproval(state, address, viewer, Date.now()));
   }
 
-  async mayLink(viewer: Viewer, address: ApprovalAddress, actor: string): Promise<Answer<ApprovalView>> {
-    return this.#lives.visit(viewer, (_, state) => checkLink(state, address, actor, viewer, Date.now()));
+  async mayLink(
+    viewer: Viewer,
+    address: ApprovalAddress,
+    actor: string,
+    behind: readonly string[] = [],
+  ): Promise<Answer<ApprovalView>> {
+    return this.#lives.visit(viewer, (_, state) =>
+      checkLink(state, address, [actor, ...behind], viewer, Date.now()),
+    );
   }
 
   async decide(viewer: Viewer, address: ApprovalAddress, decide: Decide): ReturnType<RunRpc["decide"]> {

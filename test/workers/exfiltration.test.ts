@@ -305,7 +305,7 @@ describe("a call that a policy wants approved", () => {
       summary: { steps: [{ requests: [{ policy: { verdict: "approval" } }] }] },
     });
     const run = await expectAnswer<RunView>(
-      await send("POST", "/v1/runs", { key: boss, body: plan(steps) }),
+      await send("POST", "/v1/runs", { key: await newKey(boss, {}), body: plan(steps) }),
       "startRun",
       202,
     );
