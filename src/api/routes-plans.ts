@@ -22,6 +22,7 @@ import { jsonResponse } from "./replies.ts";
 import { PutWorkflow, ValidatePlan } from "./request-schemas.ts";
 import { type Route, route } from "./route.ts";
 import { badPlan } from "./start-plan.ts";
+import { withoutSecrets } from "./untold.ts";
 
 export const PLAN_ROUTES: readonly Route[] = [
   route({
@@ -124,7 +125,7 @@ async function store(
     return problem("limit_reached", "A tenant has at most 1,000 plans, and a plan at most 1,000 versions.");
   const answer = {
     ...{ name, version: String(stored.version), created: stored.created },
-    ...(advice.length === 0 ? {} : { advice }),
+    ...(advice.length === 0 ? {} : { advice: withoutSecrets(advice) }),
   };
   const at = `/v1/workflows/${name}?version=${stored.version}`;
   return stored.created ? jsonResponse(answer, 201, { location: at }) : jsonResponse(answer);
@@ -135,8 +136,12 @@ type Told = ReturnType<typeof foretell> & { readonly advice: readonly FieldError
 function reportOn(compiled: PlanCompilation, input: Json | undefined, policy: Told): unknown {
   if (!compiled.ok) {
     const { errors, advice } = compiled;
-    const told = { errors: [...errors, ...policy.errors], advice: [...advice, ...policy.advice] };
-    return { valid: false, ...told, summary: null };
+    return {
+      valid: false,
+      errors: withoutSecrets([...errors, ...policy.errors]),
+      advice: withoutSecrets([...advice, ...policy.advice]),
+      summary: null,
+    };
   }
   const { plan } = compiled;
   const parsed = input === undefined ? null : plan.parseInput(input);
@@ -146,5 +151,6 @@ function reportOn(compiled: PlanCompilation, input: Json | undefined, policy: To
     ...plan.advice,
     ...policy.advice,
   ];
-  return { valid: errors.length === 0, errors, advice, summary: summarise(plan.graph, policy.judge) };
+  const told = { errors: withoutSecrets(errors), advice: withoutSecrets(advice) };
+  return { valid: errors.length === 0, ...told, summary: summarise(plan.graph, policy.judge) };
 }

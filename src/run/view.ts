@@ -188,7 +188,7 @@ function dataOf(fact: Fact, state: RunState, showing: Showing): Json {
 /** A query may hold what steps gave. Whoever may decide sees it with the approval. */
 function withoutQuery(about: Json): Json {
   if (typeof about !== "object" || about === null || Array.isArray(about)) return about;
-  return Object.fromEntries(Object.entries(about).filter(([name]) => name !== "query")) as Json;
+  return Object.fromEntries(Object.entries(about).filter(([name]) => name !== "query"));
 }
 
 function isSensitive(fact: Fact, state: RunState): boolean {

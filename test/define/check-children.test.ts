@@ -161,7 +161,7 @@ describe("the input of a run that a plan starts", () => {
     [
       "all that is wrong",
       { sku: 1, x: 2, count: 10 },
-      ["/sku invalid", "/x invalid", "/count invalid", "/to missing"],
+      ["/sku invalid", "/x unknown_field", "/count invalid", "/to missing"],
     ],
     ["what is missing inside", { sku: "x", to: {} }, ["/to/city missing"]],
   ])("is checked as a whole where it is literal: %s", async (_, input, lines) => {
