@@ -104,7 +104,7 @@ describe("a plan", () => {
 });
 
 describe("a credential that is written as an expression", () => {
-  const placesOf = (parameters: object): string[] => {
+  const placesOf = (parameters: Readonly<Record<string, unknown>>): string[] => {
     const compiled = compilePlan({ steps: { a: get(parameters) } });
     return compiled.ok ? [] : compiled.errors.map(({ pointer, code }) => `${pointer} ${code}`);
   };
