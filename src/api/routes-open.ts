@@ -7,7 +7,7 @@ import type { RunView, StepView } from "../run/index.ts";
 import { CHANGED_RUN } from "./answers.ts";
 import { EXAMPLES } from "./examples.ts";
 import { checkSurroundings, refusalOf } from "./plan-check.ts";
-import { judgeWish } from "./policy-check.ts";
+import { chainFor, judgeWish, refusalOfStart } from "./policy-check.ts";
 import { type FieldError, type Problem, problem, problemAt } from "./problems.ts";
 import { addressOf, isOver, jsonResponse, RETRY_AFTER_S, runResponse, UNSHARED } from "./replies.ts";
 import { graphTag, parseGraphTag, preferenceApplied } from "./request-headers.ts";
@@ -97,15 +97,21 @@ async function append(
       errors: [{ header: "If-Match", detail }],
     });
   }
+  const chain = await chainFor(call, identity);
+  if (!chain.ok) return chain.error;
+  const denial = refusalOfStart(chain.value, { workflow: null, at: "/steps" });
+  if (denial !== null) return denial;
   const alone = compileSteps(steps);
   const wish = { workflow: null, at: "/steps", steps: alone.steps, definitionAt: "" };
-  const judged = await judgeWish(call, identity, wish);
-  if (!judged.ok) return judged.error;
-  const checked = { steps: alone.steps, definitionAt: "", user: identity.user };
+  const judged = judgeWish(chain.value, identity, wish);
+  const checked = {
+    ...{ steps: alone.steps, chain: chain.value },
+    ...{ definitionAt: "", user: identity.user },
+  };
   const around = await checkSurroundings(call, identity, checked);
-  const policy = judged.value.errors;
-  const isFine = alone.ok && policy.length + around.errors.length + around.missing.length === 0;
-  const compiled = await besideRun(call, identity, steps, alone, isFine);
+  const policy = judged.errors;
+  const flaws = policy.length + around.denied.length + around.errors.length + around.missing.length;
+  const compiled = await besideRun(call, identity, steps, alone, alone.ok && flaws === 0);
   if (!compiled.ok) return compiled.error;
   const own = compiled.value.ok ? [] : compiled.value.errors;
   const refusal = refusalOf({ own, around, policy }, badSteps);
@@ -114,7 +120,7 @@ async function append(
   const taken = await askForRun(call, identity, (run) =>
     run.command(viewer, {
       t: "append",
-      ...{ steps: judged.value.steps, policies: judged.value.policies },
+      ...{ steps: judged.steps, policies: judged.policies },
       by: actorOf(identity),
       ...(ifRevision === undefined ? {} : { ifRevision }),
     }),
@@ -135,7 +141,7 @@ async function append(
   return appended(view, names, {
     applied,
     waited: preferences.waitMs !== null,
-    advice: compiled.value.advice,
+    advice: [...compiled.value.advice, ...around.advice],
   });
 }
 

@@ -14,7 +14,7 @@ import { LONG_RUNNING } from "./answers.ts";
 import { EXAMPLES } from "./examples.ts";
 import { sightOf } from "./outputs.ts";
 import { type Checked, checkSurroundings, refusalOf, type Surroundings } from "./plan-check.ts";
-import { judgeWish, type Wish } from "./policy-check.ts";
+import { chainFor, judgeWish, refusalOfStart, type Wish } from "./policy-check.ts";
 import { type FieldError, type Problem, problem } from "./problems.ts";
 import { isOver, longRunning, ofAccess } from "./replies.ts";
 import { MAX_IDEMPOTENCY_KEY_CHARS, parseIdempotencyKey } from "./request-headers.ts";
@@ -102,21 +102,25 @@ async function plannedStart(
   user: string | null,
 ): Promise<Result<Planned, Problem>> {
   const { workflows, plans } = call.deps;
+  const chain = await chainFor(call, identity);
+  if (!chain.ok) return chain;
+  const place = placeOf(body);
+  const denial = refusalOfStart(chain.value, place);
+  if (denial !== null) return err(denial);
   const plan = await planOf({ workflows, plans, tenant: identity.tenant }, body);
   const flawed = plan.ok ? null : plan.error.flawed;
   if (!plan.ok && flawed === undefined) return err(plan.error.problem);
   const steps = plan.ok ? plan.value.graph.steps : (flawed?.steps ?? []);
-  const judged = await judgeWish(call, identity, { ...placeOf(body), steps });
-  if (!judged.ok) return judged;
-  const around = await surroundingsOf(call, identity, body, { steps, user });
-  const found = { own: flawed?.errors ?? [], around, policy: judged.value.errors };
+  const judged = judgeWish(chain.value, identity, { ...place, steps });
+  const around = await surroundingsOf(call, identity, body, { steps, user, chain: chain.value });
+  const found = { own: flawed?.errors ?? [], around, policy: judged.errors };
   const refusal = refusalOf(
     found,
     body.workflow === undefined && body.plan === undefined ? badSteps : badPlan,
   );
   if (refusal !== null) return err(refusal);
   if (!plan.ok) return err(plan.error.problem);
-  const { steps: marked, policies } = judged.value;
+  const { steps: marked, policies } = judged;
   return ok({ ...plan.value, graph: { ...plan.value.graph, steps: marked }, policies });
 }
 
@@ -125,21 +129,26 @@ async function surroundingsOf(
   call: Call,
   identity: KeyIdentity,
   { workflow, plan }: BodyOf<typeof StartRun>,
-  run: Pick<Checked, "steps" | "user">,
+  run: Pick<Checked, "steps" | "user" | "chain">,
 ): Promise<Surroundings> {
   // What the deployment brings is the deployment's to see to.
   if (workflow !== undefined && call.deps.workflows.get(workflow) !== null)
-    return { errors: [], missing: [] };
+    return { errors: [], missing: [], denied: [], advice: [] };
   const at = plan === undefined ? "" : "/plan";
   const around = await checkSurroundings(call, identity, { ...run, definitionAt: at });
   if (workflow === undefined) return around;
-  // Its steps are not in this body.
-  const place = ({ pointer = "", ...one }: FieldError): FieldError => ({
-    ...one,
-    pointer: "/workflow",
-    detail: `At ${pointer} of ${workflow}: ${one.detail}`,
-  });
-  return { errors: around.errors.map(place), missing: around.missing.map(place) };
+  const placed = (findings: readonly FieldError[]): readonly FieldError[] =>
+    findings.map((one) => ofStored(workflow, one));
+  const { errors, missing, denied, advice } = around;
+  return {
+    ...{ errors: placed(errors), missing: placed(missing) },
+    ...{ denied: placed(denied), advice: placed(advice) },
+  };
+}
+
+/** Its steps are not in this body. */
+function ofStored(workflow: string, { pointer = "", ...one }: FieldError): FieldError {
+  return { ...one, pointer: "/workflow", detail: `At ${pointer} of ${workflow}: ${one.detail}` };
 }
 
 async function answerStart(

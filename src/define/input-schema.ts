@@ -236,9 +236,14 @@ function findingsOf(units: readonly OutputUnit[], at: string): Finding[] {
         ? (SAID[keyword] ?? `It breaks the rule \`${keyword}\`.`)
         : "The field is missing.";
     if (!found.has(pointer))
-      found.set(pointer, { pointer, code: missing === undefined ? "invalid" : "missing", detail });
+      found.set(pointer, { pointer, code: missing === undefined ? codeOf(keyword) : "missing", detail });
   }
   return [...found.values()].slice(0, MAX_ERRORS);
+}
+
+/** A field that nobody declared meets the schema `false`. */
+function codeOf(keyword: string): string {
+  return keyword === "false" ? "unknown_field" : "invalid";
 }
 
 const SAID: Readonly<Record<string, string>> = {

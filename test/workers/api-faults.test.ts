@@ -31,6 +31,7 @@ const api = client({
     mayLink: unused,
     childEnded: unused,
     recall: unused,
+    admit: unused,
     poke: unused,
     startedBefore: unused,
     relist: unused,

@@ -213,6 +213,13 @@ describe("a stored plan that starts one which is stored later", () => {
       name: "itself",
       version: "1",
       created: true,
+      advice: [
+        {
+          pointer: "/steps/again/with/workflow",
+          code: "starts_itself",
+          detail: expect.stringContaining("itself"),
+        },
+      ],
     });
   });
 
@@ -265,5 +272,47 @@ describe("a credential in a plan", () => {
     const report = await check({ steps });
     expect(lines(report.errors)).toEqual(["/plan/steps/a/with/value/deep/0 secret_in_plan"]);
     expect(JSON.stringify(report)).not.toContain(key);
+  });
+
+  const secret = `sk_live_${"b2".repeat(12)}`;
+  const get = (more: object): object => ({
+    action: "http",
+    with: { method: "GET", url: "https://api.skyline.example/", ...more },
+  });
+  test.each<[string, object]>([
+    ["a step", { steps: { [secret]: say(1) } }],
+    ["a step that does not fit", { steps: { [secret]: get({ nothing: 1 }) } }],
+    ["a step that is not undone", { steps: { [secret]: get({ method: "POST" }) } }],
+    ["an action", { steps: { a: { action: secret, with: {} } } }],
+    ["a field of a step", { steps: { a: say(1, { [secret]: 1 }) } }],
+    ["a field of the plan", { [secret]: 1, steps: { a: say(1) } }],
+    ["the plan", { name: secret, steps: { a: say(1) } }],
+    ["a need", { steps: { a: say(1, { needs: [secret] }) } }],
+    ["a step that is read", { steps: { a: say(`\${{ steps["${secret}"].output }}`) } }],
+    ["a function", { steps: { a: say(`\${{ ${secret}(1) }}`) } }],
+    ["a field that is read", { steps: { a: say(`\${{ input.x.${secret} }}`) } }],
+    ["a service token", { steps: { a: get({ auth: { bearer: secret } }) } }],
+    ["a header", { steps: { a: get({ headers: { [secret]: "x" } }) } }],
+    ["a query parameter", { steps: { a: get({ query: { [secret]: "x", access_token: "hunter2" } }) } }],
+    ["a workflow", { steps: { a: sub(secret) } }],
+    ["an input", { input: { properties: { [secret]: { type: 1 } } }, steps: { a: say(1) } }],
+    [
+      "a field of an input",
+      {
+        input: { type: "object", properties: { [secret]: {} }, additionalProperties: false },
+        steps: { a: say("${{ input.other }}") },
+      },
+    ],
+  ])("is not repeated where it stands as the name of %s", async (_, plan) => {
+    const { name: _name, ...body } = plan as { name?: string };
+    for (const response of [
+      await send("POST", "/v1/plans/validate", { key: admin, body: { plan } }),
+      await start({ plan }),
+      await put("leaky", body),
+    ]) {
+      const text = await response.text();
+      if (response.status < 300) expect(text).toMatch(/"valid":false|"advice"|"created"/);
+      expect(text).not.toContain(secret);
+    }
   });
 });
