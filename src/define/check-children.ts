@@ -43,15 +43,26 @@ export async function checkChildren(
     found.set(key, await find(name, version));
   const unknown = [...found.values()].some(({ kind }) => kind === "no_such_name");
   const known = unknown ? await names() : [];
+  const near = oncePerName((name) => nearNames(name, known));
   const missing: Finding[] = [];
   const unfit: Finding[] = [];
   for (const one of wanted) {
     const child = found.get(JSON.stringify([one.name, one.version]));
     if (child === undefined) continue;
     if (child.kind === "found") unfit.push(...misfits(one, child.startable));
-    else missing.push(absent(one, child.kind, known));
+    else missing.push(absent(one, child.kind, near));
   }
   return { missing, unfit };
+}
+
+/** Hundreds of steps may name the same; names that are looked for are few (`MAX_CHILDREN`). */
+function oncePerName(find: (name: string) => readonly string[]): (name: string) => readonly string[] {
+  const known = new Map<string, readonly string[]>();
+  return (name) => {
+    const near = known.get(name) ?? find(name);
+    known.set(name, near);
+    return near;
+  };
 }
 
 function wantedBy(def: StepDef): Wanted[] {
@@ -66,14 +77,14 @@ function wantedBy(def: StepDef): Wanted[] {
 function absent(
   { name, at }: Wanted,
   kind: Exclude<FoundStartable["kind"], "found">,
-  known: readonly string[],
+  near: (name: string) => readonly string[],
 ): Finding {
   const code = "unknown_workflow";
   switch (kind) {
     case "no_such_name": {
-      const near = nearNames(name, known);
+      const allowed = near(name);
       const detail = `There is no workflow ${name}.`;
-      return { pointer: `${at}/workflow`, code, detail, ...(near.length === 0 ? {} : { allowed: near }) };
+      return { pointer: `${at}/workflow`, code, detail, ...(allowed.length === 0 ? {} : { allowed }) };
     }
     case "no_such_version":
       return { pointer: `${at}/version`, code, detail: `${name} has no such version.` };

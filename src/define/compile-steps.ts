@@ -7,6 +7,7 @@ import { checkShapes } from "./check-shapes.ts";
 import { checkInputSchema } from "./input-schema.ts";
 import { fitStep } from "./mend.ts";
 import { isLoose, surveyStep, type Place } from "./places.ts";
+import { MAX_PLAN_CHARS } from "./plan-schema.ts";
 import { secretsIn } from "./secrets-in-plan.ts";
 import { stepFields, type StepInput } from "./step-input.ts";
 import { onlyLooks } from "./verifying.ts";
@@ -44,6 +45,10 @@ export interface Flaw {
  * @param by who made them: what code of this build puts into its steps is data that it was given
  */
 export function compileSteps(json: unknown, at = "/steps", by: "author" | "code" = "author"): CompiledSteps {
+  if (by === "author" && JSON.stringify(json ?? null).length > MAX_PLAN_CHARS) {
+    const detail = `Steps have at most ${MAX_PLAN_CHARS} characters as JSON.`;
+    return { ok: false, errors: [{ pointer: at, code: "plan_too_large", detail }] };
+  }
   const surveyed = surveySteps(json, at, "main");
   const errors = withoutDoubles([
     ...surveyed.findings,
@@ -102,7 +107,7 @@ export function surveySteps(json: unknown, at: string, part: StepDef["part"]): S
       ...payloadFindings(step),
       ...verifyFindings(step),
       ...handlerFindings(step, part),
-    ]);
+    ]).slice(0, MAX_ERRORS);
     findings.push(...own.map(place));
     places.set(name, survey.places);
     advice.push(...survey.advice.map(place));

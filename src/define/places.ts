@@ -41,6 +41,8 @@ const OPEN_FIELDS: Readonly<Record<string, readonly string[]>> = {
   fail: ["message", "reason", "hint"],
 };
 const EVERYWHERE: readonly Root[] = ["input", "steps", "run"];
+/** Of one step, of each kind. What more could be found would not be told: nothing more is looked at. */
+const MAX_FINDINGS = 100;
 const MAX_SHOWN_CHARS = 200;
 /** Deeper JSON does not come through the door. */
 const MAX_DEPTH = 256;
@@ -96,6 +98,10 @@ class Survey implements Surveyed {
     this.#step = step;
   }
 
+  get #isFull(): boolean {
+    return this.findings.length >= MAX_FINDINGS;
+  }
+
   /** A field that holds nothing but an expression. */
   expression(value: unknown, pointer: string, names: readonly Root[]): void {
     if (typeof value !== "string") return;
@@ -138,7 +144,7 @@ class Survey implements Surveyed {
   }
 
   texts(value: unknown, pointer: string, names: readonly Root[], depth: number): void {
-    if (depth > MAX_DEPTH) return;
+    if (depth > MAX_DEPTH || this.#isFull) return;
     if (typeof value === "string") this.#text(value, pointer, names);
     else
       for (const [key, member] of membersOf(value))
@@ -157,6 +163,7 @@ class Survey implements Surveyed {
   }
 
   #check(expression: string, pointer: string, offset: number, names: readonly Root[]): void {
+    if (this.#isFull) return;
     const parsed = parseExpression(expression);
     for (const { code, detail, at, allowed } of parsed.ok ? [] : parsed.faults) {
       const here = code === "unknown_name" && allowed?.includes("steps") === true ? names : allowed;
@@ -188,6 +195,7 @@ class Survey implements Surveyed {
       step === null ? [] : [{ step, offset: offset + at }],
     );
     this.places.push({ pointer, expression: shown(expression), offset, reads });
+    if (this.advice.length >= MAX_FINDINGS) return;
     for (const { field, at } of parsed.ok ? sizeReads(expression) : [])
       this.advice.push({
         pointer,
@@ -199,7 +207,7 @@ class Survey implements Surveyed {
   }
 
   #refuse(value: unknown, pointer: string, open: readonly string[] | null, depth: number): void {
-    if (depth > MAX_DEPTH) return;
+    if (depth > MAX_DEPTH || this.#isFull) return;
     if (typeof value === "string" && holdsExpression(value))
       this.#find(
         pointer,
@@ -221,6 +229,7 @@ class Survey implements Surveyed {
     offset: number,
     allowed?: readonly string[],
   ): void {
+    if (this.#isFull) return;
     this.findings.push({
       pointer,
       code,
