@@ -36,13 +36,15 @@ export async function checkChildren(
   const allowed = named.filter((one) => tree.denied(one) === null);
   const unknown = allowed.some((one) => tree.found(one)?.kind === "no_such_name");
   const known = unknown ? await names() : [];
+  const near = oncePerName((name) => nearNames(name, known));
+  const found = oncePerName(async (name) => sources.find(name));
   const missing: Finding[] = [];
   const unfit: Finding[] = [];
   for (const one of allowed) {
     const child = tree.found(one);
     if (child === undefined) continue;
     if (child.kind === "found") unfit.push(...misfits(one, child.startable));
-    else missing.push(await absent(one, child.kind, known, sources));
+    else missing.push(await absent(one, child.kind, near, { find: found, denies: sources.denies }));
   }
   const denied = named.flatMap((one): Finding[] => {
     const denial = tree.denied(one);
@@ -62,16 +64,26 @@ function returning({ name, at }: NamedChild): Finding {
   return { pointer: `${at}/workflow`, code: "starts_itself", detail };
 }
 
+/** Hundreds of steps may name the same; names that are looked for are few (`MAX_CHILDREN`). */
+function oncePerName<T>(find: (name: string) => T): (name: string) => T {
+  const known = new Map<string, T>();
+  return (name) => {
+    const near = known.get(name) ?? find(name);
+    known.set(name, near);
+    return near;
+  };
+}
+
 async function absent(
   { name, at, input }: NamedChild,
   kind: Exclude<FoundStartable["kind"], "found">,
-  known: readonly string[],
-  { find, denies }: Pick<ChildSources, "find" | "denies">,
+  nearTo: (name: string) => readonly string[],
+  { find, denies }: { find: (name: string) => Promise<FoundStartable>; denies: ChildSources["denies"] },
 ): Promise<Finding> {
   const code = "unknown_workflow";
   switch (kind) {
     case "no_such_name": {
-      const near = nearNames(name, known);
+      const near = nearTo(name);
       const [only, second] = near;
       const isTold = only !== undefined && second === undefined && denies(only, []) === null;
       const meant = isTold ? await find(only) : null;

@@ -10,6 +10,7 @@ import { fitStep } from "./mend.ts";
 import { isLoose, surveyStep, type Place } from "./places.ts";
 import { pitfallsOf } from "./pitfalls.ts";
 import { planLints } from "./plan-lints.ts";
+import { MAX_PLAN_CHARS } from "./plan-schema.ts";
 import { secretsIn } from "./secrets-in-plan.ts";
 import { stepFields, type StepInput } from "./step-input.ts";
 import { vaguenessOf, type Vagueness } from "./vague-outputs.ts";
@@ -80,6 +81,10 @@ export function compileSteps(
   by: "author" | "code" = "author",
   beside?: Beside,
 ): CompiledSteps {
+  if (by === "author" && JSON.stringify(json ?? null).length > MAX_PLAN_CHARS) {
+    const detail = `Steps have at most ${MAX_PLAN_CHARS} characters as JSON.`;
+    return { ok: false, steps: [], errors: [{ pointer: at, code: "plan_too_large", detail }], advice: [] };
+  }
   const surveyed = surveySteps(json, at, "main");
   const steps = orderSteps(surveyed.steps);
   const lints = beside === undefined ? [] : lintsBeside(steps, surveyed, beside);
@@ -172,7 +177,7 @@ export function surveySteps(json: unknown, at: string, part: StepDef["part"]): S
       ...payloadFindings(step),
       ...verifyFindings(step),
       ...handlerFindings(step, part),
-    ]);
+    ]).slice(0, MAX_ERRORS);
     findings.push(...own.map(place));
     places.set(name, survey.places);
     advice.push(...survey.advice.map(place));

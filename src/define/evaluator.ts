@@ -27,7 +27,7 @@ import { TemplateFault, type Tally } from "./expressions/index.ts";
 import { fillParameters, isFixed, settled } from "./parameters.ts";
 import { isPlanned, PlanScope } from "./plan-evaluator.ts";
 import { rawOf, type Registry } from "./registry.ts";
-import { takingOf } from "./signal-schema.ts";
+import { takingOf, type Taking } from "./signal-schema.ts";
 
 export type Filled =
   | ActionFilled
@@ -46,7 +46,7 @@ export interface Found {
 
 export interface Evaluator {
   fill(run: RunInfo, def: StepDef, unit: UnitRef, scope: ActionScope): Filled;
-  taking(def: StepDef): ((payload: Json) => Json | undefined) | null;
+  taking(def: StepDef): Taking | null;
   again(run: RunInfo, def: StepDef, output: Json, scope: ActionScope): Evaluated<boolean>;
   happened(run: RunInfo, def: StepDef, output: Json, scope: ActionScope): Evaluated<Found>;
   output(run: RunInfo, template: Json | undefined, scope: ActionScope): Evaluated<Json>;

@@ -8,6 +8,7 @@
 
 import { examine, findingsOf, meantBy, nearest, type Finding } from "../actions/index.ts";
 import { escapePointer } from "../kernel/index.ts";
+import { crowdedIn } from "./crowded.ts";
 import { isLoose } from "./places.ts";
 import { stepSchema, type StepInput } from "./step-input.ts";
 
@@ -50,6 +51,8 @@ const SPARE_PAGES = { by: "link", max: 1 };
 
 /** What a step says, and what is wrong with it by itself, its expressions aside. */
 export function fitStep(step: unknown): Fitted {
+  const crowded = crowdedIn(step);
+  if (crowded.length > 0) return { findings: crowded, input: null, needsAt: [] };
   const parsed = examine(stepSchema(), step);
   if (parsed.success) return { findings: [], input: parsed.data, needsAt: allNeeds(step) };
   const findings = findingsOf(parsed.error).map((one) => told(one, step));

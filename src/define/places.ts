@@ -43,6 +43,8 @@ const OPEN_FIELDS: Readonly<Record<string, readonly string[]>> = {
   fail: ["message", "reason", "hint"],
 };
 const EVERYWHERE: readonly Root[] = ["input", "steps", "run"];
+/** Of one step, of each kind. What more could be found would not be told: nothing more is looked at. */
+const MAX_FINDINGS = 100;
 const MAX_SHOWN_CHARS = 200;
 /** Deeper JSON does not come through the door. */
 const MAX_DEPTH = 256;
@@ -98,6 +100,10 @@ class Survey implements Surveyed {
     this.#step = step;
   }
 
+  get #isFull(): boolean {
+    return this.findings.length >= MAX_FINDINGS;
+  }
+
   /** A field that holds nothing but an expression. */
   expression(value: unknown, pointer: string, names: readonly Root[]): void {
     if (typeof value !== "string") return;
@@ -141,7 +147,7 @@ class Survey implements Surveyed {
   }
 
   texts(value: unknown, pointer: string, names: readonly Root[], depth: number): void {
-    if (depth > MAX_DEPTH) return;
+    if (depth > MAX_DEPTH || this.#isFull) return;
     if (typeof value === "string") this.#text(value, pointer, names);
     else
       for (const [key, member] of membersOf(value))
@@ -160,6 +166,7 @@ class Survey implements Surveyed {
   }
 
   #check(expression: string, pointer: string, offset: number, names: readonly Root[]): void {
+    if (this.#isFull) return;
     const parsed = parseExpression(expression);
     for (const { code, detail, at, allowed } of parsed.ok ? [] : parsed.faults) {
       const here = code === "unknown_name" && allowed?.includes("steps") === true ? names : allowed;
@@ -193,6 +200,7 @@ class Survey implements Surveyed {
     this.places.push({ pointer, expression: shown(expression), offset, reads });
     for (const { at, detail } of parsed.ok ? kindFaults(parsed.expression) : [])
       this.#find(pointer, "expression_invalid", detail, expression, offset + at);
+    if (this.advice.length >= MAX_FINDINGS) return;
     const comment = parsed.ok ? commentIn(expression) : -1;
     if (comment >= 0)
       this.advice.push({
@@ -213,7 +221,7 @@ class Survey implements Surveyed {
   }
 
   #refuse(value: unknown, pointer: string, open: readonly string[] | null, depth: number): void {
-    if (depth > MAX_DEPTH) return;
+    if (depth > MAX_DEPTH || this.#isFull) return;
     if (typeof value === "string" && holdsExpression(value))
       this.#find(
         pointer,
@@ -235,6 +243,7 @@ class Survey implements Surveyed {
     offset: number,
     allowed?: readonly string[],
   ): void {
+    if (this.#isFull) return;
     this.findings.push({
       pointer,
       code,

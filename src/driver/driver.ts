@@ -36,6 +36,7 @@ import {
 import { Alarm } from "./alarm.ts";
 import { endedOf, endOf, lateEnd, thrown, UNSENT } from "./ends.ts";
 import { Flights, wantedBy, type Flight } from "./flights.ts";
+import { Misfits } from "./kept-signals.ts";
 import { inFlightUnits } from "./lost.ts";
 import type { Performed, Ports, Row } from "./ports.ts";
 import { Turn, type TurnParts } from "./turn.ts";
@@ -116,6 +117,7 @@ export class RunDriver {
       ports,
       reader: this.#reader,
       filled: new Map(),
+      misfits: new Misfits(),
       hasRoom: (state, starting) =>
         this.#flights.busy(state) + starting < SLOTS && !this.#eventIsFull(starting),
       mayFill: () => !this.#hasComputedEnough(),
@@ -286,7 +288,7 @@ export class RunDriver {
       turn.goOn();
       this.#commit(turn);
       if (within === "fresh event") this.#resumeHopping();
-      this.#arm();
+      this.#arm(turn.leavesWork);
       return { ok: true };
     });
   }
@@ -313,11 +315,13 @@ export class RunDriver {
       if (flight.hopping && !this.#eventIsFull()) this.#perform(flight);
   }
 
-  #arm(): void {
+  /** @param left work that is due was left to a fresh event */
+  #arm(left = false): void {
     const state = this.#state;
     if (state === null) return;
     const full =
-      this.#eventIsFull() && (this.#flights.hopping() || due(state, this.#ports.clock.now()).length > 0);
+      left ||
+      (this.#eventIsFull() && (this.#flights.hopping() || due(state, this.#ports.clock.now()).length > 0));
     this.#alarm.arm(state, full, () =>
       due(state, this.#ports.clock.now()).some(
         ({ kind }) => kind !== "attempt" || this.#parts.hasRoom(state, 0),

@@ -30,6 +30,13 @@ export const CHANGED: FailureSeed = {
   retryable: false,
 };
 
+export const UNCHECKED: FailureSeed = {
+  code: "template_failed",
+  message: "The schema of the step cannot be used to check the signals that are kept for it.",
+  hint: "Correct the schema in the plan, and start another run; to an open run, append another step.",
+  retryable: false,
+};
+
 export function endedOf(
   call: Pick<Call, "unit" | "attempt" | "generation">,
   end: AttemptEnd,

@@ -20,5 +20,6 @@ export type {
   Performed,
   Ports,
   Row,
+  Taking,
 } from "./ports.ts";
 export type { Scope, StepView } from "./scope.ts";

@@ -109,6 +109,8 @@ async function everythingWrongWith(document: unknown): Promise<string[]> {
       return version === undefined ? { kind: "found", startable: OTHER } : { kind: "no_such_version" };
     },
     names: async () => ["other"],
+    denies: () => null,
+    seesInside: true,
   });
   const around = notFollowing([...auth, ...children.missing, ...children.unfit], own);
   return [...own, ...around].map(({ pointer, code }) => `${pointer} ${code}`);

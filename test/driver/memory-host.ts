@@ -1,6 +1,13 @@
 /** A host of one run in memory, whose clock stands still and whose attempts end when a test says so. */
 
-import { RunDriver, type Call, type Loaded, type Performed, type Row } from "../../src/driver/index.ts";
+import {
+  RunDriver,
+  type Call,
+  type Loaded,
+  type Performed,
+  type Row,
+  type Taking,
+} from "../../src/driver/index.ts";
 import {
   DEFAULT_RETRY,
   type Json,
@@ -61,6 +68,8 @@ export class Host {
   alarmAt: number | null = null;
   /** Parameters that the code of the moment fills in; their text is the digest. */
   payload: Json = { body: 1 };
+  /** How steps take the signals that are kept for them; null: any. */
+  taking: Taking | null = null;
   refuseAppends = false;
   /** Operations that filling in one unit takes. */
   fillCost = 0;
@@ -101,10 +110,12 @@ export class Host {
             return { kind: "list", list: Array<Json>(Number(def.forEach.list)).fill(null) };
           return def.kind === "instant"
             ? { kind: "done", output: this.payload }
-            : { kind: "call", digest: JSON.stringify(this.payload), with: this.payload };
+            : def.kind === "signal"
+              ? { kind: "signal", limitMs: 3_600_000 }
+              : { kind: "call", digest: JSON.stringify(this.payload), with: this.payload };
         },
         spent: () => this.#spent,
-        taking: () => null,
+        taking: () => this.taking,
         again: () => ({ ok: true, value: false }),
         happened: () => ({ ok: true, value: { happened: null, output: null } }),
         output: () => ({ ok: true, value: null }),
