@@ -154,7 +154,7 @@ export interface Weighed {
   /** What checking it costs; each is about a microsecond. A value that costs more than `MAX_CHECKS` is not checked. */
   readonly checks: number;
   /** The value with its defaults filled in, or where it does not fit. Never throws. */
-  parse(at: string): ParsedInput;
+  readonly parse: (at: string) => ParsedInput;
 }
 
 /** A schema that was checked, as what it does to an input: defaults filled in, or where it does not fit. */

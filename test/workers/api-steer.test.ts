@@ -80,6 +80,17 @@ describe("signals", () => {
     expect((await look(id, WAIT)).output).toEqual({ value: { heard: { a: 1 } } });
   });
 
+  test("are taken by a step whose schema names what every object inherits, and 64 misfits are not in the way", async () => {
+    const { id } = await start({ open: true });
+    for (let i = 0; i < 64; i += 1) await post(id, "signals/go", { id: `m-${i}`, payload: "misfit" });
+    await expectProblem(await post(id, "signals/go", { payload: {} }), 409, "signal_buffer_full");
+    const schema = { type: "object", properties: { constructor: { type: "string" } }, required: ["a"] };
+    await post(id, "steps", { steps: { hear: { action: "wait", with: { signal: "go", schema } } } });
+    await expectProblem(await post(id, "signals/go", { payload: {} }), 422, "invalid_payload");
+    await expectAnswer(await post(id, "signals/go", { payload: { a: 1 } }), "sendSignal", 200);
+    expect((await look(id)).steps).toMatchObject([{ status: "succeeded", output: { value: { a: 1 } } }]);
+  });
+
   test("with one id count once, by body or by Idempotency-Key", async () => {
     const { id } = await start({
       open: true,
