@@ -92,7 +92,7 @@ function keyOf(def: StepDef): Finding[] {
   const of = (performance: Performance | undefined, at: string): Finding[] => {
     if (performance?.effect !== "keyed" || !isMap(performance.with)) return [];
     const { headers, idempotencyHeader = "Idempotency-Key" } = performance.with;
-    const name = String(idempotencyHeader).toLowerCase();
+    const name = (typeof idempotencyHeader === "string" ? idempotencyHeader : "").toLowerCase();
     const given = Object.keys(isMap(headers ?? null) ? (headers as object) : {});
     const own = given.find((one) => one.toLowerCase() === name);
     if (own === undefined) return [];
