@@ -24,6 +24,8 @@ const FRAMING_HEADER = /^(?:host|content-length|transfer-encoding|connection|tra
 /** Would make a service take the request for another than the one that is judged. */
 const OVERRIDE_HEADER = /^x-(?:http-method(?:-override)?|method-override|original-url|rewrite-url)$/i;
 const MAX_HEADERS = 64;
+/** Values of one query parameter. */
+const MAX_VALUES = 1_000;
 const MAX_HEADER_CHARS = 8_192;
 const MAX_URL_CHARS = 8_192;
 
@@ -73,7 +75,7 @@ const headers = () =>
 
 const scalar = () => z.union([z.string(), z.number(), z.boolean(), z.null()]);
 const query = () =>
-  z.record(z.string(), z.union([scalar(), z.array(scalar())])).meta({
+  z.record(z.string(), z.union([scalar(), z.array(scalar()).max(MAX_VALUES)])).meta({
     description: "Added to the URL's query, encoded. A list gives one pair each; null is left out.",
   });
 
@@ -140,6 +142,8 @@ const auth = () =>
     ])
     .meta({ description: "Credential by reference; its value never stands in a plan." });
 
+/** Written one by one; a range is one. */
+const MAX_STATUSES = 500;
 const STATUS_RANGE = /^[1-5]\d\d-[1-5]\d\d$/;
 const success = () =>
   z
@@ -150,6 +154,7 @@ const success = () =>
       ]),
     )
     .min(1)
+    .max(MAX_STATUSES)
     .meta({ description: 'Statuses that count as success: numbers, or ranges as "200-299" (the default).' });
 
 const keep = () =>

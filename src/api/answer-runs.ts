@@ -2,6 +2,7 @@
 import * as z from "zod";
 import { EFFECTS, NEED_REASONS, RUN_STATUSES, UNIT_STATUSES } from "../kernel/index.ts";
 import { ConnectLink } from "./answer-connect-link.ts";
+import { finding } from "./answer-plans.ts";
 import { count, json, named, nullable, time } from "./schema.ts";
 
 const outcome = () => z.enum(["done", "not_done", "unknown"]).describe("What the step did to the world.");
@@ -93,7 +94,9 @@ const unitFields = () => ({
       failure: z.union([Failure.schema(), z.null()]),
     })
     .optional()
-    .describe("Its `verify`: how the asking whether it happened stands, and why it did not work."),
+    .describe(
+      "Its `verify`: how the asking whether it happened stands, and why it did not work. Succeeded: its answer settled the step. Cancelled: somebody else was faster.",
+    ),
   compensation: z
     .strictObject({
       status: z.enum(UNIT_STATUSES as [string, ...string[]]),
@@ -173,5 +176,9 @@ export const Appended = named("Appended", () =>
     seq: count(),
     settled: z.boolean().describe("Whether every one of the steps has come to its end."),
     steps: z.array(Step.schema()).describe("The steps of the request."),
+    advice: z
+      .array(finding())
+      .describe("What is no error, and may not be what was meant. Missing: there is none.")
+      .exactOptional(),
   }),
 );

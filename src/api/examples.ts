@@ -29,7 +29,11 @@ export const EXAMPLES = {
   },
   cancel: { mode: "graceful" as const, reason: "The traveller fell ill." },
   redrive: { resolve: { invoice: { as: "failed" as const, note: "The ledger has no such invoice." } } },
-  resolve: { as: "succeeded" as const, output: { id: "bk_1042" } },
+  resolve: {
+    as: "succeeded" as const,
+    output: { id: "bk_1042" },
+    note: "The airline lists the booking under the run's id.",
+  },
   signal: { id: "delivery-2042", payload: { delivered: true } },
   decide: { decision: "approved" as const, note: "Within the budget." },
   link: { identity: "ada@corp.example" },

@@ -98,7 +98,17 @@ export const CancelRun = named("CancelRun", () =>
   }),
 );
 
+const why = () => ({
+  note: z
+    .string()
+    .min(1)
+    .max(limits.MAX_MESSAGE_CHARS)
+    .exactOptional()
+    .describe("How that is known. It stands in the run's journal; of a failed step it is the message."),
+});
+
 const asSucceeded = () => ({
+  ...why(),
   as: z.literal("succeeded").describe("It happened."),
   output: json().describe("What the step would have answered."),
 });
@@ -108,9 +118,9 @@ const asFailed = () => ({
     .describe(
       "It did not happen: the step fails. In a redrive, which runs again what failed, it is tried again.",
     ),
-  note: z.string().min(1).max(limits.MAX_MESSAGE_CHARS).exactOptional(),
+  ...why(),
 });
-const asRetry = () => ({ as: z.literal("retry").describe("It did not happen; try again.") });
+const asRetry = () => ({ ...why(), as: z.literal("retry").describe("It did not happen; try again.") });
 
 export const Resolution = named("Resolution", () =>
   z.discriminatedUnion("as", [

@@ -6,23 +6,40 @@ import { problem, type FieldError, type Problem } from "./problems.ts";
 
 type Issue = z.core.$ZodIssue;
 
+const TOO_MUCH = "More of the body does not fit than can be told.";
+/** That are told. */
+const MAX_ERRORS = 100;
+
 /** Where a field error points: into the body, or at a parameter of the address. */
 type Place = "body" | "parameter";
 
 /** What is wrong with a value is said without the value: it may be a secret in the wrong place. */
 export function check<T>(schema: z.ZodType<T>, value: unknown, place: Place): Result<T, Problem> {
-  const result = schema.safeParse(value);
+  const result = parse(schema, value);
+  if (result === null)
+    return err(problem("invalid_request", TOO_MUCH, { errors: [{ pointer: "", detail: TOO_MUCH }] }));
   if (result.success) return ok(result.data);
-  const errors = result.error.issues
-    .flatMap((issue) => errorsOf(issue, []))
+  const found = result.error.issues.flatMap((issue) => errorsOf(issue, []));
+  const errors = found
+    .slice(0, MAX_ERRORS)
     .map((found) =>
       placed(isMissing(value, found) ? { ...found, detail: "The field is missing." } : found, place),
     );
   const first = errors[0];
   const where = first?.pointer ?? first?.parameter ?? "";
-  const more = errors.length > 1 ? ` ${errors.length - 1} more.` : "";
+  const more = found.length > 1 ? ` ${found.length - 1} more.` : "";
   const detail = `${where === "" ? "The body" : where}: ${first?.detail ?? "It does not fit."}${more}`;
   return err(problem("invalid_request", detail, { errors }));
+}
+
+/** Null: zod hands on the issues of a list as arguments, and these are more than the stack holds. */
+function parse<T>(schema: z.ZodType<T>, value: unknown): z.ZodSafeParseResult<T> | null {
+  try {
+    return schema.safeParse(value);
+  } catch (error) {
+    if (error instanceof RangeError) return null;
+    throw error;
+  }
 }
 
 interface Found {

@@ -23,11 +23,11 @@ import {
   type UnitRef,
 } from "../kernel/index.ts";
 import type { RawPerformance, RawStep } from "./definition.ts";
-import { TemplateFault } from "./expressions/index.ts";
+import { TemplateFault, type Tally } from "./expressions/index.ts";
 import { fillParameters, isFixed, settled } from "./parameters.ts";
 import { isPlanned, PlanScope } from "./plan-evaluator.ts";
 import { rawOf, type Registry } from "./registry.ts";
-import { takingOf } from "./signal-schema.ts";
+import { takingOf, type Taking } from "./signal-schema.ts";
 
 export type Filled =
   | ActionFilled
@@ -46,10 +46,12 @@ export interface Found {
 
 export interface Evaluator {
   fill(run: RunInfo, def: StepDef, unit: UnitRef, scope: ActionScope): Filled;
-  taking(def: StepDef): ((payload: Json) => Json | undefined) | null;
+  taking(def: StepDef): Taking | null;
   again(run: RunInfo, def: StepDef, output: Json, scope: ActionScope): Evaluated<boolean>;
   happened(run: RunInfo, def: StepDef, output: Json, scope: ActionScope): Evaluated<Found>;
   output(run: RunInfo, template: Json | undefined, scope: ActionScope): Evaluated<Json>;
+  /** Operations that expressions have taken since the evaluator was made. What functions in TypeScript do is not counted. */
+  spent(): number;
 }
 
 /** What to do about what was written wrongly, by whom it was written. */
@@ -57,11 +59,13 @@ const HINTS = {
   code: {
     correct: "Correct the function in the workflow, deploy it, and redrive the run.",
     list: "Return a list of at most 1,000 elements.",
+    undo: "Nothing was taken back: look at the service for what the step did, and take it back there. Then read in `compensate` what is known before the step: `own` is null if nobody knows whether it happened.",
   },
   plan: {
     correct:
       "Correct the expression in the plan, and start another run; to an open run, append another step.",
     list: "Write an expression that gives a list of at most 1,000 elements, and start another run; to an open run, append another step.",
+    undo: "Nothing was taken back: look at the service for what the step did, and take it back there. In another plan name it by what is known before the step, like a reference of your own: its output is null if nobody knows whether it happened.",
   },
 } as const;
 type Written = keyof typeof HINTS;
@@ -77,6 +81,7 @@ class Stop extends Error {
 }
 
 export function createEvaluator(registry: Registry): Evaluator {
+  const tally: Tally = { operations: 0 };
   /** Parameters that are the same in every run, filled in and checked once in the isolate. */
   const fixed = new WeakMap<RawPerformance, ActionFilled>();
   const codeOf = (run: RunInfo, step: string): RawStep => {
@@ -86,7 +91,7 @@ export function createEvaluator(registry: Registry): Evaluator {
   };
 
   const fill: Evaluator["fill"] = (run, def, unit, scope) => {
-    if (isPlanned(def)) return fillPlanned(run, def, unit, scope);
+    if (isPlanned(def)) return fillPlanned(run, def, unit, new PlanScope(scope, tally));
     const whole = unit.item === undefined && unit.role === undefined;
     const view = viewOf(scope, unit.role);
     // A `repeat` fills in each of its rounds; its condition was read before the first.
@@ -142,7 +147,7 @@ export function createEvaluator(registry: Registry): Evaluator {
       return {
         ok: true,
         value: !truth(
-          template(what, () => new PlanScope(scope, { output }).expression(until)),
+          template(what, () => new PlanScope(scope, tally, { output }).expression(until)),
           what,
           "plan",
         ),
@@ -162,7 +167,7 @@ export function createEvaluator(registry: Registry): Evaluator {
       return {
         ok: true,
         value: saidIn(
-          template(what, () => new PlanScope(scope, { output }).expression(asked)),
+          template(what, () => new PlanScope(scope, tally, { output }).expression(asked)),
           output,
           what,
         ),
@@ -187,7 +192,7 @@ export function createEvaluator(registry: Registry): Evaluator {
     if (made === undefined) return { ok: true, value: outputsOf(scope) };
     const given = isObject(made) ? made["template"] : undefined;
     if (given !== undefined) {
-      return { ok: true, value: template("`output`", () => new PlanScope(scope).template(given)) };
+      return { ok: true, value: template("`output`", () => new PlanScope(scope, tally).template(given)) };
     }
     const make = registry.get(run.workflow, run.version)?.definition.makeOutput ?? null;
     if (make === null) throw new Stop(missing(run, "the run's output"));
@@ -204,13 +209,20 @@ export function createEvaluator(registry: Registry): Evaluator {
     fill: (...args) =>
       guarded(
         () => told(fill(...args), args[1], args[2]),
-        (seed): Filled => ({ kind: "error", failure: seed }),
+        (seed): Filled => ({
+          kind: "error",
+          failure:
+            args[2].role === "undo" && seed.code === "template_failed"
+              ? { ...seed, hint: HINTS[writtenAs(args[1])].undo }
+              : seed,
+        }),
         writtenAs(args[1]),
       ),
     taking: takingOf,
     again: (...args) => guarded(() => again(...args), refuse, writtenAs(args[1])),
     happened: (...args) => guarded(() => happened(...args), refuse, writtenAs(args[1])),
     output: (...args) => guarded(() => output(...args), refuse, isObject(args[1] ?? null) ? "plan" : "code"),
+    spent: () => tally.operations,
   };
 }
 
@@ -220,11 +232,10 @@ function told(filled: Filled, def: StepDef, unit: UnitRef): Filled {
   return { ...filled, about: aboutCall(def.action, filled.with) };
 }
 
-function fillPlanned(run: RunInfo, def: StepDef, unit: UnitRef, scope: ActionScope): Filled {
+function fillPlanned(run: RunInfo, def: StepDef, unit: UnitRef, plan: PlanScope): Filled {
   const whole = unit.item === undefined && unit.role === undefined;
-  const plan = new PlanScope(scope);
   const { when, forEach } = def;
-  if (whole && when !== undefined && scope.iteration === 0) {
+  if (whole && when !== undefined && plan.scope.iteration === 0) {
     const what = `\`when\` of ${def.name}`;
     if (
       !truth(
@@ -239,7 +250,7 @@ function fillPlanned(run: RunInfo, def: StepDef, unit: UnitRef, scope: ActionSco
     const list = template(`\`forEach\` of ${def.name}`, () => plan.expression(forEach.list));
     return { kind: "list", list: listOf(list, def.name, "plan") };
   }
-  const filled = template(`\`with\` of ${unitName(unit)}`, () => plan.parameters(def, unit, scope.run.now));
+  const filled = template(`\`with\` of ${unitName(unit)}`, () => plan.parameters(def, unit));
   if (filled === null) throw new Stop(missing(run, `the action of ${unitName(unit)}`));
   return filled;
 }

@@ -1,21 +1,28 @@
 /**
- * The input of plans: a subset of JSON Schema in which checking costs at most its own size times that of the input. What
- * the subset leaves out could be made to take minutes (patterns), to reach outside, or to call itself.
+ * The input of plans: a subset of JSON Schema in which checking costs at most its own size times that of the input, and
+ * what it costs is known before. What the subset leaves out could be made to take minutes (patterns), to reach outside, or
+ * to call itself.
  */
 
-import { Validator, type OutputUnit, type Schema } from "@cfworker/json-schema";
-import { lazy, type Finding } from "../actions/index.ts";
+import type { OutputUnit } from "@cfworker/json-schema";
+import type { Finding } from "../actions/index.ts";
 import { escapePointer, type Json } from "../kernel/index.ts";
 import { isList, isMap } from "./expressions/index.ts";
 import { isLoose } from "./places.ts";
 import type { ParsedInput } from "./input.ts";
+import { ANNOTATIONS, MAX_VALUE_DEPTH, SCHEMA_LISTS, SCHEMAS, validatorOf } from "./json-validator.ts";
+import { costOf } from "./schema-cost.ts";
 
 const MAX_NODES = 500;
 const MAX_DEPTH = 20;
-/** Parts of an input times parts of its schema: as many checks are made. */
-const MAX_CHECKS = 5_000_000;
-/** Characters of a schema that make about one check of each part of an input. */
-const CHARS_PER_CHECK = 20;
+/** About half a second of CPU. */
+const MAX_CHECKS = 500_000;
+/** What parts of a value cost as many checks: they are copied, whatever is checked of them; members under their names. */
+const PARTS_PER_CHECK = 4;
+const CHECKS_PER_MEMBER = 1;
+/** Of objects with so many members each costs much more: they are no longer of a form that is known. */
+const MANY_MEMBERS = 64;
+const CHECKS_PER_ONE_OF_MANY = 6;
 /** Up to so many checks every error is told, above it the first. */
 const MAX_CHECKS_FOR_ALL = 20_000;
 /** What defaults may add, as JSON, and parts of an input with them: one input has 1 MiB at most. */
@@ -24,15 +31,13 @@ const MAX_FILLED_PARTS = 600_000;
 const MAX_ENUM = 500;
 const MAX_ERRORS = 20;
 
-const SCHEMAS = ["items", "additionalProperties", "contains", "not", "if", "then", "else", "propertyNames"];
-const SCHEMA_LISTS = ["anyOf", "oneOf", "allOf", "prefixItems"];
 const PLAIN = [
-  ...["type", "enum", "const", "required", "title", "description", "default", "examples", "deprecated"],
+  ...["type", "enum", "const", "required"],
   ...["minLength", "maxLength", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"],
   ...["minItems", "maxItems", "minContains", "maxContains", "minProperties", "maxProperties"],
-  ...["format", "$schema", "$comment"],
+  "format",
 ];
-const KEYWORDS = [...PLAIN, ...SCHEMAS, ...SCHEMA_LISTS, "properties"];
+const KEYWORDS = [...PLAIN, ...ANNOTATIONS, ...SCHEMAS, ...SCHEMA_LISTS, "properties"];
 const TYPES = ["object", "array", "string", "number", "integer", "boolean", "null"];
 /** Each is checked in time that grows with the text at most linearly. */
 const FORMATS = ["date", "time", "date-time", "email", "uuid", "ipv4", "hostname", "uri"];
@@ -46,6 +51,7 @@ const WHOLE = [
   "minContains",
   "maxContains",
 ];
+const TEXTS = ["title", "description", "$schema", "$comment"];
 const NUMBERS = ["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"];
 
 /** What is wrong with the schema of an input. */
@@ -73,7 +79,7 @@ class Check {
     if (this.#nodes > MAX_NODES || depth > MAX_DEPTH || typeof schema === "boolean") return;
     for (const [keyword, value] of Object.entries(schema)) {
       const pointer = `${at}/${escapePointer(keyword)}`;
-      if (!KEYWORDS.includes(keyword)) this.#unknown(keyword, pointer);
+      if (!KEYWORDS.includes(keyword)) this.#unknown(keyword, pointer, value);
       else if (SCHEMAS.includes(keyword)) this.schema(value, pointer, depth + 1);
       else if (SCHEMA_LISTS.includes(keyword)) this.#list(value, pointer, depth);
       else if (keyword === "properties") this.#properties(value, pointer, depth);
@@ -81,14 +87,18 @@ class Check {
     }
   }
 
-  #unknown(keyword: string, pointer: string): void {
+  #unknown(keyword: string, pointer: string, value: unknown): void {
     const why: Readonly<Record<string, string>> = {
       pattern: "Patterns are not evaluated: check the value with an expression and a `fail` step.",
       patternProperties: "Patterns are not evaluated.",
       uniqueItems: "Comparing every element with every other is not bounded: check it in a step.",
       $ref: "References are not followed: write the schema out.",
     };
-    this.#find(pointer, "input_schema_refused", why[keyword] ?? "This keyword is not known here.", KEYWORDS);
+    const isField = isLoose(value) || TYPES.some((type) => type === value);
+    const otherwise = isField
+      ? `This keyword is not known here. A field stands in \`properties\`: \`{"type": "object", "properties": {"${keyword.slice(0, 32)}": {"type": "string"}}}\`.`
+      : "This keyword is not known here.";
+    this.#find(pointer, "input_schema_refused", why[keyword] ?? otherwise, KEYWORDS);
   }
 
   #list(value: unknown, pointer: string, depth: number): void {
@@ -118,6 +128,12 @@ class Check {
     } else if (keyword === "enum") {
       if (!Array.isArray(value) || value.length === 0 || value.length > MAX_ENUM)
         invalid(`This is a list of 1 to ${MAX_ENUM} values.`);
+    } else if (TEXTS.includes(keyword)) {
+      if (typeof value !== "string") invalid("This is a text.");
+    } else if (keyword === "examples") {
+      if (!Array.isArray(value)) invalid("This is a list of values.");
+    } else if (keyword === "deprecated") {
+      if (typeof value !== "boolean") invalid("This is true or false.");
     } else if (WHOLE.includes(keyword)) {
       if (!Number.isSafeInteger(value) || Number(value) < 0) invalid("This is a whole number.");
     } else if (NUMBERS.includes(keyword)) {
@@ -133,57 +149,91 @@ class Check {
   }
 }
 
+/** A value in front of a schema that was checked. */
+export interface Weighed {
+  /** What checking it costs; each is about a microsecond. A value that costs more than `MAX_CHECKS` is not checked. */
+  readonly checks: number;
+  /** The value with its defaults filled in, or where it does not fit. Never throws. */
+  readonly parse: (at: string) => ParsedInput;
+}
+
 /** A schema that was checked, as what it does to an input: defaults filled in, or where it does not fit. */
 export function inputParser(
   schema: Readonly<Record<string, Json>> | undefined,
 ): (json: Json, at?: string) => ParsedInput {
   if (schema === undefined) return (value) => ({ ok: true, value });
-  // Checked before; the library's type only names the keywords.
-  const first = lazy(() => new Validator(schema as Schema, "2020-12", true));
-  const all = lazy(() => new Validator(schema as Schema, "2020-12", false));
-  return (json, at = "/input") => {
+  const weigh = inputScales(schema);
+  return (json, at = "/input") => weigh(json).parse(at);
+}
+
+/** As `inputParser`, for whoever has to know what a check costs before it is made. */
+export function inputScales(schema: Readonly<Record<string, Json>>): (json: Json) => Weighed {
+  const validate = validatorOf(schema);
+  return (json) => {
     const filling = new Filling();
-    const value = filling.fill(json, schema);
-    const checks = filling.parts * Math.ceil(JSON.stringify(schema).length / CHARS_PER_CHECK);
-    if (filling.isTooLarge || checks > MAX_CHECKS)
-      return {
+    const value = filling.fill(json, schema, 0);
+    const checks = filling.checks + (filling.isTooLarge ? 0 : costOf(value, schema, MAX_CHECKS));
+    const parse = (at: string): ParsedInput => {
+      const unable = (detail: string): ParsedInput => ({
         ok: false,
-        errors: [
-          { pointer: at, code: "invalid", detail: "The input is too large to be checked by this schema." },
-        ],
-      };
-    const { valid, errors } = first().validate(value);
-    if (valid) return { ok: true, value };
-    // The library keeps every error that it finds, and those of a large input would be more than memory holds.
-    const told = checks > MAX_CHECKS_FOR_ALL ? errors : all().validate(value).errors;
-    return { ok: false, errors: findingsOf(withoutDeclared(told, schema), at) };
+        errors: [{ pointer: at, code: "invalid", detail }],
+      });
+      if (filling.isTooLarge || checks > MAX_CHECKS)
+        return unable("The input is too large to be checked by this schema.");
+      const first = validate(value, "first");
+      if (first.kind === "fits") return { ok: true, value };
+      // The library keeps every error that it finds, and those of a large input would be more than memory holds.
+      const told = first.kind === "unable" || checks > MAX_CHECKS_FOR_ALL ? first : validate(value, "all");
+      return told.kind === "misfit"
+        ? { ok: false, errors: findingsOf(withoutDeclared(told.errors, schema), at) }
+        : unable("The input cannot be checked by this schema.");
+    };
+    return { checks, parse };
   };
 }
 
 /** Fills in members that are missing and have a default, and counts what there is then. */
 class Filling {
   #chars = 0;
-  parts = 0;
+  #parts = 0;
+  #memberChecks = 0;
+  #isTooDeep = false;
 
   /** Defaults multiply: a list of small elements can become a large input. */
   get isTooLarge(): boolean {
-    return this.#chars > MAX_FILLED_CHARS || this.parts > MAX_FILLED_PARTS;
+    return (
+      this.#chars > MAX_FILLED_CHARS ||
+      this.#parts > MAX_FILLED_PARTS ||
+      this.checks > MAX_CHECKS ||
+      this.#isTooDeep
+    );
   }
 
-  fill(value: Json, schema: Json | undefined): Json {
-    this.parts += 1;
+  /** As many checks are as much work as going through all of it. */
+  get checks(): number {
+    return Math.ceil(this.#parts / PARTS_PER_CHECK) + this.#memberChecks;
+  }
+
+  fill(value: Json, schema: Json | undefined, depth: number): Json {
+    this.#parts += 1;
+    if (depth > MAX_VALUE_DEPTH) this.#isTooDeep = true;
     if (this.isTooLarge || typeof value !== "object" || value === null) return value;
     const { properties, items } = isMap(schema) ? schema : {};
-    if (isList(value)) return value.map((item) => this.fill(item, isMap(items) ? items : undefined));
+    if (isList(value))
+      return value.map((item) => this.fill(item, isMap(items) ? items : undefined, depth + 1));
     if (!isMap(value)) return value;
+    const count = Object.keys(value).length;
+    this.#memberChecks += count * (count > MANY_MEMBERS ? CHECKS_PER_ONE_OF_MANY : CHECKS_PER_MEMBER);
+    if (this.isTooLarge) return value;
     const inner = isMap(properties) ? properties : {};
     const filled = new Map<string, Json>();
-    for (const [name, member] of Object.entries(value)) filled.set(name, this.fill(member, inner[name]));
+    for (const [name, member] of Object.entries(value))
+      filled.set(name, this.fill(member, Object.hasOwn(inner, name) ? inner[name] : undefined, depth + 1));
     for (const [name, one] of Object.entries(inner)) {
       const otherwise = isMap(one) ? one["default"] : undefined;
       if (filled.has(name) || otherwise === undefined || this.isTooLarge) continue;
       this.#chars += JSON.stringify(otherwise).length;
-      this.parts += partsOf(otherwise);
+      this.#parts += partsOf(otherwise);
       filled.set(name, otherwise);
     }
     return Object.fromEntries(filled);
@@ -232,9 +282,14 @@ function findingsOf(units: readonly OutputUnit[], at: string): Finding[] {
         ? (SAID[keyword] ?? `It breaks the rule \`${keyword}\`.`)
         : "The field is missing.";
     if (!found.has(pointer))
-      found.set(pointer, { pointer, code: missing === undefined ? "invalid" : "missing", detail });
+      found.set(pointer, { pointer, code: missing === undefined ? codeOf(keyword) : "missing", detail });
   }
   return [...found.values()].slice(0, MAX_ERRORS);
+}
+
+/** A field that nobody declared meets the schema `false`. */
+function codeOf(keyword: string): string {
+  return keyword === "false" ? "unknown_field" : "invalid";
 }
 
 const SAID: Readonly<Record<string, string>> = {

@@ -6,7 +6,9 @@
 import { nearest, redactShapes, type Finding } from "../actions/index.ts";
 import { escapePointer } from "../kernel/index.ts";
 import {
+  commentIn,
   holdsExpression,
+  kindFaults,
   parseExpression,
   sizeReads,
   splitTemplate,
@@ -41,6 +43,8 @@ const OPEN_FIELDS: Readonly<Record<string, readonly string[]>> = {
   fail: ["message", "reason", "hint"],
 };
 const EVERYWHERE: readonly Root[] = ["input", "steps", "run"];
+/** Of one step, of each kind. What more could be found would not be told: nothing more is looked at. */
+const MAX_FINDINGS = 100;
 const MAX_SHOWN_CHARS = 200;
 /** Deeper JSON does not come through the door. */
 const MAX_DEPTH = 256;
@@ -96,6 +100,10 @@ class Survey implements Surveyed {
     this.#step = step;
   }
 
+  get #isFull(): boolean {
+    return this.findings.length >= MAX_FINDINGS;
+  }
+
   /** A field that holds nothing but an expression. */
   expression(value: unknown, pointer: string, names: readonly Root[]): void {
     if (typeof value !== "string") return;
@@ -131,14 +139,15 @@ class Survey implements Surveyed {
     for (const [field, value] of Object.entries(step)) {
       if (["when", "forEach", "repeat", "with"].includes(field)) continue;
       const pointer = `${at}/${escapePointer(field)}`;
-      if ((field === "verify" || field === "compensate") && at === "" && isLoose(value))
-        this.nothing(value, pointer);
-      else if (!(field === "happened" && at === "/verify")) this.#refuse(value, pointer, null, 0);
+      if ((field === "verify" || field === "compensate") && at === "") {
+        // What is no object is told as that.
+        if (isLoose(value)) this.nothing(value, pointer);
+      } else if (!(field === "happened" && at === "/verify")) this.#refuse(value, pointer, null, 0);
     }
   }
 
   texts(value: unknown, pointer: string, names: readonly Root[], depth: number): void {
-    if (depth > MAX_DEPTH) return;
+    if (depth > MAX_DEPTH || this.#isFull) return;
     if (typeof value === "string") this.#text(value, pointer, names);
     else
       for (const [key, member] of membersOf(value))
@@ -157,6 +166,7 @@ class Survey implements Surveyed {
   }
 
   #check(expression: string, pointer: string, offset: number, names: readonly Root[]): void {
+    if (this.#isFull) return;
     const parsed = parseExpression(expression);
     for (const { code, detail, at, allowed } of parsed.ok ? [] : parsed.faults) {
       const here = code === "unknown_name" && allowed?.includes("steps") === true ? names : allowed;
@@ -188,6 +198,18 @@ class Survey implements Surveyed {
       step === null ? [] : [{ step, offset: offset + at }],
     );
     this.places.push({ pointer, expression: shown(expression), offset, reads });
+    for (const { at, detail } of parsed.ok ? kindFaults(parsed.expression) : [])
+      this.#find(pointer, "expression_invalid", detail, expression, offset + at);
+    if (this.advice.length >= MAX_FINDINGS) return;
+    const comment = parsed.ok ? commentIn(expression) : -1;
+    if (comment >= 0)
+      this.advice.push({
+        pointer,
+        code: "comment_in_expression",
+        detail: "`//` begins a comment: what follows is not read. A whole number is `int(a / b)`.",
+        expression: shown(expression),
+        offset: offset + comment,
+      });
     for (const { field, at } of parsed.ok ? sizeReads(expression) : [])
       this.advice.push({
         pointer,
@@ -199,7 +221,7 @@ class Survey implements Surveyed {
   }
 
   #refuse(value: unknown, pointer: string, open: readonly string[] | null, depth: number): void {
-    if (depth > MAX_DEPTH) return;
+    if (depth > MAX_DEPTH || this.#isFull) return;
     if (typeof value === "string" && holdsExpression(value))
       this.#find(
         pointer,
@@ -221,6 +243,7 @@ class Survey implements Surveyed {
     offset: number,
     allowed?: readonly string[],
   ): void {
+    if (this.#isFull) return;
     this.findings.push({
       pointer,
       code,

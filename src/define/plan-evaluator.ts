@@ -13,6 +13,7 @@ import {
   Meter,
   type Names,
   type Root,
+  type Tally,
 } from "./expressions/index.ts";
 
 /** Whether the step's opaque parts are expressions, and not markers of TypeScript functions. */
@@ -23,12 +24,18 @@ export function isPlanned(def: StepDef): boolean {
 type More = Readonly<Partial<Record<Root, Json>>>;
 
 export class PlanScope {
+  readonly scope: ActionScope;
   readonly #names: Names;
-  readonly #meter = new Meter();
+  readonly #meter: Meter;
 
-  /** @param more what is there beside the scope: `output` */
-  constructor(scope: ActionScope, more: More = {}) {
-    const meter = this.#meter;
+  /**
+   * @param tally counts beside the meter
+   * @param more what is there beside the scope: `output`
+   */
+  constructor(scope: ActionScope, tally: Tally, more: More = {}) {
+    const meter = new Meter(tally);
+    this.scope = scope;
+    this.#meter = meter;
     const values = new Map<string, Json>();
     // A value is loaded, and paid for, once.
     const once = (name: string, load: () => Json): Json => {
@@ -56,12 +63,12 @@ export class PlanScope {
   }
 
   /** The parameters of a unit, filled in. Throws a `TemplateFault`. */
-  parameters(def: StepDef, unit: UnitRef, now: number): ActionFilled | null {
+  parameters(def: StepDef, unit: UnitRef): ActionFilled | null {
     const performance = performanceOf(def, unit);
     const action = actionNamed(performance?.action ?? "");
     if (performance === null || action === null) return null;
     const fill = performance.action === "http" ? fillRequest : fillTemplate;
-    return action.fill(fill(performance.with, this.#names, this.#meter), now);
+    return action.fill(fill(performance.with, this.#names, this.#meter), this.scope.run.now);
   }
 }
 

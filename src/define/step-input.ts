@@ -13,6 +13,8 @@ import {
 } from "../actions/index.ts";
 import { EFFECTS, FAILURE_CODES, JITTERS, JOINS, limits, NAME_PATTERN } from "../kernel/index.ts";
 
+/** Of failures, in one policy: there are about 40, and `http_` with a status. */
+const MAX_CODES = 100;
 const NAME_RULE = "A name matches [a-z0-9][a-z0-9_-]{0,63}.";
 
 const name = () => z.string().regex(NAME_PATTERN, NAME_RULE);
@@ -31,8 +33,8 @@ const retry = () =>
       cap: durationSchema().exactOptional(),
       jitter: z.enum(JITTERS).exactOptional(),
       maxElapsed: durationSchema().exactOptional(),
-      only: z.array(failureCode()).exactOptional(),
-      never: z.array(failureCode()).exactOptional(),
+      only: z.array(failureCode()).max(MAX_CODES).exactOptional(),
+      never: z.array(failureCode()).max(MAX_CODES).exactOptional(),
     })
     .meta({ description: "When and how often the step is tried again." });
 

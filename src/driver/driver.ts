@@ -13,6 +13,7 @@
  * D5 what the state shows as running, or as listened to, and no flight of this life performs, is handed to the kernel
  *    as lost.
  * D6 an attempt that was judged over sends nothing any more.
+ * D7 an event of the platform computes at most `operationsPerEvent`, and one unit more; each fills in one at least.
  */
 
 import {
@@ -36,6 +37,7 @@ import { Acquiring, type Asked, type Asking } from "./acquiring.ts";
 import { Alarm } from "./alarm.ts";
 import { endedOf, endOf, lateEnd, thrown, UNSENT } from "./ends.ts";
 import { Flights, wantedBy, type Flight } from "./flights.ts";
+import { Misfits } from "./kept-signals.ts";
 import { inFlightUnits } from "./lost.ts";
 import type { Acquired, Performed, Ports, Row, Wanted } from "./ports.ts";
 import { Turn, type TurnParts } from "./turn.ts";
@@ -47,6 +49,12 @@ const SLOTS = 6;
 export interface DriverLimits {
   /** Calls to the outside per platform event, before the driver hops to a fresh one. */
   readonly callsPerEvent: number;
+  /**
+   * Operations of the evaluator per platform event, likewise. A turn that has taken so many ends, and what is left to be
+   * filled in is done in the next event: together with the last one, which may take a full meter, it is far below the
+   * 30 s of CPU that an event has.
+   */
+  readonly operationsPerEvent: number;
   /** Time per platform event, likewise: an alarm may last 15 min, an attempt 10. */
   readonly eventMs: number;
   /** Rows after which a snapshot is written: waking reads one snapshot and at most this many rows. */
@@ -56,6 +64,8 @@ export interface DriverLimits {
 /** Below the 10,000 subrequests of a paid plan; a free plan sets 40. */
 export const DEFAULT_LIMITS: DriverLimits = {
   callsPerEvent: 1_000,
+  // Four steps that take all that one may take; of ordinary ones, thousands.
+  operationsPerEvent: 1_000_000,
   eventMs: 5 * 60_000,
   snapshotRows: 256,
 };
@@ -73,7 +83,7 @@ export class UnreadableJournal extends Error {
 export type Outcome = { readonly ok: true } | { readonly ok: false; readonly refusal: Refusal };
 
 export type ResolveAsJson =
-  | { readonly as: "succeeded"; readonly output: Json }
+  | { readonly as: "succeeded"; readonly output: Json; readonly note?: string }
   | Exclude<ResolveAs, { as: "succeeded" }>;
 
 const NO_ROOM: Refusal = {
@@ -95,7 +105,7 @@ export class RunDriver {
   #state: RunState | null = null;
   #seq = 1;
   #rows = 0;
-  #event: { calls: number; since: number };
+  #event: { calls: number; since: number; spentBefore: number };
   #over = false;
 
   constructor(ports: Ports, limits: DriverLimits = DEFAULT_LIMITS) {
@@ -110,12 +120,14 @@ export class RunDriver {
       ports,
       reader: this.#reader,
       filled: new Map(),
+      misfits: new Misfits(),
       hasRoom: (state, starting) =>
         this.#flights.busy(state) + this.#acquiring.size + starting < SLOTS && !this.#eventIsFull(starting),
       isAsked: (asked) => this.#acquiring.has(asked),
       ask: (asked, wanted) => this.#ask(asked, wanted),
+      mayFill: () => !this.#hasComputedEnough(),
     };
-    this.#event = { calls: 0, since: ports.clock.now() };
+    this.#event = this.#newEvent();
   }
 
   /** Null: nothing was started here. */
@@ -230,13 +242,22 @@ export class RunDriver {
   }
 
   #freshEvent(): void {
-    this.#event = { calls: 0, since: this.#ports.clock.now() };
+    this.#event = this.#newEvent();
     this.#acquiring.freshEvent();
+  }
+
+  #newEvent(): { calls: number; since: number; spentBefore: number } {
+    return { calls: 0, since: this.#ports.clock.now(), spentBefore: this.#ports.evaluate.spent() };
+  }
+
+  #hasComputedEnough(): boolean {
+    return this.#ports.evaluate.spent() - this.#event.spentBefore >= this.#limits.operationsPerEvent;
   }
 
   #eventIsFull(starting = 0): boolean {
     const { calls, since } = this.#event;
     return (
+      this.#hasComputedEnough() ||
       calls + starting >= this.#limits.callsPerEvent ||
       this.#ports.clock.now() - since >= this.#limits.eventMs
     );
@@ -286,7 +307,7 @@ export class RunDriver {
       turn.goOn();
       this.#commit(turn);
       if (within === "fresh event") this.#resumeHopping();
-      this.#arm();
+      this.#arm(turn.leavesWork);
       return { ok: true };
     });
   }
@@ -348,10 +369,12 @@ export class RunDriver {
       if (flight.hopping && !this.#eventIsFull()) this.#perform(flight);
   }
 
-  #arm(): void {
+  /** @param left work that is due was left to a fresh event */
+  #arm(left = false): void {
     const state = this.#state;
     if (state === null) return;
     const full =
+      left ||
       this.#acquiring.hopping ||
       (this.#eventIsFull() && (this.#flights.hopping() || due(state, this.#ports.clock.now()).length > 0));
     const { generation } = state;
@@ -426,5 +449,5 @@ export class RunDriver {
 }
 
 function kept(as: ResolveAsJson, keep: Keeper["keep"]): ResolveAs {
-  return as.as === "succeeded" ? { as: "succeeded", output: keep(as.output) } : as;
+  return as.as === "succeeded" ? { ...as, output: keep(as.output) } : as;
 }

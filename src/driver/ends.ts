@@ -31,6 +31,13 @@ export const CHANGED: FailureSeed = {
   retryable: false,
 };
 
+export const UNCHECKED: FailureSeed = {
+  code: "template_failed",
+  message: "The schema of the step cannot be used to check the signals that are kept for it.",
+  hint: "Correct the schema in the plan, and start another run; to an open run, append another step.",
+  retryable: false,
+};
+
 export function endedOf(
   call: Pick<Call, "unit" | "attempt" | "generation">,
   end: AttemptEnd,
@@ -56,9 +63,18 @@ export function endOf(
   if (failure !== null) return { kind: "unusable", failure };
   if (call.unit.role === "verify") {
     const said = evaluate.happened(call.run, call.def, performed.output, call.scope);
-    return said.ok
-      ? { kind: "success", output: keep(said.value.output), happened: said.value.happened }
-      : { kind: "cannot", failure: said.failure };
+    if (!said.ok) return { kind: "cannot", failure: said.failure };
+    const { happened, output } = said.value;
+    // Of a `repeat` one round has happened; whether that was the last one its condition says of what came of it.
+    const asks = happened === true && call.def.repeat !== undefined;
+    const again = asks ? evaluate.again(call.run, call.def, output, call.scope) : null;
+    if (again?.ok === false) return { kind: "cannot", failure: again.failure };
+    return {
+      kind: "success",
+      output: keep(output),
+      happened,
+      ...(again?.ok === true ? { again: again.value } : {}),
+    };
   }
   if (call.unit.role === undefined && call.def.repeat !== undefined) {
     const again = evaluate.again(call.run, call.def, performed.output, call.scope);

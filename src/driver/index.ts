@@ -21,6 +21,7 @@ export type {
   Performed,
   Ports,
   Row,
+  Taking,
   Wanted,
 } from "./ports.ts";
 export type { Scope, StepView } from "./scope.ts";

@@ -139,15 +139,20 @@ export type Evaluated<T> =
   | { readonly ok: true; readonly value: T }
   | { readonly ok: false; readonly failure: FailureSeed };
 
-/** Pure and synchronous: the same scope gives the same answer, in this life and the next. Never throws. */
+/** How a step takes the payloads of signals. */
+export interface Taking {
+  /** Steps of the same schema take alike. */
+  readonly schema: string;
+  /** How much work it would be to look at the payload, in checks, and what the step sees of it: undefined, it does not fit. */
+  weigh(payload: Json): { readonly checks: number; readonly see: () => Json | undefined };
+}
+
+/** Synchronous, and pure but for `spent`: the same scope gives the same answer, in this life and the next. Never throws. */
 export interface EvaluatePort {
   /** Condition, list and parameters of a unit that is due. */
   fill(run: RunInfo, def: StepDef, unit: UnitRef, scope: Scope): Filled;
-  /**
-   * For a step that waits for a signal: what it sees of a payload, or undefined where that does not fit its schema.
-   * Null: it takes any.
-   */
-  taking(def: StepDef): ((payload: Json) => Json | undefined) | null;
+  /** For a step that waits for a signal. Null: it takes any. */
+  taking(def: StepDef): Taking | null;
   /** Whether a `repeat` goes on after this output. */
   again(run: RunInfo, def: StepDef, output: Json, scope: Scope): Evaluated<boolean>;
   /** What the output of a `verify` says: happened (with the step's output), not happened, or cannot tell (null). */
@@ -159,6 +164,8 @@ export interface EvaluatePort {
   ): Evaluated<{ readonly happened: boolean | null; readonly output: Json }>;
   /** The run's output; `template` is `graph.output`. */
   output(run: RunInfo, template: Json | undefined, scope: Scope): Evaluated<Json>;
+  /** Operations that everything asked of it so far has taken, of this run and of others: only differences mean something. */
+  spent(): number;
 }
 
 export interface Ports {

@@ -26,8 +26,9 @@ import {
   type UnitRef,
 } from "../kernel/index.ts";
 import type { Asked, Asking } from "./acquiring.ts";
-import { CHANGED, endedOf, UNSENT } from "./ends.ts";
+import { CHANGED, endedOf, UNCHECKED, UNSENT } from "./ends.ts";
 import { newFlight, type Flight } from "./flights.ts";
+import { SignalChecks, type Misfits } from "./kept-signals.ts";
 import type { Acquired, Filled, Ports, Wanted } from "./ports.ts";
 import { scopeOf, type Scope } from "./scope.ts";
 import { Keeper, tooLarge, type Reader } from "./values.ts";
@@ -43,12 +44,16 @@ export interface TurnParts {
   readonly reader: Reader;
   /** Parameters that this life has filled in, of units that have not begun yet. */
   readonly filled: Map<string, Extract<Filled, { readonly kind: "call" }>>;
+  /** Signals that this life has seen not to fit. */
+  readonly misfits: Misfits;
   /** Whether one more attempt may start, in this state and beside those that start already. */
   readonly hasRoom: (state: RunState, starting: number) => boolean;
   /** Whether the credential of this call is being asked for. */
   readonly isAsked: (asked: Asked) => boolean;
   /** Asks for it; false: it needs none, and may begin. */
   readonly ask: (asked: Asked, wanted: Wanted) => boolean;
+  /** Whether this event of the platform still has time to fill in something. */
+  readonly mayFill: () => boolean;
 }
 
 type Attempt = Extract<Job, { readonly kind: "attempt" }>;
@@ -59,11 +64,15 @@ export class Turn {
   readonly keeper: Keeper;
   readonly facts: Fact[] = [];
   readonly starting: Flight[] = [];
+  /** Steps whose kept signals this turn has no time to look at. */
+  readonly #later = new Set<string>();
+  readonly #signals: SignalChecks;
   #state: RunState | null;
 
   /** @param seq number that its first fact will have */
   constructor(parts: TurnParts, state: RunState | null, seq: number) {
     this.#parts = parts;
+    this.#signals = new SignalChecks(parts.ports.evaluate, parts.misfits);
     this.#state = state;
     this.now = parts.ports.clock.now();
     this.keeper = new Keeper(seq);
@@ -71,6 +80,11 @@ export class Turn {
 
   get state(): RunState | null {
     return this.#state;
+  }
+
+  /** Whether something that is due was left to the next event. */
+  get leavesWork(): boolean {
+    return this.#later.size > 0;
   }
 
   decide(input: Input): Refusal | null {
@@ -81,17 +95,25 @@ export class Turn {
     return null;
   }
 
-  /** Fills in what became due, and starts what has a slot, until nothing more follows in this turn. */
+  /**
+   * Fills in what became due, and starts what has a slot, until nothing more follows in this turn. Where the event has
+   * computed enough, it ends before that: the rest stays due.
+   */
   goOn(): void {
     for (let round = 0; round < MAX_ROUNDS; round++) {
       const state = this.#state;
       if (state === null) return;
-      const before = this.facts.length;
+      const before = this.facts.length + this.#later.size;
       const jobs = due(state, this.now);
-      const fills = jobs.filter((job) => job.kind !== "attempt");
-      for (const job of fills) this.#fill(job);
+      const fills = jobs
+        .filter((job) => job.kind !== "attempt")
+        .filter((job) => job.kind === "output" || !this.#later.has(unitName(job.unit)));
+      for (const job of fills) {
+        if (!this.#parts.mayFill()) return;
+        this.#fill(job);
+      }
       if (fills.length === 0) for (const job of jobs) if (job.kind === "attempt") this.#beginOrAsk(job);
-      if (this.facts.length === before) return;
+      if (this.facts.length + this.#later.size === before) return;
     }
     throw new Error("a turn did not come to rest");
   }
@@ -119,10 +141,13 @@ export class Turn {
     const def = stepOf(state, job.unit.step)?.def;
     if (def === undefined) return;
     const filled = evaluate.fill(state.run, def, job.unit, this.#scope(state, job.unit));
-    this.decide({ t: "prepared", unit: job.unit, prepared: this.#prepared(state, job.unit, filled) });
+    const prepared = this.#prepared(state, job.unit, filled);
+    if (prepared === null) this.#later.add(unitName(job.unit));
+    else this.decide({ t: "prepared", unit: job.unit, prepared });
   }
 
-  #prepared(state: RunState, ref: UnitRef, filled: Filled): PreparedInput {
+  /** Null: the turn has no time left for it. */
+  #prepared(state: RunState, ref: UnitRef, filled: Filled): PreparedInput | null {
     switch (filled.kind) {
       case "call":
         this.#parts.filled.set(unitName(ref), filled);
@@ -155,24 +180,21 @@ export class Turn {
     state: RunState,
     ref: UnitRef,
     filled: Extract<Filled, { readonly kind: "signal" }>,
-  ): PreparedInput {
+  ): PreparedInput | null {
     const def = stepOf(state, ref.step)?.def;
     const kept = state.buffered.filter(({ name }) => name === def?.signal);
-    const taking = def === undefined || kept.length === 0 ? null : this.#parts.ports.evaluate.taking(def);
-    if (taking === null) return filled;
-    const misfits: string[] = [];
-    for (const { id, payload } of kept) {
-      const sent = this.#parts.reader.load(payload, this.keeper);
-      const seen = taking(sent);
-      if (seen === undefined) misfits.push(id);
-      else if (JSON.stringify(seen) === JSON.stringify(sent)) return { ...filled, take: { id }, misfits };
-      else {
-        const failure = tooLarge(seen, state.bytes);
-        if (failure !== null) return { kind: "error", failure };
-        return { ...filled, take: { id, payload: this.keeper.keep(seen) }, misfits };
-      }
-    }
-    return { ...filled, take: null, misfits };
+    if (def === undefined || kept.length === 0) return filled;
+    const choice = this.#signals.choose(def, kept, (value) => this.#parts.reader.load(value, this.keeper));
+    if (choice === null) return filled;
+    if (choice.kind === "later") return null;
+    if (choice.kind === "unusable") return { kind: "error", failure: UNCHECKED };
+    const { misfits } = choice;
+    if (choice.kind === "none") return { ...filled, take: null, misfits };
+    const { id, sent, seen } = choice;
+    if (JSON.stringify(seen) === JSON.stringify(sent)) return { ...filled, take: { id }, misfits };
+    const failure = tooLarge(seen, state.bytes);
+    if (failure !== null) return { kind: "error", failure };
+    return { ...filled, take: { id, payload: this.keeper.keep(seen) }, misfits };
   }
 
   /** The answer to what was asked for a call, which has kept its slot. Where that is not due any more it is dropped. */

@@ -79,7 +79,7 @@ export function resolve(turn: Turn, input: InputOf<"resolve">): Refusal | null {
     ...ref,
     as: as.as,
     by,
-    ...(as.as === "failed" && as.note !== undefined ? { note: as.note } : {}),
+    ...(as.note === undefined ? {} : { note: as.note }),
   });
   if (as.as === "succeeded")
     emit(turn, { t: "succeeded", at: turn.now, ...ref, output: as.output, by: "resolve" });
@@ -120,8 +120,9 @@ export function signal(turn: Turn, input: InputOf<"signal">): Refusal | null {
       code: "signal_buffer_full",
       message: `A run takes at most ${MAX_SIGNALS_PER_RUN} signals; start another run.`,
     };
-  const waiting = state.buffered.filter((kept) => kept.name === input.name).length;
-  if (waiting >= MAX_SIGNALS_PER_NAME) {
+  const kept = state.buffered.filter(({ name }) => name === input.name).length;
+  // What a step takes at once is not kept; those that are kept while it waits do not fit it.
+  if (kept >= MAX_SIGNALS_PER_NAME && !state.live.some((index) => awaits(state, index, input.name))) {
     return {
       code: "signal_buffer_full",
       message: `${MAX_SIGNALS_PER_NAME} signals of this name wait already; send it again when a step has taken some.`,
@@ -134,6 +135,11 @@ export function signal(turn: Turn, input: InputOf<"signal">): Refusal | null {
     if (def !== undefined && def.signal === input.name && takeSignal(turn, def.name, { id: input.id })) break;
   }
   return null;
+}
+
+function awaits({ graph, units }: RunState, index: number, signal: string): boolean {
+  const def = graph.steps[index];
+  return def?.kind === "signal" && def.signal === signal && units[index]?.status === "waiting";
 }
 
 /**

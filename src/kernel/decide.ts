@@ -6,7 +6,7 @@ import { isDue, performanceOf } from "./due.ts";
 import { evolve } from "./evolve.ts";
 import { fail, located, lose, seed, skip } from "./failing.ts";
 import type { StepDef } from "./graph.ts";
-import type { Decision, Input, Prepared, Refusal } from "./inputs.ts";
+import type { AttemptEnd, Decision, Input, Prepared, Refusal } from "./inputs.ts";
 import { becomeUnknown, judge, keyForgotten, outcomeOfRounds, unheard } from "./judge.ts";
 import { MAX_ITEMS, MAX_WAIT_MS } from "./limits.ts";
 import { checkGraph } from "./lints.ts";
@@ -318,13 +318,8 @@ function ended(turn: Turn, input: InputOf<"ended">): Refusal | null {
     judge(turn, ref, end);
     return null;
   }
-  // Only `once` attempts are listened to, and those have no children.
-  const tells =
-    end.kind === "needs"
-      ? end.maybe !== true
-      : end.kind !== "unclear" && end.kind !== "child" && end.kind !== "child_failed";
   if (current && unit.status === "unknown" && unit.listening) {
-    if (tells) judge(turn, ref, end, { by: "late" });
+    if (tells(turn.state, ref, end)) judge(turn, ref, end, { by: "late" });
     else unheard(turn, ref, unit, end.kind);
     return null;
   }
@@ -335,6 +330,19 @@ function ended(turn: Turn, input: InputOf<"ended">): Refusal | null {
     emit(turn, { t: "late", at: turn.now, ...ref, attempt, kind: end.kind, ...child });
   }
   return null;
+}
+
+/**
+ * Whether a late answer says what became of the step. That the last attempt did nothing says it of a `once` step, which
+ * has no other that may have happened.
+ */
+function tells(state: RunState, ref: UnitRef, end: AttemptEnd): boolean {
+  const { kind } = end;
+  if (kind === "success" || kind === "unusable") return true;
+  const def = stepOf(state, ref.step)?.def;
+  const once = def !== undefined && performanceOf(def, ref)?.effect === "once";
+  const idle = kind === "needs" ? end.maybe !== true : kind === "refused" || kind === "cannot";
+  return once && idle;
 }
 
 /** A child tells that it has ended. What it brought is asked of the child itself, by an attempt that looks. */

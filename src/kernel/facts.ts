@@ -21,8 +21,16 @@ export interface RunInfo {
   readonly traceparent: string | null;
   /** The policies of the key that started it, pinned; opaque to the kernel. All of them must allow what a step sends. */
   readonly policies?: readonly Json[];
-  /** Of a child: which unit of which run started it, and how deep it stands. The first child has depth 1. */
-  readonly parent?: { readonly run: string; readonly unit: string; readonly depth: number };
+  /**
+   * Of a child: which unit of which run started it, and how deep it stands. The first child has depth 1. `root`: the run at
+   * the top, that counts all runs below it; missing in what was started before there was that count.
+   */
+  readonly parent?: {
+    readonly run: string;
+    readonly unit: string;
+    readonly depth: number;
+    readonly root?: string;
+  };
   /** Of a child: who started or extended the runs above it. They decide nothing here either. */
   readonly origins?: readonly string[];
 }
@@ -103,6 +111,8 @@ export type Fact =
       readonly attempt?: number;
       readonly verifyAt?: number;
       readonly listening?: boolean;
+      /** No attempt follows, should it turn out that it did not happen. */
+      readonly last?: boolean;
     } & UnitRef)
   | ({
       readonly t: "waiting";
@@ -199,7 +209,12 @@ export type Fact =
     } & UnitRef)
   | ({ readonly t: "giving_up"; readonly at: number; readonly failure: Failure } & UnitRef)
   | ({ readonly t: "skipped"; readonly at: number; readonly why: "when" | "needs" } & UnitRef)
-  | ({ readonly t: "cancelled"; readonly at: number; readonly outcome: Outcome } & UnitRef)
+  | ({
+      readonly t: "cancelled";
+      readonly at: number;
+      readonly outcome: Outcome;
+      readonly by?: SettledBy;
+    } & UnitRef)
   | ({
       readonly t: "late";
       readonly at: number;

@@ -1,5 +1,6 @@
 /** What the failure of a unit leads to, and how a run is lost. */
 
+import { asksFirst } from "./asking.ts";
 import type { CancelMode, SettledBy } from "./facts.ts";
 import type { Failure, FailureCode } from "./failures.ts";
 import type { FailureSeed } from "./inputs.ts";
@@ -14,7 +15,7 @@ export function located(seed: FailureSeed, ref: UnitRef, unit: Unit | null): Fai
     ...seed,
     step: ref.step,
     ...(ref.item === undefined ? {} : { item: ref.item }),
-    ...(unit === null || unit.attempt === 0 ? {} : { attempt: unit.attempt, attempts: unit.tries }),
+    ...(unit === null || unit.attempt === 0 ? {} : { attempt: unit.attempt, attempts: unit.attempt }),
   };
 }
 
@@ -25,10 +26,22 @@ export function seed(code: FailureCode, message: string, hint: string, retryable
 interface Cause {
   readonly attempt?: number;
   readonly by?: SettledBy;
+  /** The attempt timed out, and a late answer of it would still count where the outcome is asked about. */
+  readonly listening?: boolean;
 }
 
-/** Settles a unit as failed, and does what its step says of failures. */
-export function fail(turn: Turn, ref: UnitRef, failure: Failure, outcome: Outcome, cause: Cause = {}): void {
+/**
+ * Settles a unit as failed, and does what its step says of failures. One of which nobody knows whether it happened is
+ * asked about first, if it has a `verify`.
+ */
+export function fail(
+  turn: Turn,
+  ref: UnitRef,
+  failure: Failure,
+  outcome: Outcome,
+  { listening, ...cause }: Cause = {},
+): void {
+  if (outcome === "unknown" && asksFirst(turn, ref, failure, listening)) return;
   const at = turn.now;
   const step = stepOf(turn.state, ref.step);
   if (step === null) return;
@@ -131,7 +144,11 @@ export function stop(turn: Turn, ref: UnitRef, mode: CancelMode | "budget"): voi
   if (hasChild(unit)) recall(turn, ref, mode === "graceful" ? "graceful" : "immediate");
   if ((unit.status === "running" || hasChild(unit)) && mode === "graceful") return;
   if (unit.status === "unknown" && mode !== "budget") return;
-  emit(turn, { t: "cancelled", at: turn.now, ...ref, outcome: outcomeNow(turn, ref, unit) });
+  const outcome = outcomeNow(turn, ref, unit);
+  // What is in flight is aborted, and nothing more is asked; what waits for another attempt may be asked about.
+  const rests = unit.status === "backing_off" && mode !== "budget";
+  if (rests && outcome === "unknown" && asksFirst(turn, ref, unit.failure)) return;
+  emit(turn, { t: "cancelled", at: turn.now, ...ref, outcome });
 }
 
 /** Tells a child to end, unless it was told so already. The unit may go on waiting for that. */

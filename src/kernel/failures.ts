@@ -33,6 +33,7 @@ export const FAILURE_CODES = [
   "denied",
   "child_failed",
   "child_too_deep",
+  "child_limit",
   "verify_inconclusive",
   "resolved_as_failed",
   "cancelled",
@@ -55,7 +56,7 @@ export interface Failure {
   readonly retryable: boolean;
   readonly step?: string;
   readonly item?: number;
-  /** The attempt that failed last, and how many were made. */
+  /** The attempt that failed last, and how many were made by then, over all rounds and generations: looks at a child too. */
   readonly attempt?: number;
   readonly attempts?: number;
   /** HTTP status of the answer, where there was one. */

@@ -66,9 +66,9 @@ export type Prepared =
   | { readonly kind: "error"; readonly failure: FailureSeed };
 
 export type ResolveAs =
-  | { readonly as: "succeeded"; readonly output: Value }
+  | { readonly as: "succeeded"; readonly output: Value; readonly note?: string }
   | { readonly as: "failed"; readonly note?: string }
-  | { readonly as: "retry" };
+  | { readonly as: "retry"; readonly note?: string };
 
 export type Input =
   | { readonly t: "start"; readonly run: RunInfo; readonly graph: Graph; readonly input: Value }
@@ -118,6 +118,8 @@ export type Input =
       readonly as: ApprovalDecision;
       readonly by: string;
       readonly via?: string;
+      /** Who made the key that decides or vouches, and who made that: none of them may have made the run. */
+      readonly behind?: readonly string[];
       readonly note?: string;
     }
   | { readonly t: "pause"; readonly by: string }

@@ -3,10 +3,12 @@
  * Nothing here guesses: an end that is unclear is retried only where repeating is harmless.
  */
 
+import { asksFirst, toUnknown } from "./asking.ts";
 import { performanceOf } from "./due.ts";
 import { fail, located, lose, outcomeNow, recall, seed } from "./failing.ts";
 import { spentMs } from "./unit-facts.ts";
 import type { SettledBy } from "./facts.ts";
+import type { Failure } from "./failures.ts";
 import type { Effect, Performance, StepDef } from "./graph.ts";
 import { grow } from "./growth.ts";
 import type { AttemptEnd, FailureSeed } from "./inputs.ts";
@@ -26,6 +28,8 @@ interface Judged {
   readonly performance: Performance;
   readonly unit: Unit;
   readonly attempt: number;
+  /** Its time is up, and a late answer of it would still count. */
+  readonly listening: boolean;
 }
 
 /** An attempt ended, or its time is up (`listening`: a late answer of it would still count). */
@@ -44,7 +48,8 @@ export function judge(
     const { run, generation, limitAt } = unit.child;
     return delegate(turn, ref, unit, { run, generation, limitAt });
   }
-  const j: Judged = { turn, ref, def: step.def, performance, unit, attempt: unit.attempt };
+  const listening = how.listening === true;
+  const j: Judged = { turn, ref, def: step.def, performance, unit, attempt: unit.attempt, listening };
   const cause = { attempt: j.attempt, ...(how.by === undefined ? {} : { by: how.by }) };
   switch (end.kind) {
     case "success":
@@ -67,7 +72,7 @@ export function judge(
     case "needs":
       return lacking(j, end, how.by === "late");
     case "unclear":
-      return unclear(j, end.failure, end.retryAfterMs ?? 0, how);
+      return unclear(j, end.failure, end.retryAfterMs ?? 0, how.strike);
     case "child":
     case "child_failed":
       return childSeen(j, end);
@@ -81,15 +86,15 @@ function lacking(j: Judged, end: Extract<AttemptEnd, { kind: "needs" }>, late: b
   if (end.maybe === true && j.performance.effect !== "safe") return lackingMidway(j, need);
   // It was given up before: like any late refusal it clears the doubt. The next attempt finds out what is missing.
   if (late) return again(j, needlessly(need), 0, false);
-  if (!mayRetry(turn.state, def, ref)) return standStill(j, unit.maybe);
+  if (!mayRetry(turn.state, def, ref)) return standStill(j, located(needlessly(need), ref, unit), unit.maybe);
   park(turn, ref, unit, need, { attempt, outcome: notNow(j) });
 }
 
 /** It was refused after the attempt had sent something else: that may have happened, and may be sent again. */
 function lackingMidway(j: Judged, need: Need): void {
   const { turn, ref, def, performance, attempt } = j;
-  if (performance.effect === "once") return unclear(j, needlessly(need), 0, {});
-  if (!mayRetry(turn.state, def, ref)) return standStill(j, true);
+  if (performance.effect === "once") return unclear(j, needlessly(need), 0);
+  if (!mayRetry(turn.state, def, ref)) return standStill(j, located(needlessly(need), ref, j.unit), true);
   const doubted = { ...j, unit: { ...j.unit, maybe: true } };
   park(turn, ref, j.unit, need, { attempt, outcome: notNow(doubted), maybe: true });
 }
@@ -201,16 +206,11 @@ function notNow(j: Judged): Outcome {
   return j.unit.iteration > 0 ? "done" : "not_done";
 }
 
-function unclear(
-  j: Judged,
-  failure: FailureSeed,
-  retryAfterMs: number,
-  how: { listening?: boolean; strike?: boolean },
-): void {
+function unclear(j: Judged, failure: FailureSeed, retryAfterMs: number, strike?: boolean): void {
   const { turn, ref, performance } = j;
-  if (performance.effect === "once") return becomeUnknown(j, failure, how.listening === true);
-  const strikes = j.unit.strikes + (how.strike === true ? 1 : 0);
-  if (how.strike === true && strikes > STRIKES_BEFORE_ALONE) {
+  if (performance.effect === "once") return becomeUnknown(j, failure, j.listening);
+  const strikes = j.unit.strikes + (strike === true ? 1 : 0);
+  if (strike === true && strikes > STRIKES_BEFORE_ALONE) {
     const poison = seed(
       "attempt_lost",
       "The object died three times under this step, the last time with nothing else at work.",
@@ -224,27 +224,16 @@ function unclear(
       { attempt: j.attempt },
     );
   }
-  again(j, failure, retryAfterMs, performance.effect !== "safe", how.strike);
+  again(j, failure, retryAfterMs, performance.effect !== "safe", strike);
 }
 
-/** The step waits for a late answer, for its `verify`, for a person, or for its limit. */
 export function becomeUnknown(
   j: Pick<Judged, "turn" | "ref" | "def" | "unit" | "attempt">,
   failure: FailureSeed,
   listening: boolean,
 ): void {
-  const { turn, ref, def } = j;
-  const verify = ref.role === undefined ? def.verify : undefined;
-  emit(turn, {
-    t: "unknown",
-    at: turn.now,
-    ...ref,
-    attempt: j.attempt,
-    limitAt: turn.now + def.unknownLimitMs,
-    failure: located(failure, ref, j.unit),
-    ...(verify === undefined ? {} : { verifyAt: turn.now + verify.afterMs }),
-    ...(listening ? { listening } : {}),
-  });
+  const { turn, ref, def, unit, attempt } = j;
+  toUnknown(turn, ref, def, { attempt, failure: located(failure, ref, unit), listening });
 }
 
 /** Retry where the policy still allows it and the run goes forward; else the unit ends here. */
@@ -260,7 +249,7 @@ function again(
   const wait = delayMs(policy, Math.max(1, unit.tries), turn.random(), retryAfterMs);
   const wakeAt = turn.now + wait;
   const located_ = located(failure, ref, unit);
-  if (!mayRetry(turn.state, j.def, ref)) return standStill(j, maybe);
+  if (!mayRetry(turn.state, j.def, ref)) return standStill(j, located_, maybe);
   const allowed =
     unit.tries < policy.attempts &&
     retries(policy, failure.code) &&
@@ -271,7 +260,7 @@ function again(
       ref,
       located_,
       performance.effect === "safe" ? "not_done" : maybe ? "unknown" : outcomeOfRounds(unit),
-      { attempt },
+      { attempt, listening: j.listening },
     );
   if (keyForgotten(performance, maybe, unit, wakeAt)) return becomeUnknown(j, failure, false);
   emit(turn, {
@@ -315,10 +304,11 @@ function mayRetry(state: RunState, def: StepDef, ref: UnitRef): boolean {
 }
 
 /** A unit that would have been tried again, in a run that is lost. */
-function standStill(j: Judged, maybe: boolean): void {
+function standStill(j: Judged, failure: Failure, maybe: boolean): void {
   const { turn, ref, performance, unit } = j;
   const outcome: Outcome =
     performance.effect === "safe" ? "not_done" : maybe ? "unknown" : outcomeOfRounds(unit);
+  if (outcome === "unknown" && asksFirst(turn, ref, failure, j.listening)) return;
   emit(turn, { t: "cancelled", at: turn.now, ...ref, outcome });
 }
 
@@ -326,11 +316,15 @@ function standStill(j: Judged, maybe: boolean): void {
 function verified(j: Judged, end: Extract<AttemptEnd, { kind: "success" }>): void {
   const { turn, ref } = j;
   const main = refOf(ref.step, ref.item);
+  const unit = unitOf(turn.state, main);
   if (end.happened === true) {
+    // Of a `repeat` it was one round that happened: the condition decides whether that was the last.
+    if (end.again === true && unit !== null && turn.state.phase === "forward")
+      return nextRound({ ...j, ref: main, unit, performance: j.def, attempt: unit.attempt }, end);
     emit(turn, { t: "succeeded", at: turn.now, ...main, output: end.output, by: "verify" });
   } else if (end.happened === false) {
     // While the request is still open, "it did not happen" only means "not yet" (K5): it is asked again later.
-    const open = j.unit.listening || unitOf(turn.state, main)?.listening === true;
+    const open = j.unit.listening || unit?.listening === true;
     if (open) askAgain(j);
     else notHappened(turn, main, "verify");
   } else {
@@ -370,14 +364,14 @@ export function notHappened(turn: Turn, ref: UnitRef, by: "verify" | "resolve"):
   const performance = step === null ? null : performanceOf(step.def, ref);
   if (step === null || unit === null || performance === null) return;
   if (!mayRetry(turn.state, step.def, ref)) {
-    emit(turn, { t: "cancelled", at: turn.now, ...ref, outcome: outcomeOfRounds(unit) });
+    emit(turn, { t: "cancelled", at: turn.now, ...ref, outcome: outcomeOfRounds(unit), by });
     return;
   }
   const failure =
     unit.failure ??
     located(seed("outcome_unknown", "The attempt was lost.", "Look at the service."), ref, unit);
   // A person who says "try again" gets a try, whatever the policy counted.
-  if (by === "verify" && unit.tries >= performance.retry.attempts)
+  if (by === "verify" && (unit.last || unit.tries >= performance.retry.attempts))
     return fail(turn, ref, failure, outcomeOfRounds(unit), { by });
   const wait = by === "resolve" ? 0 : delayMs(performance.retry, Math.max(1, unit.tries), turn.random());
   emit(turn, { t: "retrying", at: turn.now, ...ref, wakeAt: turn.now + wait, failure, maybe: false, by });

@@ -47,6 +47,8 @@ export const MAX_ITERATIONS = 10_000;
 export const MAX_ATTEMPTS = 100;
 /** Signals that are kept per name before a step takes them. */
 export const MAX_SIGNALS_PER_NAME = 64;
+/** Checks of payloads against the schemas of steps in one turn: about 0.3 s, in which the run does nothing else. */
+export const PAYLOAD_CHECKS_PER_TURN = 200_000;
 /** Ids of signals already taken, remembered to recognise a second delivery. */
 export const MAX_SIGNALS_PER_RUN = 10_000;
 /** Deaths of the object under one step before it runs alone; one more and it fails with `attempt_lost`. */
@@ -71,3 +73,5 @@ export const MAX_RECHECK_MS = HOUR_MS;
 export const PASSING_RECHECK_MS = MINUTE_MS;
 /** How deep runs may start runs. */
 export const MAX_DEPTH = 8;
+/** Runs below one run, at all depths together: what one start can bring forth before somebody has to start again. */
+export const MAX_DESCENDANTS = 1_000;

@@ -126,7 +126,7 @@ function settleOpen(turn: Turn, ref: UnitRef, as: ResolveAs, by: string): void {
     ...ref,
     as: as.as,
     by,
-    ...(as.as === "failed" && as.note !== undefined ? { note: as.note } : {}),
+    ...(as.note === undefined ? {} : { note: as.note }),
   });
   if (as.as !== "succeeded") return;
   reset(turn, ref, false);

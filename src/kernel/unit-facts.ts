@@ -1,6 +1,6 @@
 /** What a fact does to the unit that it names. Pure; the tables of moves say what the status becomes. */
 
-import type { Fact, FactOf } from "./facts.ts";
+import type { Fact, FactOf, SettledBy } from "./facts.ts";
 import { moveUnit, newUnit, type Child, type Unit, type UnitRef } from "./units.ts";
 
 /** Facts that change a unit. */
@@ -44,7 +44,7 @@ export function applied(unit: Unit, fact: UnitFactRecord): Unit {
       };
     case "succeeded":
       return {
-        ...ended(unit, fact.at),
+        ...ended(unit, fact),
         status,
         outcome: fact.fallback?.outcome ?? "done",
         failure: fact.fallback?.failure ?? null,
@@ -52,7 +52,7 @@ export function applied(unit: Unit, fact: UnitFactRecord): Unit {
         maybe: false,
       };
     case "failed":
-      return { ...ended(unit, fact.at), status, outcome: fact.outcome, failure: fact.failure };
+      return { ...ended(unit, fact), status, outcome: fact.outcome, failure: fact.failure };
     case "retrying":
       return {
         ...unit,
@@ -64,7 +64,7 @@ export function applied(unit: Unit, fact: UnitFactRecord): Unit {
         maybe: fact.maybe,
         listening: false,
         strikes: unit.strikes + (fact.strike === true ? 1 : 0),
-        verify: overtaken(unit.verify),
+        verify: overtaken(unit.verify, fact.by),
         parked: null,
       };
     case "unknown":
@@ -78,6 +78,7 @@ export function applied(unit: Unit, fact: UnitFactRecord): Unit {
         maybe: true,
         listening: fact.listening === true,
         parked: null,
+        last: fact.last === true,
         verify:
           fact.verifyAt === undefined
             ? overtaken(unit.verify)
@@ -126,6 +127,8 @@ export function applied(unit: Unit, fact: UnitFactRecord): Unit {
       return {
         ...unit,
         status,
+        listening: false,
+        verify: overtaken(unit.verify),
         output: fact.output,
         iteration: unit.iteration + 1,
         tries: 0,
@@ -151,9 +154,9 @@ export function applied(unit: Unit, fact: UnitFactRecord): Unit {
     case "giving_up":
       return { ...unit, status, givingUp: fact.failure };
     case "skipped":
-      return { ...ended(unit, fact.at), status, outcome: unit.maybe ? "unknown" : "not_done" };
+      return { ...ended(unit, fact), status, outcome: unit.maybe ? "unknown" : "not_done" };
     case "cancelled":
-      return { ...ended(unit, fact.at), status, outcome: fact.outcome };
+      return { ...ended(unit, fact), status, outcome: fact.outcome };
     case "late":
       return fact.over === true ? unheard(unit, fact) : unit;
     case "reset":
@@ -222,14 +225,14 @@ function parked(unit: Unit, fact: FactOf<"parked">): Unit {
   };
 }
 
-function ended(unit: Unit, at: number): Unit {
+function ended(unit: Unit, { at, by }: { readonly at: number; readonly by?: SettledBy }): Unit {
   return {
     ...unit,
     endedAt: at,
     deadline: null,
     wakeAt: null,
     listening: false,
-    verify: overtaken(unit.verify),
+    verify: overtaken(unit.verify, by),
     parked: null,
     refusals: null,
     ...(unit.child === null ? {} : { child: { ...unit.child, ended: true } }),
@@ -243,11 +246,11 @@ function unheard(unit: Unit, { verifyAt }: FactOf<"late">): Unit {
   return { ...unit, listening: false, ...(waits ? { verify: { ...verify, wakeAt: verifyAt } } : {}) };
 }
 
-/** A check that nobody waits for any more. */
-function overtaken(verify: Unit | null): Unit | null {
-  return verify === null
-    ? null
-    : { ...newUnit(verify.gen, verify.attempt), status: "cancelled", outcome: "not_done" };
+/** A check that nobody waits for any more: its answer settled the unit, or somebody was faster. */
+function overtaken(verify: Unit | null, by?: SettledBy): Unit | null {
+  if (verify === null) return null;
+  const over = newUnit(verify.gen, verify.attempt);
+  return { ...over, status: "cancelled", outcome: "not_done", answered: by === "verify" };
 }
 
 /**

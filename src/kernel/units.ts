@@ -70,6 +70,7 @@ export const UNIT_MOVES = {
     succeeded: "succeeded",
     failed: "failed",
     retrying: "backing_off",
+    iterated: "waiting",
     late: "unknown",
     cancelled: "cancelled",
   },
@@ -159,6 +160,8 @@ export interface Unit {
    * was begun while that was so, and what it sees may still change.
    */
   readonly listening: boolean;
+  /** Of an unknown one: no attempt follows, should it turn out that it did not happen. */
+  readonly last: boolean;
   /** Version of the Worker that started the last attempt. */
   readonly version: string | null;
   /** Deaths of the object under this unit, deploys aside. */
@@ -190,6 +193,8 @@ export interface Unit {
   readonly undo: Unit | null;
   /** The check of an unknown outcome. One that was overtaken stays, `cancelled`, so that its attempts count on (K7). */
   readonly verify: Unit | null;
+  /** Of a check that is over: its answer settled the unit. */
+  readonly answered: boolean;
   /** The last decision that was asked for in this generation. */
   readonly approval: Approval | null;
   /** The child run of this unit under its current key. */
@@ -211,6 +216,7 @@ export function newUnit(gen = 0, attempt = 0): Unit {
     iteration: 0,
     maybe: false,
     listening: false,
+    last: false,
     version: null,
     strikes: 0,
     digest: null,
@@ -230,6 +236,7 @@ export function newUnit(gen = 0, attempt = 0): Unit {
     list: null,
     undo: null,
     verify: null,
+    answered: false,
     approval: null,
     child: null,
     parked: null,

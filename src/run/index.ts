@@ -15,6 +15,7 @@ export type {
   Decide,
   EventsPage,
   EventView,
+  GraphPart,
   OutputView,
   ResolveRequest,
   RunErrorCode,

@@ -14,8 +14,10 @@ import {
   type RunState,
   type StepDef,
   type Unit,
+  type UnitRef,
   type Value,
 } from "../kernel/index.ts";
+import { failureShown, statusShown } from "./shown.ts";
 import type { ConnectionWait, EventView, OutputView, RunView, StepView, UnitView } from "./rpc.ts";
 
 /** Outputs up to here are shown in lists of steps and in events; longer ones have an address of their own. */
@@ -79,10 +81,10 @@ export function viewRun(state: RunState, seq: number, showing: Showing): RunView
 /** A step at its own address: its output whatever its size, those of its items as in a list. */
 export function viewStep(state: RunState, def: StepDef, unit: Unit, showing: Showing): StepView {
   const listed = viewListed(state, def, unit, showing, new Room());
-  const { output, failure } = unit;
+  const { output } = unit;
   return {
     ...listed,
-    failure,
+    failure: failureShown(state, refOf(def.name), unit),
     output: output === null ? null : viewValue(output, def.sensitive === true, showing, WHOLE_BYTES),
   };
 }
@@ -95,8 +97,12 @@ function viewListed(state: RunState, def: StepDef, unit: Unit, showing: Showing,
     effect: def.effect,
     part: def.part,
     needs: def.needs,
-    ...viewUnit(def, unit, showing, room),
-    ...(unit.items === null ? {} : { items: unit.items.map((item) => viewUnit(def, item, showing, room)) }),
+    ...viewUnit(state, def, refOf(def.name), unit, showing, room),
+    ...(unit.items === null
+      ? {}
+      : {
+          items: unit.items.map((item, i) => viewUnit(state, def, refOf(def.name, i), item, showing, room)),
+        }),
     ...(def.signal === undefined ? {} : { waits_for: def.signal }),
     ...(misfits.length === 0 ? {} : { misfits }),
   };
@@ -108,12 +114,20 @@ function misfitsOf({ buffered }: RunState, def: StepDef, unit: Unit): readonly s
   return buffered.filter(({ name }) => name === def.signal).map(({ id }) => id);
 }
 
-function viewUnit(def: StepDef, unit: Unit, showing: Showing, room: Room): UnitView {
+function viewUnit(
+  state: RunState,
+  def: StepDef,
+  ref: UnitRef,
+  unit: Unit,
+  showing: Showing,
+  room: Room,
+): UnitView {
   const { output } = unit;
+  const status = statusShown(state, unit);
   const fits = output !== null && (sizeOf(output) > SHOWN_BYTES || room.take(sizeOf(output)));
   return {
-    status: unit.status,
-    outcome: unit.outcome,
+    status,
+    outcome: status === "skipped" ? (unit.outcome ?? "not_done") : unit.outcome,
     undone: unit.undone,
     attempts: unit.attempt,
     started_at: unit.startedAt,
@@ -122,19 +136,21 @@ function viewUnit(def: StepDef, unit: Unit, showing: Showing, room: Room): UnitV
     deadline_at: unit.deadline,
     output:
       output === null ? null : viewValue(output, def.sensitive === true, showing, fits ? SHOWN_BYTES : -1),
-    failure: viewFailure(unit.failure, room),
+    failure: viewFailure(failureShown(state, ref, unit), room),
     ...(unit.approval !== null && awaitsDecision(unit) ? { awaits_approval: unit.approval.id } : {}),
     ...waitingFor(unit),
     ...(unit.child === null ? {} : { child: unit.child.run }),
     ...(unit.verify === null
       ? {}
-      : { check: { status: unit.verify.status, failure: viewFailure(unit.verify.failure, room) } }),
+      : {
+          check: { status: statusShown(state, unit.verify), failure: viewFailure(unit.verify.failure, room) },
+        }),
     ...(unit.undo === null
       ? {}
       : {
           compensation: {
-            status: unit.undo.status,
-            failure: viewFailure(unit.undo.failure, room),
+            status: statusShown(state, unit.undo),
+            failure: viewFailure(failureShown(state, { ...ref, role: "undo" }, unit.undo), room),
             ...waitingFor(unit.undo),
           },
         }),
@@ -210,7 +226,14 @@ function dataOf(fact: Fact, state: RunState, showing: Showing): Json {
       data[key] = viewValue(value as Value, isSensitive(fact, state), showing, SHOWN_BYTES);
   }
   if (fact.t === "asked" && isSensitive(fact, state) && !showing.reveal) data["text"] = { redacted: true };
+  if (fact.t === "asked" && fact.about !== undefined) data["about"] = withoutQuery(fact.about);
   return plain(data);
+}
+
+/** A query may hold what steps gave. Whoever may decide sees it with the approval. */
+function withoutQuery(about: Json): Json {
+  if (typeof about !== "object" || about === null || Array.isArray(about)) return about;
+  return Object.fromEntries(Object.entries(about).filter(([name]) => name !== "query"));
 }
 
 function isSensitive(fact: Fact, state: RunState): boolean {

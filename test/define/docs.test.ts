@@ -137,7 +137,13 @@ describe("the page on plans", () => {
       "scope_not_allowed",
       "scopes_not_taken",
     ];
-    const advice = ["looks_like_expression", "undeclared_field", "once_without_verify", "not_undone"];
+    const advice = [
+      "looks_like_expression",
+      "undeclared_field",
+      "once_without_verify",
+      "not_undone",
+      "starts_itself",
+    ];
     const codes = new Set([...LINT_CODES, ...BAD_PLANS.map(([, , , code]) => code), ...around, ...advice]);
     expect([...codes].filter((code) => !rows.has(code))).toEqual([]);
   });

@@ -128,7 +128,7 @@ describe("filling in a step", () => {
         .step("pay", {
           http: {
             method: "POST",
-            url: ({ input }) => `https://bank.example/pay/${input.n}?token=secret`,
+            url: ({ input }) => `https://bank.example/pay/${input.n}?to=7&token=secret`,
             json: { iban: "secret" },
           },
         })
@@ -138,7 +138,13 @@ describe("filling in a step", () => {
     const given = scope({ input: () => ({ n: 7 }) });
     const filled = fill(RUN_W, held("pay"), { step: "pay" }, given);
     expect(filled).toMatchObject({
-      about: { action: "http", method: "POST", host: "bank.example", path: "/pay/7" },
+      about: {
+        action: "http",
+        method: "POST",
+        host: "bank.example",
+        path: "/pay/7",
+        query: "?to=7&token=[REDACTED]",
+      },
     });
     expect(JSON.stringify("about" in filled ? filled.about : null)).not.toContain("secret");
     expect(fill(RUN_W, held("code"), { step: "code" }, given)).toMatchObject({
@@ -362,6 +368,46 @@ describe("a failed expression of a plan", () => {
     expect(failure.code).toBe(_ === "forEach" ? "invalid_list" : "template_failed");
     expect(failure.hint).toMatch(/expression.*start another run; to an open run, append another step/);
     expect(failure.hint).not.toMatch(/deploy|function|[Rr]eturn/);
+  });
+});
+
+describe("what expressions took", () => {
+  /** As many operations as a full meter has, and the most that one event of the platform may begin with. */
+  const [METER, EVENT] = [250_000, 1_000_000];
+  const compiled = compileSteps({
+    dear: {
+      action: "transform",
+      with: { value: "${{ input.list.map(x, x * 2).filter(x, x > 1000000).size() }}" },
+    },
+    cheap: { action: "transform", with: { value: { n: "${{ input.n + 1 }}", to: "${{ input.name }}" } } },
+    poll: {
+      action: "http",
+      with: { method: "GET", url: "https://a.example/" },
+      repeat: { until: "output.status > 200", every: "1s" },
+    },
+  });
+  if (!compiled.ok) throw new Error(JSON.stringify(compiled.errors));
+  const [dear, cheap, poll] = compiled.steps as [StepDef, StepDef, StepDef];
+
+  it("is counted over all that is filled in and read, whether it came to an end or not", () => {
+    const { fill, again, spent } = createEvaluator(createRegistry([]));
+    expect(spent()).toBe(0);
+    const list = Array.from({ length: 100_000 }, (_, i) => i);
+    const ended = fill(RUN_W, dear, { step: "dear" }, scope({ input: () => ({ list }) }));
+    expect(ended).toMatchObject({ kind: "error", failure: { code: "template_failed" } });
+    const full = spent();
+    expect(full).toBeGreaterThan(METER / 2);
+    expect(full).toBeLessThanOrEqual(METER);
+    again(RUN_W, poll, { status: 200 }, scope());
+    expect(spent()).toBeGreaterThan(full);
+  });
+
+  it("of 8,000 ordinary steps is less than one event may take: they are filled in in one turn", () => {
+    const { fill, spent } = createEvaluator(createRegistry([]));
+    const given = scope({ input: () => ({ n: 1, name: "Ada" }) });
+    for (let i = 0; i < 8_000; i++) expect(fill(RUN_W, cheap, { step: "cheap" }, given).kind).toBe("done");
+    expect(spent()).toBeGreaterThan(0);
+    expect(spent()).toBeLessThan(EVENT);
   });
 });
 

@@ -10,6 +10,15 @@ function started(...steps: Parameters<typeof graph>) {
   return { host, driver };
 }
 
+/** Of a run in which to fill in one unit takes so many operations. */
+function startedAt(fillCost: number, ...steps: Parameters<typeof graph>) {
+  const host = new Host();
+  host.fillCost = fillCost;
+  const driver = host.live();
+  expect(driver.start(RUN, graph(...steps), null)).toEqual({ ok: true });
+  return { host, driver };
+}
+
 describe("a turn", () => {
   it("appends the end of an attempt and the start of what follows as one row, before anything is performed (D1, D3)", async () => {
     const { host, driver } = started(step("a"), step("b", { needs: ["a"] }));
@@ -102,6 +111,53 @@ describe("a wide run", () => {
       expect(host.rows).toHaveLength(1);
     },
   );
+
+  /** Fires the alarm again and again, each time in a fresh event; how many steps or items each of them settled. */
+  function settledPerEvent({ host, driver }: ReturnType<typeof started>): number[] {
+    const settled: number[] = [];
+    const count = (from: number): void => {
+      const facts = host.rows.slice(from).flatMap((row) => row.facts);
+      settled.push(facts.filter(({ t }) => t === "succeeded").length);
+    };
+    count(0);
+    while (driver.state?.phase !== "ended") {
+      const rows = host.rows.length;
+      host.now = host.alarmAt ?? Infinity;
+      driver.alarmFired();
+      count(rows);
+    }
+    return settled;
+  }
+
+  it("of 1,000 items that each take all that one may take fills in four of them in an event", () => {
+    const forEach = { list: 1_000, concurrency: 6, tolerate: 0 };
+    const one = startedAt(250_000, step("a", { kind: "instant", forEach }));
+    const settled = settledPerEvent(one);
+    expect(Math.max(...settled)).toBeLessThanOrEqual(5);
+    expect([one.driver.state?.status, settled.reduce((sum, n) => sum + n)]).toEqual(["succeeded", 1_001]);
+    expect(one.host.gaveUp).toEqual([]);
+  });
+
+  it("that goes on in the next event does so at once, and nothing waits for the alarm of a deadline", () => {
+    const { host } = startedAt(
+      250_000,
+      ...Array.from({ length: 9 }, (_, i) => step(`t${i}`, { kind: "instant" })),
+    );
+    expect(host.alarmAt).toBe(host.now + 1);
+  });
+
+  it("takes up steps that take more than an event has, one in each", () => {
+    const one = startedAt(3_000_000, ...["a", "b", "c"].map((name) => step(name, { kind: "instant" })));
+    expect(settledPerEvent(one)).toEqual([1, 1, 1, 0]);
+  });
+
+  it("starts calls only as long as the event has not computed enough, and the others in the next one", () => {
+    const { host, driver } = startedAt(500_000, ...["a", "b", "c"].map((name) => step(name)));
+    expect(host.attempts).toHaveLength(0);
+    host.now = host.alarmAt ?? Infinity;
+    driver.alarmFired();
+    expect(host.attempts).toHaveLength(3);
+  });
 
   it("of 8,000 steps that call starts six of them", { timeout: TIMEOUT_MS }, () => {
     const { host } = started(...Array.from({ length: 8_000 }, (_, i) => step(`c${i}`)));

@@ -9,6 +9,7 @@ import {
   type Loaded,
   type Performed,
   type Row,
+  type Taking,
   type Wanted,
 } from "../../src/driver/index.ts";
 import {
@@ -81,7 +82,12 @@ export class Host {
   alarmAt: number | null = null;
   /** Parameters that the code of the moment fills in; their text is the digest. */
   payload: Json = { body: 1 };
+  /** How steps take the signals that are kept for them; null: any. */
+  taking: Taking | null = null;
   refuseAppends = false;
+  /** Operations that filling in one unit takes. */
+  fillCost = 0;
+  #spent = 0;
   gaveUp: string[] = [];
   /** Steps whose calls need a credential; each asking is answered when a test says so. */
   lent = new Set<string>();
@@ -117,11 +123,18 @@ export class Host {
           },
         },
         evaluate: {
-          fill: (_run, def) =>
-            def.kind === "instant"
+          fill: (_run, def, { item }) => {
+            this.#spent += this.fillCost;
+            if (def.forEach !== undefined && item === undefined)
+              return { kind: "list", list: Array<Json>(Number(def.forEach.list)).fill(null) };
+            return def.kind === "instant"
               ? { kind: "done", output: this.payload }
-              : { kind: "call", digest: JSON.stringify(this.payload), with: this.payload },
-          taking: () => null,
+              : def.kind === "signal"
+                ? { kind: "signal", limitMs: 3_600_000 }
+                : { kind: "call", digest: JSON.stringify(this.payload), with: this.payload };
+          },
+          spent: () => this.#spent,
+          taking: () => this.taking,
           again: () => ({ ok: true, value: false }),
           happened: () => ({ ok: true, value: { happened: null, output: null } }),
           output: () => ({ ok: true, value: null }),

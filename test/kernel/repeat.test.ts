@@ -50,7 +50,7 @@ describe("repeat", () => {
     expect(play.status("poll")).toBe("backing_off");
     play.wake();
     play.attempt("poll", ends.unclear());
-    expect(play.unit("poll").failure).toMatchObject({ code: "http_500", attempt: 4, attempts: 2 });
+    expect(play.unit("poll").failure).toMatchObject({ code: "http_500", attempt: 4, attempts: 4 });
   });
 
   test("is bounded by count", () => {

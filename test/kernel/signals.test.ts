@@ -162,3 +162,32 @@ describe("a signal", () => {
     expect(play.refusal(signal("one more"))).toBe("signal_buffer_full");
   });
 });
+
+describe("misfits that are kept", () => {
+  function full(): Play {
+    const play = new Play([], { run: { open: true } });
+    const misfits = Array.from({ length: limits.MAX_SIGNALS_PER_NAME }, (_, i) => `${i}`);
+    for (const id of misfits) play.take(signal(id));
+    play.take({ t: "append", steps: [wait("a", "go")], by: "ada" });
+    play.take({
+      t: "prepared",
+      unit: { step: "a" },
+      prepared: { kind: "signal", limitMs: 1_000, take: null, misfits },
+    });
+    expect(play.status("a")).toBe("waiting");
+    return play;
+  }
+
+  test("do not keep out the signal that a waiting step takes at once", () => {
+    const play = full();
+    play.take(signal("fits"));
+    expect(play.unit("a")).toMatchObject({ status: "succeeded", output: { v: "payload of fits" } });
+    expect(play.state.buffered).toHaveLength(limits.MAX_SIGNALS_PER_NAME);
+  });
+
+  test("keep out those that would be kept beside them", () => {
+    const play = full();
+    play.take(signal("fits"));
+    expect(play.refusal(signal("more"))).toBe("signal_buffer_full");
+  });
+});

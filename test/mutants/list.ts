@@ -16,7 +16,7 @@ const KERNEL: readonly Omit<Mutant, "first">[] = [
   {
     name: "once-retried",
     file: "src/kernel/judge.ts",
-    find: `if (performance.effect === "once") return becomeUnknown(j, failure, how.listening === true);`,
+    find: `if (performance.effect === "once") return becomeUnknown(j, failure, j.listening);`,
     replace: "",
     why: "A step that must not be repeated is sent again after an unclear end (K5).",
   },
@@ -30,8 +30,8 @@ const KERNEL: readonly Omit<Mutant, "first">[] = [
   {
     name: "unclear-forgotten",
     file: "src/kernel/judge.ts",
-    find: `again(j, failure, retryAfterMs, performance.effect !== "safe", how.strike);`,
-    replace: "again(j, failure, retryAfterMs, false, how.strike);",
+    find: `again(j, failure, retryAfterMs, performance.effect !== "safe", strike);`,
+    replace: "again(j, failure, retryAfterMs, false, strike);",
     why: "A step that may have happened ends as if it had not, and is not undone.",
   },
   {
@@ -128,15 +128,15 @@ const KERNEL: readonly Omit<Mutant, "first">[] = [
   {
     name: "no-while-the-request-is-open",
     file: "src/kernel/judge.ts",
-    find: "const open = j.unit.listening || unitOf(turn.state, main)?.listening === true;",
+    find: "const open = j.unit.listening || unit?.listening === true;",
     replace: "const open = false as boolean;",
     why: "A check sees nothing yet, and the step is sent again beside its first request (K5).",
   },
   {
     name: "no-of-an-early-check",
     file: "src/kernel/judge.ts",
-    find: "const open = j.unit.listening || unitOf(turn.state, main)?.listening === true;",
-    replace: "const open = unitOf(turn.state, main)?.listening === true;",
+    find: "const open = j.unit.listening || unit?.listening === true;",
+    replace: "const open = unit?.listening === true;",
     why: "A check that was begun while the request was open says no after it has ended (K5).",
   },
   {
@@ -215,6 +215,41 @@ const KERNEL: readonly Omit<Mutant, "first">[] = [
     find: `how.by === "late" ? false : unit.maybe`,
     replace: "false",
     why: "A refusal after an unclear attempt hides that the first may have happened.",
+  },
+  {
+    name: "verify-not-asked-at-the-end",
+    file: "src/kernel/failing.ts",
+    find: `if (outcome === "unknown" && asksFirst(turn, ref, failure, listening)) return;`,
+    replace: "",
+    why: "A step whose attempts are used up ends unknown, though its check could have told.",
+  },
+  {
+    name: "backing-off-not-asked",
+    file: "src/kernel/failing.ts",
+    find: `if (rests && outcome === "unknown" && asksFirst(turn, ref, unit.failure)) return;`,
+    replace: "",
+    why: "A lost run takes back blindly what its check could have told about.",
+  },
+  {
+    name: "late-refusal-clears-all-attempts",
+    file: "src/kernel/decide.ts",
+    find: `const once = def !== undefined && performanceOf(def, ref)?.effect === "once";`,
+    replace: "const once = def !== undefined;",
+    why: "The last attempt did nothing, and so nobody asks about the one before it.",
+  },
+  {
+    name: "tried-after-the-last",
+    file: "src/kernel/judge.ts",
+    find: `(unit.last || unit.tries >= performance.retry.attempts)`,
+    replace: "unit.tries >= performance.retry.attempts",
+    why: "What cannot work is sent again because a check says that it did not happen.",
+  },
+  {
+    name: "round-ends-the-repeat",
+    file: "src/kernel/judge.ts",
+    find: `if (end.again === true && unit !== null && turn.state.phase === "forward")`,
+    replace: `if (end.again === true && unit === null && turn.state.phase === "forward")`,
+    why: "A check of one round ends a repeat whose condition does not hold.",
   },
   {
     name: "cannot-tell-means-no",
@@ -341,6 +376,13 @@ const KERNEL: readonly Omit<Mutant, "first">[] = [
     find: "[run.startedBy, ...(extendedBy ?? []), ...(run.origins ?? [])]",
     replace: "[run.startedBy, ...(run.origins ?? [])]",
     why: "Whoever appended a step approves it.",
+  },
+  {
+    name: "made-by-the-starter-approves",
+    file: "src/kernel/approvals.ts",
+    find: "[by, ...(via === undefined ? [] : [via]), ...behind]",
+    replace: "[by, ...(via === undefined ? [] : [via])]",
+    why: "An agent makes a second key, and approves with it.",
   },
   {
     name: "decided-twice",
@@ -613,6 +655,13 @@ const DRIVER: readonly Omit<Mutant, "first">[] = [
     find: "flight.hopping = true;\n      return this.#alarm.hop();",
     replace: "flight.hopping = true;\n      return;",
     why: "An attempt that met a limit of the platform waits for its timeout instead of a fresh event.",
+  },
+  {
+    name: "computes-without-end",
+    file: "src/driver/turn.ts",
+    find: "if (!this.#parts.mayFill()) return;",
+    replace: "",
+    why: "A turn that fills in a thousand dear items takes more CPU than an event of the platform has.",
   },
   {
     name: "deploy-is-a-strike",

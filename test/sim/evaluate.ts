@@ -24,8 +24,13 @@ export interface Payload {
 }
 
 export function evaluatePort(version: () => string): EvaluatePort {
+  let filled = 0;
   return {
-    fill: (_run, def, unit, scope) => fill(def, unit, scope, version()),
+    fill: (_run, def, unit, scope) => {
+      filled++;
+      return fill(def, unit, scope, version());
+    },
+    spent: () => filled,
     taking: () => null,
     again: (_run, _def, output) => good(field(output, "again") === true),
     happened: (_run, _def, output) => {

@@ -144,7 +144,8 @@ function drawStep(
   };
   if (how.plain === true) return base;
   const shaped = { ...base, ...drawShape(random, base, needs) };
-  return { ...shaped, ...drawChild(random, shaped), ...drawCare(random, swarm, shaped, needs, name) };
+  const worked = { ...shaped, ...drawChild(random, shaped) };
+  return { ...worked, ...drawCare(random, swarm, worked, needs, name) };
 }
 
 /** A step of `onFailure`: a list or rounds it may have, but nothing takes it back. */
@@ -223,7 +224,8 @@ function drawCare(
     // Made late enough: what a dead life sent last has landed by then.
     afterMs: LAND_MS + ZOMBIE_MS + random.scale(1, 10 * SECOND_MS),
   };
-  const fits = verify.afterMs <= base.unknownLimitMs;
+  // A step with a child has no verify: its child is looked after.
+  const fits = verify.afterMs <= base.unknownLimitMs && base.action !== "child";
   return {
     ...grows,
     ...(random.chance(base.effect === "once" ? 0.7 : 0.3) && fits ? { verify } : {}),

@@ -74,8 +74,11 @@ export class Host {
     this.#parts = parts;
     this.trace = parts.trace;
     this.store = new Store(parts.audit);
+    const callsPerEvent = random.pick([2, 5, 40, 1_000]);
     this.#limits = {
-      callsPerEvent: random.pick([2, 5, 40, 1_000]),
+      callsPerEvent,
+      // To fill in one unit is one operation: an event that holds few calls has time for few of these as well.
+      operationsPerEvent: callsPerEvent,
       eventMs: random.pick([5_000, 60_000, 5 * 60_000]),
       snapshotRows: random.pick([2, 4, 30, 256]),
     };

@@ -80,6 +80,17 @@ describe("signals", () => {
     expect((await look(id, WAIT)).output).toEqual({ value: { heard: { a: 1 } } });
   });
 
+  test("are taken by a step whose schema names what every object inherits, and 64 misfits are not in the way", async () => {
+    const { id } = await start({ open: true });
+    for (let i = 0; i < 64; i += 1) await post(id, "signals/go", { id: `m-${i}`, payload: "misfit" });
+    await expectProblem(await post(id, "signals/go", { payload: {} }), 409, "signal_buffer_full");
+    const schema = { type: "object", properties: { constructor: { type: "string" } }, required: ["a"] };
+    await post(id, "steps", { steps: { hear: { action: "wait", with: { signal: "go", schema } } } });
+    await expectProblem(await post(id, "signals/go", { payload: {} }), 422, "invalid_payload");
+    await expectAnswer(await post(id, "signals/go", { payload: { a: 1 } }), "sendSignal", 200);
+    expect((await look(id)).steps).toMatchObject([{ status: "succeeded", output: { value: { a: 1 } } }]);
+  });
+
   test("with one id count once, by body or by Idempotency-Key", async () => {
     const { id } = await start({
       open: true,
@@ -270,8 +281,14 @@ describe("a step whose outcome is unknown", () => {
 
   test("is resolved by a person, once", async () => {
     const id = await booking("api-steer-resolve", { kind: "lost_answer" }, "unknown");
+    const told = (await look(id)).steps[0]?.failure;
+    expect(told?.retryable).toBe(false);
+    expect(told?.hint).toContain(
+      `POST /v1/runs/${id}/steps/book/resolve with {"as": "succeeded", "output": …}`,
+    );
+    const note = "The airline has it.";
     const run = await expectAnswer<RunView>(
-      await post(id, "steps/book/resolve", { as: "succeeded", output: { id: "bk_1" } }),
+      await post(id, "steps/book/resolve", { as: "succeeded", output: { id: "bk_1" }, note }),
       "resolveStep",
       200,
     );
@@ -289,7 +306,7 @@ describe("a step whose outcome is unknown", () => {
     expect((await expectAnswer<RunView>(cancelled, "cancelRun", 200)).steps[0]?.outcome).toBe("unknown");
     const refused = await expectProblem(await post(id, "redrive"), 409, "resolve_first");
     expect(refused.errors?.[0]?.pointer).toBe("/resolve/book");
-    const resolve = { book: { as: "succeeded", output: { id: "bk_2" } } };
+    const resolve = { book: { as: "succeeded", output: { id: "bk_2" }, note: "It is there." } };
     const stray = { ...resolve, other: { as: "retry" } };
     await expectProblem(await post(id, "redrive", { resolve: stray }), 409, "not_unknown");
     const run = await expectAnswer<RunView>(await post(id, "redrive", { resolve }), "redriveRun", 202);

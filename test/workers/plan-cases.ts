@@ -279,6 +279,68 @@ export const PLAN_CASES: Readonly<Record<string, PlanCase>> = {
     output: 201,
     standing: 1,
   },
+  "finds out that a keyed step happened of which every answer was lost, and takes it back by its id": {
+    plan: {
+      steps: {
+        flight: {
+          ...flight,
+          retry: { attempts: 2, initial: "10ms", jitter: "none" },
+          timeout: "2s",
+          verify: {
+            action: "http",
+            after: "20ms",
+            with: {
+              method: "GET",
+              url: "https://api.skyline.example/bookings",
+              auth: SKYLINE,
+              query: { reference: "${{ input.ref }}" },
+            },
+            happened:
+              "output.body.total > 0 ? {'happened': true, 'output': {'status': 201, 'body': output.body.items[0]}} : {'happened': false}",
+          },
+          compensate: cancelFlight,
+        },
+        stop: { action: "fail", needs: ["flight"], with: { message: "It is enough." } },
+      },
+    },
+    faults: [
+      { fault: { kind: "lost_answer" }, method: "POST" },
+      { fault: { kind: "lost_answer" }, method: "POST" },
+    ],
+    status: "failed",
+    failure: { code: "step_failed", undone: [{ step: "flight" }], left_behind: [] },
+    steps: { flight: "succeeded" },
+    standing: 0,
+  },
+  "finds out that an idempotent step did not happen whose attempts are used up": {
+    plan: {
+      steps: {
+        flight: {
+          ...flight,
+          effect: "idempotent",
+          retry: { attempts: 1 },
+          timeout: "2s",
+          onFailure: "continue",
+          verify: {
+            action: "http",
+            after: "20ms",
+            with: {
+              method: "GET",
+              url: "https://api.skyline.example/bookings?reference=${{ input.ref }}",
+              auth: SKYLINE,
+            },
+            happened: "output.body.total > 0",
+          },
+        },
+        say: value("${{ steps.flight.failure.code }}", { needs: ["flight"], join: "settled" }),
+      },
+      output: "${{ steps.say.output }}",
+    },
+    faults: [{ fault: { kind: "reset" }, method: "POST" }],
+    output: "network",
+    steps: { flight: "failed" },
+    standing: 0,
+  },
   "asks by the key that the step sent": {
     plan: {
       steps: {

@@ -11,7 +11,8 @@ import { ended, start, until, VIEWER, view, type Started } from "./run-support.t
 const MIB = 1_048_576;
 
 function append(run: Started, steps: Readonly<Record<string, Json>>): Promise<Answer<RunView>> {
-  const compiled = compileSteps(steps);
+  // What code appends has no limit of its own but those of the run.
+  const compiled = compileSteps(steps, "/steps", "code");
   if (!compiled.ok) throw new Error(compiled.errors[0]?.detail);
   return run.stub().command(VIEWER, { t: "append", steps: compiled.steps, by: "key:test" });
 }

@@ -31,12 +31,17 @@ export class Fault extends Error {
   }
 }
 
+/** What several meters count together. */
+export interface Tally {
+  operations: number;
+}
+
 export class Meter {
   #spent = 0;
-  readonly #most: number;
+  readonly #tally: Tally | null;
 
-  constructor(most = MAX_OPERATIONS) {
-    this.#most = most;
+  constructor(tally: Tally | null = null) {
+    this.#tally = tally;
   }
 
   get spent(): number {
@@ -45,9 +50,10 @@ export class Meter {
 
   spend(operations: number): void {
     // Asked before it is done, so no more than that is ever spent.
-    if (this.#spent + operations > this.#most)
-      throw new Fault(`it takes more than ${this.#most} operations: let it look at less data`, true);
+    if (this.#spent + operations > MAX_OPERATIONS)
+      throw new Fault(`it takes more than ${MAX_OPERATIONS} operations: let it look at less data`, true);
     this.#spent += operations;
+    if (this.#tally !== null) this.#tally.operations += operations;
   }
 
   chars(count: number): void {
