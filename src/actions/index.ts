@@ -19,7 +19,7 @@ export { examine, explain, findingsOf, meantBy, type Finding } from "./issues.ts
 export { toJson, type AsJson } from "./json.ts";
 export { lazy } from "./lazy.ts";
 export { performAction } from "./perform.ts";
-export { didYouMean, nearest } from "./nearest.ts";
+export { didYouMean, distance, nearest } from "./nearest.ts";
 export type {
   ActionCall,
   ActionResult,

@@ -50,7 +50,7 @@ function plainOf(word: string): string {
 }
 
 /** Letters to put in, take out, change, or swap with the next; `enough` if it is as many or more. */
-function distance(a: string, b: string, enough: number): number {
+export function distance(a: string, b: string, enough: number): number {
   if (Math.abs(a.length - b.length) >= enough) return enough;
   let before: number[] = [];
   let row = Array.from({ length: b.length + 1 }, (_, j) => j);

@@ -1,6 +1,10 @@
 /** Names that somebody may have meant by one that is not there. Pure. */
 
+import { distance } from "../actions/index.ts";
+
 const MAX_NEAR = 5;
+/** A name has no more. */
+const MAX_NAME_CHARS = 64;
 /** Names have 64 characters at most, so one comparison costs at most their square. */
 const MAX_COMPARED = 1_000;
 
@@ -9,7 +13,7 @@ export function nearNames(wanted: string, names: readonly string[]): string[] {
   const most = Math.max(1, Math.floor(wanted.length / 4));
   return names
     .slice(0, MAX_COMPARED)
-    .map((name) => ({ name, distance: distanceOf(wanted, name) }))
+    .map((name) => ({ name, distance: distance(wanted, name, MAX_NAME_CHARS) }))
     .filter(({ name, distance }) => distance <= most || isPart(wanted, name) || isPart(name, wanted))
     .toSorted((a, b) => a.distance - b.distance || (a.name < b.name ? -1 : 1))
     .slice(0, MAX_NEAR)
@@ -18,22 +22,4 @@ export function nearNames(wanted: string, names: readonly string[]): string[] {
 
 function isPart(short: string, long: string): boolean {
   return short.length >= 3 && long.includes(short);
-}
-
-/** Levenshtein: characters to add, leave out or exchange. */
-function distanceOf(one: string, other: string): number {
-  let row = Array.from({ length: other.length + 1 }, (_, i) => i);
-  for (let i = 1; i <= one.length; i += 1) {
-    const next = [i];
-    for (let j = 1; j <= other.length; j += 1)
-      next.push(
-        Math.min(
-          (row[j] ?? 0) + 1,
-          (next[j - 1] ?? 0) + 1,
-          (row[j - 1] ?? 0) + (one[i - 1] === other[j - 1] ? 0 : 1),
-        ),
-      );
-    row = next;
-  }
-  return row[other.length] ?? 0;
 }
