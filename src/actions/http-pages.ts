@@ -74,7 +74,7 @@ export async function readPages(
 }
 
 /** Said in the body of an answer, when there is more than it has. */
-const MORE = /^(?:has_?more|(?:.*_)?next(?:_.*|[A-Z].*)?|.*[a-z]Next)$/;
+const MORE = /^(?:has_?[mM]ore|next)(?![a-z])/;
 const MAX_TOLD = 5;
 const MAX_NAME_CHARS = 64;
 

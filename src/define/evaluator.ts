@@ -59,16 +59,16 @@ const HINTS = {
   code: {
     correct: "Correct the function in the workflow, deploy it, and redrive the run.",
     list: "Return a list of at most 1,000 elements.",
-    undo: "Nothing was taken back: look at the service for what the step did, and take it back there. Then read in `compensate` what is known before the step: `own` is null if nobody knows whether it happened.",
   },
   plan: {
     correct:
       "Correct the expression in the plan, and start another run; to an open run, append another step.",
     list: "Write an expression that gives a list of at most 1,000 elements, and start another run; to an open run, append another step.",
-    undo: "Nothing was taken back: look at the service for what the step did, and take it back there. In another plan name it by what is known before the step, like a reference of your own: its output is null if nobody knows whether it happened.",
   },
 } as const;
 type Written = keyof typeof HINTS;
+const UNDO_HINT =
+  "Nothing was taken back: look at the service for what the step did, and take it back there. Its output is null if nobody knows whether it happened.";
 
 /** Thrown inside this file only, and caught at its edge. */
 class Stop extends Error {
@@ -212,9 +212,7 @@ export function createEvaluator(registry: Registry): Evaluator {
         (seed): Filled => ({
           kind: "error",
           failure:
-            args[2].role === "undo" && seed.code === "template_failed"
-              ? { ...seed, hint: HINTS[writtenAs(args[1])].undo }
-              : seed,
+            args[2].role === "undo" && seed.code === "template_failed" ? { ...seed, hint: UNDO_HINT } : seed,
         }),
         writtenAs(args[1]),
       ),

@@ -96,7 +96,7 @@ class Check {
     };
     const isField = isLoose(value) || TYPES.some((type) => type === value);
     const otherwise = isField
-      ? `This keyword is not known here. A field stands in \`properties\`: \`{"type": "object", "properties": {"${keyword.slice(0, 32)}": {"type": "string"}}}\`.`
+      ? `A field stands in \`properties\`: \`{"properties": {"${keyword.slice(0, 32)}": {"type": "string"}}}\`.`
       : "This keyword is not known here.";
     this.#find(pointer, "input_schema_refused", why[keyword] ?? otherwise, KEYWORDS);
   }

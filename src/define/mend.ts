@@ -131,8 +131,6 @@ function spareAt(pointer: string, action: StepInput["action"]): unknown {
 const FORMS: readonly (readonly [place: RegExp, form: string])[] = [
   [/\/auth$/, 'Write `{"bearer": "NAME"}`, with the name of a service token.'],
   [/^(?:\/verify|\/compensate)?\/retry$/, 'Write `{"attempts": 3}`.'],
-  [/^\/repeat$/, 'Write `{"until": "…", "every": "10s"}`.'],
-  [/\/keep$/, 'Write `{"body": "json"}`.'],
   [/^\/needs$/, 'Write a list of names: `["a"]`.'],
 ];
 
@@ -146,7 +144,7 @@ function told(finding: Finding, step: unknown): Finding {
   if (one.code !== "unknown_field" || !isLoose(step)) return one;
   const [, field = "", inner] = one.pointer.split("/");
   if (field === "forEach" && /^(?:as|item|var|name)$/.test(inner ?? ""))
-    return { ...one, detail: "There is no such field here: the element is `item`, and its place `index`." };
+    return { ...one, detail: "The element is `item`, its place `index`." };
   const parameters = isLoose(step["with"]) ? step["with"] : {};
   if (
     field === "with" &&
@@ -155,13 +153,13 @@ function told(finding: Finding, step: unknown): Finding {
   )
     return {
       ...one,
-      detail: "There is no such field here, and a GET or HEAD request carries no body. Did you mean `query`?",
+      detail: "A GET or HEAD request carries no body. Did you mean `query`?",
     };
   if (inner !== undefined || nearest(field, one.allowed ?? []) !== null) return one;
   const option = stepSchema().options.find(({ shape }) => shape.action.value === step["action"]);
   const fields = option?.shape.with;
   return fields !== undefined && "shape" in fields && Object.hasOwn(fields.shape, field)
-    ? { ...one, detail: `There is no such field here: it belongs in \`with\`, as \`with.${field}\`.` }
+    ? { ...one, detail: `It belongs in \`with\`: \`with.${field}\`.` }
     : one;
 }
 

@@ -35,7 +35,7 @@ function undoOf({ name, compensate, verify }: StepDef): Finding | null {
     pointer: "/compensate",
     code: "undo_reads_output",
     detail:
-      "If the answers of the step are lost, its output is null, this cannot be filled in, and what the step did stays. Name it by what is known before, like a reference of your own that the step sends, or look for it there: add a `verify`.",
+      "Null if nobody knows whether the step happened: then this fails, and what it did stays. Name it by what is known before, or add a `verify`.",
   };
 }
 
@@ -49,7 +49,7 @@ function verifyOf(def: StepDef, steps: readonly StepDef[], output: Json): Findin
     pointer: "/verify/happened",
     code: "verify_is_output",
     detail:
-      "Where this is true, the answer of the verify becomes the output of the step, whose `body` is read elsewhere. If the two do not look alike, say what the output is: `{'happened': true, 'output': {'status': 201, 'body': …}}`.",
+      "If it is true, the answer of the verify is the output, and its `body` is read elsewhere: `{'happened': true, 'output': …}` gives another one.",
   };
 }
 
@@ -70,7 +70,7 @@ function joinOf(def: StepDef, byName: ReadonlyMap<string, StepDef>): Finding | n
     for (const opposite of oppositesOf(condition)) {
       const other = conditions.get(opposite);
       if (other === undefined) continue;
-      const detail = `It runs only if both ${name} and ${other} did, of which one is always skipped: to go on behind a branch, say \`"join": "any"\`.`;
+      const detail = `One of ${name} and ${other} is always skipped: say \`"join": "any"\`.`;
       return { pointer: "/needs", code: "never_runs", detail };
     }
   return null;
@@ -91,12 +91,11 @@ function oppositesOf(condition: string): string[] {
 function keyOf(def: StepDef): Finding[] {
   const of = (performance: Performance | undefined, at: string): Finding[] => {
     if (performance?.effect !== "keyed" || !isMap(performance.with)) return [];
-    const { headers, idempotencyHeader = "Idempotency-Key" } = performance.with;
-    const name = (typeof idempotencyHeader === "string" ? idempotencyHeader : "").toLowerCase();
-    const given = Object.keys(isMap(headers ?? null) ? (headers as object) : {});
-    const own = given.find((one) => one.toLowerCase() === name);
+    const { headers = null, idempotencyHeader: chosen } = performance.with;
+    const name = (typeof chosen === "string" ? chosen : "Idempotency-Key").toLowerCase();
+    const own = isMap(headers) ? Object.keys(headers).find((one) => one.toLowerCase() === name) : undefined;
     if (own === undefined) return [];
-    const detail = `The engine sends its own key in ${own}, and yours is left out: take it out, or send it in another header.`;
+    const detail = `The engine sends its own key in ${own}, not yours.`;
     return [{ pointer: `${at}/with/headers/${own}`, code: "key_replaced", detail }];
   };
   return [...of(def, ""), ...of(def.compensate, "/compensate")];

@@ -153,8 +153,14 @@ function unsureNeeds({
       const these = ofStep(next);
       if (these === "any") return "any";
       // What a step of the run needs that was not asked for is open; it is none of those that are added.
-      for (const one of these) found.add(one).add(steps.has(one) ? one : OTHERS);
+      for (const one of these) {
+        found.add(one).add(steps.has(one) ? one : OTHERS);
+        if (!seen.has(one)) open.push(one);
+        seen.add(one);
+      }
       for (const need of steps.get(next)?.needs ?? []) {
+        // What is behind a step that may have been meant may be waited for as well.
+        if (found.has(next)) found.add(need);
         if (!seen.has(need)) open.push(need);
         seen.add(need);
       }

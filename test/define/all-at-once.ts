@@ -120,6 +120,23 @@ export const WRONG_TWICE: readonly (readonly [what: string, plan: unknown, findi
     ["/steps/b/needs/0 unknown_need"],
   ],
   [
+    "misspells needs in a circle, of which one is read from outside",
+    {
+      steps: {
+        flight: say("${{ steps.hotel.output }}", { needs: ["hotle"] }),
+        hotel: say(1, { needs: ["fligth"] }),
+        mail: say("${{ [steps.hotel.output, steps.early.output] }}", { needs: ["fligth"] }),
+        early: say(1),
+      },
+    },
+    [
+      "/steps/flight/needs/0 unknown_need",
+      "/steps/hotel/needs/0 unknown_need",
+      "/steps/mail/needs/0 unknown_need",
+      "/steps/mail/with/value not_an_ancestor",
+    ],
+  ],
+  [
     "misspells a field, and so lacks it and what is in it",
     one({
       action: "http",

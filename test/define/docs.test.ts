@@ -138,11 +138,10 @@ describe("the page on plans", () => {
       "scopes_not_taken",
     ];
     const advice = [
-      "looks_like_expression",
-      "undeclared_field",
-      "once_without_verify",
-      "not_undone",
       "starts_itself",
+      ...["looks_like_expression", "undeclared_field", "once_without_verify", "not_undone", "never_equal"],
+      ...["undo_reads_output", "verify_is_output", "never_runs", "comment_in_expression", "key_replaced"],
+      "field_named_as_size",
     ];
     const codes = new Set([...LINT_CODES, ...BAD_PLANS.map(([, , , code]) => code), ...around, ...advice]);
     expect([...codes].filter((code) => !rows.has(code))).toEqual([]);

@@ -241,6 +241,27 @@ describe("filling in a step", () => {
     expect(b && fill(RUN_W, b, { step: "b" }, scope())).toEqual({ kind: "done", output: [1] });
   });
 
+  it("says of an undo that cannot be filled in that what the step did stands, and of the step itself to correct it", () => {
+    const url = "https://a.example/${{ own.body.id }}";
+    const compiled = compileSteps({
+      a: {
+        ...{ action: "http", with: { method: "PUT", url: "https://a.example/${{ input.none }}" } },
+        compensate: { action: "http", with: { method: "DELETE", url } },
+      },
+    });
+    const [a] = compiled.steps;
+    if (!compiled.ok || a === undefined) throw new Error("does not compile");
+    const { fill } = createEvaluator(createRegistry([]));
+    const hintOf = (unit: UnitRef): string => {
+      const filled = fill(RUN_W, a, unit, scope({ own: () => null }));
+      if (filled.kind !== "error") throw new Error(filled.kind);
+      expect(filled.failure.code).toBe("template_failed");
+      return filled.failure.hint;
+    };
+    expect(hintOf({ step: "a", role: "undo" })).toMatch(/^Nothing was taken back/);
+    expect(hintOf({ step: "a" })).toMatch(/^Correct the expression/);
+  });
+
   it("gives compensation and verify what they see: the step's key and output", () => {
     const { fill } = evaluatorOf(
       start().step("a", {

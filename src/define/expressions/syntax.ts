@@ -466,7 +466,7 @@ class Reader {
 
 function outputHint(step: string, field: string): string {
   const inside = field === "body" || field === "headers" ? field : `body.${field}`;
-  return ` What it put out is its \`output\`; of an answer, write \`steps['${step}'].output.${inside}\`.`;
+  return ` Of an answer, write \`steps['${step}'].output.${inside}\`.`;
 }
 
 /** The field that a node names literally, or null. */
