@@ -25,7 +25,7 @@ import {
 import { type AcquireDeps, authorOf, createAcquire, createLend, plainRef } from "./compose-acquire.ts";
 import { createApi, createLinks, judgeSteps, type ApiDeps } from "./api/index.ts";
 import { type ComposedConnections, composeConnections, parsePublicOrigin } from "./compose-connections.ts";
-import { egressOf, ownHostsOf } from "./compose-egress.ts";
+import { browserAddressOf, egressOf, ownHostsOf } from "./compose-egress.ts";
 import type { ConnectionWiring } from "./connections/index.ts";
 import {
   createCode,
@@ -232,6 +232,7 @@ export function compose(
       vault: () => vaultOperations(env),
       connections: () => connectionsOf(env).connections,
       publicOrigin: parsePublicOrigin(env.PUBLIC_ORIGIN),
+      browserAddress: browserAddressOf(env),
       log,
       now: () => Date.now(),
     };

@@ -77,6 +77,7 @@ export function createApi(deps: ApiDeps): Hono {
   const pages = createConnectPages({
     room: () => deps.connections(),
     publicOrigin: deps.publicOrigin,
+    ...(deps.browserAddress === undefined ? {} : { browserAddress: deps.browserAddress }),
     log: deps.log,
   });
   app.on(["GET", "POST"], ["/connect/*", "/oauth/callback/*", "/grants", "/grants/*"], async (c, next) => {
