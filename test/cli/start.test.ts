@@ -163,6 +163,7 @@ describe("npm start", { timeout: TEST_TIMEOUT_MS }, () => {
       kinds: {
         "airline booking": { made: 1, standing: 1 },
         "hotel reservation": { made: 1, standing: 1 },
+        "calendar event": { made: 1, standing: 1 },
         "mail message": { made: 1, standing: 1 },
       },
       duplicates: 0,
