@@ -15,7 +15,7 @@ import {
 import { serviceTokens, startWorld, type World } from "../world/index.ts";
 
 const SECRET_BYTES = 32;
-const TENANT = "browser";
+const TENANT = "corp";
 
 export interface Stage {
   readonly world: World;
