@@ -334,6 +334,7 @@ describe("the pages of a consent", { timeout: BROWSER_MS }, () => {
     await page.goto((await session("ines")).url);
     for (const key of ["Tab", "Tab", "Enter"]) await page.keyboard.press(key);
     await page.getByRole("heading", { name: "Not connected" }).waitFor();
+    expect(await page.locator("form").count()).toBe(0);
   });
 });
 

@@ -179,5 +179,5 @@ describe("a consent", () => {
 
 it("a person who does it by hand is not played", async () => {
   await expect(personOf(true).follow("http://127.0.0.1:1/nowhere")).resolves.toBeUndefined();
-  await expect(personOf(false).follow("http://127.0.0.1:1/nowhere")).rejects.toThrow();
+  await expect(personOf(false).follow("http://127.0.0.1:1/nowhere")).rejects.toThrow("fetch failed");
 });
