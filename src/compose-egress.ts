@@ -1,5 +1,5 @@
 /** The one way out, as the deployment's variables say. */
-import { createEgress, type Egress, parseDevelopmentHosts } from "./platform/index.ts";
+import { browserAddress, createEgress, type Egress, parseDevelopmentHosts } from "./platform/index.ts";
 
 export function ownHostsOf(env: Env): readonly string[] {
   return (env.OWN_HOSTS ?? "").split(",").filter((host) => host !== "");
@@ -10,4 +10,9 @@ export function egressOf(env: Env): Egress {
     ownHosts: ownHostsOf(env),
     developmentHosts: parseDevelopmentHosts(env.DEV_HOSTS),
   });
+}
+
+/** Where browsers are sent for an address of the outside. */
+export function browserAddressOf(env: Env): (address: string) => string {
+  return (address) => browserAddress(parseDevelopmentHosts(env.DEV_HOSTS), address);
 }

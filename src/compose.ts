@@ -24,7 +24,7 @@ import { type AcquireDeps, authorOf, createAcquire, createLend } from "./compose
 import { createAuthCheck } from "./compose-auth-check.ts";
 import { createApi, createLinks, judgeSteps, type ApiDeps } from "./api/index.ts";
 import { type ComposedConnections, composeConnections, parsePublicOrigin } from "./compose-connections.ts";
-import { egressOf, ownHostsOf } from "./compose-egress.ts";
+import { browserAddressOf, egressOf, ownHostsOf } from "./compose-egress.ts";
 import { type ConnectionWiring, createConnectPages } from "./connections/index.ts";
 import {
   createCode,
@@ -225,7 +225,12 @@ export function compose(
       vault: () => vaultOperations(env),
       connections: () => connectionsOf(env).connections,
       publicOrigin,
-      pages: createConnectPages({ room: () => connectionsOf(env).connections, publicOrigin, log }),
+      pages: createConnectPages({
+        room: () => connectionsOf(env).connections,
+        publicOrigin,
+        browserAddress: browserAddressOf(env),
+        log,
+      }),
       log,
       now: () => Date.now(),
     };

@@ -89,6 +89,8 @@ export interface WorldProcess extends Running {
   readonly names: Readonly<Record<string, number>>;
   /** DNS name to bearer token. */
   readonly tokens: Readonly<Record<string, string>>;
+  /** Our client at the login server. */
+  readonly login: { readonly id: string; readonly secret: string };
 }
 
 export interface WorldOptions {
@@ -133,10 +135,10 @@ export async function startWorld({
   return complain("The world of services did not start.", todo, log);
 }
 
-function parseReady(line: string): Pick<WorldProcess, "names" | "tokens"> | null {
+function parseReady(line: string): Pick<WorldProcess, "names" | "tokens" | "login"> | null {
   try {
-    const { ready, names, tokens } = JSON.parse(line) as { ready?: boolean } & WorldProcess;
-    return ready === true ? { names, tokens } : null;
+    const { ready, names, tokens, login } = JSON.parse(line) as { ready?: boolean } & WorldProcess;
+    return ready === true ? { names, tokens, login } : null;
   } catch {
     return null;
   }

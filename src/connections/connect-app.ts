@@ -25,6 +25,8 @@ export interface ConnectPagesDeps {
   readonly room: () => Connections;
   /** Where browsers find this deployment; null: where the request came to. */
   readonly publicOrigin: string | null;
+  /** Where a browser finds an address of the outside; missing: there. */
+  readonly browserAddress?: (address: string) => string;
   readonly log: Logger;
 }
 
@@ -35,12 +37,21 @@ const SESSION_PART = "(cs_[0-9a-z]{26})";
 const NAME_PART = "([a-z0-9][a-z0-9_-]{0,63})";
 const LAX = { sameSite: "Lax", seconds: FLOW_MS / 1_000 } as const;
 
-export function createConnectPages({ room, publicOrigin, log }: ConnectPagesDeps): ConnectPages {
+export function createConnectPages({
+  room,
+  publicOrigin,
+  browserAddress = (address) => address,
+  log,
+}: ConnectPagesDeps): ConnectPages {
   const origin = (request: Request): string => publicOrigin ?? new URL(request.url).origin;
   const doors: readonly (readonly [string, RegExp, Door])[] = [
     ["GET", /^\/connect\/([^/]+)$/, showLink],
     ["POST", /^\/connect\/([^/]+)$/, takeDecision],
-    ["GET", new RegExp(`^/connect/go/${SESSION_PART}$`), async (...at) => goOn(origin(at[0]), ...at)],
+    [
+      "GET",
+      new RegExp(`^/connect/go/${SESSION_PART}$`),
+      async (...at) => goOn({ origin: origin(at[0]), browserAddress }, ...at),
+    ],
     ["GET", new RegExp(`^/connect/done/${SESSION_PART}$`), showResult],
     [
       "GET",
@@ -157,7 +168,10 @@ function formOf({ id }: WithSecrets): { readonly name: `__Host-${string}`; reado
 
 /** A page of its own on the way to the provider, as `form-action` would hold the provider's own redirects, too. */
 async function goOn(
-  origin: string,
+  {
+    origin,
+    browserAddress,
+  }: { readonly origin: string; readonly browserAddress: (address: string) => string },
   request: Request,
   { flow }: Connections,
   [id = ""]: readonly string[],
@@ -168,7 +182,7 @@ async function goOn(
   if (held === null || session === null) return done;
   const address = await providerAddress(flow, session, { origin, cookie: held });
   const made = address === null ? null : await consentIntegration(flow.db, session);
-  return address === null || made === null ? done : shown(connect.goingPage(made, address));
+  return address === null || made === null ? done : shown(connect.goingPage(made, browserAddress(address)));
 }
 
 /** B2, B3. */

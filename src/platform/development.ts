@@ -64,6 +64,15 @@ export function loopbackAddress(
   };
 }
 
+/**
+ * Where a browser finds the page behind a mapped name, which it cannot resolve: at the port itself. Any other address stays
+ * as it is, and so does every one in a build that is not for development.
+ */
+export function browserAddress(hosts: DevelopmentHosts | undefined, address: string): string {
+  if (typeof DEVELOPMENT === "undefined" || !DEVELOPMENT) return address;
+  return loopbackAddress(hosts, new URL(address), {})?.url ?? address;
+}
+
 function readObject(text: string): object {
   let value: unknown = null;
   try {

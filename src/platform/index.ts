@@ -3,7 +3,12 @@ export { type AuditEntry, type AuditSink } from "./audit.ts";
 export { type BoundedBody, readBounded } from "./body.ts";
 export { canonicalJson, digestJson } from "./canonical.ts";
 export { type Deadline, startDeadline } from "./deadline.ts";
-export { type DevelopmentHosts, isDevelopmentBuild, parseDevelopmentHosts } from "./development.ts";
+export {
+  browserAddress,
+  type DevelopmentHosts,
+  isDevelopmentBuild,
+  parseDevelopmentHosts,
+} from "./development.ts";
 export { armCrashPoint, crashPoint } from "./crash-points.ts";
 export { crc32, hmac, importHmacKey, sameSecret, sha256Hex } from "./digest.ts";
 export {

@@ -23,7 +23,7 @@ afterAll(async () => {
 });
 
 function authorization(): { readonly url: string; readonly callback: string } {
-  const callback = `${new URL(app.page("")).origin.replace("localhost", "127.0.0.1")}/oauth/callback/agenda`;
+  const callback = `${new URL(app.page("")).origin.replace("localhost", "127.0.0.1")}/oauth/callback/default/agenda`;
   const query = new URLSearchParams({
     client_id: world.login.client.id,
     redirect_uri: callback,

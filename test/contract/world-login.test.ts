@@ -6,7 +6,7 @@ import { ask } from "./world-client.ts";
 
 const LOGIN = "login.agenda.example";
 const CALENDAR = "api.calendar.example";
-const CALLBACK = "http://127.0.0.1:8787/oauth/callback/agenda";
+const CALLBACK = "http://127.0.0.1:8787/oauth/callback/default/agenda";
 const ALL = "openid offline_access calendar.read calendar.write";
 
 let world: World;
@@ -152,12 +152,12 @@ describe("the login server", () => {
   });
 
   test.each([
-    "https://evil.example/oauth/callback/agenda",
-    "http://127.0.0.1:8787/oauth/callback/agenda?next=x",
-    "http://127.0.0.1:8787/oauth/callback/agenda/more",
+    "https://evil.example/oauth/callback/default/agenda",
+    "http://127.0.0.1:8787/oauth/callback/default/agenda?next=x",
+    "http://127.0.0.1:8787/oauth/callback/default/agenda/more",
     "http://127.0.0.1:8787/elsewhere",
-    "http://127.0.0.1.evil.example:8787/oauth/callback/agenda",
-    "https://showcaller.example/oauth/callback/agenda",
+    "http://127.0.0.1.evil.example:8787/oauth/callback/default/agenda",
+    "https://showcaller.example/oauth/callback/default/agenda",
   ])("sends nobody to %s", async (redirectUri) => {
     const { url } = await begin(ALL, redirectUri);
     await expect(visit(url)).rejects.toThrow("400");
@@ -167,8 +167,10 @@ describe("the login server", () => {
     await loginControl(world.origin("referee.example")).change({
       redirectOrigins: ["https://showcaller.example"],
     });
-    const { url } = await begin(ALL, "https://showcaller.example/oauth/callback/agenda");
-    expect(await visit(url)).toMatch(/^https:\/\/showcaller\.example\/oauth\/callback\/agenda\?code=/);
+    const { url } = await begin(ALL, "https://showcaller.example/oauth/callback/default/agenda");
+    expect(await visit(url)).toMatch(
+      /^https:\/\/showcaller\.example\/oauth\/callback\/default\/agenda\?code=/,
+    );
   });
 
   test("wants PKCE, the right verifier, the secret, and each code once", async () => {

@@ -42,13 +42,15 @@ export function runInMemory(
   definition: Definition,
   input: Json,
   surroundings: Omit<Surroundings, "code">,
+  use: UsePort = NOBODY,
 ): Promise<Ended> {
   const registry = createRegistry([definition]);
   const registered = registry.list()[0];
   const parsed = registered?.parseInput(input);
   if (registered === undefined || parsed?.ok !== true) throw new Error(JSON.stringify(parsed));
   const { name, version } = registered;
-  return drive(registry, { name, version, graph: registered.graph(), input: parsed.value }, surroundings);
+  const what = { name, version, graph: registered.graph(), input: parsed.value };
+  return drive(registry, what, surroundings, use);
 }
 
 interface Driven {

@@ -4,7 +4,7 @@ import Provider from "oidc-provider";
 import { CALENDAR_SCOPES, CLIENT_ID, ISSUER } from "./login-names.ts";
 import type { LoginStore } from "./login-store.ts";
 
-const CALLBACK = /^\/oauth\/callback\/[a-z0-9][a-z0-9_-]{0,63}$/;
+const CALLBACK = /^\/oauth\/callback(?:\/[a-z0-9][a-z0-9_-]{0,63}){2}$/;
 /** RFC 8252 section 7.3: the port of a loopback address is whatever was free. */
 const LOOPBACK = /^http:\/\/127\.0\.0\.1:\d+$/;
 
@@ -27,7 +27,7 @@ export function createProvider(settings: ProviderSettings): Provider {
         client_name: "Showcaller",
         grant_types: ["authorization_code", "refresh_token"],
         response_types: ["code"],
-        redirect_uris: ["https://showcaller.example/oauth/callback/agenda"],
+        redirect_uris: ["https://showcaller.example/oauth/callback/default/agenda"],
       },
     ],
     jwks: { keys: [{ ...privateKey.export({ format: "jwk" }), use: "sig", alg: "RS256" }] },

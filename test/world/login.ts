@@ -35,7 +35,7 @@ export interface LoginSettings {
   readonly accessTokenSeconds: number;
   /** How long a refresh token that was rotated away is still taken; 0, the default, ends the grant at once. */
   readonly leewayMs: number;
-  /** Where, beside `http://127.0.0.1:PORT`, `/oauth/callback/<integration>` may be. */
+  /** Where, beside `http://127.0.0.1:PORT`, `/oauth/callback/<tenant>/<integration>` may be. */
   readonly redirectOrigins: readonly string[];
 }
 

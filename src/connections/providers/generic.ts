@@ -156,6 +156,10 @@ export function discoveredProvider(
     clientAuth,
     pkce: listed(metadata, "code_challenge_methods_supported").includes("S256") ? "S256" : "off",
     defaultScopes: settings.defaultScopes ?? ["openid"],
+    // Without it such an issuer gives no refresh token, whatever the scope says (OpenID Connect Core 11).
+    ...(listed(metadata, "scopes_supported").includes("offline_access")
+      ? { authorizeParams: { prompt: "consent" } }
+      : {}),
     issuer,
   });
   if (!made.ok) return made;
