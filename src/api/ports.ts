@@ -38,8 +38,6 @@ export interface ApiDeps {
   readonly pages: ConnectPages;
   /** Where browsers find this deployment; null: where the request came to. */
   readonly publicOrigin: string | null;
-  /** Where browsers are sent for an address of the outside; missing: there. */
-  readonly browserAddress?: (address: string) => string;
   readonly log: Logger;
   /** Milliseconds since 1970. */
   readonly now: () => number;

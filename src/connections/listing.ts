@@ -136,18 +136,6 @@ export async function selectOfOwner(
   return results.map(toListed);
 }
 
-export async function selectConnection(
-  db: D1Database,
-  tenant: string,
-  id: string,
-): Promise<ListedConnection | null> {
-  const row = await db
-    .prepare("SELECT * FROM connections WHERE tenant = ? AND id = ?")
-    .bind(tenant, id)
-    .first<Row>();
-  return row === null ? null : toListed(row);
-}
-
 export async function selectConnections(
   db: D1Database,
   tenant: string,

@@ -59,7 +59,7 @@ export {
   resourcesRequest,
   revokeRequests,
 } from "./requests.ts";
-export { comparesScopes, joinScopes, MAX_SCOPES, missingScopes, scopesToAsk, splitScopes } from "./scopes.ts";
+export { comparesScopes, joinScopes, missingScopes, scopesToAsk, splitScopes } from "./scopes.ts";
 export {
   MAX_TOKEN_CHARS,
   readTokenAnswer,

@@ -2,7 +2,7 @@
 import type { Provider, ScopeRules } from "./descriptor.ts";
 
 /** Texts in a list of scopes. An answer with more is nonsense, and would be compared one by one. */
-export const MAX_SCOPES = 200;
+const MAX_SCOPES = 200;
 
 export function scopeRules(provider: Provider): ScopeRules {
   return ("scopes" in provider ? provider.scopes : undefined) ?? {};
