@@ -290,7 +290,10 @@ describe("a check of a plan", () => {
     expect(report).toMatchObject({
       valid: true,
       errors: [],
-      advice: [{ pointer: "/plan/steps/pay", code: "once_without_verify" }],
+      advice: [
+        { pointer: "/plan/steps/pay", code: "once_without_verify" },
+        { pointer: "/plan/steps/pay/compensate", code: "undo_reads_output" },
+      ],
       summary: {
         hosts: ["api.pay.example", "api.shop.example"],
         service_tokens: ["PAY_TOKEN"],
