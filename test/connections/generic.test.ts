@@ -116,6 +116,16 @@ describe("a discovered provider", () => {
     });
   });
 
+  it("that knows offline access is asked with prompt=consent: without it no refresh token comes", () => {
+    const promptWith = (scopes: readonly string[] | undefined): unknown => {
+      const made = discoveredProvider(ISSUER, { ...METADATA, scopes_supported: scopes }, settings);
+      return made.ok ? made.value.authorizeParams : made.error;
+    };
+    expect(promptWith(["openid", "offline_access"])).toEqual({ prompt: "consent" });
+    expect(promptWith(["openid"])).toBeUndefined();
+    expect(promptWith(undefined)).toBeUndefined();
+  });
+
   it("of metadata that is no object is refused", () => {
     for (const metadata of [null, "x", [], 7])
       expect(discoveredProvider(ISSUER, metadata, settings).ok).toBe(false);
