@@ -22,6 +22,7 @@ export {
   type Revocation,
   revokeKey,
 } from "./keys.ts";
+export { makersOfActor } from "./makers.ts";
 export type { KeyRecord } from "./keys-store.ts";
 export {
   type KeyRequest,

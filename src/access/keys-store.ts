@@ -152,6 +152,31 @@ export async function updateDescendantsRevoked(
   return (revoked?.results ?? []).map((row) => text(row, "id"));
 }
 
+/**
+ * Who made a key, who made that, and so on to the top, the nearest first, as `created_by` writes them. Makers never change.
+ * One read of a row for each. At most `limit`: if there are so many, the last may have a maker that is not here.
+ */
+export async function selectMakers(
+  db: D1Database,
+  tenant: string,
+  id: string,
+  limit: number,
+): Promise<string[]> {
+  const { results } = await db
+    .prepare(
+      `WITH RECURSIVE makers (actor, nth) AS (
+         SELECT created_by, 1 FROM api_keys WHERE tenant = ?1 AND id = ?2
+         UNION ALL
+         SELECT k.created_by, makers.nth + 1 FROM makers JOIN api_keys k ON k.id = substr(makers.actor, 5)
+         WHERE k.tenant = ?1 AND substr(makers.actor, 1, 4) = 'key:' AND makers.nth < ?3
+       )
+       SELECT actor FROM makers ORDER BY nth`,
+    )
+    .bind(tenant, id, limit)
+    .all<Row>();
+  return results.map((row) => text(row, "actor"));
+}
+
 /** Notes a use, unless one was noted after `unlessAfter`: many isolates may want to at once. */
 export async function updateLastUsed(
   db: D1Database,

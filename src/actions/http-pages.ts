@@ -41,10 +41,16 @@ export async function readPages(
     page ??= answer;
     const found = valueAt(answer.body, paginate.items ?? "");
     if (!Array.isArray(found))
-      return unusable(
-        "output_invalid",
-        `There is no list at "${paginate.items ?? ""}" in page ${seen.size}.`,
+      return misread(
+        `There is no list at "${paginate.items ?? ""}" in page ${seen.size}.${listsIn(answer.body)}`,
       );
+    if (seen.size === 1 && paginate.by === "cursor") {
+      const other = cursorBeside(answer.body, paginate.cursor);
+      if (other !== null)
+        return misread(
+          `There is nothing at "${paginate.cursor}" in the first page, and ${other} says that there are more.`,
+        );
+    }
     for (const item of found as readonly Json[]) {
       chars += JSON.stringify(item).length + 1;
       items.push(item);
@@ -65,6 +71,38 @@ export async function readPages(
     more: url !== null,
   };
   return { kind: "success", output };
+}
+
+/** Said in the body of an answer, when there is more than it has. */
+const MORE = /^(?:has_?more|(?:.*_)?next(?:_.*|[A-Z].*)?|.*[a-z]Next)$/;
+const MAX_TOLD = 5;
+const MAX_NAME_CHARS = 64;
+
+/** A field beside the one that is not there, which says that there are more pages; or null. */
+function cursorBeside(body: Json, pointer: string): string | null {
+  const end = pointer.lastIndexOf("/");
+  const around = valueAt(body, pointer.slice(0, Math.max(0, end)));
+  if (valueAt(body, pointer) !== undefined || typeof around !== "object" || around === null) return null;
+  const more = Object.entries(around).find(
+    ([name, value]) =>
+      MORE.test(name.slice(0, MAX_NAME_CHARS)) && value !== null && value !== false && value !== "",
+  );
+  return more === undefined ? null : `\`${more[0].slice(0, MAX_NAME_CHARS)}\``;
+}
+
+function listsIn(body: Json): string {
+  if (typeof body !== "object" || body === null || Array.isArray(body)) return "";
+  const names = Object.entries(body)
+    .filter(([, value]) => Array.isArray(value))
+    .map(([name]) => `/${name.slice(0, MAX_NAME_CHARS)}`)
+    .slice(0, MAX_TOLD);
+  return names.length === 0 ? "" : ` There is one at ${names.join(", ")}.`;
+}
+
+/** The same pages would be read in the same way again. */
+function misread(message: string): ActionResult {
+  const hint = "Look at what the service answers, and correct the step's `paginate`.";
+  return { kind: "cannot", failure: failure("output_invalid", message, hint) };
 }
 
 /** Address of the next page, or null if this was the last. */

@@ -11,6 +11,7 @@ import {
   type Redactor,
 } from "../platform/index.ts";
 import { failure, httpFailure } from "./failures.ts";
+import { addressOf } from "./http-address.ts";
 import { readBody, saidIn } from "./http-answer.ts";
 import { readPages } from "./http-pages.ts";
 import { checkHttp, type HttpParameters, type Method, type Paginate } from "./http-schema.ts";
@@ -47,7 +48,7 @@ export async function performHttp(call: ActionCall, surroundings: Surroundings):
     return cannot(failure("template_failed", message, "Correct the step's `http` and start another run."));
   }
   const { parameters } = checked;
-  const url = withQuery(parameters);
+  const url = addressOf(parameters);
   const permit = permitOf(call, surroundings);
   const { auth, method } = parameters;
   const target = auth === undefined ? null : URL.parse(url);
@@ -235,16 +236,6 @@ function checkAnswer(
       { status: output.status },
     ),
   };
-}
-
-function withQuery({ url: text, query }: HttpParameters): string {
-  const url = query === undefined ? null : URL.parse(text);
-  if (url === null) return text;
-  for (const [name, value] of Object.entries(query ?? {})) {
-    for (const one of Array.isArray(value) ? value : [value])
-      if (one !== null) url.searchParams.append(name, String(one));
-  }
-  return url.href;
 }
 
 function hostOf(url: string): string {

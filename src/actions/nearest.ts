@@ -6,9 +6,13 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   data: "json",
   dependson: "needs",
   if: "when",
+  interval: "every",
   onerror: "onFailure",
   params: "query",
+  retries: "retry",
   rollback: "compensate",
+  token: "bearer",
+  type: "action",
 };
 /** Letters that may differ, in words of so many letters and more. */
 const ONE_FROM = 3;

@@ -3,6 +3,8 @@
 import type { FailureSeed } from "../kernel/index.ts";
 import type { EgressHop, Permit, PermitRefusal } from "../platform/index.ts";
 import { failure } from "./failures.ts";
+import { addressOf } from "./http-address.ts";
+import { checkHttp } from "./http-schema.ts";
 import type { ActionCall, ActionResult, Surroundings } from "./ports.ts";
 
 export function permitOf(call: ActionCall, surroundings: Surroundings): Permit {
@@ -27,19 +29,21 @@ export function permitOf(call: ActionCall, surroundings: Surroundings): Permit {
 }
 
 /**
- * Whether a person has agreed to this very request. A step with an approval waits for it before its own call, and that is
- * what was seen: neither what verifies or undoes the step, nor what a function sends, nor another page or place that the
- * service leads to.
+ * Whether a person has agreed to this very request: its method and its whole address, query included. A step with an
+ * approval waits for it before its own call, and that is what was seen: neither what verifies or undoes the step, nor what
+ * a function sends, nor another page or place that the service leads to.
  */
 function isAgreed({ def, unit, action, with: parameters }: ActionCall, hop: EgressHop): boolean {
   if (def.approval === undefined || unit.role !== undefined || action !== "http") return false;
-  if (typeof parameters !== "object" || parameters === null || !("url" in parameters)) return false;
+  const checked = checkHttp(parameters);
+  if (!checked.ok) return false;
   const { url, method, redirectedFrom } = hop;
-  const agreed = typeof parameters.url === "string" ? URL.parse(parameters.url) : null;
+  const agreed = URL.parse(addressOf(checked.parameters));
   return (
-    agreed?.host === url.host &&
+    agreed?.origin === url.origin &&
     agreed.pathname === url.pathname &&
-    parameters["method"] === method &&
+    agreed.search === url.search &&
+    checked.parameters.method === method &&
     (redirectedFrom === null || redirectedFrom === url.hostname)
   );
 }
@@ -68,7 +72,7 @@ const FAILURES = {
   },
   approval_required: {
     as: "approval_required",
-    hint: "Send it from an `http` step whose host and method stand in the plan: such a step waits for the approval.",
+    hint: "Send it from an `http` step whose host and method stand in the plan: such a step waits for the approval. It is for one address: each further page is a step of its own.",
     retryable: false,
   },
   policy_unavailable: {

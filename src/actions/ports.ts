@@ -171,7 +171,7 @@ export type ChildState =
   | { readonly kind: "ending"; readonly run: string }
   | {
       readonly kind: "refused";
-      readonly code: "child_failed" | "child_too_deep" | "policy_denied";
+      readonly code: "child_failed" | "child_too_deep" | "child_limit" | "policy_denied";
       readonly message: string;
     }
   /** Whether it may be started cannot be known just now. */

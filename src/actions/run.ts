@@ -102,7 +102,7 @@ function leftBy({ left_behind: left }: Partial<RunFailure>): Outcome {
 }
 
 function cannot(
-  code: "template_failed" | "child_failed" | "child_too_deep" | "policy_denied",
+  code: "template_failed" | "child_failed" | "child_too_deep" | "child_limit" | "policy_denied",
   message: string,
 ): ActionResult {
   const hint = "Correct the step, then redrive the run or start another.";

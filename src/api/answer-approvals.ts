@@ -18,6 +18,11 @@ export const Approval = named("Approval", () =>
     method: z.union([z.string(), z.null()]).describe("Of a request that is held back."),
     host: z.union([z.string(), z.null()]),
     path: z.union([z.string(), z.null()]),
+    query: z
+      .union([z.string(), z.null()])
+      .describe(
+        "With its `?`. What looks like a secret is not shown, nor is what a sensitive step sends, nor to a key that may neither read outputs nor decide.",
+      ),
     digest: z.union([z.string(), z.null()]).describe("Of the parameters that an approval releases."),
     text: z
       .union([z.string(), z.null()])

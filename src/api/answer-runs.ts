@@ -1,6 +1,7 @@
 /** A run, its steps, and what an append answers. */
 import * as z from "zod";
 import { EFFECTS, RUN_STATUSES, UNIT_STATUSES } from "../kernel/index.ts";
+import { finding } from "./answer-plans.ts";
 import { count, json, named, nullable, time } from "./schema.ts";
 
 const outcome = () => z.enum(["done", "not_done", "unknown"]).describe("What the step did to the world.");
@@ -152,5 +153,9 @@ export const Appended = named("Appended", () =>
     seq: count(),
     settled: z.boolean().describe("Whether every one of the steps has come to its end."),
     steps: z.array(Step.schema()).describe("The steps of the request."),
+    advice: z
+      .array(finding())
+      .describe("What is no error, and may not be what was meant. Missing: there is none.")
+      .exactOptional(),
   }),
 );

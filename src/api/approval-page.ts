@@ -8,6 +8,7 @@
  */
 import type { Context, Hono } from "hono";
 import { getCookie } from "hono/cookie";
+import { makersOfActor } from "../access/index.ts";
 import {
   type Filling,
   hex,
@@ -70,7 +71,10 @@ async function takeDecision(
   const fits = note === "" || Note.schema().safeParse(note).success;
   if ((as !== "approved" && as !== "denied") || !fits) return pageResponse(UNFIT, { status: 400 });
   const by = link.identity === null ? "bearer_link" : `identity:${link.identity}`;
-  const said: Decide = { as, by, via: link.via, ...(note === "" ? {} : { note }) };
+  // Makers never change, but somebody may have appended to the run since the link was made.
+  const behind = await makersOfActor(deps.access, link.tenant, link.via);
+  if (behind === null) return pageResponse(UNTRUSTED, { status: 403 });
+  const said: Decide = { as, by, via: link.via, behind, ...(note === "" ? {} : { note }) };
   const decided = await run().decide({ tenant: link.tenant }, address, said);
   if (!decided.ok && decided.code === "approver_is_starter") return pageResponse(UNTRUSTED, { status: 403 });
   // P1. Whatever became of it, the page says how it stands.
@@ -155,10 +159,10 @@ function decidedPage(approval: ApprovalView): Page {
 
 /** The engine's own word. */
 function facts(approval: ApprovalView): Markup {
-  const { item, method, host, path, digest, user } = approval;
+  const { item, method, host, path, query, digest, user } = approval;
   const code = (text: string): Markup => html`<span class="code">${text}</span>`;
   const rows: readonly (readonly [string, Filling])[] = [
-    ["Request", host === null ? null : code(`${method ?? ""} ${host}${path ?? ""}`)],
+    ["Request", host === null ? null : code(`${method ?? ""} ${host}${path ?? ""}${query ?? ""}`)],
     ["On behalf of", user ?? "nobody in particular"],
     ["Workflow", `${approval.workflow}, version ${approval.version}`],
     ["Step", item === null ? approval.step : `${approval.step}, item ${item}`],

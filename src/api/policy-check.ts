@@ -13,7 +13,7 @@ import {
 } from "../access/index.ts";
 import type { Judge } from "../define/index.ts";
 import { escapePointer, type Json, limits, type Performance, type StepDef } from "../kernel/index.ts";
-import { err, ok, type Result } from "../platform/index.ts";
+import { err, type Result } from "../platform/index.ts";
 import { type FieldError, type Problem, problem } from "./problems.ts";
 import { RETRY_AFTER_S } from "./replies.ts";
 import type { Call } from "./route.ts";
@@ -39,52 +39,68 @@ export interface Wish {
   readonly definitionAt: string | null;
 }
 
-export async function permit(
-  call: Call,
+/** All that restricts what the key does now. */
+export async function chainFor(
+  { deps }: Call,
   identity: KeyIdentity,
-  wish: Wish,
-): Promise<Result<Permitted, Problem>> {
-  const { deps } = call;
+): Promise<Result<readonly Standing[], Problem>> {
   const chain = await chainOfKey(deps.access, identity, deps.now());
-  if (!chain.ok) return err(unavailable());
-  const started = judgeStart(chain.value, wish.workflow);
-  if (started.kind === "denied")
-    return err(denied([{ pointer: wish.at, code: "policy_denied", detail: started.message }]));
-  const judged = judgeSteps(chain.value, wish);
-  if (judged.errors.length > 0) return err(denied(judged.errors));
-  // Policies were stored as JSON.
-  return ok({ steps: judged.steps, policies: standingOf(identity) as readonly Json[] });
+  return chain.ok ? chain : err(unavailable());
 }
 
-/** Whether the policies let a key bring steps as JSON, to be run now or by somebody later. Null: they do. */
-export async function refusalOfPlans(call: Call, identity: KeyIdentity): Promise<Problem | null> {
-  const chain = await chainOfKey(call.deps.access, identity, call.deps.now());
-  if (!chain.ok) return unavailable();
-  const verdict = judgeStart(chain.value, null);
-  if (verdict.kind !== "denied") return null;
-  return denied([{ pointer: "", code: "policy_denied", detail: verdict.message }]);
+/**
+ * Why the policies do not let a workflow be started at all. Asked before it is looked up: what may not be started is not
+ * told apart from what is not there. Null: they do.
+ * @param workflow its name; null: the steps came as JSON with this request
+ */
+export function refusalOfStart(
+  chain: readonly Standing[],
+  { workflow, at }: Pick<Wish, "workflow" | "at">,
+): Problem | null {
+  const verdict = judgeStart(chain, workflow);
+  return verdict.kind === "denied"
+    ? denied([{ pointer: at, code: "policy_denied", detail: verdict.message }])
+    : null;
+}
+
+/** Why a child may not be started, as the run would say when it comes to it. Null: nothing is known that speaks against it. */
+export function refusalOfChild(
+  chain: readonly Standing[],
+  workflow: string,
+  steps: readonly StepDef[],
+): string | null {
+  const started = judgeStart(chain, workflow);
+  if (started.kind === "denied") return started.message;
+  return judgeSteps(chain, { steps, at: "", definitionAt: null }).errors[0]?.detail ?? null;
+}
+
+/** What the policies say of the steps; `errors`: what they do not allow of single ones. Whether they let it start is asked before. */
+export function judgeWish(
+  chain: readonly Standing[],
+  identity: KeyIdentity,
+  wish: Wish,
+): Permitted & { readonly errors: readonly FieldError[] } {
+  // Policies were stored as JSON.
+  return { ...judgeSteps(chain, wish), policies: standingOf(identity) as readonly Json[] };
 }
 
 /** What a plan is told before it is started: all that would refuse it, and what holds for each of its requests. */
-export async function foretell(
-  call: Call,
-  identity: KeyIdentity,
+export function foretell(
+  chain: readonly Standing[],
   steps: readonly StepDef[] | null,
-): Promise<Result<{ readonly errors: readonly FieldError[]; readonly judge: Judge }, Problem>> {
-  const chain = await chainOfKey(call.deps.access, identity, call.deps.now());
-  if (!chain.ok) return err(unavailable());
+): { readonly errors: readonly FieldError[]; readonly judge: Judge } {
   const at = "/plan";
-  const started = judgeStart(chain.value, null);
+  const started = judgeStart(chain, null);
   const start =
     started.kind === "denied" ? [{ pointer: at, code: "policy_denied", detail: started.message }] : [];
-  const { errors } = judgeSteps(chain.value, { steps: steps ?? [], at, definitionAt: at });
+  const { errors } = judgeSteps(chain, { steps: steps ?? [], at, definitionAt: at });
   const judge: Judge = ({ host, method, path }) => {
     const known = path.includes("*") ? null : path;
-    const verdict = judgeRequest(chain.value, { host, method, path: known });
+    const verdict = judgeRequest(chain, { host, method, path: known });
     if (verdict.kind === "denied") return { verdict: "denied", detail: verdict.message };
     return { verdict: verdict.approval ? "approval" : "allowed", detail: null };
   };
-  return ok({ errors: [...start, ...errors], judge });
+  return { errors: [...start, ...errors], judge };
 }
 
 /** Every request of the steps that can be told already. */
@@ -99,10 +115,14 @@ export function judgeSteps(
       const request = knownRequest(performance);
       if (request === null) continue;
       const verdict = judgeRequest(chain, request);
-      const flaw = verdict.kind === "denied" ? verdict.message : unasked(place, request, verdict.approval);
+      const paged = place === "" && hasPages(performance);
+      const flaw =
+        verdict.kind === "denied" ? verdict.message : unasked(place, paged, request, verdict.approval);
       if (flaw === null) approval ||= verdict.kind === "allowed" && verdict.approval && place === "";
       else {
-        const pointer = definitionAt === null ? at : `${definitionAt}${pointerTo(step)}${place}/with/url`;
+        const field = paged && verdict.kind === "allowed" ? "paginate" : "url";
+        const pointer =
+          definitionAt === null ? at : `${definitionAt}${pointerTo(step)}${place}/with/${field}`;
         const detail = definitionAt === null ? `${step.name}: ${flaw}` : flaw;
         const code = verdict.kind === "denied" ? "policy_denied" : "approval_required";
         errors.push({ pointer, code, detail });
@@ -115,10 +135,25 @@ export function judgeSteps(
   return { steps: marked, errors };
 }
 
-/** What verifies or undoes a step waits for nobody, so it cannot be what a person must agree to. Null: it is not. */
-function unasked(place: string, { host, method, path }: PolicyRequest, approval: boolean): string | null {
-  if (place === "" || !approval || method === null || path === null) return null;
-  return `A policy asks that a person agrees to ${method} to ${host}. Only a step's own request can wait for that: make it one.`;
+/**
+ * What verifies or undoes a step waits for nobody, so it cannot be what a person must agree to; neither can pages that the
+ * service names when it answers. Null: it is nothing of the kind.
+ */
+function unasked(
+  place: string,
+  paged: boolean,
+  { host, method, path }: PolicyRequest,
+  approval: boolean,
+): string | null {
+  if ((place === "" && !paged) || !approval || method === null || path === null) return null;
+  const asks = `A policy asks that a person agrees to ${method} to ${host}.`;
+  return paged
+    ? `${asks} An approval is for the one address that was seen, so no further pages can be read: leave out \`paginate\`.`
+    : `${asks} Only a step's own request can wait for that: make it one.`;
+}
+
+function hasPages({ with: parameters }: Performance): boolean {
+  return isRecord(parameters) && parameters["paginate"] !== undefined;
 }
 
 function pointerTo({ name, part }: StepDef): string {
@@ -159,6 +194,6 @@ function unavailable(): Problem {
   return problem("unavailable", "The policy of the tenant cannot be read just now.", { headers });
 }
 
-function denied(errors: readonly FieldError[]): Problem {
+export function denied(errors: readonly FieldError[]): Problem {
   return problem("policy_denied", errors[0]?.detail ?? "A policy does not allow this.", { errors });
 }

@@ -2,6 +2,7 @@
  * Every problem that the API answers (RFC 9457). One table: code to status, title and what to do next. The pages
  * `/problems/<code>`, `docs/errors.md` and the OpenAPI document are made from it.
  */
+import { sentenceWithoutSecrets, withoutSecrets } from "./untold.ts";
 
 interface ProblemKind {
   readonly status: number;
@@ -303,10 +304,10 @@ export function problemBody(
     type: `/problems/${code}`,
     title,
     status,
-    detail,
+    detail: sentenceWithoutSecrets(detail),
     instance: request.path,
     code,
-    ...(errors === undefined ? {} : { errors: errors.slice(0, MAX_FIELD_ERRORS) }),
+    ...(errors === undefined ? {} : { errors: withoutSecrets(errors.slice(0, MAX_FIELD_ERRORS)) }),
     hint: hint ?? standing,
     request_id: request.requestId,
   };

@@ -1,5 +1,5 @@
 /** Approvals: what a run waits for a person to decide, the decision, and links for people without a key. */
-import { actorOf, type KeyIdentity, may } from "../access/index.ts";
+import { actorOf, type KeyIdentity, makersOfActor, may } from "../access/index.ts";
 import { parseApprovalId } from "../kernel/index.ts";
 import { err, isRunId, type Result } from "../platform/index.ts";
 import type { Answer, ApprovalAddress, ApprovalView, RunRpc } from "../run/index.ts";
@@ -10,6 +10,9 @@ import { jsonResponse, UNSHARED } from "./replies.ts";
 import { DecideApproval, LinkApproval } from "./request-schemas.ts";
 import { type Call, type Route, route } from "./route.ts";
 import { ask, viewerOf } from "./runs-of.ts";
+
+const UNTRACED =
+  "The key was made by so many others, one from the other, that it may come from whoever asks.";
 
 export const APPROVAL_ROUTES: readonly Route[] = [
   route({
@@ -50,7 +53,7 @@ export const APPROVAL_ROUTES: readonly Route[] = [
     method: "POST",
     path: "/v1/approvals/{approval}",
     rule: "approvals:decide",
-    also: "Not the key that started the run or appended to it.",
+    also: "Not the key that started the run or appended to it, nor one that such a key made.",
     tag: "Approvals",
     summary: "Approve or deny",
     description:
@@ -59,7 +62,10 @@ export const APPROVAL_ROUTES: readonly Route[] = [
     answers: [{ status: 200, description: "What was decided.", schema: Decided }],
     problems: ["not_found", "approver_is_starter", "not_waiting_for_approval", "run_ended", "run_deleted"],
     handle: async ({ call, identity, body: { decision, note } }) => {
-      const said = { as: decision, by: actorOf(identity), ...(note === undefined ? {} : { note }) };
+      const by = actorOf(identity);
+      const behind = await makersOfActor(call.deps.access, identity.tenant, by);
+      if (behind === null) return problem("approver_is_starter", UNTRACED);
+      const said = { as: decision, by, behind, ...(note === undefined ? {} : { note }) };
       const decided = await askAbout(call, identity, (run, address) =>
         run.decide(viewerOf(identity), address, said),
       );
@@ -73,7 +79,7 @@ export const APPROVAL_ROUTES: readonly Route[] = [
     method: "POST",
     path: "/v1/approvals/{approval}/links",
     rule: "approvals:decide",
-    also: "Not the key that started the run or appended to it.",
+    also: "Not the key that started the run or appended to it, nor one that such a key made.",
     tag: "Approvals",
     summary: "Make a link to a page on which a person decides",
     description:
@@ -83,8 +89,10 @@ export const APPROVAL_ROUTES: readonly Route[] = [
     problems: ["not_found", "approver_is_starter", "not_waiting_for_approval", "run_ended", "run_deleted"],
     handle: async ({ call, identity, body: { identity: who } }) => {
       const actor = actorOf(identity);
+      const behind = await makersOfActor(call.deps.access, identity.tenant, actor);
+      if (behind === null) return problem("approver_is_starter", UNTRACED);
       const found = await askAbout(call, identity, (run, address) =>
-        run.mayLink(viewerOf(identity), address, actor),
+        run.mayLink(viewerOf(identity), address, actor, behind),
       );
       if (!found.ok) return found.error;
       const { id, expires_at } = found.value;
@@ -119,9 +127,9 @@ export function addressOf(id: string): { readonly run: string; readonly address:
   return { run: named.run, address: { id, ...named.unit } };
 }
 
-/** The author's words may hold what steps gave. */
+/** The author's words and the query may hold what steps gave. */
 function seen(approval: ApprovalView, identity: KeyIdentity): ApprovalView {
   return may(identity, "outputs:read") || may(identity, "approvals:decide")
     ? approval
-    : { ...approval, text: null };
+    : { ...approval, text: null, query: null };
 }

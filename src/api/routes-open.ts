@@ -1,17 +1,18 @@
 /** Open runs: append steps, wait for them, close. */
 import { actorOf, type KeyIdentity } from "../access/index.ts";
-import { compileSteps } from "../define/index.ts";
+import { type Beside, compileSteps, type CompiledSteps, namedOutside } from "../define/index.ts";
 import type { Json } from "../kernel/index.ts";
+import { ok, type Result } from "../platform/index.ts";
 import type { RunView, StepView } from "../run/index.ts";
 import { CHANGED_RUN } from "./answers.ts";
 import { EXAMPLES } from "./examples.ts";
-import { checkSurroundings } from "./plan-check.ts";
-import { permit } from "./policy-check.ts";
-import { type Problem, problem, problemAt } from "./problems.ts";
+import { checkSurroundings, refusalOf } from "./plan-check.ts";
+import { chainFor, judgeWish, refusalOfStart } from "./policy-check.ts";
+import { type FieldError, type Problem, problem, problemAt } from "./problems.ts";
 import { addressOf, isOver, jsonResponse, RETRY_AFTER_S, runResponse, UNSHARED } from "./replies.ts";
 import { graphTag, parseGraphTag, preferenceApplied } from "./request-headers.ts";
 import { type Call, type Route, route } from "./route.ts";
-import { askForRun, ownerOf, preferencesOf } from "./runs-of.ts";
+import { ask, askForRun, ownerOf, preferencesOf } from "./runs-of.ts";
 import { AppendSteps, MAX_APPENDED_STEPS } from "./request-schemas.ts";
 import { badSteps } from "./start-plan.ts";
 import { Appended } from "./answer-runs.ts";
@@ -96,20 +97,30 @@ async function append(
       errors: [{ header: "If-Match", detail }],
     });
   }
-  const compiled = compileSteps(steps);
-  if (!compiled.ok) return badSteps(compiled.errors);
-  const wish = { workflow: null, at: "/steps", steps: compiled.steps, definitionAt: "" };
-  const permitted = await permit(call, identity, wish);
-  if (!permitted.ok) return permitted.error;
-  const checked = { steps: compiled.steps, definitionAt: "", user: identity.user };
+  const chain = await chainFor(call, identity);
+  if (!chain.ok) return chain.error;
+  const denial = refusalOfStart(chain.value, { workflow: null, at: "/steps" });
+  if (denial !== null) return denial;
+  const alone = compileSteps(steps);
+  const wish = { workflow: null, at: "/steps", steps: alone.steps, definitionAt: "" };
+  const judged = judgeWish(chain.value, identity, wish);
+  const checked = {
+    ...{ steps: alone.steps, chain: chain.value },
+    ...{ definitionAt: "", user: identity.user },
+  };
   const around = await checkSurroundings(call, identity, checked);
-  const flaws = [...around.errors, ...around.missing];
-  if (flaws.length > 0) return badSteps(flaws);
+  const policy = judged.errors;
+  const flaws = policy.length + around.denied.length + around.errors.length + around.missing.length;
+  const compiled = await besideRun(call, identity, steps, alone, alone.ok && flaws === 0);
+  if (!compiled.ok) return compiled.error;
+  const own = compiled.value.ok ? [] : compiled.value.errors;
+  const refusal = refusalOf({ own, around, policy }, badSteps);
+  if (refusal !== null) return refusal;
   const viewer = ownerOf(identity);
   const taken = await askForRun(call, identity, (run) =>
     run.command(viewer, {
       t: "append",
-      ...permitted.value,
+      ...{ steps: judged.steps, policies: judged.policies },
       by: actorOf(identity),
       ...(ifRevision === undefined ? {} : { ifRevision }),
     }),
@@ -126,15 +137,41 @@ async function append(
     if (!next.ok) return next.error;
     view = next.value;
   }
-  return appended(view, names, preferenceApplied(preferences), preferences.waitMs !== null);
+  const applied = preferenceApplied(preferences);
+  return appended(view, names, {
+    applied,
+    waited: preferences.waitMs !== null,
+    advice: [...compiled.value.advice, ...around.advice],
+  });
 }
 
-function appended(
-  view: RunView,
-  names: readonly string[],
-  applied: string | null,
-  waited: boolean,
-): Response {
+/**
+ * The steps, checked against those of the run that they name, so that everything is told at once. The run checks them
+ * itself when it takes them; it is asked before only if they name its steps, or are refused anyhow.
+ */
+async function besideRun(
+  call: Call,
+  identity: KeyIdentity,
+  steps: Readonly<Record<string, Json>>,
+  alone: CompiledSteps,
+  isFine: boolean,
+): Promise<Result<CompiledSteps, Problem>> {
+  const wanted = namedOutside(alone.steps);
+  if (isFine && wanted.names.length === 0) return ok(alone);
+  const part = await ask(call, identity, (run) => run.graphPart(ownerOf(identity), wanted));
+  if (!part.ok) return part;
+  const { steps: existing, ...rest } = part.value;
+  const beside: Beside = { existing, ...rest };
+  return ok(compileSteps(steps, "/steps", "author", beside));
+}
+
+interface Told {
+  readonly applied: string | null;
+  readonly waited: boolean;
+  readonly advice: readonly FieldError[];
+}
+
+function appended(view: RunView, names: readonly string[], { applied, waited, advice }: Told): Response {
   const settled = isSettled(view, names);
   const headers = {
     ...UNSHARED,
@@ -143,7 +180,8 @@ function appended(
     ...(applied === null ? {} : { "preference-applied": applied }),
   };
   const { id: run, status, revision, seq } = view;
-  const body = { run, status, revision, seq, settled, steps: stepsOf(view, names) };
+  const told = advice.length === 0 ? {} : { advice };
+  const body = { run, status, revision, seq, settled, steps: stepsOf(view, names), ...told };
   if (waited && settled) return jsonResponse(body, 200, headers);
   return jsonResponse(body, 202, { ...headers, "retry-after": String(RETRY_AFTER_S) });
 }

@@ -4,6 +4,7 @@ import {
   adviceOn,
   compilePlan,
   INLINE_NAME,
+  notFollowing,
   planJsonSchema,
   startableOf,
   summarise,
@@ -16,12 +17,13 @@ import { PlanReport } from "./answer-plans.ts";
 import { StoredPlan } from "./answer-workflows.ts";
 import { EXAMPLES } from "./examples.ts";
 import { checkSurroundings } from "./plan-check.ts";
-import { foretell, refusalOfPlans } from "./policy-check.ts";
+import { chainFor, foretell, refusalOfStart } from "./policy-check.ts";
 import { type FieldError, type Problem, problem, problemAt } from "./problems.ts";
 import { jsonResponse } from "./replies.ts";
 import { PutWorkflow, ValidatePlan } from "./request-schemas.ts";
 import { type Route, route } from "./route.ts";
 import { badPlan } from "./start-plan.ts";
+import { withoutSecrets } from "./untold.ts";
 
 export const PLAN_ROUTES: readonly Route[] = [
   route({
@@ -38,12 +40,17 @@ export const PLAN_ROUTES: readonly Route[] = [
     handle: async ({ call, identity, body }) => {
       const compiled = compilePlan(body.plan, "/plan");
       const steps = compiled.ok ? compiled.plan.graph.steps : compiled.steps;
-      const told = await foretell(call, identity, steps);
-      if (!told.ok) return told.error;
-      const checked = { steps, definitionAt: "/plan", user: identity.user };
-      const around = await checkSurroundings(call, identity, checked);
-      const errors = [...told.value.errors, ...around.errors, ...around.missing];
-      return jsonResponse(reportOn(compiled, body.input, { ...told.value, errors }));
+      const chain = await chainFor(call, identity);
+      if (!chain.ok) return chain.error;
+      const told = foretell(chain.value, steps);
+      const around = await checkSurroundings(call, identity, {
+        ...{ steps, chain: chain.value, definitionAt: "/plan", user: identity.user },
+        name: compiled.ok ? compiled.plan.name : null,
+      });
+      const own = compiled.ok ? [] : compiled.errors;
+      const found = [...told.errors, ...around.denied, ...around.errors, ...around.missing];
+      const errors = notFollowing(found, own);
+      return jsonResponse(reportOn(compiled, body.input, { ...told, errors, advice: around.advice }));
     },
   }),
   route({
@@ -68,7 +75,7 @@ export const PLAN_ROUTES: readonly Route[] = [
     tag: "Plans",
     summary: "Store a plan under a name",
     description:
-      "The newest content again changes nothing; other content becomes the next version. Runs keep the version that they were started with. A workflow that it starts and that is not there yet is `advice`: it has to be by the time of a start.",
+      "The newest content again changes nothing; other content becomes the next version. Runs keep the version that they were started with. A workflow that it starts and that is not there yet, or that your key may not start, is `advice`: it counts at a start.",
     body: { schema: PutWorkflow, required: true, example: EXAMPLES.plan.plan },
     answers: [
       { status: 200, description: "The newest version has this content already.", schema: StoredPlan },
@@ -85,18 +92,23 @@ export const PLAN_ROUTES: readonly Route[] = [
           { pointer: "/name" },
           `The address says ${name}: leave it out here.`,
         );
-      const refusal = await refusalOfPlans(call, identity);
+      const chain = await chainFor(call, identity);
+      if (!chain.ok) return chain.error;
+      const refusal = refusalOfStart(chain.value, { workflow: null, at: "" });
       if (refusal !== null) return refusal;
       const { name: _name, ...plan } = body;
       const compiled = compilePlan(plan);
       if (!compiled.ok) return badPlan(compiled.errors);
       const around = await checkSurroundings(call, identity, {
-        ...{ steps: compiled.plan.graph.steps, definitionAt: "", user: identity.user },
+        ...{ steps: compiled.plan.graph.steps, chain: chain.value },
+        ...{ definitionAt: "", user: identity.user },
         itself: startableOf(compiled.plan, name, "next"),
       });
       if (around.errors.length > 0) return badPlan(around.errors);
       const by = actorOf(identity);
-      return store(call.deps, identity.tenant, by, name, plan, compiled.plan, around.missing);
+      // Others may start it who may start those, and by then they may be there.
+      const advice = [...around.denied, ...around.missing, ...around.advice];
+      return store(call.deps, identity.tenant, by, name, plan, compiled.plan, advice);
     },
   }),
 ];
@@ -108,7 +120,7 @@ async function store(
   name: string,
   body: Readonly<Record<string, Json>>,
   { description }: CompiledPlan,
-  missing: readonly FieldError[],
+  advice: readonly FieldError[],
 ): Promise<Response | Problem> {
   const digest = await digestJson(body);
   const stored = await plans.put(tenant, { name, description, body, digest, createdAt: now(), createdBy });
@@ -116,18 +128,23 @@ async function store(
     return problem("limit_reached", "A tenant has at most 1,000 plans, and a plan at most 1,000 versions.");
   const answer = {
     ...{ name, version: String(stored.version), created: stored.created },
-    ...(missing.length === 0 ? {} : { advice: missing }),
+    ...(advice.length === 0 ? {} : { advice: withoutSecrets(advice) }),
   };
   const at = `/v1/workflows/${name}?version=${stored.version}`;
   return stored.created ? jsonResponse(answer, 201, { location: at }) : jsonResponse(answer);
 }
 
-type Told = Extract<Awaited<ReturnType<typeof foretell>>, { readonly ok: true }>["value"];
+type Told = ReturnType<typeof foretell> & { readonly advice: readonly FieldError[] };
 
 function reportOn(compiled: PlanCompilation, input: Json | undefined, policy: Told): unknown {
   if (!compiled.ok) {
     const { errors, advice } = compiled;
-    return { valid: false, errors: [...errors, ...policy.errors], advice, summary: null };
+    return {
+      valid: false,
+      errors: withoutSecrets([...errors, ...policy.errors]),
+      advice: withoutSecrets([...advice, ...policy.advice]),
+      summary: null,
+    };
   }
   const { plan } = compiled;
   const parsed = input === undefined ? null : plan.parseInput(input);
@@ -135,6 +152,8 @@ function reportOn(compiled: PlanCompilation, input: Json | undefined, policy: To
   const advice = [
     ...adviceOn(plan.graph).map((one) => ({ ...one, pointer: `/plan${one.pointer}` })),
     ...plan.advice,
+    ...policy.advice,
   ];
-  return { valid: errors.length === 0, errors, advice, summary: summarise(plan.graph, policy.judge) };
+  const told = { errors: withoutSecrets(errors), advice: withoutSecrets(advice) };
+  return { valid: errors.length === 0, ...told, summary: summarise(plan.graph, policy.judge) };
 }

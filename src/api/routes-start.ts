@@ -13,9 +13,9 @@ import type { RunReport, StartedRun, StartRequest } from "../run/index.ts";
 import { LONG_RUNNING } from "./answers.ts";
 import { EXAMPLES } from "./examples.ts";
 import { sightOf } from "./outputs.ts";
-import { type Checked, checkSurroundings } from "./plan-check.ts";
-import { permit, type Wish } from "./policy-check.ts";
-import { type Problem, problem } from "./problems.ts";
+import { type Checked, checkSurroundings, refusalOf, type Surroundings } from "./plan-check.ts";
+import { chainFor, judgeWish, refusalOfStart, type Wish } from "./policy-check.ts";
+import { type FieldError, type Problem, problem } from "./problems.ts";
 import { isOver, longRunning, ofAccess } from "./replies.ts";
 import { MAX_IDEMPOTENCY_KEY_CHARS, parseIdempotencyKey } from "./request-headers.ts";
 import { type Call, type Route, route } from "./route.ts";
@@ -102,39 +102,53 @@ async function plannedStart(
   user: string | null,
 ): Promise<Result<Planned, Problem>> {
   const { workflows, plans } = call.deps;
+  const chain = await chainFor(call, identity);
+  if (!chain.ok) return chain;
+  const place = placeOf(body);
+  const denial = refusalOfStart(chain.value, place);
+  if (denial !== null) return err(denial);
   const plan = await planOf({ workflows, plans, tenant: identity.tenant }, body);
-  if (!plan.ok) return plan;
-  const wish = { ...placeOf(body), steps: plan.value.graph.steps };
-  const permitted = await permit(call, identity, wish);
-  if (!permitted.ok) return permitted;
-  const { steps, policies } = permitted.value;
-  const refusal = await refusalOfSurroundings(call, identity, body, { steps, user });
+  const flawed = plan.ok ? null : plan.error.flawed;
+  if (!plan.ok && flawed === undefined) return err(plan.error.problem);
+  const steps = plan.ok ? plan.value.graph.steps : (flawed?.steps ?? []);
+  const judged = judgeWish(chain.value, identity, { ...place, steps });
+  const around = await surroundingsOf(call, identity, body, { steps, user, chain: chain.value });
+  const found = { own: flawed?.errors ?? [], around, policy: judged.errors };
+  const refusal = refusalOf(
+    found,
+    body.workflow === undefined && body.plan === undefined ? badSteps : badPlan,
+  );
   if (refusal !== null) return err(refusal);
-  return ok({ ...plan.value, graph: { ...plan.value.graph, steps }, policies });
+  if (!plan.ok) return err(plan.error.problem);
+  const { steps: marked, policies } = judged;
+  return ok({ ...plan.value, graph: { ...plan.value.graph, steps: marked }, policies });
 }
 
-/** Why what came as JSON, now or when it was stored, could not run here. Null: nothing is known that speaks against it. */
-async function refusalOfSurroundings(
+/** What speaks against what came as JSON, now or when it was stored. */
+async function surroundingsOf(
   call: Call,
   identity: KeyIdentity,
   { workflow, plan }: BodyOf<typeof StartRun>,
-  run: Pick<Checked, "steps" | "user">,
-): Promise<Problem | null> {
+  run: Pick<Checked, "steps" | "user" | "chain">,
+): Promise<Surroundings> {
   // What the deployment brings is the deployment's to see to.
-  if (workflow !== undefined && call.deps.workflows.get(workflow) !== null) return null;
+  if (workflow !== undefined && call.deps.workflows.get(workflow) !== null)
+    return { errors: [], missing: [], denied: [], advice: [] };
   const at = plan === undefined ? "" : "/plan";
   const around = await checkSurroundings(call, identity, { ...run, definitionAt: at });
-  const flaws = [...around.errors, ...around.missing];
-  if (flaws.length === 0) return null;
-  if (workflow === undefined) return plan === undefined ? badSteps(flaws) : badPlan(flaws);
-  // Its steps are not in this body.
-  return badPlan(
-    flaws.map(({ pointer = "", ...one }) => ({
-      ...one,
-      pointer: "/workflow",
-      detail: `At ${pointer} of ${workflow}: ${one.detail}`,
-    })),
-  );
+  if (workflow === undefined) return around;
+  const placed = (findings: readonly FieldError[]): readonly FieldError[] =>
+    findings.map((one) => ofStored(workflow, one));
+  const { errors, missing, denied, advice } = around;
+  return {
+    ...{ errors: placed(errors), missing: placed(missing) },
+    ...{ denied: placed(denied), advice: placed(advice) },
+  };
+}
+
+/** Its steps are not in this body. */
+function ofStored(workflow: string, { pointer = "", ...one }: FieldError): FieldError {
+  return { ...one, pointer: "/workflow", detail: `At ${pointer} of ${workflow}: ${one.detail}` };
 }
 
 async function answerStart(

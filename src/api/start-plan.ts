@@ -1,5 +1,6 @@
 /** From the body of a start to what will run: a workflow of this deployment, or the first steps of an open run. */
 import {
+  BESIDE_NOTHING,
   compilePlan,
   compileSteps,
   findStartable,
@@ -7,7 +8,7 @@ import {
   type Startable,
   type StartableSources,
 } from "../define/index.ts";
-import { type Graph, type Json, limits } from "../kernel/index.ts";
+import { type Graph, type Json, limits, type StepDef } from "../kernel/index.ts";
 import { err, ok, type Result } from "../platform/index.ts";
 import { type FieldError, type Problem, problem, problemAt } from "./problems.ts";
 
@@ -36,14 +37,22 @@ export interface Sources extends StartableSources {
   readonly tenant: string;
 }
 
-export async function planOf(sources: Sources, wanted: Wanted): Promise<Result<Planned, Problem>> {
+/** Why there is no plan. */
+export interface Unplanned {
+  readonly problem: Problem;
+  /** Of what came as JSON and does not fit: more may be wrong with it. */
+  readonly flawed?: { readonly errors: readonly FieldError[]; readonly steps: readonly StepDef[] };
+}
+
+export async function planOf(sources: Sources, wanted: Wanted): Promise<Result<Planned, Unplanned>> {
   if (wanted.plan !== undefined) return planGiven(wanted.plan, wanted);
   if (wanted.workflow === undefined) return planInline(wanted);
   if (wanted.steps !== undefined) {
     const detail = "A workflow brings its own steps. To an open run others can be appended.";
-    return err(problemAt("invalid_request", { pointer: "/steps" }, detail));
+    return none(problemAt("invalid_request", { pointer: "/steps" }, detail));
   }
-  return planNamed(sources, wanted.workflow, wanted);
+  const planned = await planNamed(sources, wanted.workflow, wanted);
+  return planned.ok ? planned : none(planned.error);
 }
 
 async function planNamed(sources: Sources, name: string, wanted: Wanted): Promise<Result<Planned, Problem>> {
@@ -61,15 +70,16 @@ async function planNamed(sources: Sources, name: string, wanted: Wanted): Promis
 }
 
 /** A plan that came with the request. */
-function planGiven(given: Readonly<Record<string, Json>>, wanted: Wanted): Result<Planned, Problem> {
+function planGiven(given: Readonly<Record<string, Json>>, wanted: Wanted): Result<Planned, Unplanned> {
   const stray = (["workflow", "version", "steps"] as const).find((field) => wanted[field] !== undefined);
   if (stray !== undefined)
-    return err(
+    return none(
       problemAt("invalid_request", { pointer: `/${stray}` }, "A run is of one thing: `plan` stands alone."),
     );
   const compiled = compilePlan(given, "/plan");
-  if (!compiled.ok) return err(badPlan(compiled.errors));
-  return ofStartable(compiled.plan, INLINE.workflow, INLINE.version, wanted);
+  if (!compiled.ok) return err({ problem: badPlan(compiled.errors), flawed: compiled });
+  const planned = ofStartable(compiled.plan, INLINE.workflow, INLINE.version, wanted);
+  return planned.ok ? planned : none(planned.error);
 }
 
 function ofStartable(
@@ -91,9 +101,13 @@ function badInput(errors: readonly FieldError[]): Problem {
   });
 }
 
-function planInline({ version, input = {}, open = false, steps = {} }: Wanted): Result<Planned, Problem> {
+function none(problem: Problem): Result<Planned, Unplanned> {
+  return err({ problem });
+}
+
+function planInline({ version, input = {}, open = false, steps = {} }: Wanted): Result<Planned, Unplanned> {
   if (!open)
-    return err(
+    return none(
       problemAt(
         "invalid_request",
         { pointer: "/workflow" },
@@ -101,9 +115,9 @@ function planInline({ version, input = {}, open = false, steps = {} }: Wanted): 
       ),
     );
   if (version !== undefined)
-    return err(problemAt("invalid_request", { pointer: "/version" }, "Only a workflow has a version."));
-  const compiled = compileSteps(steps);
-  if (!compiled.ok) return err(badSteps(compiled.errors));
+    return none(problemAt("invalid_request", { pointer: "/version" }, "Only a workflow has a version."));
+  const compiled = compileSteps(steps, "/steps", "author", BESIDE_NOTHING);
+  if (!compiled.ok) return err({ problem: badSteps(compiled.errors), flawed: compiled });
   const graph: Graph = {
     steps: compiled.steps,
     deadlineMs: limits.RUN_DEADLINE_MS,

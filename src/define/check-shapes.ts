@@ -5,9 +5,17 @@
 
 import type { Finding } from "../actions/index.ts";
 import { escapePointer, type Json, type StepDef } from "../kernel/index.ts";
-import { accessesOf, parseExpression, writtenPath, type Path } from "./expressions/index.ts";
+import {
+  accessesOf,
+  comparisonsOf,
+  kindOf,
+  parseExpression,
+  writtenPath,
+  type Path,
+} from "./expressions/index.ts";
 import { OutputShapes } from "./output-shapes.ts";
 import { shown, type Place } from "./places.ts";
+import type { Vagueness } from "./vague-outputs.ts";
 import { ANY, shapeOfSchema, type Shape } from "./shapes.ts";
 
 /** Steps of one part, with the pointer to them. */
@@ -15,8 +23,8 @@ export interface Part {
   readonly at: string;
   readonly steps: readonly StepDef[];
   readonly places: ReadonlyMap<string, readonly Place[]>;
-  /** Steps that are not right by themselves, by name. */
-  readonly flaws: ReadonlyMap<string, unknown>;
+  /** Steps of which it is open what they put out, by name. */
+  readonly vague: ReadonlyMap<string, Vagueness>;
 }
 
 export interface ShapeFindings {
@@ -31,14 +39,17 @@ const MAX_FINDINGS = 100;
 /**
  * @param input JSON Schema of the run's input; undefined: any input
  * @param output expressions of the run's output
+ * @param others steps that are there, and not looked at
  */
 export function checkShapes(
   parts: readonly Part[],
-  input: Readonly<Record<string, Json>> | undefined,
+  input: unknown,
   output: readonly Place[],
+  others: readonly StepDef[] = [],
 ): ShapeFindings {
-  const sound = parts.flatMap(({ steps, flaws }) => steps.filter(({ name }) => !flaws.has(name)));
-  const shapes = new OutputShapes(sound, input === undefined ? ANY : shapeOfSchema(input));
+  const all = [...others, ...parts.flatMap(({ steps }) => steps)];
+  const vague = new Map(parts.flatMap((part) => [...part.vague]));
+  const shapes = new OutputShapes(all, input === undefined ? ANY : shapeOfSchema(input), vague);
   const errors: Finding[] = [];
   const advice: Finding[] = [];
   const look = (place: Place, at: string, def: StepDef | null): void => {
@@ -56,6 +67,14 @@ export function checkShapes(
         offset: place.offset + offset,
       });
     }
+    for (const { of, value, at: offset } of comparisonsOf(parsed.expression)) {
+      const detail = apart(shapes.at(of, { def, pointer: place.pointer }), value, writtenPath(of));
+      if (detail === null || advice.length >= MAX_FINDINGS) continue;
+      advice.push({
+        ...{ pointer: at + place.pointer, code: "never_equal", detail },
+        ...{ expression: shown(place.expression), offset: place.offset + offset },
+      });
+    }
   };
   for (const { at, steps, places } of parts)
     for (const def of steps)
@@ -63,6 +82,18 @@ export function checkShapes(
   for (const place of output) look(place, "/output", null);
   return { errors, advice };
 }
+
+/** Why something can never be equal to a value that is written out. Null: it may be; it may be null as well. */
+function apart(shape: Shape, value: Json, path: string): string | null {
+  if (shape.kind !== "scalar" || value === null) return null;
+  const { what, only } = shape;
+  const kind = kindOf(value);
+  if (kind !== what && !(kind === "a truth value" && what === TRUTH_IN_WORDS))
+    return `\`${path}\` is ${what}: it is never equal to ${kind}.`;
+  if (only === undefined || typeof value !== "string" || only.includes(value)) return null;
+  return `\`${path}\` is never that: it is ${only.join(", ")}.`;
+}
+const TRUTH_IN_WORDS = "true or false";
 
 type Flaw = Pick<Finding, "code" | "detail" | "allowed"> & { readonly certain: boolean };
 
@@ -72,7 +103,7 @@ function flawOf(shape: Shape, of: Path, key: string): Flaw | null {
   if (shape.kind === "object" && (shape.fields.has(key) || shape.others === "any")) return null;
   const path = writtenPath(of);
   const member = writtenPath({ ...of, keys: [...of.keys, key] });
-  const code = of.root === "input" ? "unknown_input_field" : "unknown_output_field";
+  const code = codeOf(of);
   const wrong = { certain: true, code };
   switch (shape.kind) {
     case "scalar":
@@ -102,4 +133,10 @@ function flawOf(shape: Shape, of: Path, key: string): Flaw | null {
       ? ` What the service answered is in its \`${inside}\`: write \`${writtenPath({ ...of, keys: [...of.keys, inside, key] })}\`.`
       : "";
   return { ...wrong, detail: `There is no \`${member}\`.${instead}`, ...known };
+}
+
+function codeOf({ root, step, field }: Path): string {
+  if (root === "input") return "unknown_input_field";
+  const puts = step === null ? ["own", "item", "output"].includes(root) : field === "output";
+  return puts ? "unknown_output_field" : "unknown_name";
 }

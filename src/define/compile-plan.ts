@@ -17,6 +17,7 @@ import { checkInputSchema, inputParser } from "./input-schema.ts";
 import { lookalikesIn } from "./lookalikes.ts";
 import { frameSchema, MAX_PLAN_CHARS, MAX_PLAN_STEPS } from "./plan-schema.ts";
 import { isLoose, shown, surveyOutput, type Place } from "./places.ts";
+import { pitfallsOf } from "./pitfalls.ts";
 import { planLints } from "./plan-lints.ts";
 import { secretsIn } from "./secrets-in-plan.ts";
 
@@ -38,7 +39,7 @@ export type PlanCompilation =
       readonly ok: false;
       readonly errors: readonly Finding[];
       readonly advice: readonly Finding[];
-      /** Steps that fit, so that more can be said about them. */
+      /** As far as they fit, so that more can be said about them; never to be run. */
       readonly steps: readonly StepDef[];
     };
 
@@ -78,11 +79,9 @@ export function compilePlan(json: unknown, at = ""): PlanCompilation {
   const schemaFindings = isLoose(json["input"]) ? checkInputSchema(json["input"], "/input") : [];
   const lints = planLints({ graph, main, handlers, frame: unfit });
   const shapes = checkShapes(
-    [
-      { ...main, at: "/steps", flaws: withLinted(main, lints) },
-      ...(handlers === null ? [] : [{ ...handlers, at: "/onFailure", flaws: withLinted(handlers, lints) }]),
-    ],
-    frame.success && schemaFindings.length === 0 ? frame.data.input : undefined,
+    [{ ...main, at: "/steps" }, ...(handlers === null ? [] : [{ ...handlers, at: "/onFailure" }])],
+    // Where it is not right, it says the less.
+    schemaFindings.some(({ code }) => code === "input_schema_too_large") ? undefined : json["input"],
     output.places,
   );
   const advice = [
@@ -108,10 +107,7 @@ export function compilePlan(json: unknown, at = ""): PlanCompilation {
     ...secretsIn(json),
   ]);
   if (errors.length > 0 || !frame.success) {
-    const sound = [main, ...(handlers === null ? [] : [handlers])].flatMap(({ steps, flaws }) =>
-      steps.filter((def) => !flaws.has(def.name)),
-    );
-    return place(errors, advice, sound);
+    return place(errors, advice, graph.steps);
   }
   const { name, description, input, open } = frame.data;
   return {
@@ -123,15 +119,9 @@ export function compilePlan(json: unknown, at = ""): PlanCompilation {
       graph,
       parseInput: inputParser(input),
       inputSchema: input ?? {},
-      advice: placed(advice),
+      advice: placed([...advice, ...pitfallsOf(graph.steps, json["output"] as Json | undefined)]),
     },
   };
-}
-
-/** What a step puts out that is not right is not known, whoever found that. */
-function withLinted({ flaws }: SurveyedSteps, lints: readonly Finding[]): ReadonlyMap<string, unknown> {
-  const linted = lints.map(({ pointer }) => [pointer.split("/")[2] ?? "", true] as const);
-  return new Map<string, unknown>([...flaws, ...linted]);
 }
 
 function sizeOf(json: Readonly<Record<string, unknown>>): Finding | null {

@@ -1,19 +1,47 @@
 /** From steps as JSON to steps of a graph. Everything that is wrong is said at once, each with its place. */
 
 import { actionNamed, CHILD_KEY_TTL_MS, kindOfWait, METHODS, type Finding } from "../actions/index.ts";
-import { EFFECTS, escapePointer, NAME_PATTERN, orderSteps, type StepDef } from "../kernel/index.ts";
+import { EFFECTS, escapePointer, limits, NAME_PATTERN, orderSteps, type StepDef } from "../kernel/index.ts";
 import { toStepDef, type AuthoredPerformance, type AuthoredStep } from "./authored.ts";
 import { checkShapes } from "./check-shapes.ts";
 import { checkInputSchema } from "./input-schema.ts";
+import { lookalikesIn } from "./lookalikes.ts";
 import { fitStep } from "./mend.ts";
 import { isLoose, surveyStep, type Place } from "./places.ts";
+import { pitfallsOf } from "./pitfalls.ts";
+import { planLints } from "./plan-lints.ts";
 import { secretsIn } from "./secrets-in-plan.ts";
 import { stepFields, type StepInput } from "./step-input.ts";
+import { vaguenessOf, type Vagueness } from "./vague-outputs.ts";
 import { onlyLooks } from "./verifying.ts";
 
 export type CompiledSteps =
-  | { readonly ok: true; readonly steps: readonly StepDef[] }
-  | { readonly ok: false; readonly errors: readonly Finding[] };
+  | { readonly ok: true; readonly steps: readonly StepDef[]; readonly advice: readonly Finding[] }
+  | {
+      readonly ok: false;
+      /** As far as they fit: for checks, never to be run. */
+      readonly steps: readonly StepDef[];
+      readonly errors: readonly Finding[];
+      readonly advice: readonly Finding[];
+    };
+
+/** What steps that join a run will stand beside, as far as it is known. */
+export interface Beside {
+  /** Steps of the run that are named, and what those need. */
+  readonly existing: readonly StepDef[];
+  /** Whether all that those need is among them. */
+  readonly whole: boolean;
+  /** Names of steps of the run, for who misspelt one; perhaps not all. */
+  readonly names: readonly string[];
+  readonly deadlineMs: number;
+  readonly undoBudgetMs: number;
+}
+
+/** A run that is about to begin. */
+export const BESIDE_NOTHING: Beside = {
+  ...{ existing: [], whole: true, names: [] },
+  ...{ deadlineMs: limits.RUN_DEADLINE_MS, undoBudgetMs: limits.UNDO_BUDGET_MS },
+};
 
 const MAX_ERRORS = 100;
 
@@ -26,6 +54,8 @@ export interface SurveyedSteps {
   readonly advice: readonly Finding[];
   /** Of the steps that are not right as they are: those stand among the others as far as they fit. */
   readonly flaws: ReadonlyMap<string, Flaw>;
+  /** Steps of which what is wrong leaves open what they put out. */
+  readonly vague: ReadonlyMap<string, Vagueness>;
 }
 
 /** What is wrong with one step by itself. */
@@ -42,17 +72,56 @@ export interface Flaw {
  * them: whether these exist is known where the graph is.
  * @param at pointer to the steps in the document that the caller read, for the errors
  * @param by who made them: what code of this build puts into its steps is data that it was given
+ * @param beside what they join; missing: that is checked by others
  */
-export function compileSteps(json: unknown, at = "/steps", by: "author" | "code" = "author"): CompiledSteps {
+export function compileSteps(
+  json: unknown,
+  at = "/steps",
+  by: "author" | "code" = "author",
+  beside?: Beside,
+): CompiledSteps {
   const surveyed = surveySteps(json, at, "main");
+  const steps = orderSteps(surveyed.steps);
+  const lints = beside === undefined ? [] : lintsBeside(steps, surveyed, beside);
+  const shapes = checkShapes([{ ...surveyed, at }], undefined, [], beside?.existing);
   const errors = withoutDoubles([
     ...surveyed.findings,
-    ...checkShapes([{ ...surveyed, at }], undefined, []).errors,
+    ...lints.map((one) => ({ ...one, pointer: one.pointer.replace(/^\/steps/, at) })),
+    ...shapes.errors,
     ...(by === "author" ? secretsIn(json, at) : []),
-  ]);
-  return errors.length > 0
-    ? { ok: false, errors: errors.slice(0, MAX_ERRORS) }
-    : { ok: true, steps: orderSteps(surveyed.steps) };
+  ]).slice(0, MAX_ERRORS);
+  const lookalikes = lookalikesIn({ steps: json }).map(({ pointer, ...one }) => ({
+    ...one,
+    pointer: at + pointer.slice("/steps".length),
+  }));
+  const advice = [...surveyed.advice, ...shapes.advice, ...lookalikes].slice(0, MAX_ERRORS);
+  if (errors.length > 0) return { ok: false, steps, errors, advice };
+  return { ok: true, steps, advice: [...advice, ...pitfallsOf(steps)].slice(0, MAX_ERRORS) };
+}
+
+function lintsBeside(steps: readonly StepDef[], main: SurveyedSteps, beside: Beside): Finding[] {
+  const { deadlineMs, undoBudgetMs } = beside;
+  const graph = { steps, deadlineMs, undoBudgetMs, idleLimitMs: limits.IDLE_LIMIT_MS };
+  return planLints({ graph, main, handlers: null, frame: new Set(), beside });
+}
+
+/** Steps that these need or read and that are not among them; `deeply`: also what those need has to be known. */
+export function namedOutside(steps: readonly StepDef[]): {
+  readonly names: readonly string[];
+  readonly deeply: boolean;
+} {
+  const own = new Set(steps.map(({ name }) => name));
+  const names = new Set<string>();
+  let deeply = false;
+  for (const { needs, reads = {} } of steps) {
+    for (const name of needs) if (!own.has(name)) names.add(name);
+    for (const name of Object.values(reads).flat())
+      if (!own.has(name)) {
+        names.add(name);
+        deeply ||= !needs.includes(name);
+      }
+  }
+  return { names: [...names], deeply };
 }
 
 /** Two checks may find the same. */
@@ -80,8 +149,9 @@ export function surveySteps(json: unknown, at: string, part: StepDef["part"]): S
         ? { pointer: at, code: "missing", detail: "The field is missing." }
         : { pointer: at, code: "invalid", detail: "Steps are an object: each under its name." },
     ];
-    return { steps: [], findings, places, advice: [], flaws };
+    return { steps: [], findings, places, advice: [], flaws, vague: new Map() };
   }
+  const vague = new Map<string, Vagueness>();
   const findings: Finding[] = [];
   const advice: Finding[] = [];
   const steps: StepDef[] = [];
@@ -107,13 +177,15 @@ export function surveySteps(json: unknown, at: string, part: StepDef["part"]): S
     places.set(name, survey.places);
     advice.push(...survey.advice.map(place));
     if (own.length > 0) flaws.set(name, { findings: own, needsAt: fitted.needsAt, step });
+    const open = fitted.input === null ? "any" : vaguenessOf(fitted.input.action, own);
+    if (open !== null) vague.set(name, open);
     steps.push(
       fitted.input === null
         ? standIn(name, part, needsOf(step, fitted.needsAt), survey.places)
         : toStepDef(authored(name, part, fitted.input, survey.places)),
     );
   }
-  return { steps, findings, places, advice, flaws };
+  return { steps, findings, places, advice, flaws, vague };
 }
 
 /** What stands in the place of an expression, or is one where none can be, is told once, in the words of expressions. */

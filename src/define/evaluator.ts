@@ -59,11 +59,13 @@ const HINTS = {
   code: {
     correct: "Correct the function in the workflow, deploy it, and redrive the run.",
     list: "Return a list of at most 1,000 elements.",
+    undo: "Nothing was taken back: look at the service for what the step did, and take it back there. Then read in `compensate` what is known before the step: `own` is null if nobody knows whether it happened.",
   },
   plan: {
     correct:
       "Correct the expression in the plan, and start another run; to an open run, append another step.",
     list: "Write an expression that gives a list of at most 1,000 elements, and start another run; to an open run, append another step.",
+    undo: "Nothing was taken back: look at the service for what the step did, and take it back there. In another plan name it by what is known before the step, like a reference of your own: its output is null if nobody knows whether it happened.",
   },
 } as const;
 type Written = keyof typeof HINTS;
@@ -207,7 +209,13 @@ export function createEvaluator(registry: Registry): Evaluator {
     fill: (...args) =>
       guarded(
         () => told(fill(...args), args[1], args[2]),
-        (seed): Filled => ({ kind: "error", failure: seed }),
+        (seed): Filled => ({
+          kind: "error",
+          failure:
+            args[2].role === "undo" && seed.code === "template_failed"
+              ? { ...seed, hint: HINTS[writtenAs(args[1])].undo }
+              : seed,
+        }),
         writtenAs(args[1]),
       ),
     taking: takingOf,

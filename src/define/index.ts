@@ -28,8 +28,15 @@ export { checkAuth } from "./check-auth.ts";
 export { checkChildren } from "./check-children.ts";
 export { compile, type Compiled } from "./compile.ts";
 export { compilePlan, type CompiledPlan, type PlanCompilation } from "./compile-plan.ts";
-export { compileSteps, type CompiledSteps } from "./compile-steps.ts";
+export {
+  BESIDE_NOTHING,
+  compileSteps,
+  namedOutside,
+  type Beside,
+  type CompiledSteps,
+} from "./compile-steps.ts";
 export { literal } from "./expressions/index.ts";
+export { notFollowing } from "./following.ts";
 export { planJsonSchema, planSchema } from "./plan-schema.ts";
 export {
   adviceOn,

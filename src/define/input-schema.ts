@@ -73,7 +73,7 @@ class Check {
     if (this.#nodes > MAX_NODES || depth > MAX_DEPTH || typeof schema === "boolean") return;
     for (const [keyword, value] of Object.entries(schema)) {
       const pointer = `${at}/${escapePointer(keyword)}`;
-      if (!KEYWORDS.includes(keyword)) this.#unknown(keyword, pointer);
+      if (!KEYWORDS.includes(keyword)) this.#unknown(keyword, pointer, value);
       else if (SCHEMAS.includes(keyword)) this.schema(value, pointer, depth + 1);
       else if (SCHEMA_LISTS.includes(keyword)) this.#list(value, pointer, depth);
       else if (keyword === "properties") this.#properties(value, pointer, depth);
@@ -81,14 +81,18 @@ class Check {
     }
   }
 
-  #unknown(keyword: string, pointer: string): void {
+  #unknown(keyword: string, pointer: string, value: unknown): void {
     const why: Readonly<Record<string, string>> = {
       pattern: "Patterns are not evaluated: check the value with an expression and a `fail` step.",
       patternProperties: "Patterns are not evaluated.",
       uniqueItems: "Comparing every element with every other is not bounded: check it in a step.",
       $ref: "References are not followed: write the schema out.",
     };
-    this.#find(pointer, "input_schema_refused", why[keyword] ?? "This keyword is not known here.", KEYWORDS);
+    const isField = isLoose(value) || TYPES.some((type) => type === value);
+    const otherwise = isField
+      ? `This keyword is not known here. A field stands in \`properties\`: \`{"type": "object", "properties": {"${keyword.slice(0, 32)}": {"type": "string"}}}\`.`
+      : "This keyword is not known here.";
+    this.#find(pointer, "input_schema_refused", why[keyword] ?? otherwise, KEYWORDS);
   }
 
   #list(value: unknown, pointer: string, depth: number): void {
@@ -232,9 +236,14 @@ function findingsOf(units: readonly OutputUnit[], at: string): Finding[] {
         ? (SAID[keyword] ?? `It breaks the rule \`${keyword}\`.`)
         : "The field is missing.";
     if (!found.has(pointer))
-      found.set(pointer, { pointer, code: missing === undefined ? "invalid" : "missing", detail });
+      found.set(pointer, { pointer, code: missing === undefined ? codeOf(keyword) : "missing", detail });
   }
   return [...found.values()].slice(0, MAX_ERRORS);
+}
+
+/** A field that nobody declared meets the schema `false`. */
+function codeOf(keyword: string): string {
+  return keyword === "false" ? "unknown_field" : "invalid";
 }
 
 const SAID: Readonly<Record<string, string>> = {

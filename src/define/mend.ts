@@ -6,7 +6,7 @@
  * - M2 a mended step is for checks; it never runs.
  */
 
-import { examine, findingsOf, meantBy, type Finding } from "../actions/index.ts";
+import { examine, findingsOf, meantBy, nearest, type Finding } from "../actions/index.ts";
 import { escapePointer } from "../kernel/index.ts";
 import { isLoose } from "./places.ts";
 import { stepSchema, type StepInput } from "./step-input.ts";
@@ -124,8 +124,46 @@ function spareAt(pointer: string, action: StepInput["action"]): unknown {
   return at;
 }
 
-/** What does not fit because it is not there is told as that. */
+/** What stands in one object where another form is needed, with a form that fits. Values are never repeated. */
+const FORMS: readonly (readonly [place: RegExp, form: string])[] = [
+  [/\/auth$/, 'Write `{"bearer": "NAME"}`, with the name of a service token.'],
+  [/^(?:\/verify|\/compensate)?\/retry$/, 'Write `{"attempts": 3}`.'],
+  [/^\/repeat$/, 'Write `{"until": "…", "every": "10s"}`.'],
+  [/\/keep$/, 'Write `{"body": "json"}`.'],
+  [/^\/needs$/, 'Write a list of names: `["a"]`.'],
+];
+
+/** With what helps, where the words of the schema alone do not. */
 function told(finding: Finding, step: unknown): Finding {
+  const one = absent(finding, step);
+  if (one.code === "invalid" && one.detail.startsWith("Invalid input: expected")) {
+    const form = FORMS.find(([place]) => place.test(one.pointer))?.[1];
+    return form === undefined ? one : { ...one, detail: form };
+  }
+  if (one.code !== "unknown_field" || !isLoose(step)) return one;
+  const [, field = "", inner] = one.pointer.split("/");
+  if (field === "forEach" && /^(?:as|item|var|name)$/.test(inner ?? ""))
+    return { ...one, detail: "There is no such field here: the element is `item`, and its place `index`." };
+  const parameters = isLoose(step["with"]) ? step["with"] : {};
+  if (
+    field === "with" &&
+    /^(?:body|data)$/i.test(inner ?? "") &&
+    /^(?:GET|HEAD)$/.test(String(parameters["method"]))
+  )
+    return {
+      ...one,
+      detail: "There is no such field here, and a GET or HEAD request carries no body. Did you mean `query`?",
+    };
+  if (inner !== undefined || nearest(field, one.allowed ?? []) !== null) return one;
+  const option = stepSchema().options.find(({ shape }) => shape.action.value === step["action"]);
+  const fields = option?.shape.with;
+  return fields !== undefined && "shape" in fields && Object.hasOwn(fields.shape, field)
+    ? { ...one, detail: `There is no such field here: it belongs in \`with\`, as \`with.${field}\`.` }
+    : one;
+}
+
+/** What does not fit because it is not there is told as that. */
+function absent(finding: Finding, step: unknown): Finding {
   const tokens = finding.pointer.split("/").slice(1);
   let at: unknown = step;
   for (const token of tokens) {

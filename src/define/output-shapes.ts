@@ -17,6 +17,7 @@ import {
   listOf,
   NULL,
   NUMBER,
+  oneOf,
   recordOf,
   shapeOfSchema,
   TEXT,
@@ -24,6 +25,7 @@ import {
   within,
   type Shape,
 } from "./shapes.ts";
+import type { Vagueness } from "./vague-outputs.ts";
 
 /** Where an expression stands: in which step, and at which pointer from it. Null: in the output of the run. */
 export interface Standpoint {
@@ -34,12 +36,18 @@ export interface Standpoint {
 export class OutputShapes {
   readonly #steps: ReadonlyMap<string, StepDef>;
   readonly #input: Shape;
+  readonly #vague: ReadonlyMap<string, Vagueness>;
   readonly #known = new Map<string, Shape>();
 
-  /** @param steps those that fit; of others nothing is known */
-  constructor(steps: readonly StepDef[], input: Shape) {
+  /** @param vague steps of which less is known than they say */
+  constructor(
+    steps: readonly StepDef[],
+    input: Shape,
+    vague: ReadonlyMap<string, Vagueness> = new Map<string, Vagueness>(),
+  ) {
     this.#steps = new Map(steps.map((def) => [def.name, def]));
     this.#input = input;
+    this.#vague = vague;
   }
 
   /** What a path leads to. */
@@ -49,14 +57,16 @@ export class OutputShapes {
 
   #origin({ root, step, field }: Path, { def, pointer }: Standpoint): Shape {
     if (root === "input") return this.#input;
-    if (step !== null) return field === "output" ? this.#output(step) : ANY;
+    if (step !== null && field === "output") return this.#output(step);
+    if (step !== null) return (field === null ? undefined : STEP_FIELDS[field]) ?? ANY;
+    if (Object.hasOwn(ROOTS, root)) return ROOTS[root] ?? ANY;
     if (def === null || !this.#steps.has(def.name)) return ANY;
     if (root === "own") return this.#once(def);
     if (root === "item") return this.#item(def);
     if (root !== "output") return ANY;
     const { verify } = def;
-    if (pointer === "/verify/happened") return verify === undefined ? ANY : requestShape(verify.with);
-    return requestShape(def.with);
+    if (pointer === "/verify/happened") return verify === undefined ? ANY : this.#answer(def, verify.with);
+    return this.#answer(def, def.with);
   }
 
   /** Of a step as a whole. */
@@ -67,7 +77,9 @@ export class OutputShapes {
     // Steps that need each other are an error of their own.
     this.#known.set(name, ANY);
     const one = this.#once(def);
-    const whole = def.forEach === undefined ? one : listOf(one);
+    // Of a step that polls and goes through a list, which it cannot, it is open what was meant.
+    const open = this.#vague.get(name) === "any" || (def.forEach !== undefined && def.repeat !== undefined);
+    const whole = open ? ANY : def.forEach === undefined ? one : listOf(one);
     const { onFailure } = def;
     const fallback = typeof onFailure === "object" ? onFailure.fallback : undefined;
     const shape = fallback === undefined ? whole : either(whole, shapeOfValue(fallback));
@@ -78,13 +90,14 @@ export class OutputShapes {
   /** Of a step, or of one of its items. */
   #once(def: StepDef): Shape {
     const { action, with: parameters, verify } = def;
+    if (this.#vague.get(def.name) === "any") return ANY;
     switch (action) {
       case "http": {
-        const own = requestShape(parameters);
+        const own = this.#answer(def, parameters);
         if (verify === undefined) return own;
         // It can say what shall be the output.
         if (typeof verify.happened === "string" && /(["'])output\1/.test(verify.happened)) return ANY;
-        return either(own, requestShape(verify.with));
+        return either(own, this.#answer(def, verify.with));
       }
       case "sleep":
         return NULL;
@@ -95,6 +108,10 @@ export class OutputShapes {
       default:
         return ANY;
     }
+  }
+
+  #answer({ name }: StepDef, parameters: Json): Shape {
+    return this.#vague.has(name) ? SOME_ANSWER : requestShape(parameters);
   }
 
   #item(def: StepDef): Shape {
@@ -133,6 +150,25 @@ export class OutputShapes {
   }
 }
 
+const FAILURE = {
+  ...{ code: TEXT, message: TEXT, hint: TEXT, retryable: TRUTH, step: TEXT, item: NUMBER, attempt: NUMBER },
+  ...{ attempts: NUMBER, status: NUMBER, reason: TEXT, child: recordOf({ run: TEXT, code: TEXT }) },
+};
+/** Of what is there in every run alike. */
+const ROOTS: Readonly<Partial<Record<Path["root"], Shape>>> = {
+  run: recordOf({ id: TEXT, user: TEXT, now: NUMBER }),
+  index: NUMBER,
+  iteration: NUMBER,
+  stepKey: TEXT,
+  failure: recordOf({ ...FAILURE, left_behind: listOf(ANY), undone: listOf(ANY) }),
+};
+const STEP_FIELDS: Readonly<Partial<Record<NonNullable<Path["field"]>, Shape>>> = {
+  status: oneOf(["succeeded", "failed", "skipped", "cancelled", "unknown"]),
+  failure: recordOf(FAILURE),
+  ...{ attempts: NUMBER, startedAt: NUMBER, endedAt: NUMBER },
+};
+const SOME_ANSWER = recordOf({ status: NUMBER, headers: ANY, body: ANY, pages: ANY, more: ANY }, "body");
+
 /** What an `http` step puts out: an answer, as far as it is kept. */
 function requestShape(parameters: Json): Shape {
   if (!isMap(parameters)) return ANY;
@@ -156,7 +192,8 @@ function bodyShape(form: Json | undefined): Shape {
 
 function waitShape({ approval, schema }: { readonly [key: string]: Json }): Shape {
   if (approval === undefined) return shapeOfSchema(schema);
-  return recordOf({ decision: TEXT, by: TEXT, at: NUMBER, note: TEXT });
+  // Another decision fails the step.
+  return recordOf({ decision: oneOf(["approved"]), by: TEXT, at: NUMBER, note: TEXT });
 }
 
 function shapeOfValue(value: Json): Shape {

@@ -6,7 +6,9 @@
 import { nearest, redactShapes, type Finding } from "../actions/index.ts";
 import { escapePointer } from "../kernel/index.ts";
 import {
+  commentIn,
   holdsExpression,
+  kindFaults,
   parseExpression,
   sizeReads,
   splitTemplate,
@@ -131,9 +133,10 @@ class Survey implements Surveyed {
     for (const [field, value] of Object.entries(step)) {
       if (["when", "forEach", "repeat", "with"].includes(field)) continue;
       const pointer = `${at}/${escapePointer(field)}`;
-      if ((field === "verify" || field === "compensate") && at === "" && isLoose(value))
-        this.nothing(value, pointer);
-      else if (!(field === "happened" && at === "/verify")) this.#refuse(value, pointer, null, 0);
+      if ((field === "verify" || field === "compensate") && at === "") {
+        // What is no object is told as that.
+        if (isLoose(value)) this.nothing(value, pointer);
+      } else if (!(field === "happened" && at === "/verify")) this.#refuse(value, pointer, null, 0);
     }
   }
 
@@ -188,6 +191,17 @@ class Survey implements Surveyed {
       step === null ? [] : [{ step, offset: offset + at }],
     );
     this.places.push({ pointer, expression: shown(expression), offset, reads });
+    for (const { at, detail } of parsed.ok ? kindFaults(parsed.expression) : [])
+      this.#find(pointer, "expression_invalid", detail, expression, offset + at);
+    const comment = parsed.ok ? commentIn(expression) : -1;
+    if (comment >= 0)
+      this.advice.push({
+        pointer,
+        code: "comment_in_expression",
+        detail: "`//` begins a comment: what follows is not read. A whole number is `int(a / b)`.",
+        expression: shown(expression),
+        offset: offset + comment,
+      });
     for (const { field, at } of parsed.ok ? sizeReads(expression) : [])
       this.advice.push({
         pointer,

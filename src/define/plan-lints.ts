@@ -4,8 +4,8 @@
  */
 
 import { nearest, type Finding } from "../actions/index.ts";
-import { checkGraph, type Graph, type Lint, type LintCode } from "../kernel/index.ts";
-import type { Flaw, SurveyedSteps } from "./compile-steps.ts";
+import { checkGraph, checkSteps, type Graph, type Lint, type LintCode } from "../kernel/index.ts";
+import type { Beside, Flaw, SurveyedSteps } from "./compile-steps.ts";
 
 /** Said with the step itself already, in other words. */
 const KNOWN: ReadonlySet<LintCode> = new Set(["duplicate_step", "bad_name"]);
@@ -21,7 +21,12 @@ interface Whole {
   readonly handlers: SurveyedSteps | null;
   /** Fields of the plan that do not fit. */
   readonly frame: ReadonlySet<string>;
+  /** What the steps join; missing: the graph is all there is. */
+  readonly beside?: Beside;
 }
+
+/** A list of names that could stand somewhere. */
+const MAX_ALLOWED = 100;
 
 export function planLints(whole: Whole): Finding[] {
   const { graph, main, handlers } = whole;
@@ -29,8 +34,11 @@ export function planLints(whole: Whole): Finding[] {
   const inMain = new Set(main.steps.map((step) => step.name));
   const unsure = unsureNeeds(whole);
   const unfit = (field: string): boolean => whole.frame.has(field) || spans.has(field);
-  const guess = guesses(graph.steps.map((step) => step.name));
-  const lints = checkGraph(graph);
+  const { beside } = whole;
+  const names = [...graph.steps, ...(beside?.existing ?? [])].map((step) => step.name);
+  const known = [...new Set([...names, ...(beside?.names ?? [])])];
+  const guess = guesses(known);
+  const lints = beside === undefined ? checkGraph(graph) : checkSteps(graph.steps, joining(graph, beside));
   const spans = new Set(
     lints.flatMap(({ code, pointer }) => (code === "bad_duration" ? [pointer.replace(/Ms$/, "")] : [])),
   );
@@ -54,8 +62,20 @@ export function planLints(whole: Whole): Finding[] {
       return [];
     if (lint.code === "unknown_step" && whole.frame.has("/steps")) return [];
     if (lint.code === "not_an_ancestor" && lint.about !== name && unsure(name, lint.about)) return [];
-    return [told(lint, at, name, inside, owner, guess)];
+    if (lint.code === "not_an_ancestor" && beside?.whole === false && !inMain.has(lint.about ?? ""))
+      return [];
+    const others = beside === undefined ? owner.steps.map((step) => step.name) : known;
+    return [told(lint, at, name, inside, owner, { guess, others })];
   });
+}
+
+/** A step that is there already is sent again, or in the way: who has the run knows which. */
+function joining(
+  { steps }: Graph,
+  { existing, deadlineMs, undoBudgetMs }: Beside,
+): Parameters<typeof checkSteps>[1] {
+  const own = new Set(steps.map(({ name }) => name));
+  return { existing: existing.filter(({ name }) => !own.has(name)), deadlineMs, undoBudgetMs };
 }
 
 function told(
@@ -64,7 +84,7 @@ function told(
   name: string,
   inside: string,
   owner: SurveyedSteps,
-  guess: (word: string) => string | null,
+  { guess, others }: { readonly guess: (word: string) => string | null; readonly others: readonly string[] },
 ): Finding {
   const where = owner.places
     .get(name)
@@ -76,7 +96,7 @@ function told(
     ...(where === undefined ? {} : { expression: where.expression, offset: where.offset }),
   };
   if (lint.code !== "unknown_need" && lint.code !== "unknown_step") return finding;
-  const allowed = owner.steps.map((step) => step.name).filter((one) => one !== name);
+  const allowed = others.filter((one) => one !== name).slice(0, MAX_ALLOWED);
   const meant = guess(lint.about ?? /named (.*)\.$/.exec(lint.detail)?.[1] ?? "");
   const hint = meant === null || !allowed.includes(meant) ? "" : ` Did you mean \`${meant}\`?`;
   return { ...finding, detail: `${lint.detail}${hint}`, allowed };
@@ -110,10 +130,16 @@ function followsFrom(
 }
 
 /** Tells whether a step may wait for another after all, by needs that were not understood or are misspelt. */
-function unsureNeeds({ graph, main, handlers }: Whole): (name: string, about: string | undefined) => boolean {
-  const steps = new Map(graph.steps.map((step) => [step.name, step]));
+function unsureNeeds({
+  graph,
+  main,
+  handlers,
+  beside,
+}: Whole): (name: string, about: string | undefined) => boolean {
+  const steps = new Map([...(beside?.existing ?? []), ...graph.steps].map((step) => [step.name, step]));
   const flaws = new Map([...(handlers?.flaws ?? []), ...main.flaws]);
-  const meant = guesses([...steps.keys()]);
+  const meant = guesses([...steps.keys(), ...(beside?.names ?? [])]);
+  const added = new Set(graph.steps.map(({ name }) => name));
   const ofStep = (name: string): "any" | readonly string[] =>
     isUnsure(flaws.get(name))
       ? "any"
@@ -126,7 +152,8 @@ function unsureNeeds({ graph, main, handlers }: Whole): (name: string, about: st
     for (let next = open.pop(); next !== undefined; next = open.pop()) {
       const these = ofStep(next);
       if (these === "any") return "any";
-      for (const one of these) found.add(one);
+      // What a step of the run needs that was not asked for is open; it is none of those that are added.
+      for (const one of these) found.add(one).add(steps.has(one) ? one : OTHERS);
       for (const need of steps.get(next)?.needs ?? []) {
         if (!seen.has(need)) open.push(need);
         seen.add(need);
@@ -137,9 +164,13 @@ function unsureNeeds({ graph, main, handlers }: Whole): (name: string, about: st
   return (name, about) => {
     const all = known.get(name) ?? ofAll(name);
     known.set(name, all);
-    return all === "any" || (about !== undefined && all.has(about));
+    if (all === "any" || about === undefined) return all === "any";
+    return all.has(about) || (all.has(OTHERS) && !added.has(about));
   };
 }
+
+/** Stands for steps of which nothing is known; no name is empty. */
+const OTHERS = "";
 
 /** Words that are compared with all names of steps: more of them are not misspelt by accident. */
 const MAX_GUESSES = 20;

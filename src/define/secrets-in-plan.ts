@@ -1,11 +1,12 @@
 /**
  * Credentials that stand in a plan as they are. A plan is stored, pinned, shown and logged; what proves who somebody is has
- * no place in it. Only what is unmistakable is refused, and it is never repeated.
+ * no place in it. Only what is unmistakable is refused, and it is not repeated here; what other findings repeat of it is taken
+ * out where findings leave.
  */
 
 import { holdsSecret, type Finding } from "../actions/index.ts";
 import { escapePointer } from "../kernel/index.ts";
-import { holdsExpression, splitTemplate } from "./expressions/index.ts";
+import { writtenOut } from "./constant.ts";
 import { isLoose } from "./places.ts";
 
 const MAX_DEPTH = 256;
@@ -49,9 +50,7 @@ function look(value: unknown, at: string, found: Finding[], depth: number): void
 }
 
 function queryOf(url: string): (readonly [string, unknown])[] {
-  const split = splitTemplate(url);
-  if (!split.ok) return [];
-  const text = split.segments.map((one) => (one.kind === "text" ? one.text : HOLE)).join("");
+  const text = writtenOut(url, HOLE);
   const [before = ""] = text.split("#", 1);
   const from = before.indexOf("?");
   return from < 0 ? [] : [...new URLSearchParams(before.slice(from + 1))];
@@ -63,7 +62,9 @@ function inQuery(
   pointerOf: (name: string) => string,
 ): Finding[] {
   return pairs.flatMap(([name, value]) => {
-    const texts = (Array.isArray(value) ? (value as readonly unknown[]) : [value]).filter(isLiteral);
+    const texts = (Array.isArray(value) ? (value as readonly unknown[]) : [value])
+      .map(known)
+      .filter(isLiteral);
     if (!texts.some((text) => CREDENTIAL_NAME.test(name) || (LIKELY_NAME.test(name) && looksRandom(text))))
       return [];
     const detail = holdsSecret(name) ? "A query parameter" : `The query parameter \`${name}\``;
@@ -75,14 +76,19 @@ function inQuery(
 function inBody(body: unknown, at: string): Finding[] {
   if (!isLoose(body)) return [];
   return Object.entries(body).flatMap(([name, value]) =>
-    CREDENTIAL_NAME.test(name) && isLiteral(value) && looksRandom(value)
+    CREDENTIAL_NAME.test(name) && [known(value)].some((text) => isLiteral(text) && looksRandom(text))
       ? [secret(`${at}/${escapePointer(name)}`, `The field \`${name}\` holds a credential.`)]
       : [],
   );
 }
 
 function isLiteral(value: unknown): value is string {
-  return typeof value === "string" && value !== "" && !value.includes(HOLE) && !holdsExpression(value);
+  return typeof value === "string" && value !== "" && !value.includes(HOLE);
+}
+
+/** A literal in an expression is one all the same. */
+function known(value: unknown): unknown {
+  return typeof value === "string" ? writtenOut(value, HOLE) : value;
 }
 
 /** No word or sentence has letters and digits in one long row. */

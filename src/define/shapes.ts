@@ -7,7 +7,12 @@ export type Shape =
   /** Nothing is known. */
   | { readonly kind: "any" }
   /** It has no fields; in words. */
-  | { readonly kind: "scalar"; readonly what: string }
+  | {
+      readonly kind: "scalar";
+      readonly what: string;
+      /** All that it can be, where that is known. */
+      readonly only?: readonly string[];
+    }
   | { readonly kind: "list"; readonly of: Shape }
   | {
       readonly kind: "object";
@@ -40,9 +45,15 @@ export function recordOf(fields: Readonly<Record<string, Shape>>, inside?: strin
   };
 }
 
+export function oneOf(only: readonly string[]): Shape {
+  return { ...TEXT, kind: "scalar", what: "a text", only };
+}
+
 /** Of a value that is the one or the other. Reading a field of a scalar fails whatever the other one is. */
 export function either(one: Shape, other: Shape): Shape {
-  if (one.kind === "scalar") return other.kind === "scalar" && one.what !== other.what ? ANY : other;
+  if (one.kind === "scalar" && other.kind === "scalar")
+    return one.what === other.what ? { kind: "scalar", what: one.what } : ANY;
+  if (one.kind === "scalar") return other;
   if (other.kind === "scalar") return one;
   if (one.kind === "list" && other.kind === "list") return listOf(either(one.of, other.of));
   if (one.kind !== "object" || other.kind !== "object") return ANY;

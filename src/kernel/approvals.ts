@@ -38,14 +38,15 @@ export function makersOf({ run, extendedBy }: RunState): readonly string[] {
   return [...new Set([run.startedBy, ...(extendedBy ?? []), ...(run.origins ?? [])])];
 }
 
-/** Whether an actor may decide: nobody who made the run may. */
-export function mayDecide(state: RunState, actor: string): boolean {
-  return !makersOf(state).includes(actor);
+/** Whether somebody may decide who is, or acts for, all of these: nobody who made the run may. */
+export function mayDecide(state: RunState, actors: readonly string[]): boolean {
+  const makers = new Set(makersOf(state));
+  return !actors.some((actor) => makers.has(actor));
 }
 
 const STARTER: Refusal = {
   code: "approver_is_starter",
-  message: "Whoever started or extended the run cannot decide what it may do.",
+  message: "Whoever started or extended the run cannot decide what it may do, nor can a key that they made.",
 };
 
 const NOT_WAITING: Refusal = {
@@ -55,10 +56,10 @@ const NOT_WAITING: Refusal = {
 
 /** The first decision counts. A second one changes nothing: the state says what was decided. */
 export function decideApproval(turn: Turn, input: Extract<Input, { t: "decide" }>): Refusal | null {
-  const { unit: ref, id, as, by, via, note } = input;
+  const { unit: ref, id, as, by, via, behind = [], note } = input;
   const unit = unitOf(turn.state, ref);
   if (unit === null) return { code: "no_such_step", message: `There is no ${unitName(ref)} in this run.` };
-  if (!mayDecide(turn.state, by) || (via !== undefined && !mayDecide(turn.state, via))) return STARTER;
+  if (!mayDecide(turn.state, [by, ...(via === undefined ? [] : [via]), ...behind])) return STARTER;
   const { approval } = unit;
   if (approval?.id !== id) return NOT_WAITING;
   if (approval.decided !== null) return null;

@@ -20,8 +20,16 @@ export interface RunInfo {
   readonly traceparent: string | null;
   /** The policies of the key that started it, pinned; opaque to the kernel. All of them must allow what a step sends. */
   readonly policies?: readonly Json[];
-  /** Of a child: which unit of which run started it, and how deep it stands. The first child has depth 1. */
-  readonly parent?: { readonly run: string; readonly unit: string; readonly depth: number };
+  /**
+   * Of a child: which unit of which run started it, and how deep it stands. The first child has depth 1. `root`: the run at
+   * the top, that counts all runs below it; missing in what was started before there was that count.
+   */
+  readonly parent?: {
+    readonly run: string;
+    readonly unit: string;
+    readonly depth: number;
+    readonly root?: string;
+  };
   /** Of a child: who started or extended the runs above it. They decide nothing here either. */
   readonly origins?: readonly string[];
 }

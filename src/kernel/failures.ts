@@ -26,6 +26,7 @@ export const FAILURE_CODES = [
   "denied",
   "child_failed",
   "child_too_deep",
+  "child_limit",
   "verify_inconclusive",
   "resolved_as_failed",
   "cancelled",

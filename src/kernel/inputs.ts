@@ -97,6 +97,8 @@ export type Input =
       readonly as: ApprovalDecision;
       readonly by: string;
       readonly via?: string;
+      /** Who made the key that decides or vouches, and who made that: none of them may have made the run. */
+      readonly behind?: readonly string[];
       readonly note?: string;
     }
   | { readonly t: "pause"; readonly by: string }

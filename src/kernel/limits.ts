@@ -60,3 +60,5 @@ export const FIRST_LOOK_MS = MINUTE_MS;
 export const MAX_LOOK_MS = HOUR_MS;
 /** How deep runs may start runs. */
 export const MAX_DEPTH = 8;
+/** Runs below one run, at all depths together: what one start can bring forth before somebody has to start again. */
+export const MAX_DESCENDANTS = 1_000;

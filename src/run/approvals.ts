@@ -47,21 +47,22 @@ export function findApproval(
   return { ok: true, value: viewApproval(found, viewer, now) };
 }
 
-/** Whether a link by which somebody else decides may be made by `actor`: the approval is still open, and not its own. */
+/** Whether a link by which somebody else decides may be made by the first of `actors`, behind whom the others stand: still open, and not their own. */
 export function checkLink(
   state: RunState,
   address: ApprovalAddress,
-  actor: string,
+  actors: readonly string[],
   viewer: Viewer,
   now: number,
 ): Answer<ApprovalView> {
   const found = findApproval(state, address, viewer, now);
   if (!found.ok) return found;
-  if (!mayDecide(state, actor))
+  if (!mayDecide(state, actors))
     return {
       ok: false,
       code: "approver_is_starter",
-      message: "Whoever started or extended the run cannot hand out the decision.",
+      message:
+        "Whoever started or extended the run cannot hand out the decision, nor can a key that they made.",
     };
   if (found.value.status !== "pending")
     return {
@@ -103,6 +104,7 @@ function viewApproval(
     method: textOf(approval.about, "method"),
     host: textOf(approval.about, "host"),
     path: textOf(approval.about, "path"),
+    query: hidden ? null : textOf(approval.about, "query"),
     digest: approval.digest,
     text: hidden ? null : approval.text,
     status: decided?.as ?? (open ? "pending" : "closed"),

@@ -3,7 +3,7 @@
  *
  * C1 the id derives from the parent's id and the key of the unit: every attempt of the unit finds the same child.
  * C2 a child acts for the user of its parent, under the policies of the step that starts it and of its run, under its
- *    trace, and never deeper than the limit.
+ *    trace, never deeper than the limit, and never one more than the run at the top of them all may have below it.
  * C3 a child whose end was counted in an earlier generation of its parent begins its own next one: it keeps what it did.
  */
 
@@ -44,9 +44,17 @@ export function createChildren(
       if (depth > limits.MAX_DEPTH)
         return refused("child_too_deep", `Runs may start runs ${limits.MAX_DEPTH} deep, and no deeper.`);
       const id = await childIdOf(runIdOf, run.tenant, run.id, key);
-      const stub = runs(run.tenant, id);
-      const request = await requestOf(call, id, depth, wanted);
+      const root = run.parent?.root ?? run.parent?.run ?? run.id;
+      const request = await requestOf(call, id, { depth, root }, wanted);
       if ("kind" in request) return request;
+      const admitted = await runs(run.tenant, root).admit({ tenant: run.tenant }, id);
+      if (!admitted.ok) return gone(admitted);
+      if (!admitted.value)
+        return refused(
+          "child_limit",
+          `A run and those below it start at most ${limits.MAX_DESCENDANTS} runs in all.`,
+        );
+      const stub = runs(run.tenant, id);
       const started = await stub.start(request);
       if (!started.ok) return gone(started);
       const { view } = started.value;
@@ -69,7 +77,7 @@ export function createChildren(
   async function requestOf(
     call: ActionCall,
     id: string,
-    depth: number,
+    place: Pick<NonNullable<StartRequest["parent"]>, "depth" | "root">,
     wanted: Parameters<ChildrenPort["start"]>[2],
   ): Promise<StartRequest | ChildState> {
     const { run, unit, makers } = call;
@@ -106,7 +114,7 @@ export function createChildren(
       traceparent: run.traceparent,
       // Not of the input as it was parsed: a deploy between two attempts may parse it otherwise.
       bodyDigest: await digestJson(wanted),
-      parent: { run: run.id, unit: unitName(unit), depth },
+      parent: { run: run.id, unit: unitName(unit), ...place },
       origins: makers,
       policies: permitted.policies,
     };
@@ -137,6 +145,6 @@ function gone({ message }: Refused): ChildState {
   return refused("child_failed", message);
 }
 
-function refused(code: "child_failed" | "child_too_deep" | "policy_denied", message: string): ChildState {
+function refused(code: Extract<ChildState, { kind: "refused" }>["code"], message: string): ChildState {
   return { kind: "refused", code, message };
 }

@@ -14,6 +14,7 @@ export type {
   Decide,
   EventsPage,
   EventView,
+  GraphPart,
   OutputView,
   ResolveRequest,
   RunErrorCode,

@@ -12,7 +12,9 @@ import { isIdle, parseUnitName, refOf, stepOf, unitOf, type RunInfo } from "../k
 import { armCrashPoint, crashPoint } from "../platform/index.ts";
 import { checkLink, findApproval, pendingApprovals } from "./approvals.ts";
 import { commandDriver, isForStarter } from "./commands.ts";
+import { graphPart } from "./graph-part.ts";
 import type { Life } from "./life.ts";
+import { Descendants } from "./descendants.ts";
 import { aliveOf, DELETED, Lives, NOT_FOUND } from "./lives.ts";
 import type { RunWiring } from "./ports.ts";
 import type {
@@ -38,11 +40,13 @@ const MAX_EVENTS = 1_000;
 
 export abstract class WiredRunObject extends DurableObject<Env> implements RunRpc {
   readonly #lives: Lives;
+  readonly #descendants: Descendants;
 
   protected constructor(ctx: DurableObjectState, env: Env, wiring: RunWiring) {
     super(ctx, env);
     if (CRASH_POINTS) armCrashPoint(env.CRASH_AT);
     this.#lives = new Lives(ctx, wiring);
+    this.#descendants = new Descendants(ctx.storage);
   }
 
   async start(request: StartRequest): ReturnType<RunRpc["start"]> {
@@ -152,6 +156,17 @@ export abstract class WiredRunObject extends DurableObject<Env> implements RunRp
     });
   }
 
+  async graphPart(
+    viewer: Viewer,
+    wanted: Parameters<RunRpc["graphPart"]>[1],
+  ): ReturnType<RunRpc["graphPart"]> {
+    return this.#lives.visit(viewer, ({ driver }, state) => {
+      if (viewer.onlyStartedBy !== undefined && state.run.startedBy !== viewer.onlyStartedBy)
+        return NOT_FOUND;
+      return { ok: true, value: graphPart(state, wanted, (value) => driver.read(value)) };
+    });
+  }
+
   async approvals(viewer: Viewer): Promise<Answer<readonly ApprovalView[]>> {
     return this.#lives.visit(viewer, (_, state) => ({
       ok: true,
@@ -163,8 +178,15 @@ export abstract class WiredRunObject extends DurableObject<Env> implements RunRp
     return this.#lives.visit(viewer, (_, state) => findApproval(state, address, viewer, Date.now()));
   }
 
-  async mayLink(viewer: Viewer, address: ApprovalAddress, actor: string): Promise<Answer<ApprovalView>> {
-    return this.#lives.visit(viewer, (_, state) => checkLink(state, address, actor, viewer, Date.now()));
+  async mayLink(
+    viewer: Viewer,
+    address: ApprovalAddress,
+    actor: string,
+    behind: readonly string[] = [],
+  ): Promise<Answer<ApprovalView>> {
+    return this.#lives.visit(viewer, (_, state) =>
+      checkLink(state, address, [actor, ...behind], viewer, Date.now()),
+    );
   }
 
   async decide(viewer: Viewer, address: ApprovalAddress, decide: Decide): ReturnType<RunRpc["decide"]> {
@@ -187,6 +209,14 @@ export abstract class WiredRunObject extends DurableObject<Env> implements RunRp
       const outcome = driver.command({ ...child, t: "child_ended", unit });
       return outcome.ok ? { ok: true, value: null } : { ok: false, ...outcome.refusal };
     });
+  }
+
+  /** Also once it has ended, and whether or not it can go on just now: nothing else of the run is touched. */
+  async admit(viewer: Viewer, descendant: string): Promise<Answer<boolean>> {
+    const { meta } = this.#lives;
+    if (meta === null || meta.tenant !== viewer.tenant) return NOT_FOUND;
+    if (meta.deletedUntil !== undefined) return DELETED;
+    return { ok: true, value: this.#descendants.admit(descendant) };
   }
 
   async recall(viewer: Viewer, how: Parameters<RunRpc["recall"]>[1]): Promise<Answer<null>> {

@@ -175,6 +175,8 @@ export interface ApprovalView {
   readonly method: string | null;
   readonly host: string | null;
   readonly path: string | null;
+  /** With its `?`, without what looks like a secret; null: there is none, or the step is sensitive. Not to be trusted. */
+  readonly query: string | null;
   /** Of the filled-in parameters that an approval releases. */
   readonly digest: string | null;
   /** What the author of the workflow wrote, filled in with what the run has seen: not to be trusted. */
@@ -205,6 +207,8 @@ export interface Decide {
   readonly by: string;
   /** The key that made the link. */
   readonly via?: string;
+  /** All who made the key that decides or made the link, directly or not. */
+  readonly behind?: readonly string[];
   readonly note?: string;
 }
 
@@ -264,6 +268,18 @@ export type Command =
     }
   | { readonly t: "close"; readonly by: string };
 
+/** What steps that are about to be appended would stand beside. */
+export interface GraphPart {
+  /** The named steps that there are, and what they need if that was asked for. */
+  readonly steps: readonly StepDef[];
+  /** Whether that is all of them: a part has a bound. */
+  readonly whole: boolean;
+  /** Names of the latest steps. */
+  readonly names: readonly string[];
+  readonly deadlineMs: number;
+  readonly undoBudgetMs: number;
+}
+
 /** Who asks: a key bound to a user sees only runs of its user; append, signal and close ask for the run's own starter. */
 export interface Viewer {
   readonly tenant: string;
@@ -296,6 +312,11 @@ export interface RunRpc {
     options: { readonly after: number; readonly limit: number; readonly waitMs?: number },
   ): Promise<Answer<EventsPage>>;
   command(viewer: Viewer, command: Command): Promise<Answer<RunView>>;
+  /** For whoever may append: a part of the graph, by names of steps; `deeply`: also what those need. */
+  graphPart(
+    viewer: Viewer,
+    wanted: { readonly names: readonly string[]; readonly deeply: boolean },
+  ): Promise<Answer<GraphPart>>;
   /** What waits for a decision. */
   approvals(viewer: Viewer): Promise<Answer<readonly ApprovalView[]>>;
   approval(viewer: Viewer, address: ApprovalAddress): Promise<Answer<ApprovalView>>;
@@ -315,8 +336,15 @@ export interface RunRpc {
     viewer: Viewer,
     how: { readonly generation: number; readonly mode: CancelMode; readonly by: string },
   ): Promise<Answer<null>>;
-  /** Whether `actor` may make a link by which somebody else decides. */
-  mayLink(viewer: Viewer, address: ApprovalAddress, actor: string): Promise<Answer<ApprovalView>>;
+  /** Asked of the run at the top before one below it is started. False: there are as many below it as there may be. */
+  admit(viewer: Viewer, descendant: string): Promise<Answer<boolean>>;
+  /** Whether `actor` may make a link by which somebody else decides. `behind`: as in `Decide`. */
+  mayLink(
+    viewer: Viewer,
+    address: ApprovalAddress,
+    actor: string,
+    behind?: readonly string[],
+  ): Promise<Answer<ApprovalView>>;
   /**
    * Somebody from outside thinks that the alarm was lost: the run sets it anew and does what is due. Answers how the run
    * stands, for the directory; null: there is no such run, or not any more.

@@ -48,8 +48,15 @@ export const OUTBOX_SCHEMA = defineSchema(
   "outbox",
 );
 
+/** `descendants`: of a run that nobody started as a child, the runs below it. */
+export const FAMILY_SCHEMA = defineSchema(
+  [{ id: 1, sql: "CREATE TABLE descendants (id TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;" }],
+  "family",
+);
+
 /** Brings what earlier lives have made to the schemas of this build. */
 export function migrateAll(storage: SqlStore): void {
   migrate(storage, RUN_SCHEMA);
-  for (const schema of [LONG_SCHEMA, OUTBOX_SCHEMA]) if (hasSchema(storage, schema)) migrate(storage, schema);
+  for (const schema of [LONG_SCHEMA, OUTBOX_SCHEMA, FAMILY_SCHEMA])
+    if (hasSchema(storage, schema)) migrate(storage, schema);
 }

@@ -202,7 +202,14 @@ function dataOf(fact: Fact, state: RunState, showing: Showing): Json {
       data[key] = viewValue(value as Value, isSensitive(fact, state), showing, SHOWN_BYTES);
   }
   if (fact.t === "asked" && isSensitive(fact, state) && !showing.reveal) data["text"] = { redacted: true };
+  if (fact.t === "asked" && fact.about !== undefined) data["about"] = withoutQuery(fact.about);
   return plain(data);
+}
+
+/** A query may hold what steps gave. Whoever may decide sees it with the approval. */
+function withoutQuery(about: Json): Json {
+  if (typeof about !== "object" || about === null || Array.isArray(about)) return about;
+  return Object.fromEntries(Object.entries(about).filter(([name]) => name !== "query"));
 }
 
 function isSensitive(fact: Fact, state: RunState): boolean {

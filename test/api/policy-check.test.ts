@@ -65,6 +65,20 @@ describe("a step that stands in a plan", () => {
     expect(said(url, method)).toBe(expected);
   });
 
+  test("cannot read pages where each request needs a person, and can where none does", () => {
+    const paged = (url: string): string[] => {
+      const paginate = { by: "link", max: 3 };
+      const { errors } = judged(stepDef({ name: "one", with: { method: "GET", url, paginate } }));
+      return errors.map(({ pointer, code }) => `${pointer} ${code}`);
+    };
+    expect(paged("https://api.pay.example/cards/1")).toEqual([
+      "/plan/steps/one/with/paginate approval_required",
+    ]);
+    expect(paged("https://api.pay.example/banks")).toEqual([]);
+    // Whether it will need one is not known: the pages behind the first are refused when they are asked for.
+    expect(paged("https://api.pay.example/${{ input.path }}")).toEqual([]);
+  });
+
   test("is refused with its place, also where it is a verify or a compensate, or has a name with a slash", () => {
     const leak = { ...http("https://foreign.example/"), afterMs: 0 };
     const step = http("https://weather.example/", "GET", { name: "a/b", verify: leak, compensate: leak });

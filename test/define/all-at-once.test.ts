@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { compilePlan } from "../../src/define/index.ts";
-import { OTHER_LANGUAGES, STRAYS, WRONG_TWICE } from "./all-at-once.ts";
+import { FORMS, OTHER_LANGUAGES, STRAYS, WRONG_TWICE } from "./all-at-once.ts";
 import { get, post, say } from "./bad-plans.ts";
 
 type Findings = Extract<ReturnType<typeof compilePlan>, { readonly ok: false }>["errors"];
@@ -38,6 +38,13 @@ describe("everything that is wrong with a plan", () => {
     expect(first).toMatchObject({ pointer: "/steps/a/when", offset });
     expect(first?.detail).toMatch(/Write|write|Did you mean/);
     expect(first?.detail).toContain(instead);
+  });
+
+  it.each(FORMS)("tells at %s which form fits", (pointer, plan, form) => {
+    const { detail } = only(plan);
+    expect(only(plan).pointer).toBe(pointer);
+    expect(detail).toContain(form);
+    expect(detail).not.toContain("PAY_TOKEN");
   });
 
   it.each([["ignore"], [5], [null], [[]]])("lists for onFailure %j every form of it", (onFailure) => {

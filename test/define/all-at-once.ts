@@ -59,6 +59,8 @@ export const WRONG_TWICE: readonly (readonly [what: string, plan: unknown, findi
       "/steps/a/needs/0 unknown_need",
       "/steps/a/retries unknown_field",
       "/steps/a/when expression_invalid",
+      "/steps/a/when unknown_name",
+      "/steps/a/when unknown_name",
     ],
   ],
   [
@@ -165,7 +167,66 @@ export const WRONG_TWICE: readonly (readonly [what: string, plan: unknown, findi
   [
     "writes another language about what it does not wait for",
     { steps: { a: say(1), b: say(1, { when: "not steps.a.output and steps['q'].output is None" }) } },
-    ["/steps/b/when expression_invalid", "/steps/b/when not_an_ancestor", "/steps/b/when unknown_step"],
+    [
+      ...["not", "and", "is None"].map(() => "/steps/b/when expression_invalid"),
+      "/steps/b/when not_an_ancestor",
+      "/steps/b/when unknown_step",
+    ],
+  ],
+  [
+    "writes three other languages in one condition",
+    {
+      steps: {
+        a: get(),
+        b: say(1, { needs: ["a"], when: "len(steps.a-b.output) > 0 and input.n is not None" }),
+      },
+    },
+    [
+      "/steps/b/when expression_refused",
+      "/steps/b/when expression_refused",
+      "/steps/b/when expression_invalid",
+      "/steps/b/when expression_invalid",
+      "/steps/b/when unknown_step",
+    ],
+  ],
+  [
+    "asks for the answer of a verify to what cannot be called",
+    one(post({}, { verify: { ...get({ url: "http://a.example/" }), happened: "output.items == []" } })),
+    ["/steps/a/verify/with/url url_refused", "/steps/a/verify/happened unknown_output_field"],
+  ],
+  [
+    "lists what takes it back",
+    one(post({}, { compensate: [get({ url: "https://a.example/${{ input.x }}" })] })),
+    ["/steps/a/compensate invalid"],
+  ],
+  [
+    "computes with what cannot be computed with",
+    {
+      steps: {
+        a: say("${{ input.n || 3 }}"),
+        b: say("${{ 'n: ' + 1 }}"),
+        c: say("${{ input.l[-1] }}"),
+        d: say("${{ !size(input.l) ? 1 : -'a' }}"),
+        e: say("${{ input.l.map(x, x * 'a') }}"),
+        f: say("${{ string(input.n) < 3 }}"),
+      },
+    },
+    ["a", "b", "c", "d", "d", "e", "f"].map((name) => `/steps/${name}/with/value expression_invalid`),
+  ],
+  [
+    "reads fields of what has none",
+    {
+      steps: {
+        a: get(),
+        b: say("${{ [steps.a.failure.error, run.user.name, steps.a.status.x] }}", { needs: ["a"] }),
+      },
+      onFailure: { c: say("${{ [failure.error, failure.step.name, failure.child.run] }}") },
+    },
+    [
+      ...["/steps/b", "/steps/b", "/steps/b", "/onFailure/c", "/onFailure/c"].map(
+        (at) => `${at}/with/value unknown_name`,
+      ),
+    ],
   ],
 ];
 
@@ -177,12 +238,21 @@ export const STRAYS: readonly (readonly [
   meant: string | null,
 ])[] = [
   ["/stpes", { stpes: {} }, "steps", "steps"],
-  ["/steps/a/retries", one(get({}, { retries: 3 })), "retry", null],
+  ["/steps/a/retries", one(get({}, { retries: 3 })), "retry", "retry"],
+  ["/steps/a/type", one({ type: "transform", with: { value: 1 } }), "action", "action"],
+  ["/steps/a/repeat/interval", one(get({}, { repeat: { until: "true", interval: 1 } })), "every", "every"],
+  ["/steps/a/with/auth/token", one(get({ auth: { token: "x" } })), "bearer", "bearer"],
   ["/steps/a/time_out", one(get({}, { time_out: 3 })), "timeout", "timeout"],
   ["/steps/a/depends_on", one(say(1, { depends_on: [] })), "needs", "needs"],
   ["/steps/a/retry", one(say(1, { retry: {} })), "when", null],
-  ["/steps/a/with/body", one(get({ body: 1 })), "json", "json"],
-  ["/steps/a/with/auth/token", one(get({ auth: { bearer: "T", token: "x" } })), "bearer", null],
+  ["/steps/a/with/body", one(post({ body: 1 })), "json", "json"],
+  ["/steps/a/with/body", one(get({ body: 1 })), "query", "query"],
+  [
+    "/steps/a/verify/with/auth/token",
+    one(post({}, { verify: get({ auth: { token: "x" } }) })),
+    "bearer",
+    "bearer",
+  ],
   ["/steps/a/with/keep/header", one(get({ keep: { header: [] } })), "headers", "headers"],
   [
     "/steps/a/with/paginate/curser",
@@ -253,4 +323,22 @@ export const OTHER_LANGUAGES: readonly (readonly [expression: string, offset: nu
   ["input.in", 5, "`input['in']`"],
   ["input.headers.content-type", 22, "['content-type']"],
   ["'it is not so and' + None", 21, "`null`"],
+  ["input.items.0 == 1", 11, "`x[0]`"],
+  ["input.l[0:2]", 7, "`x[0]`"],
+  ["timestamp(input.x)", 0, "`millis("],
+  ["input.n or 3", 8, "`has(x.a) ? x.a : y`"],
+  ["steps.a.body.x", 0, "`steps['a'].output.body`"],
+];
+
+/** What does not fit, and the form that is told. */
+export const FORMS: readonly (readonly [pointer: string, plan: unknown, form: string])[] = [
+  ["/steps/a/with/auth", one(get({ auth: "PAY_TOKEN" })), '`{"bearer": "NAME"}`'],
+  ["/steps/a/retry", one(get({}, { retry: 3 })), '`{"attempts": 3}`'],
+  ["/steps/a/needs", one(get({}, { needs: "b" })), '`["a"]`'],
+  ["/steps/a/url", one(get({}, { url: "https://a.example/" })), "`with.url`"],
+  ["/steps/a/method", one(get({}, { method: "GET" })), "`with.method`"],
+  ["/steps/a/value", one(say(1, { value: 1 })), "`with.value`"],
+  ["/steps/a/forEach/as", one(get({}, { forEach: { list: "[]", as: "x" } })), "`item`"],
+  ["/input/n", { input: { n: "string" }, steps: { a: say(1) } }, '"properties": {"n"'],
+  ["/input/n", { input: { n: { type: "string" } }, steps: { a: say(1) } }, '"properties": {"n"'],
 ];

@@ -46,6 +46,8 @@ class Shelf {
       this.listed += 1;
       return ["order", "order-tea", "ordre", "nightly", "a"];
     },
+    denies: (): string | null => null,
+    seesInside: true,
   };
 }
 
@@ -66,7 +68,7 @@ describe("a workflow that a plan starts", () => {
       {
         pointer: "/steps/a/with/workflow",
         code: "unknown_workflow",
-        detail: "There is no workflow oder.",
+        detail: "There is no workflow oder. Did you mean `order`? Its input has to have: sku, to.",
         allowed: ["order"],
       },
       {
@@ -100,6 +102,51 @@ describe("a workflow that a plan starts", () => {
     expect(shelf.listed).toBe(0);
   });
 
+  it("is not looked up where the policies deny it, and nothing else is said of it", async () => {
+    const shelf = new Shelf();
+    const steps = stepsOf({ a: run({ workflow: "order" }), b: run({ workflow: "zzz" }) });
+    const found = await checkChildren(steps, { ...shelf.sources, denies: (name) => `not ${name}` });
+    expect(shelf.asked).toEqual([]);
+    expect(found).toEqual({
+      missing: [],
+      unfit: [],
+      advice: [],
+      denied: ["a", "b"].map((name, i) => ({
+        pointer: `/steps/${name}/with/workflow`,
+        code: "policy_denied",
+        detail: `not ${["order", "zzz"][i]}`,
+      })),
+    });
+  });
+
+  it("and that comes to start itself, by whatever way, is advice", async () => {
+    const kept: Readonly<Record<string, object>> = {
+      ring: { a: run({ workflow: "ring-2" }) },
+      "ring-2": { a: run({ workflow: "ring" }) },
+      "to-mine": { a: run({ workflow: "mine" }) },
+      line: { a: run({ workflow: "line-2" }) },
+      "line-2": { a: say(1) },
+      "to-ring": { a: run({ workflow: "ring" }) },
+    };
+    const sources = {
+      ...new Shelf().sources,
+      find: async (name: string): Promise<FoundStartable> => {
+        const compiled = compilePlan({ steps: kept[name] });
+        if (!compiled.ok) return { kind: "no_such_name" };
+        return { kind: "found", startable: startableOf(compiled.plan, name, "1") };
+      },
+    };
+    const names = ["mine", "to-mine", "ring", "line", "to-ring"];
+    const steps = stepsOf(Object.fromEntries(names.map((name) => [name, run({ workflow: name })])));
+    const told = async (itself?: string): Promise<string[]> => {
+      const { advice } = await checkChildren(steps, { ...sources, itself });
+      expect(advice.every(({ code }) => code === "starts_itself")).toBe(true);
+      return advice.map(({ pointer }) => pointer.split("/")[2] ?? "");
+    };
+    expect(await told("mine")).toEqual(["mine", "to-mine", "ring"]);
+    expect(await told()).toEqual(["ring"]);
+  });
+
   it("is one of the first twenty: a plan cannot make the check read all that is stored", async () => {
     const shelf = new Shelf();
     const many = Array.from({ length: 40 }, (_, i) => [`s${i}`, run({ workflow: `w${i}` })] as const);
@@ -114,7 +161,7 @@ describe("the input of a run that a plan starts", () => {
     [
       "all that is wrong",
       { sku: 1, x: 2, count: 10 },
-      ["/sku invalid", "/x invalid", "/count invalid", "/to missing"],
+      ["/sku invalid", "/x unknown_field", "/count invalid", "/to missing"],
     ],
     ["what is missing inside", { sku: "x", to: {} }, ["/to/city missing"]],
   ])("is checked as a whole where it is literal: %s", async (_, input, lines) => {

@@ -99,7 +99,34 @@ describe("a plan", () => {
     const token = "sk_live_0123456789abcdefghij";
     const compiled = compilePlan({ steps: { a: say(`\${{ nothing + 'Bearer ${token}' }}`) } });
     expect(compiled.ok).toBe(false);
-    expect(JSON.stringify(compiled)).not.toContain(token);
+    expect(JSON.stringify(compiled.ok ? compiled : [compiled.errors, compiled.advice])).not.toContain(token);
+  });
+});
+
+describe("a credential that is written as an expression", () => {
+  const placesOf = (parameters: Readonly<Record<string, unknown>>): string[] => {
+    const compiled = compilePlan({ steps: { a: get(parameters) } });
+    return compiled.ok ? [] : compiled.errors.map(({ pointer, code }) => `${pointer} ${code}`);
+  };
+  const url = "https://api.skyline.example/";
+  const random = "a1b2c3d4e5f6a7b8c9d0";
+
+  it.each([
+    ["in the address", { url: `${url}?access_token=\${{ 'hunter2' }}` }, "url"],
+    ["as a sum", { url: `${url}?access_token=\${{ 'hun' + "ter2" }}` }, "url"],
+    ["in the query", { url, query: { access_token: "${{ 'hunter2' }}" } }, "query/access_token"],
+    ["in a list", { url, query: { api_key: ["${{ 'hunter2' }}"] } }, "query/api_key"],
+    ["that looks random", { url: `${url}?token=\${{ '${random}' }}` }, "url"],
+  ])("is refused: %s", (_, parameters, at) => {
+    expect(placesOf(parameters)).toEqual([`/steps/a/with/${at} secret_in_plan`]);
+  });
+
+  it.each([
+    ["what is read", { url: `${url}?access_token=\${{ input.token }}` }],
+    ["what is made of what is read", { url: `${url}?access_token=\${{ 'a' + input.token }}` }],
+    ["a word", { url: `${url}?token=\${{ 'next' }}` }],
+  ])("is not %s", (_, parameters) => {
+    expect(placesOf(parameters)).toEqual([]);
   });
 });
 
@@ -120,7 +147,12 @@ describe("the input of a plan", () => {
       { a: [1, "2"] },
       ["/input/a/1 invalid"],
     ],
-    ["a stray field", { properties: { a: {} }, additionalProperties: false }, { b: 1 }, ["/input/b invalid"]],
+    [
+      "a stray field",
+      { properties: { a: {} }, additionalProperties: false },
+      { b: 1 },
+      ["/input/b unknown_field"],
+    ],
     [
       "one field, and not for those behind it that fit",
       {
@@ -128,7 +160,7 @@ describe("the input of a plan", () => {
         additionalProperties: false,
       },
       { "a/b": {}, c: 1, "d/e": 1, f: 1 },
-      ["/input/a~1b/x missing", "/input/f invalid"],
+      ["/input/a~1b/x missing", "/input/f unknown_field"],
     ],
     ["a form", { properties: { a: { format: "date" } } }, { a: "2027-13-01" }, ["/input/a invalid"]],
     ["a name with a slash", { required: ["a/b"] }, {}, ["/input/a~1b missing"]],

@@ -125,7 +125,13 @@ describe("the page on plans", () => {
     const rows = new Set([...told.matchAll(/`([a-z_]+)`(?=[^|]*\|)/g)].map(([, code]) => code));
     // What only its surroundings say to a plan, and advice.
     const around = ["unknown_workflow", "unknown_token", "token_not_for_plans", "token_not_for_host"];
-    const advice = ["looks_like_expression", "undeclared_field", "once_without_verify", "not_undone"];
+    const advice = [
+      "looks_like_expression",
+      "undeclared_field",
+      "once_without_verify",
+      "not_undone",
+      "starts_itself",
+    ];
     const codes = new Set([...LINT_CODES, ...BAD_PLANS.map(([, , , code]) => code), ...around, ...advice]);
     expect([...codes].filter((code) => !rows.has(code))).toEqual([]);
   });

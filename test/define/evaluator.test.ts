@@ -128,7 +128,7 @@ describe("filling in a step", () => {
         .step("pay", {
           http: {
             method: "POST",
-            url: ({ input }) => `https://bank.example/pay/${input.n}?token=secret`,
+            url: ({ input }) => `https://bank.example/pay/${input.n}?to=7&token=secret`,
             json: { iban: "secret" },
           },
         })
@@ -138,7 +138,13 @@ describe("filling in a step", () => {
     const given = scope({ input: () => ({ n: 7 }) });
     const filled = fill(RUN_W, held("pay"), { step: "pay" }, given);
     expect(filled).toMatchObject({
-      about: { action: "http", method: "POST", host: "bank.example", path: "/pay/7" },
+      about: {
+        action: "http",
+        method: "POST",
+        host: "bank.example",
+        path: "/pay/7",
+        query: "?to=7&token=[REDACTED]",
+      },
     });
     expect(JSON.stringify("about" in filled ? filled.about : null)).not.toContain("secret");
     expect(fill(RUN_W, held("code"), { step: "code" }, given)).toMatchObject({

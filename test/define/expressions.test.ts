@@ -149,10 +149,34 @@ describe("an expression", () => {
     ["https://a.example/${{ input.v }}", "\\@evil.example", "https://a.example/%5C%40evil.example"],
     ["https://a.example/${{ input.v }}", [1], null],
     ["https://a.example/${{ input.v }}", null, null],
+    ["https://a.example/${{ input.v }}", "a\ud83d", null],
+    ["https://a.example/?q=${{ input.v }}", "a\ufffd", null],
+    ["https://a.example/?q=${{ encode(input.v) }}", "\ufffd", null],
+    ["https://a.example/${{ input.v }}", "a\ud83d\ude00", "https://a.example/a%F0%9F%98%80"],
   ])("in the URL %s stays one part of it: %j", (url, v, filled) => {
     const fill = (): Json => fillRequest({ method: "GET", url }, names({ v }), new Meter());
     if (filled === null) expect(fill).toThrow(TemplateFault);
     else expect(fill()).toEqual({ method: "GET", url: filled });
+  });
+
+  it.each<[Json, Json]>([
+    ["${{ input.v }}", "a\ufffd"],
+    ["x${{ input.v }}", "\udc00"],
+    [["1", "${{ input.v }}"], "\ufffd"],
+  ])("in a query is whole, or fails the step: %j", (q, v) => {
+    const fill = (value: Json): Json =>
+      fillRequest(
+        { method: "GET", url: "https://a.example/", query: { q } },
+        names({ v: value }),
+        new Meter(),
+      );
+    expect(() => fill(v)).toThrow(TemplateFault);
+    expect(() => fill("a")).not.toThrow();
+  });
+
+  it("in a query that an author wrote out is the author's", () => {
+    const request = { method: "GET", url: "https://a.example/", query: { q: "\ufffd" } };
+    expect(fillRequest(request, names({}), new Meter())).toEqual(request);
   });
 });
 

@@ -74,8 +74,32 @@ describe("pages", () => {
   });
 
   it("without a list are no pages", async () => {
-    const { result } = await read(CURSOR, () => ({ body: { items: { a: 1 } } }));
-    expect(result).toMatchObject({ kind: "unusable", failure: { code: "output_invalid" } });
+    const { result } = await read(CURSOR, () => ({ body: { items: { a: 1 }, data: [] } }));
+    // Asked for again, it would be the same.
+    expect(result).toMatchObject({ kind: "cannot", failure: { code: "output_invalid" } });
+    expect(JSON.stringify(result)).toContain("There is one at /data.");
+  });
+
+  it.each<[string, object]>([
+    ["next_cursor", { next_cursor: "c2" }],
+    ["nextPageToken", { nextPageToken: "c2" }],
+    ["has_more", { has_more: true }],
+  ])("of which %s says that there are more than the step finds are no whole answer", async (name, more) => {
+    const { result, urls } = await read(CURSOR, () => ({ body: { items: [1], ...more } }));
+    expect(result).toMatchObject({ kind: "cannot", failure: { code: "output_invalid" } });
+    expect(JSON.stringify(result)).toContain(name);
+    expect(urls).toHaveLength(1);
+  });
+
+  it.each<[string, object]>([
+    ["nothing", {}],
+    ["null", { next_cursor: null }],
+    ["an empty text", { next_cursor: "" }],
+    ["false", { has_more: false }],
+    ["null where it is looked for", { next: null, next_page: "x" }],
+  ])("of which %s says that there are more are all", async (_, more) => {
+    const { result } = await read(CURSOR, () => ({ body: { items: [1], ...more } }));
+    expect(result).toMatchObject({ kind: "success", output: { body: [1], more: false } });
   });
 
   it("that are too much together are not kept", async () => {

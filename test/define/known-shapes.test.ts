@@ -32,18 +32,52 @@ describe("a field that an output does not have", () => {
     ]);
   });
 
-  it("is told beside everything else that is wrong, and what a step that does not fit puts out is not guessed", () => {
-    const plan = {
-      steps: {
-        a: get({ nonsense: 1 }),
-        b: get(),
-        c: say("${{ steps.a.output.id + steps.b.output.id }}", { needs: ["a", "b"] }),
-      },
-    };
-    expect(findings(plan).errors.toSorted()).toEqual([
-      "/steps/a/with/nonsense unknown_field",
-      "/steps/c/with/value unknown_output_field",
+  it.each<[string, object, string[]]>([
+    ["a field of the parameters", get({ nonsense: 1 }), ["/steps/a/with/nonsense unknown_field"]],
+    ["a field of the step", get({}, { retries: 3 }), ["/steps/a/retries unknown_field"]],
+    ["a number that does not fit", get({}, { retry: { attempts: 0 } }), ["/steps/a/retry/attempts invalid"]],
+    ["an address", get({ url: "http://a.example/" }), ["/steps/a/with/url url_refused"]],
+    ["a need", get({}, { needs: ["z"] }), ["/steps/a/needs/0 unknown_need"]],
+    [
+      "an expression in a value",
+      say({ x: "${{ 1 + }}", y: 1 }),
+      ["/steps/a/with/value/x expression_invalid"],
+    ],
+    [
+      "the time to wait for a decision",
+      { action: "wait", with: { approval: "Go?", timeout: "x" } },
+      ["/steps/a/with/timeout invalid"],
+    ],
+  ])("is told although %s is wrong in the step that is read", (_, a, errors) => {
+    const plan = { steps: { a, b: say("${{ steps.a.output.id }}", { needs: ["a"] }) } };
+    expect(findings(plan).errors).toEqual([...errors, "/steps/b/with/value unknown_output_field"]);
+  });
+
+  it.each<[string, object, string]>([
+    ["pages", get({ paginat: { by: "link", max: 1 } }), "more"],
+    ["an action", { action: "shell", with: {} }, "id"],
+    ["a list", get({}, { foreach: "input.l" }), "id"],
+    ["a fallback", get({}, { onfailure: { fallback: { id: 1 } } }), "id"],
+    ["a value", { action: "transform", with: { vale: { id: 1 } } }, "id"],
+    ["a payload", { action: "wait", with: { signal: "x", schem: { type: "string" } } }, "id"],
+    [
+      "a verify",
+      post({}, { verify: { ...get(), happend: "{'happened': true, 'output': {'id': 1}}" } }),
+      "id",
+    ],
+  ])("is not guessed where %s may have been meant", (_, a, field) => {
+    const plan = { steps: { a, b: say(`\${{ steps.a.output.${field} }}`, { needs: ["a"] }) } };
+    expect(findings(plan).errors).toHaveLength(1);
+  });
+
+  it("is told of the input too where its schema is wrong elsewhere", () => {
+    const input = { type: "object", properties: { to: { type: "string", pattern: "x" } } };
+    const { errors, advice } = findings({ input, steps: { a: say("${{ [input.too, input.to.x] }}") } });
+    expect(errors).toEqual([
+      "/input/properties/to/pattern input_schema_refused",
+      "/steps/a/with/value unknown_input_field",
     ]);
+    expect(advice).toEqual(["/steps/a/with/value undeclared_field"]);
   });
 
   it("is told of steps that are appended, of which earlier ones are not known", () => {
@@ -168,6 +202,128 @@ describe("a field of the input", () => {
     ).toEqual([]);
     expect(reads("input.x", { type: "object" })).toEqual([]);
     expect(reads("input.x", { type: ["object", "array"], properties: { y: {} } })).toEqual([]);
+  });
+});
+
+describe("advice on what may not be meant", () => {
+  const charge = (verify: object, rest: object = {}): object =>
+    post({}, { verify: { ...get(), ...verify }, ...rest });
+  const reading = "https://a.example/${{ own.body.id }}";
+  const undo = (url: string): object => ({ action: "http", with: { method: "DELETE", url } });
+  const branches = (b: string, c: string, join = "all"): object => ({
+    b: say(1, { when: b }),
+    c: say(1, { when: c }),
+    b2: say(1, { needs: ["b"] }),
+    d: say(1, { needs: ["b2", "c"], join }),
+  });
+  it.each<[string, object, string[]]>([
+    [
+      "compares a status with none",
+      { a: get(), b: say("${{ steps.a.status == 'success' }}", { needs: ["a"] }) },
+      ["/steps/b/with/value never_equal"],
+    ],
+    [
+      "compares a number with a text",
+      { a: get(), b: say("${{ '200' != steps.a.output.status }}", { needs: ["a"] }) },
+      ["/steps/b/with/value never_equal"],
+    ],
+    [
+      "looks for a decision that fails the step",
+      {
+        a: { action: "wait", with: { approval: "Go?" } },
+        b: say("${{ steps.a.output.decision in ['approved', 'denied'] }}", { needs: ["a"] }),
+      },
+      ["/steps/b/with/value never_equal"],
+    ],
+    [
+      "compares with null, and with what it can be",
+      {
+        a: get(),
+        b: say(
+          "${{ steps.a.output.status == null || steps.a.status == 'failed' || steps.a.output.body == 1 }}",
+          { needs: ["a"] },
+        ),
+      },
+      [],
+    ],
+    [
+      "divides as elsewhere",
+      { a: say("${{ input.a // 2 }}") },
+      ["/steps/a/with/value comment_in_expression"],
+    ],
+    ["has slashes in a text", { a: say("${{ 'https://' + input.a }}") }, []],
+    [
+      "takes back by its output",
+      { a: post({}, { effect: "keyed", compensate: undo(reading) }) },
+      ["/steps/a/compensate undo_reads_output"],
+    ],
+    [
+      "takes back by its output by name",
+      { a: post({}, { compensate: undo("https://a.example/${{ steps.a.output.body.id }}") }) },
+      ["/steps/a/compensate undo_reads_output"],
+    ],
+    [
+      "takes back by a reference, or asks first",
+      {
+        a: post(
+          {},
+          { compensate: undo("https://a.example/${{ run.id }}/${{ own == null ? stepKey : own.body.id }}") },
+        ),
+      },
+      [],
+    ],
+    [
+      "verifies by another answer than is read",
+      {
+        a: charge({ happened: "size(output.body.items) > 0" }),
+        b: say("${{ steps['a'].output.body.id }}", { needs: ["a"] }),
+      },
+      ["/steps/a/verify/happened verify_is_output"],
+    ],
+    [
+      "verifies by another answer than is taken back",
+      { a: charge({ happened: "true" }, { compensate: undo(reading) }) },
+      ["/steps/a/verify/happened verify_is_output"],
+    ],
+    [
+      "verifies and says the output",
+      {
+        a: charge({ happened: "{'happened': true, 'output': {'body': output.body.items[0]}}" }),
+        b: say("${{ steps.a.output.body.id }}", { needs: ["a"] }),
+      },
+      [],
+    ],
+    ["verifies what nobody reads", { a: charge({ happened: "size(output.body.items) > 0" }) }, []],
+    ["joins both sides of a branch", branches("input.x", "!input.x"), ["/steps/d/needs never_runs"]],
+    [
+      "joins both sides of a comparison",
+      branches("input.x == 1", "input.x  != 1"),
+      ["/steps/d/needs never_runs"],
+    ],
+    ["joins both sides in words", branches("(input.x)", "!(input.x)"), ["/steps/d/needs never_runs"]],
+    ["joins any side of a branch", branches("input.x", "!input.x", "any"), []],
+    ["joins other branches", branches("input.x < 1", "input.x > 1"), []],
+    [
+      "sends a key of its own",
+      { a: post({ headers: { "idempotency-key": "x" } }, { effect: "keyed" }) },
+      ["/steps/a/with/headers/idempotency-key key_replaced"],
+    ],
+    [
+      "sends a key of its own beside the engine's",
+      {
+        a: post(
+          { headers: { "Idempotency-Key": "x" }, idempotencyHeader: "X-Idempotency-Key" },
+          { effect: "keyed" },
+        ),
+      },
+      [],
+    ],
+  ])("is told of a plan that %s", (_, steps, advice) => {
+    expect(findings({ steps })).toMatchObject({ errors: [], advice });
+    // The same of steps that are appended.
+    const compiled = compileSteps(steps);
+    expect(compiled.ok).toBe(true);
+    expect(compiled.advice.map(({ pointer, code }) => `${pointer} ${code}`)).toEqual(advice);
   });
 });
 

@@ -29,8 +29,10 @@ async function permitted(verdict: PolicyVerdict, more: Partial<ActionCall>, redi
 describe("a hop", () => {
   const gated = {
     def: stepDef({ approval: { limitMs: 1_000 } }),
-    with: { method: "POST", url: `${URL_}?page=1` },
+    with: { method: "POST", url: `${URL_}#top`, query: {} },
   };
+  const seenQuery = { ...gated, with: { method: "POST", url: URL_, query: { page: 1 } } };
+  const seenQueryInUrl = { ...gated, with: { method: "POST", url: `${URL_}?page=1` } };
   const seenElsewhere = { ...gated, with: { method: "POST", url: `${URL_}/other` } };
   const seenOtherwise = { ...gated, with: { method: "PUT", url: URL_ } };
 
@@ -49,6 +51,9 @@ describe("a hop", () => {
     [ASKS, seenElsewhere, null, "approval_required"],
     [ASKS, seenElsewhere, "api.skyline.example", "approval_required"],
     [ASKS, seenOtherwise, null, "approval_required"],
+    [ASKS, seenQuery, null, "approval_required"],
+    [ASKS, seenQueryInUrl, null, "approval_required"],
+    [ASKS, seenQuery, "api.skyline.example", "approval_required"],
     // Nobody has seen what verifies or undoes it.
     [ASKS, { ...gated, unit: { step: "s", role: "undo" } }, null, "approval_required"],
     [ASKS, { ...gated, unit: { step: "s", role: "verify" } }, null, "approval_required"],
@@ -56,6 +61,18 @@ describe("a hop", () => {
     [ASKS, { ...gated, unit: { step: "s", item: 1 } }, null, "sent"],
   ] as const)("%j, %j, redirected from %j: %s", async (verdict, more, from, expected) => {
     expect(await permitted(verdict, more, from)).toBe(expected);
+  });
+
+  test("an approval of a query is for that query, however it was written", async () => {
+    for (const parameters of [seenQuery.with, seenQueryInUrl.with]) {
+      const sent = async (search: string): Promise<string> => {
+        const hop = { url: new URL(URL_ + search), method: "POST", redirectedFrom: null };
+        return (await permitOf(call({ ...gated, with: parameters }), under(ASKS))(hop))?.code ?? "sent";
+      };
+      expect(await sent("?page=1")).toBe("sent");
+      expect(await sent("?page=2")).toBe("approval_required");
+      expect(await sent("?page=1&danger=delete")).toBe("approval_required");
+    }
   });
 
   test("the policies hear the very address and method that would be sent", async () => {

@@ -1,7 +1,7 @@
 /** Plans by chance: each runs to an end, or is refused at a place that is in it. */
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { compilePlan } from "../../src/define/index.ts";
+import { checkAuth, checkChildren, compilePlan, notFollowing, startableOf } from "../../src/define/index.ts";
 import { AIRLINE, look, PLAN_INPUT, pointsInto, randomPlan } from "./random-plan.ts";
 import { runPlanInMemory } from "./run-in-memory.ts";
 import { answered, outside } from "./support.ts";
@@ -67,36 +67,80 @@ describe("a plan by chance", () => {
     );
   });
 
-  it("that is wrong in two places is refused for both, and for nothing else", () => {
-    const slips = fc
-      .uniqueArray(fc.nat({ max: SLIPS.length - 1 }), { minLength: 2, maxLength: 2 })
-      .filter(([a = 0, b = 0]) => !related(SLIPS[a]?.[0] ?? "", SLIPS[b]?.[0] ?? ""));
-    fc.assert(
-      fc.property(slips, (chosen) => {
-        const document = JSON.parse(JSON.stringify(RIGHT)) as unknown;
-        const wanted = chosen.map((i) => {
-          const [place, value, code, told = place] = SLIPS[i] ?? ["", null, ""];
-          put(document, place, value);
-          return `${told} ${code}`;
-        });
-        const compiled = compilePlan(document);
-        const found = compiled.ok ? [] : compiled.errors.map(({ pointer, code }) => `${pointer} ${code}`);
-        expect([...new Set(found)].toSorted()).toEqual(wanted.toSorted());
-      }),
-      // Pairs are few: nearly all of them are seen.
-      { numRuns: 2_000 },
-    );
-    expect(compilePlan(RIGHT).ok).toBe(true);
-  });
+  it(
+    "that is wrong in two places is refused for both, and for nothing else",
+    { timeout: 120_000 },
+    async () => {
+      const slips = fc
+        .uniqueArray(fc.nat({ max: SLIPS.length - 1 }), { minLength: 2, maxLength: 2 })
+        .filter(([a = 0, b = 0]) => !related(SLIPS[a]?.[0] ?? "", SLIPS[b]?.[0] ?? ""));
+      await fc.assert(
+        fc.asyncProperty(slips, async (chosen) => {
+          const document = JSON.parse(JSON.stringify(RIGHT)) as unknown;
+          const wanted = chosen.map((i) => {
+            const [place, value, code, told = place] = SLIPS[i] ?? ["", null, ""];
+            put(document, place, value);
+            return `${told} ${code}`;
+          });
+          const found = await everythingWrongWith(document);
+          expect([...new Set(found)].toSorted()).toEqual(wanted.toSorted());
+        }),
+        // Pairs are few: nearly all of them are seen.
+        { numRuns: 2_000 },
+      );
+      expect(await everythingWrongWith(RIGHT)).toEqual([]);
+    },
+  );
 });
+
+/** By the plan itself, and by the credentials and workflows around it. */
+async function everythingWrongWith(document: unknown): Promise<string[]> {
+  const compiled = compilePlan(document);
+  const own = compiled.ok ? [] : compiled.errors;
+  const steps = compiled.ok ? compiled.plan.graph.steps : compiled.steps;
+  const auth = await checkAuth(steps, async ({ bearer }, host) => {
+    if (bearer === "SKYLINE" && host === "api.skyline.example") return undefined;
+    const code = bearer === "SKYLINE" ? "token_not_for_host" : "unknown_token";
+    return { at: "/bearer", code, detail: "No.", allowed: ["SKYLINE"] };
+  });
+  const children = await checkChildren(steps, {
+    find: async (name, version) => {
+      if (name !== "other") return { kind: "no_such_name" };
+      return version === undefined ? { kind: "found", startable: OTHER } : { kind: "no_such_version" };
+    },
+    names: async () => ["other"],
+  });
+  const around = notFollowing([...auth, ...children.missing, ...children.unfit], own);
+  return [...own, ...around].map(({ pointer, code }) => `${pointer} ${code}`);
+}
+
+const OTHER = (() => {
+  const input = {
+    type: "object",
+    required: ["n"],
+    properties: { n: { type: "number" }, m: { type: "string" } },
+    additionalProperties: false,
+  };
+  const compiled = compilePlan({ input, steps: { a: { action: "transform", with: { value: 1 } } } });
+  if (!compiled.ok) throw new Error(JSON.stringify(compiled.errors));
+  return startableOf(compiled.plan, "other", "1");
+})();
 
 /** A plan that is right, with everything that a plan can have. */
 const RIGHT = {
-  input: { type: "object" },
+  input: { type: "object", properties: { day: { type: "string" }, list: { type: "array" } } },
   deadline: "2d",
   steps: {
     seen: {
-      ...{ action: "http", with: { method: "GET", url: AIRLINE, query: { day: "${{ input.day }}" } } },
+      ...{
+        action: "http",
+        with: {
+          method: "GET",
+          url: AIRLINE,
+          query: { day: "${{ input.day }}" },
+          auth: { bearer: "SKYLINE" },
+        },
+      },
       ...{ repeat: { until: "output.status == 200", every: "1s", max: 3 }, timeout: "10s" },
     },
     pages: {
@@ -108,7 +152,7 @@ const RIGHT = {
       with: { method: "POST", url: AIRLINE, json: { of: "${{ steps.seen.output.body }}" }, keep: {} },
       retry: { attempts: 2, only: ["http_429"] },
       verify: { action: "http", with: { method: "GET", url: AIRLINE }, after: "5s", happened: "true" },
-      compensate: { action: "http", with: { method: "DELETE", url: AIRLINE } },
+      compensate: { action: "http", with: { method: "DELETE", url: AIRLINE, auth: { bearer: "SKYLINE" } } },
     },
     each: {
       action: "transform",
@@ -118,7 +162,22 @@ const RIGHT = {
     },
     nap: { action: "sleep", needs: ["booked", "each"], with: { for: "1s" } },
     asked: { action: "wait", with: { signal: "go", timeout: "1h" } },
-    child: { action: "run", needs: ["asked"], with: { workflow: "other", input: "${{ input }}" } },
+    child: {
+      action: "run",
+      needs: ["asked"],
+      with: { workflow: "other", input: { n: 1, m: "${{ input.day }}" } },
+    },
+    made: {
+      ...{ action: "transform", needs: ["seen", "pages", "each", "asked"] },
+      with: {
+        value: {
+          seen: "${{ steps.seen.output.body.id }}",
+          pages: "${{ steps.pages.output.more }}",
+          each: "${{ steps.each.output[0] }}",
+          asked: "${{ steps.asked.output.x }}",
+        },
+      },
+    },
   },
   onFailure: {
     mail: { action: "http", effect: "keyed", with: { method: "POST", url: AIRLINE, json: "${{ failure }}" } },
@@ -140,6 +199,8 @@ const SLIPS: readonly (readonly [place: string, value: unknown, code: string, to
   ["/steps/seen/with/url", "http://a.example/", "url_refused"],
   ["/steps/seen/with/query/day", "${{ inputs }}", "unknown_name"],
   ["/steps/seen/with/headers", { "X-Api-Key": "x" }, "secret_in_plan", "/steps/seen/with/headers/X-Api-Key"],
+  ["/steps/seen/with/auth", { bearer: "NONE" }, "unknown_token", "/steps/seen/with/auth/bearer"],
+  ["/steps/seen/with/auth", "SKYLINE", "invalid"],
   ["/steps/seen/repeat/every", undefined, "missing"],
   ["/steps/seen/repeat/max", 0, "invalid"],
   ["/steps/seen/repeat/until", "output is None", "expression_invalid"],
@@ -198,6 +259,17 @@ const SLIPS: readonly (readonly [place: string, value: unknown, code: string, to
     "missing",
     "/steps/child/compensate/with/url",
   ],
+  ["/steps/booked/compensate/with/auth/bearer", "NONE", "unknown_token"],
+  ["/steps/booked/compensate", [], "invalid"],
+  ["/steps/child/with/workflow", "othr", "unknown_workflow"],
+  ["/steps/child/with/version", "7", "unknown_workflow"],
+  ["/steps/child/with/input/n", "many", "invalid"],
+  ["/steps/child/with/input/n", undefined, "missing"],
+  ["/steps/child/with/input/x", 1, "unknown_field"],
+  ["/steps/child/with/inputs", 1, "unknown_field"],
+  ["/steps/made/with/value/seen", "${{ steps.seen.output.id }}", "unknown_output_field"],
+  ["/steps/made/with/value/pages", "${{ steps.pages.output.mroe }}", "unknown_output_field"],
+  ["/steps/made/with/value/each", "${{ steps.each.output.id }}", "unknown_output_field"],
   ["/onFailure/mail/with/json", "${{ own }}", "unknown_name"],
   ["/onFailure/mail/onFailure", "fail", "unknown_field"],
   [
@@ -211,6 +283,17 @@ const SLIPS: readonly (readonly [place: string, value: unknown, code: string, to
 
 /** Slips of which one leaves open whether the other is one. */
 const LEFT_OPEN: readonly (readonly [string, string])[] = [
+  // Which workflow was meant, and so what it takes.
+  ["/steps/child/with/workflow", "/steps/child/with/input/n"],
+  ["/steps/child/with/workflow", "/steps/child/with/input/x"],
+  ["/steps/child/with/version", "/steps/child/with/workflow"],
+  ["/steps/child/with/version", "/steps/child/with/input/n"],
+  ["/steps/child/with/version", "/steps/child/with/input/x"],
+  // What a step puts out that polls and goes through a list, or that says nothing of it.
+  ["/steps/seen/forEach", "/steps/made/with/value/seen"],
+  ["/steps/each/with/value", "/steps/made/with/value/each"],
+  // What is read of a list, if it is one.
+  ["/steps/each/forEach", "/steps/made/with/value/each"],
   // What is no name may have meant the step that is read.
   ["/steps/booked/needs/1", "/steps/booked/when"],
   // Another action may have had the field.

@@ -85,7 +85,13 @@ describe("a step that waits for a decision", () => {
     const play = new Play([approval("ok")], { run: { open: true } });
     play.prepare("ok");
     play.take({ t: "append", steps: [call("more")], by: "key_3" });
-    for (const who of [{ by: RUN.startedBy }, { by: "key_3" }, { via: RUN.startedBy }, { via: "key_3" }])
+    for (const who of [
+      { by: RUN.startedBy },
+      { by: "key_3" },
+      { via: RUN.startedBy },
+      { via: "key_3" },
+      { behind: ["root", "key_3"] },
+    ])
       expect(play.refusal(play.decide("ok", "approved", who))).toBe("approver_is_starter");
     expect(play.status("ok")).toBe("waiting");
   });

@@ -378,6 +378,13 @@ const KERNEL: readonly Omit<Mutant, "first">[] = [
     why: "Whoever appended a step approves it.",
   },
   {
+    name: "made-by-the-starter-approves",
+    file: "src/kernel/approvals.ts",
+    find: "[by, ...(via === undefined ? [] : [via]), ...behind]",
+    replace: "[by, ...(via === undefined ? [] : [via])]",
+    why: "An agent makes a second key, and approves with it.",
+  },
+  {
     name: "decided-twice",
     file: "src/kernel/approvals.ts",
     find: "if (approval.decided !== null) return null;",

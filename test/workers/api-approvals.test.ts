@@ -1,4 +1,5 @@
 /** Approvals by the API: who may decide, once, and never who made the run. */
+import { env } from "cloudflare:workers";
 import { beforeAll, describe, expect, test } from "vitest";
 import type { ApprovalView, RunView } from "../../src/run/index.ts";
 import { expectAnswer, expectProblem, newKey, newTenant, send } from "./api-support.ts";
@@ -120,14 +121,60 @@ describe("who may decide", () => {
     const steps = { ok: { action: "wait", with: { approval: "Go on?" } } };
     const { id } = await start({ open: true, steps });
     const more = { more: { action: "transform", with: { value: 1 } } };
-    const appended = await send("POST", `/v1/runs/${id}/steps`, { key: admin, body: { steps: more } });
+    const helper = await newKey(admin, {});
+    const appended = await send("POST", `/v1/runs/${id}/steps`, { key: helper, body: { steps: more } });
     await expectAnswer(appended, "appendSteps", 202);
     await expectProblem(
-      await decide(`${id}.ok.g1`, { decision: "approved" }, admin),
+      await decide(`${id}.ok.g1`, { decision: "approved" }, helper),
       403,
       "approver_is_starter",
     );
     await expectAnswer(await decide(`${id}.ok.g1`, { decision: "approved" }), "decideApproval", 200);
+  });
+
+  test("is never a key that the starter has made, at whatever distance, in person or by a link", async () => {
+    const { id } = await start();
+    const approval = `${id}.ok.g1`;
+    const scopes = ["approvals:decide", "runs:read"];
+    const made = await newKey(starter, { scopes: [...scopes, "keys:write"] });
+    const second = await newKey(made, { scopes });
+    for (const key of [made, second]) {
+      await expectProblem(await decide(approval, { decision: "approved" }, key), 403, "approver_is_starter");
+      const link = await send("POST", `/v1/approvals/${approval}/links`, { key, body: {} });
+      await expectProblem(link, 403, "approver_is_starter");
+    }
+    expect((await pending(id))[0]?.status).toBe("pending");
+    // Who made the starter, and what that one made beside it, are somebody else.
+    await expectAnswer(await decide(approval, { decision: "approved" }, admin), "decideApproval", 200);
+  });
+
+  test("is never a key that was made by so many others that nobody can tell from whom it comes", async () => {
+    const { id } = await start();
+    const hidden = await newKey(admin, { scopes: ["approvals:decide", "runs:read"], name: "hidden" });
+    const { results } = await env.DB.prepare(
+      "SELECT id, created_by FROM api_keys WHERE name = 'hidden'",
+    ).all();
+    const [row] = results;
+    await env.DB.batch(
+      Array.from({ length: 256 }, (_, i) =>
+        env.DB.prepare(
+          `INSERT INTO api_keys SELECT ?1, tenant, 'link', printf('%064x', ?2), prefix, last4, scopes, user, policies, ?3,
+             created_at, expires_at, revoked_at, last_used_at FROM api_keys WHERE id = ?4`,
+        ).bind(`key_far${i}`, i, i === 0 ? row?.["created_by"] : `key:key_far${i - 1}`, row?.["id"]),
+      ),
+    );
+    await env.DB.prepare("UPDATE api_keys SET created_by = 'key:key_far255' WHERE id = ?")
+      .bind(row?.["id"])
+      .run();
+    await expectProblem(
+      await decide(`${id}.ok.g1`, { decision: "approved" }, hidden),
+      403,
+      "approver_is_starter",
+    );
+    await env.DB.prepare("UPDATE api_keys SET created_by = 'key:key_far200' WHERE id = ?")
+      .bind(row?.["id"])
+      .run();
+    await expectAnswer(await decide(`${id}.ok.g1`, { decision: "approved" }, hidden), "decideApproval", 200);
   });
 
   test("is nobody by a signal, not even in an open run", async () => {

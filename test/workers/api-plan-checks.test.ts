@@ -96,6 +96,77 @@ describe("what only the surroundings know to be wrong with a plan", () => {
     ]);
   });
 
+  test("is told of appended steps beside all that the run's own steps say to them", async () => {
+    const before = {
+      look: call("SKYLINE_TOKEN"),
+      early: say(1),
+      late: say(1, { needs: ["early"] }),
+      talk: { action: "wait", with: { approval: "Go?" } },
+    };
+    const made = await send("POST", "/v1/runs", { key: admin, body: { open: true, steps: before } });
+    const { id } = await expectAnswer<RunView>(made, "startRun", 202);
+    const steps = {
+      b: say("${{ [steps.look.output.available, steps.early.output, steps.c.output] }}", {
+        needs: ["look", "lat"],
+        z: 1,
+      }),
+      c: say("${{ [steps.early.output, steps.talk.output.approved] }}", { needs: ["late"], retries: 3 }),
+      d: say("${{ steps.early.output }}", { needs: ["late", "nobody"] }),
+      token: call("NO_TOKEN"),
+      child: sub("t-sleeep"),
+    };
+    const appended = await send("POST", `/v1/runs/${id}/steps`, { key: admin, body: { steps } });
+    const problem = await expectProblem(appended, 422, "bad_graph");
+    expect(lines(problem.errors)).toEqual([
+      "/steps/b/needs/1 unknown_need",
+      "/steps/b/with/value not_an_ancestor",
+      "/steps/b/with/value unknown_output_field",
+      "/steps/b/z unknown_field",
+      "/steps/c/retries unknown_field",
+      "/steps/c/with/value not_an_ancestor",
+      "/steps/c/with/value unknown_output_field",
+      "/steps/child/with/workflow unknown_workflow",
+      "/steps/d/needs/1 unknown_need",
+      "/steps/token/with/auth/bearer unknown_token",
+    ]);
+    const need = problem.errors?.find(({ pointer }) => pointer === "/steps/b/needs/1");
+    expect(need).toMatchObject({ detail: "There is no step named lat. Did you mean `late`?" });
+  });
+
+  test("is no reason to refuse what fits: steps are appended, with advice on them", async () => {
+    const before = { first: say({ x: 1 }), second: say("${{ steps.first.output.x }}", { needs: ["first"] }) };
+    const made = await send("POST", "/v1/runs", { key: admin, body: { open: true, steps: before } });
+    const { id } = await expectAnswer<RunView>(made, "startRun", 202);
+    const steps = { third: say("${{ steps.first.output.x }} {{ x }}", { needs: ["second"] }) };
+    const options = { key: admin, body: { steps }, headers: { prefer: "wait=20" } };
+    for (const _ of ["at first", "again"]) {
+      const response = await send("POST", `/v1/runs/${id}/steps`, options);
+      const answer = await expectAnswer<Pick<Report, "advice"> & Pick<RunView, "steps">>(
+        response,
+        "appendSteps",
+        200,
+      );
+      expect(lines(answer.advice)).toEqual(["/steps/third/with/value looks_like_expression"]);
+      expect(answer.steps).toMatchObject([{ name: "third", output: { value: "1 {{ x }}" } }]);
+    }
+  });
+
+  test("is told of the first steps of an open run beside what is wrong with their graph", async () => {
+    const steps = {
+      a: say("${{ steps.b.output.x }}", { needs: ["c"], z: 1 }),
+      b: say({ y: 1 }),
+      token: call("NO_TOKEN"),
+    };
+    const problem = await expectProblem(await start({ open: true, steps }), 422, "bad_graph");
+    expect(lines(problem.errors)).toEqual([
+      "/steps/a/needs/0 unknown_need",
+      "/steps/a/with/value not_an_ancestor",
+      "/steps/a/with/value unknown_output_field",
+      "/steps/a/z unknown_field",
+      "/steps/token/with/auth/bearer unknown_token",
+    ]);
+  });
+
   test("keeps it from being stored, but for workflows that are not there yet", async () => {
     const problem = await expectProblem(await put("flawed", { steps: FLAWED }), 422, "bad_plan");
     expect(lines(problem.errors)).toEqual(FOUND.filter((one) => !one.endsWith("unknown_workflow")));
@@ -114,7 +185,8 @@ describe("a stored plan that starts one which is stored later", () => {
       {
         pointer: "/workflow",
         code: "unknown_workflow",
-        detail: "At /steps/child/with/workflow of parent: There is no workflow parent-child.",
+        detail:
+          "At /steps/child/with/workflow of parent: There is no workflow parent-child. Did you mean `parent`?",
         allowed: ["parent"],
       },
     ]);
@@ -141,6 +213,13 @@ describe("a stored plan that starts one which is stored later", () => {
       name: "itself",
       version: "1",
       created: true,
+      advice: [
+        {
+          pointer: "/steps/again/with/workflow",
+          code: "starts_itself",
+          detail: expect.stringContaining("itself"),
+        },
+      ],
     });
   });
 
@@ -193,5 +272,47 @@ describe("a credential in a plan", () => {
     const report = await check({ steps });
     expect(lines(report.errors)).toEqual(["/plan/steps/a/with/value/deep/0 secret_in_plan"]);
     expect(JSON.stringify(report)).not.toContain(key);
+  });
+
+  const secret = `sk_live_${"b2".repeat(12)}`;
+  const get = (more: object): object => ({
+    action: "http",
+    with: { method: "GET", url: "https://api.skyline.example/", ...more },
+  });
+  test.each<[string, object]>([
+    ["a step", { steps: { [secret]: say(1) } }],
+    ["a step that does not fit", { steps: { [secret]: get({ nothing: 1 }) } }],
+    ["a step that is not undone", { steps: { [secret]: get({ method: "POST" }) } }],
+    ["an action", { steps: { a: { action: secret, with: {} } } }],
+    ["a field of a step", { steps: { a: say(1, { [secret]: 1 }) } }],
+    ["a field of the plan", { [secret]: 1, steps: { a: say(1) } }],
+    ["the plan", { name: secret, steps: { a: say(1) } }],
+    ["a need", { steps: { a: say(1, { needs: [secret] }) } }],
+    ["a step that is read", { steps: { a: say(`\${{ steps["${secret}"].output }}`) } }],
+    ["a function", { steps: { a: say(`\${{ ${secret}(1) }}`) } }],
+    ["a field that is read", { steps: { a: say(`\${{ input.x.${secret} }}`) } }],
+    ["a service token", { steps: { a: get({ auth: { bearer: secret } }) } }],
+    ["a header", { steps: { a: get({ headers: { [secret]: "x" } }) } }],
+    ["a query parameter", { steps: { a: get({ query: { [secret]: "x", access_token: "hunter2" } }) } }],
+    ["a workflow", { steps: { a: sub(secret) } }],
+    ["an input", { input: { properties: { [secret]: { type: 1 } } }, steps: { a: say(1) } }],
+    [
+      "a field of an input",
+      {
+        input: { type: "object", properties: { [secret]: {} }, additionalProperties: false },
+        steps: { a: say("${{ input.other }}") },
+      },
+    ],
+  ])("is not repeated where it stands as the name of %s", async (_, plan) => {
+    const { name: _name, ...body } = plan as { name?: string };
+    for (const response of [
+      await send("POST", "/v1/plans/validate", { key: admin, body: { plan } }),
+      await start({ plan }),
+      await put("leaky", body),
+    ]) {
+      const text = await response.text();
+      if (response.status < 300) expect(text).toMatch(/"valid":false|"advice"|"created"/);
+      expect(text).not.toContain(secret);
+    }
   });
 });

@@ -3,10 +3,11 @@ import { beforeAll, describe, expect, test } from "vitest";
 import type { ApprovalView, RunView } from "../../src/run/index.ts";
 import { expectAnswer, newKey, newTenant, ORIGIN, send, type Sending } from "./api-support.ts";
 
+let admin = "";
 let starter = "";
 let approver = "";
 beforeAll(async () => {
-  const admin = await newTenant("page");
+  admin = await newTenant("page");
   starter = await newKey(admin, { scopes: ["*"] });
   approver = await newKey(admin, { scopes: ["runs:read", "outputs:read", "approvals:decide"] });
 });
@@ -92,6 +93,35 @@ describe("the approval page", () => {
     await send("GET", `${path}?decision=approved`);
     await send("HEAD", path);
     expect((await approval(run)).status).toBe("pending");
+  });
+
+  test("takes no decision by a link of a key whose maker has come to append to the run", async () => {
+    const steps = { ok: { action: "wait", with: { approval: "Go on?" } } };
+    const opened = await open({}, steps);
+    const more = { more: { action: "transform", with: { value: 1 } } };
+    const answer = await send("POST", `/v1/runs/${opened.run}/steps`, { key: admin, body: { steps: more } });
+    await expectAnswer(answer, "appendSteps", 202);
+    expect((await post(opened, { decision: "approved" })).status).toBe(403);
+    expect((await approval(opened.run)).status).toBe("pending");
+  });
+
+  test("shows the address that is sent, with its query, and without what looks like a secret", async () => {
+    const policy = { hosts: [{ host: "api.skyline.example", approval: "always" }] };
+    const own = await newKey(admin, { scopes: ["*"], policy });
+    const url = "https://api.skyline.example/pages?danger=delete";
+    const query = { signature: "0123456789abcdef" };
+    const steps = { ok: { action: "http", with: { method: "GET", url, query } } };
+    const started = await send("POST", "/v1/runs", { key: own, body: { open: true, steps } });
+    const { id } = await expectAnswer<RunView>(started, "startRun", 202);
+    const shown = "?danger=delete&signature=[REDACTED]";
+    expect((await approval(id)).query).toBe(shown);
+    const made = await send("POST", `/v1/approvals/${id}.ok.g1/links`, { key: approver, body: {} });
+    const link = await expectAnswer<{ url: string }>(made, "linkApproval", 201);
+    const page = await (await send("GET", new URL(link.url).pathname)).text();
+    expect(page).toContain(`GET api.skyline.example/pages${shown.replace("&", "&amp;")}`);
+    const blind = await newKey(admin, { scopes: ["runs:read"] });
+    for (const path of [`/v1/approvals/${id}.ok.g1`, `/v1/runs/${id}/events`])
+      expect(await (await send("GET", path, { key: blind })).text()).not.toContain("danger");
   });
 
   test.each([

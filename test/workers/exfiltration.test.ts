@@ -130,12 +130,10 @@ describe("what a plan was given does not get to a foreign host", () => {
     expect(await arrived(sub.child)).toEqual([]);
   });
 
-  test("by a child run that the key may not start: the step fails, and no child is there", async () => {
-    const own = { hosts: [{ host: HOME }], workflows: ["t-sleep"], inline: true };
+  test("by a child run that the key may not start, and that a workflow in TypeScript names: the step fails, and no child is there", async () => {
     const scopes = ["runs:read", "runs:write", "outputs:read"];
-    const key = await newKey(admin, { scopes, policy: own });
-    const child = { workflow: "t-send", input: { url: `https://${HOME}/bookings` } };
-    const run = await ended(await start(plan({ sub: { action: "run", with: child } }), key));
+    const key = await newKey(admin, { scopes, policy: { workflows: ["t-parent-sleep"] } });
+    const run = await ended(await start({ workflow: "t-parent-sleep", input: { ms: 1 } }, key));
     expect(run).toMatchObject({ status: "failed", failure: DENIED });
     expect(run.steps[0]?.child).toBeUndefined();
   });
@@ -185,6 +183,116 @@ describe("an approval of a plan", () => {
   });
 });
 
+describe("what a key may not start as a child", () => {
+  const SECRET = {
+    input: {
+      type: "object",
+      required: ["salary"],
+      properties: { salary: { type: "number" } },
+      additionalProperties: false,
+    },
+    steps: { a: { action: "transform", with: { value: 1 } } },
+  };
+  const sub = (workflow: string, input: object = {}): object => ({
+    action: "run",
+    with: { workflow, input },
+  });
+  let boss = "";
+  let blind = "";
+  let seeing = "";
+
+  beforeAll(async () => {
+    boss = await newTenant("exfiltration-children");
+    for (const [name, body] of [
+      ["hidden", SECRET],
+      ["around", { steps: { go: sub("hidden", { salary: 1 }) } }],
+      ["abroad", { steps: { go: { action: "http", with: { method: "GET", url: `https://${FOREIGN}/` } } } }],
+    ] as const)
+      await expectAnswer(await send("PUT", `/v1/workflows/${name}`, { key: boss, body }), "putWorkflow", 201);
+    const policy = { hosts: [{ host: HOME }], workflows: ["around", "abroad", "planned"], inline: true };
+    const scopes = ["runs:read", "runs:write"];
+    blind = await newKey(boss, { scopes, policy });
+    seeing = await newKey(boss, { scopes: [...scopes, "workflows:*"], policy });
+  });
+
+  const ALL = {
+    direct: sub("hidden", { salary: 1 }),
+    unfit: sub("hidden", { x: 1 }),
+    old: { action: "run", with: { workflow: "hidden", version: "99" } },
+    none: sub("not-there"),
+    through: sub("around"),
+    abroad: sub("abroad"),
+  };
+  const PLACES = Object.keys(ALL).map((name) => `/steps/${name}/with/workflow policy_denied`);
+  const lines = (found: readonly { pointer?: string; code?: string }[] | undefined): string[] =>
+    (found ?? []).map(({ pointer, code }) => `${pointer} ${code}`).toSorted();
+
+  test("is told by the check of the plan, with each place, also below what it may start", async () => {
+    const told = await send("POST", "/v1/plans/validate", { key: seeing, body: { plan: { steps: ALL } } });
+    const report = await expectAnswer<{ valid: boolean; errors: { pointer: string; detail: string }[] }>(
+      told,
+      "validatePlan",
+      200,
+    );
+    expect(report.valid).toBe(false);
+    expect(lines(report.errors)).toEqual(PLACES.map((one) => `/plan${one}`).toSorted());
+    expect(report.errors.find(({ pointer }) => pointer.includes("/through/"))?.detail).toContain(
+      "around starts hidden",
+    );
+  });
+
+  test("keeps a plan from starting, and steps from being appended, before anything ran", async () => {
+    const planned = await expectProblem(await start({ plan: { steps: ALL } }, blind), 403, "policy_denied");
+    expect(lines(planned.errors)).toEqual(PLACES.map((one) => `/plan${one}`).toSorted());
+    const body = { open: true, steps: {} };
+    const opened = await send("POST", "/v1/runs", { key: blind, body });
+    const { id } = await expectAnswer<RunView>(opened, "startRun", 202);
+    const more = await send("POST", `/v1/runs/${id}/steps`, { key: blind, body: { steps: ALL } });
+    const appended = await expectProblem(more, 403, "policy_denied");
+    expect(lines(appended.errors)).toEqual([...PLACES].toSorted());
+  });
+
+  test("is advice where a plan is stored, and keeps it from starting by name", async () => {
+    const body = { steps: { go: sub("hidden", { salary: 1 }) } };
+    const stored = await send("PUT", "/v1/workflows/planned", { key: seeing, body });
+    const { advice } = await expectAnswer<{ advice?: { pointer: string; code: string }[] }>(
+      stored,
+      "putWorkflow",
+      201,
+    );
+    expect(lines(advice)).toEqual(["/steps/go/with/workflow policy_denied"]);
+    for (const workflow of ["planned", "around"]) {
+      const problem = await expectProblem(await start({ workflow }, seeing), 403, "policy_denied");
+      expect(lines(problem.errors)).toEqual(["/workflow policy_denied"]);
+    }
+    expect(await (await send("GET", "/v1/runs", { key: boss })).text()).not.toContain('"planned"');
+  });
+
+  test("answers the same whether it is there or not, and nothing of its input", async () => {
+    const said = async (body: object): Promise<string> => {
+      const problem = await expectProblem(await start(body, blind), 403, "policy_denied");
+      return JSON.stringify(problem.errors).replaceAll(/hidden|absent/g, "NAME");
+    };
+    const ofSteps = (name: string, input?: object): object => ({ plan: { steps: { a: sub(name, input) } } });
+    const [direct, ...others] = [
+      await said({ workflow: "hidden" }),
+      await said({ workflow: "absent" }),
+      await said({ workflow: "hidden", input: { x: 1 } }),
+      await said({ workflow: "hidden", version: "99" }),
+    ];
+    expect(new Set(others)).toEqual(new Set([direct]));
+    const [child, ...rest] = [
+      await said(ofSteps("hidden")),
+      await said(ofSteps("absent")),
+      await said(ofSteps("hidden", { x: 1 })),
+    ];
+    expect(new Set(rest)).toEqual(new Set([child]));
+    expect(direct + (child ?? "")).not.toContain("salary");
+    const through = await start({ plan: { steps: { a: sub("around") } } }, blind);
+    expect(await through.text()).not.toMatch(/hidden|salary/);
+  });
+});
+
 describe("a call that a policy wants approved", () => {
   test("is told by the check of the plan, waits, and is sent once somebody else has agreed", async () => {
     const boss = await newTenant("exfiltration-gated");
@@ -197,7 +305,7 @@ describe("a call that a policy wants approved", () => {
       summary: { steps: [{ requests: [{ policy: { verdict: "approval" } }] }] },
     });
     const run = await expectAnswer<RunView>(
-      await send("POST", "/v1/runs", { key: boss, body: plan(steps) }),
+      await send("POST", "/v1/runs", { key: await newKey(boss, {}), body: plan(steps) }),
       "startRun",
       202,
     );

@@ -41,6 +41,7 @@ describe("a held call", () => {
       method: "POST",
       host: "api.skyline.example",
       path: "/bookings",
+      query: null,
       effect: "keyed",
       text: null,
     });

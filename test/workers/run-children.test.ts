@@ -3,8 +3,9 @@
 import { abortAllDurableObjects, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { Run } from "../../src/api/answer-runs.ts";
+import { compileSteps } from "../../src/define/index.ts";
 import { migrate } from "../../src/platform/index.ts";
-import { OUTBOX_SCHEMA } from "../../src/run/schema.ts";
+import { FAMILY_SCHEMA, OUTBOX_SCHEMA } from "../../src/run/schema.ts";
 import type { Command } from "../../src/run/index.ts";
 import { ended, events, start, step, stubOf, until, view, VIEWER, type Started } from "./run-support.ts";
 
@@ -126,6 +127,33 @@ describe("a child run", () => {
     }
     expect(depth).toBe(8);
     expect((await ended(deepest)).failure?.code).toBe("child_too_deep");
+  });
+
+  test("is one of 1,000 below one run, at whatever depth, and who asks again for one is not counted again", async () => {
+    const root = await start("t-later", {}, { open: true });
+    const admitted = async (id: string): Promise<boolean> => {
+      const answer = await stubOf(root.id).admit(VIEWER, id);
+      if (!answer.ok) throw new Error(answer.code);
+      return answer.value;
+    };
+    await runInDurableObject(stubOf(root.id), (_, { storage }) => {
+      migrate(storage, FAMILY_SCHEMA);
+      storage.sql.exec(
+        "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 996) INSERT INTO descendants SELECT 'run_' || i FROM n",
+      );
+    });
+    expect(await admitted("run_0")).toBe(true);
+    const compiled = compileSteps({ sub: { action: "run", with: { workflow: "t-nest" } } });
+    if (!compiled.ok) throw new Error(JSON.stringify(compiled.errors));
+    await command(root, { t: "append", steps: compiled.steps, by: "key:test" });
+    let last = await childOf(root);
+    for (let below = 1; below < 3; below += 1) last = await childOf(last);
+    expect((await ended(last)).failure?.code).toBe("child_limit");
+    expect(step(await view(last), "sub").child).toBeUndefined();
+    await abortAllDurableObjects();
+    expect(await admitted("run_0")).toBe(true);
+    expect(await admitted("run_new")).toBe(false);
+    expect(await stubOf(root.id).admit({ tenant: "other" }, "run_0")).toMatchObject({ code: "not_found" });
   });
 
   test("takes no approval from whoever started the run above it", async () => {

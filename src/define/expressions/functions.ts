@@ -230,7 +230,7 @@ export const FUNCTIONS = {
       const a = text(of);
       limitText(a.length * 3);
       meter.chars(a.length * 3);
-      return encodeURIComponent(a.toWellFormed());
+      return encodeURIComponent(wholeText(a));
     },
   },
 } as const satisfies Readonly<Record<string, Known>>;
@@ -270,6 +270,13 @@ function numberFrom(value: Json | undefined): number {
   if (typeof value === "number") return value;
   if (typeof value === "string" && NUMBER.test(value)) return finite(Number(value));
   throw new Fault(`${kindOf(value)} is no number`);
+}
+
+/** For an address: half of a character, or what stands for one, is not what was meant, and would be sent as something else. */
+export function wholeText(text: string): string {
+  if (/[\p{Surrogate}\ufffd]/u.test(text))
+    throw new Fault("a text with a character that could not be read (U+FFFD) cannot stand in a URL");
+  return text;
 }
 
 export function limitText(chars: number): void {

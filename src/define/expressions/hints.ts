@@ -6,6 +6,8 @@
 interface Hint {
   readonly at: number;
   readonly detail: string;
+  /** The text as it can be read on, with all else at the same places; null: it cannot. */
+  readonly mended: string | null;
 }
 
 /** Names for values. */
@@ -59,39 +61,47 @@ const FUNCTIONS: Readonly<Record<string, string>> = {
   toJson: "json(x)",
   encodeURIComponent: "encode(text)",
   quote: "encode(text)",
+  timestamp: "millis('2027-03-14T09:00:00Z')",
   strftime: "rfc3339(run.now)",
   toISOString: "rfc3339(run.now)",
 };
 
-/** What is no CEL, and what is: the one that stands first in the expression is told. */
-const SYNTAX: readonly (readonly [pattern: RegExp, instead: string])[] = [
-  [/(?<!\.)\bis\s+not\s+(?:None|null)\b/, "`x != null`"],
-  [/(?<!\.)\bis\s+(?:None|null)\b/, "`x == null`"],
-  [/(?<!\.)\bis\b/, "`x == y`"],
-  [/(?<!\.)\bnot\s+in\b/, "`!(x in y)`"],
-  [/(?<!\.)\bnot\b/i, "`!x`"],
-  [/(?<!\.)\band\b/i, "`a && b`"],
-  [/(?<!\.)\bor\b/i, "`a || b`"],
+/**
+ * What is no CEL, and what is: the one that stands first in the expression is told. Third: what can be read in its place,
+ * no longer than itself, so that the rest is looked at too.
+ */
+const SYNTAX: readonly (readonly [pattern: RegExp, instead: string, read?: string])[] = [
+  [/(?<!\.)\bis\s+not\s+(?:None|null)\b/, "`x != null`", "!= null"],
+  [/(?<!\.)\bis\s+(?:None|null)\b/, "`x == null`", "== null"],
+  [/(?<!\.)\bis\b/, "`x == y`", "=="],
+  [/(?<!\.)\bnot\s+in\b/, "`!(x in y)`", "in"],
+  [/(?<!\.)\bnot\b/i, "`!x`", "!"],
+  [/(?<!\.)\band\b/i, "`a && b`", "&&"],
+  [/(?<!\.)\bor\b/i, "`a || b` between truth values, and for a default `has(x.a) ? x.a : y`", "||"],
   [/(?<!\.)\bif\b/, "`c ? x : y`"],
   [/(?<!\.)\bfor\b/, "`list.map(x, x + 1)` or `list.filter(x, x > 1)`"],
-  [/=>|(?<!\.)\blambda\b|->/, "`list.map(x, x + 1)`: a name, a comma, and what becomes of it"],
-  [/===/, "`==`"],
-  [/!==/, "`!=`"],
-  [/<>/, "`!=`"],
-  [/\?\?/, "`has(x.a) ? x.a : y`"],
-  [/\?\.(?=[A-Za-z_[(])/, "`has(x.a) ? x.a : null`"],
+  [/=>|->/, "`list.map(x, x + 1)`: a name, a comma, and what becomes of it", ","],
+  [/(?<!\.)\blambda\b/, "`list.map(x, x + 1)`: a name, a comma, and what becomes of it"],
+  [/===/, "`==`", "=="],
+  [/!==/, "`!=`", "!="],
+  [/<>/, "`!=`", "!="],
+  [/\?\?/, "`has(x.a) ? x.a : y`", "||"],
+  [/\?\.(?=[A-Za-z_[(])/, "`has(x.a) ? x.a : null`", "."],
   [/`/, "texts in quotes, joined by `+`: `'a' + string(x)`"],
-  [/\bf(?=['"])/, "texts joined by `+`: `'a' + string(x)`"],
-  [/\*\*/, "`x * x`"],
-  [/(?<![=!<>])=(?![=>])/, "`==`"],
-  [/(?<!&)&(?!&)/, "`a && b`"],
+  [/\bf(?=['"])/, "texts joined by `+`: `'a' + string(x)`", ""],
+  [/\*\*/, "`x * x`", "*"],
+  [/(?<![=!<>])=(?![=>])/, "`==`", "<"],
+  [/(?<!&)&(?!&)/, "`a && b`", "<"],
   [/(?<!\|)\|(?!\|)/, "`a || b`; there are no filters, but functions like `size(x)`"],
   [/\$\{?\{?|\{\{/, "names as they are: `input.x`"],
+  [/\[[^[\]?{]*:[^[\]]*\]/, "`text.substring(from, to)` of a text, and of a list single elements: `x[0]`"],
 ];
 
 /** Words of the language, as names of fields and steps. */
 const RESERVED_FIELD = /\.\s*(in|true|false|null)\b/;
 const DIGIT_FIELD = /\.\s*(\d[a-z0-9_-]*[a-z_-][a-z0-9_-]*)/;
+/** The place of an element as it is written elsewhere. */
+const PLACE_FIELD = /(?<=[A-Za-z_]\w*|\])\.(\d+)(?![\w-])/;
 /** A step that is read, as far as that can be told from a text that is no expression. */
 const STEP = /(?<![\w.])steps\s*(?:\.\s*([a-z0-9][a-z0-9_-]*)|\[\s*(['"])([^'"]*)\2\s*\])\s*\.\s*[a-z]/gi;
 const QUOTED = /'''[\s\S]*?'''|"""[\s\S]*?"""|'(?:\\.|[^'\\\n])*'|"(?:\\.|[^"\\\n])*"/g;
@@ -99,14 +109,28 @@ const QUOTED = /'''[\s\S]*?'''|"""[\s\S]*?"""|'(?:\\.|[^'\\\n])*'|"(?:\\.|[^"\\\
 /** For a text that is no expression; null: nothing in it is known from elsewhere. */
 export function syntaxHint(text: string): Hint | null {
   const bare = unquoted(text);
-  const found: Hint[] = SYNTAX.flatMap(([pattern, instead]) => {
+  const found: Hint[] = SYNTAX.flatMap(([pattern, instead, read]) => {
     const match = pattern.exec(bare);
-    return match === null ? [] : [{ at: match.index, detail: insteadOf(match[0].trim(), instead) }];
+    if (match === null) return [];
+    const { index: at, 0: there } = match;
+    const mended =
+      read === undefined
+        ? null
+        : text.slice(0, at) + read.padEnd(there.length) + text.slice(at + there.length);
+    return [{ at, detail: insteadOf(there.trim(), instead), mended }];
   });
+  const place = PLACE_FIELD.exec(bare);
+  if (place?.[1] !== undefined)
+    found.push({
+      at: place.index,
+      detail: `Write \`x[${place[1]}]\` for an element of a list.`,
+      mended: null,
+    });
   for (const pattern of [RESERVED_FIELD, DIGIT_FIELD]) {
     const match = pattern.exec(bare);
     if (match?.[1] === undefined) continue;
-    found.push({ at: match.index, detail: inBrackets(bare.slice(0, match.index), match[1]) });
+    const detail = inBrackets(bare.slice(0, match.index), match[1]);
+    found.push({ at: match.index, detail, mended: null });
   }
   // The first entry of the table at a place: it is the longer one.
   return found.toSorted((a, b) => a.at - b.at)[0] ?? null;
@@ -156,6 +180,11 @@ export function sizeReads(text: string): readonly { readonly field: string; read
       at: index,
     }),
   );
+}
+
+/** Where what follows is a comment, or -1. */
+export function commentIn(text: string): number {
+  return unquoted(text).indexOf("//");
 }
 
 function insteadOf(found: string, instead: string): string {

@@ -1,10 +1,11 @@
 /** Expressions: parsing, checking, evaluating, filling in. Nothing here knows of plans or steps. */
 
 export type { Names } from "./evaluate.ts";
-export { isList, isMap } from "./functions.ts";
-export { sizeReads } from "./hints.ts";
 export { Meter, type Tally } from "./meter.ts";
-export { accessesOf, pathOf, writtenPath, type Path } from "./paths.ts";
+export { isList, isMap, kindOf } from "./functions.ts";
+export { commentIn, sizeReads } from "./hints.ts";
+export { kindFaults } from "./kinds.ts";
+export { accessesOf, comparisonsOf, pathOf, writtenPath, type Path } from "./paths.ts";
 export {
   parseExpression,
   type Expression,

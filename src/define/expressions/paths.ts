@@ -1,5 +1,6 @@
 /** What an expression reads, field by field, as far as the fields are written out. Pure. */
 
+import type { Json } from "../../kernel/index.ts";
 import type { Expression, Node, Root, StepField } from "./syntax.ts";
 
 export interface Path {
@@ -26,6 +27,20 @@ export function accessesOf({ root }: Expression): readonly Access[] {
   return tracer.accesses;
 }
 
+/** Something that is compared with a value that is written out. */
+export interface Comparison {
+  readonly of: Path;
+  readonly value: Json;
+  /** Characters before it in the expression. */
+  readonly at: number;
+}
+
+export function comparisonsOf({ root }: Expression): readonly Comparison[] {
+  const tracer = new Tracer();
+  tracer.trace(root, null);
+  return tracer.comparisons;
+}
+
 /** The path that an expression is as a whole, or null. */
 export function pathOf(node: Node): Path | null {
   return new Tracer().trace(node, null);
@@ -43,6 +58,7 @@ function memberText(name: string): string {
 
 class Tracer {
   readonly accesses: Access[] = [];
+  readonly comparisons: Comparison[] = [];
 
   /** @param variable what the variable of the comprehension around stands for */
   trace(node: Node, variable: Path | null): Path | null {
@@ -71,10 +87,23 @@ class Tracer {
           this.trace(part, element(list));
         return node.macro === "filter" ? list : null;
       }
+      case "binary": {
+        const [left, right] = [inner(node.left), inner(node.right)];
+        this.#compared(left, node.operator, node.right, node.at);
+        if (node.operator !== "in") this.#compared(right, node.operator, node.left, node.at);
+        return null;
+      }
       default:
         partsOf(node).forEach(inner);
         return null;
     }
+  }
+
+  #compared(of: Path | null, operator: string, other: Node, at: number): void {
+    if (of === null) return;
+    const among = operator === "in" && other.op === "list" ? other.items : [other];
+    if (operator !== "==" && operator !== "!=" && among[0] === other) return;
+    for (const one of among) if (one.op === "value") this.comparisons.push({ of, value: one.value, at });
   }
 
   #member(of: Path | null, key: string, at: number): Path | null {
@@ -93,7 +122,7 @@ type Plain = Exclude<
   { readonly op: "value" | "root" | "variable" | "step" | "field" | "index" | "each" }
 >;
 
-function partsOf(node: Plain): readonly Node[] {
+export function partsOf(node: Plain): readonly Node[] {
   switch (node.op) {
     case "has":
     case "not":

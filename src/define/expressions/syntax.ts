@@ -179,13 +179,49 @@ function ofParser(error: ParseError, text: string): Parsed {
       "expression_too_large",
       `An expression has at most ${MAX_NODES} parts, ${MAX_NESTING} levels deep.`,
     );
-  const hint = syntaxHint(text);
-  const references = stepsNamed(text).map((one) => ({ root: "steps", field: null, ...one }) as const);
   const reserved =
     error.code === "reserved_identifier" ? " It is a word of the language: no name can be it." : "";
-  return hint === null
-    ? failed({ at, code: "expression_invalid", detail: `${error.summary}.${reserved}` }, references)
-    : failed({ ...hint, code: "expression_invalid" }, references);
+  return (
+    readOn(text) ??
+    failed({ at, code: "expression_invalid", detail: `${error.summary}.${reserved}` }, namedIn(text))
+  );
+}
+
+function namedIn(text: string): readonly Reference[] {
+  return stepsNamed(text).map((one) => ({ root: "steps", field: null, ...one }) as const);
+}
+
+/** What is known from other languages is read as what it means there, so that the rest is looked at too. Null: nothing is. */
+function readOn(text: string): Parsed | null {
+  const told = new Map<string, SyntaxFault>();
+  let mended: string | null = text;
+  for (let looks = 0; mended !== null && looks < MAX_LOOKS; looks += 1) {
+    const hint = syntaxHint(mended);
+    if (hint === null) break;
+    const { at, detail } = hint;
+    if (!told.has(detail)) told.set(detail, { at, detail, code: "expression_invalid" });
+    mended = hint.mended;
+    const rest = mended === null ? null : tried(mended);
+    if (rest === null) continue;
+    const faults = [...told.values(), ...rest.faults].toSorted((a, b) => a.at - b.at);
+    const [first] = faults;
+    return first === undefined ? null : { ok: false, fault: first, faults, references: rest.references };
+  }
+  const [first] = told.values();
+  return first === undefined
+    ? null
+    : { ok: false, fault: first, faults: [...told.values()], references: namedIn(text) };
+}
+
+function tried(text: string): Reader | null {
+  try {
+    const reader = new Reader(text);
+    reader.readAll(environment().parse(text).ast);
+    return reader;
+  } catch (error) {
+    if (error instanceof Refused || error instanceof ParseError || error instanceof RangeError) return null;
+    throw error;
+  }
 }
 
 function fault(at: number, code: SyntaxCode, detail: string): Parsed {
@@ -198,6 +234,7 @@ function failed(one: SyntaxFault, references: readonly Reference[] = []): Parsed
 
 /** More than anybody mends in one go. */
 const MAX_FAULTS = 10;
+const MAX_LOOKS = 20;
 
 /** Reads the library's tree into ours, and refuses what has no place in it: a part that is refused is null, and told. */
 class Reader {
@@ -328,7 +365,7 @@ class Reader {
       return refuse(
         at,
         "unknown_name",
-        `A step has no field \`${field}\`.${didYouMean(field, STEP_FIELDS)}`,
+        `A step has no field \`${field}\`.${didYouMean(field, STEP_FIELDS) || outputHint(step, field)}`,
         STEP_FIELDS,
       );
     this.#nodes += 2;
@@ -425,6 +462,11 @@ class Reader {
     for (const one of rest) inner(one);
     if (style === "method") this.faults.length = told;
   }
+}
+
+function outputHint(step: string, field: string): string {
+  const inside = field === "body" || field === "headers" ? field : `body.${field}`;
+  return ` What it put out is its \`output\`; of an answer, write \`steps['${step}'].output.${inside}\`.`;
 }
 
 /** The field that a node names literally, or null. */

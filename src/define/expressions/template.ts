@@ -2,7 +2,7 @@
 
 import type { Json } from "../../kernel/index.ts";
 import { evaluate, type Names } from "./evaluate.ts";
-import { isList, isMap, kindOf, limitText } from "./functions.ts";
+import { isList, isMap, kindOf, limitText, wholeText } from "./functions.ts";
 import { Fault, type Meter } from "./meter.ts";
 import { parseExpression, type SyntaxFault } from "./syntax.ts";
 
@@ -111,7 +111,7 @@ const plain: Write = (value) => (typeof value === "string" ? value : JSON.string
 const encoded: Write = (value) => {
   if (value === null || isList(value) || isMap(value))
     throw new Fault(`${kindOf(value)} cannot stand in a URL`);
-  return encodeURIComponent(String(value));
+  return encodeURIComponent(wholeText(String(value)));
 };
 
 function fillText(text: string, names: Names, meter: Meter, write: Write): Json {
@@ -159,7 +159,26 @@ export function fillRequest(template: Json, names: Names, meter: Meter): Json {
   // `..` has no encoding that a URL would not resolve.
   if (holdsExpression(url) && typeof filled === "string" && hasDotSegment(filled))
     throw new TemplateFault("a part of the path would be `.` or `..`", url, 0);
-  return { ...(fillTemplate(rest, names, meter) as typeof rest), url: filled };
+  const others = fillTemplate(rest, names, meter) as typeof rest;
+  wholeQuery(rest["query"], others["query"]);
+  return { ...others, url: filled };
+}
+
+/** What an author wrote out is the author's. */
+function wholeQuery(template: Json | undefined, query: Json | undefined): void {
+  if (!isMap(template ?? null) || !isMap(query ?? null)) return;
+  for (const [name, written] of Object.entries(template as { readonly [key: string]: Json })) {
+    const text = JSON.stringify(written);
+    if (!holdsExpression(text)) continue;
+    const value = (query as { readonly [key: string]: Json })[name];
+    for (const one of isList(value ?? null) ? (value as readonly Json[]) : [value])
+      try {
+        if (typeof one === "string") wholeText(one);
+      } catch (error) {
+        if (error instanceof Fault) throw new TemplateFault(error.message, text, 0);
+        throw error;
+      }
+  }
 }
 
 function hasDotSegment(url: string): boolean {
