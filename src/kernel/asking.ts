@@ -43,7 +43,7 @@ export function toUnknown(
 
 /**
  * For a unit that would end with its outcome unknown: asks its `verify` first (A1). A child is looked after instead, and
- * a `forEach` is what its items are.
+ * a `forEach` is what its items are. What may have happened under an earlier key, a check cannot rule out.
  * @returns false: there is nothing to ask, it ends
  */
 export function asksFirst(turn: Turn, ref: UnitRef, failure: Failure | null, listening?: boolean): boolean {
@@ -52,7 +52,7 @@ export function asksFirst(turn: Turn, ref: UnitRef, failure: Failure | null, lis
   if (def?.verify === undefined || ref.role !== undefined || unit === null || failure === null) return false;
   // One that has not begun in this generation has no attempt to ask about.
   const tried = unit.status === "running" || unit.status === "backing_off";
-  if (!tried || unit.items !== null || hasChild(unit)) return false;
+  if (!tried || unit.maybeBefore || unit.items !== null || hasChild(unit)) return false;
   toUnknown(turn, ref, def, { attempt: unit.attempt, failure, listening, last: true });
   return true;
 }

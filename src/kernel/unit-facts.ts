@@ -17,7 +17,7 @@ export function applied(unit: Unit, fact: UnitFactRecord): Unit {
         digest: fact.digest,
         readyAt: fact.at,
         wakeAt: null,
-        ...(fact.newKey === true ? { gen: unit.gen + 1, keySince: null, child: null } : {}),
+        ...(fact.newKey === true ? freshKey(unit) : {}),
       };
     case "expanded":
       return {
@@ -62,6 +62,7 @@ export function applied(unit: Unit, fact: UnitFactRecord): Unit {
         spentMs: spentMs(unit, fact.at) + Math.max(0, fact.wakeAt - fact.at),
         failure: fact.failure,
         maybe: fact.maybe,
+        maybeBefore: fact.maybe && unit.maybeBefore,
         listening: false,
         strikes: unit.strikes + (fact.strike === true ? 1 : 0),
         verify: overtaken(unit.verify, fact.by),
@@ -133,6 +134,7 @@ export function applied(unit: Unit, fact: UnitFactRecord): Unit {
         iteration: unit.iteration + 1,
         tries: 0,
         maybe: false,
+        maybeBefore: false,
         digest: null,
         keySince: null,
         readyAt: null,
@@ -164,6 +166,11 @@ export function applied(unit: Unit, fact: UnitFactRecord): Unit {
   }
 }
 
+/** What it did under the last key, it may still have done. */
+function freshKey({ gen, maybe }: Unit): Pick<Unit, "gen" | "keySince" | "child" | "maybeBefore"> {
+  return { gen: gen + 1, keySince: null, child: null, maybeBefore: maybe };
+}
+
 /** What was approved is ready; what was denied fails by the next fact. */
 function decided(unit: Unit, { as, by, via, note, at, newKey }: FactOf<"decided">): Unit {
   const { approval } = unit;
@@ -180,7 +187,7 @@ function decided(unit: Unit, { as, by, via, note, at, newKey }: FactOf<"decided"
     deadline: null,
     approval: { ...approval, decided: decision },
     ...(as === "approved" && approval.digest !== null ? { digest: approval.digest } : {}),
-    ...(newKey === true ? { gen: unit.gen + 1, keySince: null, child: null } : {}),
+    ...(newKey === true ? freshKey(unit) : {}),
   };
 }
 
@@ -287,6 +294,7 @@ function resetUnit(unit: Unit, { newKey, maybe }: FactOf<"reset">): Unit {
   return {
     ...fresh,
     maybe: maybe === true,
+    maybeBefore: newKey && maybe === true,
     verify: overtaken(unit.verify),
     undo: unit.undo,
     ...(newKey

@@ -155,6 +155,8 @@ export interface Unit {
   readonly iteration: number;
   /** Some attempt under the current key, or in an earlier generation, may have happened. */
   readonly maybe: boolean;
+  /** It may have happened under an earlier key: a check that asks by this one knows nothing of that. */
+  readonly maybeBefore: boolean;
   /**
    * The attempt that timed out is still listened to: its late answer may settle an unknown outcome (K7). Of a check: it
    * was begun while that was so, and what it sees may still change.
@@ -215,6 +217,7 @@ export function newUnit(gen = 0, attempt = 0): Unit {
     tries: 0,
     iteration: 0,
     maybe: false,
+    maybeBefore: false,
     listening: false,
     last: false,
     version: null,

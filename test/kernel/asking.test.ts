@@ -384,6 +384,29 @@ describe("items and rounds", () => {
 });
 
 describe("what is not asked about", () => {
+  test("what may have happened under an earlier key: rounds of the last generation", () => {
+    const repeat = { until: "done", everyMs: 10 * SECOND, max: 3, withinMs: 60 * MINUTE };
+    const play = new Play([twice("keyed", { repeat, retry: retry({ attempts: 1 }) })]);
+    play.attempt("pay", ends.again());
+    play.take({ t: "cancel", mode: "graceful", by: "ada" });
+    play.take({ t: "redrive", by: "ada", resolve: [] });
+    play.attempt("pay", ends.refused());
+    expect([play.status("pay"), play.unit("pay").outcome, play.unit("pay").gen]).toEqual([
+      "failed",
+      "unknown",
+      1,
+    ]);
+  });
+
+  test("what may have happened with another payload", () => {
+    const play = new Play([twice("idempotent", { retry: retry({ attempts: 1 }) })]);
+    play.attempt("pay", ends.unusable());
+    play.take({ t: "redrive", by: "ada", resolve: [] });
+    play.prepare("pay", { kind: "call", digest: "another" });
+    play.attempt("pay", ends.refused());
+    expect([play.status("pay"), play.unit("pay").outcome]).toEqual(["failed", "unknown"]);
+  });
+
   test("an undoing whose attempts are used up: it failed, and is left behind", () => {
     const compensate = performance("keyed", { retry: retry({ attempts: 1 }) });
     const play = new Play([twice("keyed", { compensate }), call("after", "safe", { needs: ["pay"] })]);

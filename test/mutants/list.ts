@@ -245,6 +245,13 @@ const KERNEL: readonly Omit<Mutant, "first">[] = [
     why: "What cannot work is sent again because a check says that it did not happen.",
   },
   {
+    name: "asked-by-another-key",
+    file: "src/kernel/asking.ts",
+    find: "if (!tried || unit.maybeBefore || ",
+    replace: "if (!tried || ",
+    why: "A check by a new key says no, and what stands under the last key is forgotten.",
+  },
+  {
     name: "round-ends-the-repeat",
     file: "src/kernel/judge.ts",
     find: `if (end.again === true && unit !== null && turn.state.phase === "forward")`,

@@ -91,6 +91,34 @@ export const SCENARIOS: Readonly<Record<string, () => Play>> = {
     return play;
   },
 
+  "asked-at-the-end": () => {
+    const checked = { verify: verify(), retry: retry({ attempts: 2, initialMs: SECOND }) };
+    const repeat = { until: "done", everyMs: 10 * SECOND, max: 3, withinMs: HOUR };
+    const play = new Play([
+      call("happened", "keyed", checked),
+      call("denied", "idempotent", { ...checked, onFailure: "continue" }),
+      call("round", "keyed", { repeat, verify: verify(), retry: retry({ attempts: 1 }) }),
+      call("resting", "keyed", { ...checked, ...undo, retry: retry({ attempts: 9, initialMs: MINUTE }) }),
+    ]);
+    play.attempt("happened", ends.unclear());
+    play.attempt("denied", ends.unclear());
+    play.attempt("round", ends.unclear());
+    play.wake();
+    play.attempt("happened", ends.unclear());
+    play.attempt("denied", ends.refused());
+    play.pass(5 * SECOND);
+    play.attempt("happened/verify", ends.happened(true, "found"));
+    play.attempt("denied/verify", ends.happened(false));
+    play.begin("round/verify");
+    play.end("round/verify", { kind: "success", output: { v: "half" }, happened: true, again: true });
+    play.attempt("resting", ends.unclear());
+    play.take({ t: "cancel", mode: "graceful", by: "ada" });
+    play.pass(5 * SECOND);
+    play.attempt("resting/verify", ends.happened(true, "found"));
+    play.succeed("resting/undo");
+    return play;
+  },
+
   "items-given-up": () => {
     const forEach = { list: "to", concurrency: 2, tolerate: 1 };
     const play = new Play([
