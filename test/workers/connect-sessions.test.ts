@@ -706,6 +706,7 @@ function workflowsOfTest(): Registry {
   const auth = [{ connection: "app", account: "needs", scopes: ["write"] }, { connection: "nothing" }];
   const steps = auth.map((one, index) => ({
     name: `s${index}`,
+    action: "http",
     with: { url: "https://api.lender.example/", auth: one },
   }));
   const found = {
