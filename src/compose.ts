@@ -14,19 +14,25 @@ import {
   tenantPolicy,
 } from "./access/index.ts";
 import {
-  parseAuthCheck,
   parseServiceTokens,
   performAction,
+  type PolicyCall,
   type PolicyPort,
   type Surroundings,
 } from "./actions/index.ts";
+import { type AcquireDeps, authorOf, createAcquire, createLend } from "./compose-acquire.ts";
+import { createAuthCheck } from "./compose-auth-check.ts";
 import { createApi, createLinks, judgeSteps, type ApiDeps } from "./api/index.ts";
+import { type ComposedConnections, composeConnections, parsePublicOrigin } from "./compose-connections.ts";
+import { browserAddressOf, egressOf, ownHostsOf } from "./compose-egress.ts";
+import { type ConnectionWiring, createConnectPages } from "./connections/index.ts";
 import {
   createCode,
   createEvaluator,
   createPlansStore,
   createRegistry,
   createStoredPlans,
+  INLINE_NAME,
   type Definition,
   type Registry,
   type StoredPlans,
@@ -39,15 +45,7 @@ import {
   sweepAll,
   type SweepPorts,
 } from "./directory/index.ts";
-import {
-  createEgress,
-  createLogger,
-  fromBase64,
-  importHmacKey,
-  objectName,
-  parseDevelopmentHosts,
-  runIdOf,
-} from "./platform/index.ts";
+import { createLogger, fromBase64, importHmacKey, objectName, runIdOf } from "./platform/index.ts";
 import {
   createChildren,
   createFamily,
@@ -72,8 +70,9 @@ const RETENTION_MS = 30 * 24 * 60 * 60_000;
 const MIN_SERVER_KEY_BYTES = 32;
 /** Outside calls per event of the platform: well below the 10,000 subrequests of a paid plan. */
 const CALLS_PER_EVENT = 1_000;
-/** What the vault may use of them in one tick of the cron trigger. */
+/** What the vault, and connections, may use of them in one tick of the cron trigger. */
 const VAULT_PART = 0.25;
+const CONNECTIONS_PART = 0.2;
 
 type VaultParts = Pick<OperationsDeps, "keyring" | "check" | "vault">;
 
@@ -81,6 +80,8 @@ export interface House {
   readonly fetch: (request: Request, env: Env) => Promise<Response>;
   /** What a run object is given when it is constructed. */
   readonly wiring: (env: Env) => RunWiring;
+  /** What a connection object is given when it is constructed. */
+  readonly lending: (env: Env) => ConnectionWiring;
   /** What a directory object is given when it is constructed. */
   readonly sweeping: (env: Env) => SweepPorts;
   /** The cron trigger. */
@@ -108,6 +109,7 @@ export function compose(
   let directory: Directory | undefined;
   let vault: VaultParts | undefined;
   let operations: VaultOperations | undefined;
+  let lent: ComposedConnections | undefined;
   return {
     async fetch(request, env) {
       api ??= createApi(apiDeps(env, registry));
@@ -117,6 +119,7 @@ export function compose(
       wiring ??= runWiring(env, registry, listeners);
       return wiring;
     },
+    lending: (env) => connectionsOf(env).wiring,
     sweeping: (env) => ({
       ask: async (tenant, run) => runOf(env, tenant, run).poke(tenant),
       takeOver: async (tenant, shard, reports) =>
@@ -127,17 +130,19 @@ export function compose(
     }),
     async scheduled({ scheduledTime }, env) {
       const forVault = Math.floor(callsPerEvent(env) * VAULT_PART);
+      const forConnections = Math.floor(callsPerEvent(env) * CONNECTIONS_PART);
       const ports = {
         directory: directoryOf(env),
         countTenants: async () => countTenants(env.DB),
         tenants: async (offset: number, limit: number) => selectTenantIds(env.DB, offset, limit),
         // Each tick also asks the database twice.
-        visits: callsPerEvent(env) - forVault - 2,
+        visits: callsPerEvent(env) - forVault - forConnections - 2,
         log,
       };
       await sweepAll(ports, scheduledTime);
       // Last: a keyring that cannot be read stops nothing else.
       await vaultOperations(env).tick(forVault);
+      await connectionsOf(env).connections.sweep(forConnections);
     },
   };
 
@@ -164,9 +169,20 @@ export function compose(
   function vaultOperations(env: Env): VaultOperations {
     operations ??= createVaultOperations({
       ...vaultOf(env),
-      ...{ db: env.DB, records: sealed(env), audit: createAccessAudit(env.DB), log, now: () => Date.now() },
+      records: [...connectionsOf(env).connections.records, ...sealed(env)],
+      ...{ db: env.DB, audit: createAccessAudit(env.DB), log, now: () => Date.now() },
     });
     return operations;
+  }
+
+  /** Throws a TypeError if `KEYRING` is no keyring: nothing else needs it. */
+  function connectionsOf(env: Env): ComposedConnections {
+    lent ??= composeConnections(env, {
+      ...{ vault: vaultOf(env).vault, serverKey: serverKeyOf(env), egress: egressOf(env), log },
+      ownHosts: ownHostsOf(env),
+      run: (tenant, id) => runOf(env, tenant, id),
+    });
+    return lent;
   }
 
   function serverKeyOf(env: Env): () => Promise<CryptoKey> {
@@ -184,11 +200,10 @@ export function compose(
 
   function apiDeps(env: Env, known: Registry): ApiDeps {
     const serverKey = serverKeyOf(env);
-    // Where the secret does not fit no run gets on, and says why; the API answers all the same.
-    const auth = parseAuthCheck(env.SERVICE_TOKENS);
+    const publicOrigin = parsePublicOrigin(env.PUBLIC_ORIGIN);
     return {
       ...familyOf(env, serverKey),
-      checkAuth: auth.ok ? auth.value : async () => undefined,
+      checkAuth: createAuthCheck(env.SERVICE_TOKENS, () => connectionsOf(env).connections),
       access: {
         db: env.DB,
         cache: createKeyCache(),
@@ -208,6 +223,14 @@ export function compose(
       },
       links: createLinks(serverKey),
       vault: () => vaultOperations(env),
+      connections: () => connectionsOf(env).connections,
+      publicOrigin,
+      pages: createConnectPages({
+        room: () => connectionsOf(env).connections,
+        publicOrigin,
+        browserAddress: browserAddressOf(env),
+        log,
+      }),
       log,
       now: () => Date.now(),
     };
@@ -215,12 +238,25 @@ export function compose(
 
   /** The tenant's policy as it is now; those of the run and of the step as they were pinned. */
   function policyPort({ DB: db }: Env): PolicyPort {
-    return async ({ run, def }, { url, method }) => {
+    return async (call, { url, method, connection }) => {
+      const { run, def } = call;
       const tenant = await tenantPolicy({ db, policies, log }, run.tenant, Date.now());
       if (!tenant.ok) return { kind: "unavailable" };
       const chain = chainOf(tenant.value, run.policies, def.policies);
-      return judgeRequest(chain, { host: url.hostname, method, path: url.pathname });
+      const used =
+        connection === undefined ? {} : { connection: { name: connection, workflow: namedBy(call) } };
+      return judgeRequest(chain, { host: url.hostname, method, path: url.pathname, ...used });
     };
+  }
+
+  /** Null: the step came as JSON. */
+  function namedBy(call: PolicyCall): string | null {
+    const name = authorOf(call, isCode);
+    return name === INLINE_NAME ? null : name;
+  }
+
+  function isCode(workflow: string, version: string): boolean {
+    return registry.get(workflow, version) !== null;
   }
 
   /** A child is judged as a start of its own would be, by the policies that bind the step that starts it. */
@@ -232,7 +268,7 @@ export function compose(
       const chain = chainOf(tenant.value, run.policies, def.policies);
       const started = judgeStart(chain, workflow);
       if (started.kind === "denied") return started;
-      const judged = judgeSteps(chain, { steps, at: "", definitionAt: null });
+      const judged = judgeSteps(chain, { workflow, steps, at: "", definitionAt: null });
       const [first] = judged.errors;
       return first === undefined
         ? {
@@ -248,14 +284,19 @@ export function compose(
     const tokens = parseServiceTokens(env.SERVICE_TOKENS);
     if (!tokens.ok) throw new TypeError(tokens.error);
     const family = familyOf(env, serverKeyOf(env));
+    const policy = policyPort(env);
+    const acquiring: AcquireDeps = {
+      use: (use) => connectionsOf(env).connections.use(use),
+      policy,
+      isCode,
+      log,
+    };
     const surroundings: Surroundings = {
-      egress: createEgress({
-        ownHosts: (env.OWN_HOSTS ?? "").split(",").filter((host) => host !== ""),
-        developmentHosts: parseDevelopmentHosts(env.DEV_HOSTS),
-      }),
+      egress: egressOf(env),
       credential: tokens.value,
       code: createCode(known),
-      policy: policyPort(env),
+      policy,
+      lend: createLend(acquiring),
       children: createChildren(family, { workflows: known, plans: plansOf(env) }, permitChild(env)),
       log,
       now: () => Date.now(),
@@ -263,6 +304,7 @@ export function compose(
     return {
       evaluate: createEvaluator(known),
       perform: (call) => performAction(call, surroundings),
+      acquire: createAcquire(acquiring),
       listeners: [createFamily(family), ...heard],
       directory: directoryOf(env),
       log,

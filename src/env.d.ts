@@ -15,6 +15,8 @@ interface Env {
   readonly SERVICE_TOKENS?: string;
   /** Host names of this deployment, by commas: no step may call them. */
   readonly OWN_HOSTS?: string;
+  /** Where browsers find this deployment: an https origin, for links and redirect URIs. Missing: where the request came to. */
+  readonly PUBLIC_ORIGIN?: string;
   /** Outside calls per event of the platform; 40 on a free plan. */
   readonly CALLS_PER_EVENT?: string;
   /** Objects among which the directory of a tenant is divided; 1 if it is missing. It can be raised, never lowered. */
@@ -29,6 +31,7 @@ declare namespace Cloudflare {
     readonly DEV_HOSTS?: string;
     readonly SERVICE_TOKENS?: string;
     readonly OWN_HOSTS?: string;
+    readonly PUBLIC_ORIGIN?: string;
     readonly CALLS_PER_EVENT?: string;
     readonly DIRECTORY_SHARDS?: string;
     readonly CRASH_AT?: string;

@@ -1,6 +1,7 @@
 /** The Worker: its handler and its objects, composed from the workflows of this deployment. */
 
 import { compose } from "./compose.ts";
+import { WiredConnectionObject } from "./connections/index.ts";
 import { WiredDirectoryObject } from "./directory/index.ts";
 import { WiredRunObject } from "./run/index.ts";
 import { workflows } from "./workflows/index.ts";
@@ -10,6 +11,12 @@ const house = compose(workflows);
 export class RunObject extends WiredRunObject {
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env, house.wiring(env));
+  }
+}
+
+export class ConnectionObject extends WiredConnectionObject {
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env, house.lending(env));
   }
 }
 

@@ -25,6 +25,7 @@ export {
 export { makersOfActor } from "./makers.ts";
 export type { KeyRecord } from "./keys-store.ts";
 export {
+  isUser,
   type KeyRequest,
   MAX_KEY_NAME_CHARS,
   MAX_SCOPES,
@@ -45,7 +46,9 @@ export { createPolicyCache, type PolicyCache, POLICY_EFFECTIVE_MS } from "./poli
 export {
   chainOf,
   judgeRequest,
+  type ConnectionUse,
   judgeStart,
+  judgeUse,
   type PolicyRequest,
   type Standing,
   type Verdict,

@@ -154,7 +154,7 @@ function checkPolicies(
   }
   // The door has said where and what exactly; here it counts that nothing unreadable is ever stored.
   if (readPolicy(own) === null || canonicalJson(own).length > MAX_POLICY_CHARS) {
-    const detail = `A policy of a key has hosts, inline and workflows, and at most ${MAX_POLICY_CHARS} characters.`;
+    const detail = `A policy of a key has hosts, connections, inline and workflows, and at most ${MAX_POLICY_CHARS} characters.`;
     return invalid("/policy", detail);
   }
   return ok([...maker.policies, own]);

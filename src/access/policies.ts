@@ -80,7 +80,7 @@ export async function putPolicy(
   const { tenant, keyId } = allowed.value;
   const text = readPolicy(policy) === null ? null : canonicalJson(policy);
   if (text === null || text.length > MAX_TENANT_POLICY_CHARS) {
-    const message = `A policy of a tenant has hosts, inline and workflows, and at most ${MAX_TENANT_POLICY_CHARS} characters.`;
+    const message = `A policy of a tenant has hosts, connections, inline and workflows, and at most ${MAX_TENANT_POLICY_CHARS} characters.`;
     return err(refuse("invalid", message, ""));
   }
   const actor = actorOf(identity);

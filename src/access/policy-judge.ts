@@ -1,6 +1,6 @@
 /** What policies say to a request and to a start. Pure: everything that is known comes as arguments. */
 import { matchesHost } from "../platform/index.ts";
-import { type HostRule, type PolicyRules, readPolicy } from "./policy.ts";
+import { type ConnectionRule, type HostRule, type PolicyRules, readPolicy } from "./policy.ts";
 import { pathFits, pathMayFit, type ReadPath, readPath } from "./policy-path.ts";
 
 /** Whose policy it is. */
@@ -19,6 +19,16 @@ export interface PolicyRequest {
   readonly method: string | null;
   /** `pathname` of the URL; null: not known yet. */
   readonly path: string | null;
+  /** Whose credential goes along with it. */
+  readonly connection?: ConnectionUse;
+}
+
+/** That a connection is used. */
+export interface ConnectionUse {
+  /** Name of the integration. */
+  readonly name: string;
+  /** In whose name; null: of steps that came as JSON. */
+  readonly workflow: string | null;
 }
 
 export type Verdict =
@@ -32,6 +42,9 @@ export type Verdict =
  * known only when a request is judged, because the tenant's policy may change. PERSISTED CONTRACT: runs hold it.
  */
 export const USER_BOUND = { bound: true } as const;
+
+/** What rules on hosts and on connections have in common. */
+type RequestRule = Pick<ConnectionRule, "methods" | "paths" | "approval">;
 
 const READING: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS"]);
 /** As many rules as a message names. */
@@ -57,11 +70,25 @@ export function chainOf(
 
 export function judgeRequest(chain: readonly Standing[], request: PolicyRequest): Verdict {
   const path = request.path === null ? undefined : readPath(request.path);
+  const { connection } = request;
+  if (connection !== undefined) {
+    const used = judgeUse(chain, connection);
+    if (used.kind === "denied") return used;
+  }
   let approval = false;
   for (const { of, policy } of chain) {
     if (isUserBound(policy)) continue;
     const rules = readPolicy(policy);
     if (rules === null) return unreadable(of);
+    const rule = connection === undefined ? undefined : ruleOf(rules, connection.name);
+    if (rule !== undefined) {
+      if (!ruleOpens(rule, request, path))
+        return denied(
+          of,
+          `${OWNERS[of]} does not allow ${shown(request)} with the connection of ${connection?.name}.`,
+        );
+      approval ||= ruleDemands(rule, request, path);
+    }
     if (rules.hosts === undefined) continue;
     if (!rules.hosts.some((rule) => opens(rule, request, path)))
       return denied(of, `${OWNERS[of]} does not allow ${shown(request)}. ${allowed(rules)}`);
@@ -74,6 +101,34 @@ export function judgeRequest(chain: readonly Standing[], request: PolicyRequest)
       `No policy names ${request.host}, and a key that is bound to a user reaches only hosts that a policy names.`,
     );
   return { kind: "allowed", approval };
+}
+
+/** Whether a connection may be used at all in the name of a workflow, whatever is sent with it. */
+export function judgeUse(chain: readonly Standing[], { name, workflow }: ConnectionUse): Verdict {
+  for (const { of, policy } of chain) {
+    if (isUserBound(policy)) continue;
+    const rules = readPolicy(policy);
+    if (rules === null) return unreadable(of);
+    if (rules.connections === undefined) continue;
+    const rule = ruleOf(rules, name);
+    if (rule === undefined)
+      return denied(
+        of,
+        `${OWNERS[of]} allows no connection of ${name}. It allows: ${list(Object.keys(rules.connections))}.`,
+      );
+    const { workflows, inline = workflows === undefined } = rule;
+    if (workflow === null && !inline)
+      return denied(of, `${OWNERS[of]} allows the connection of ${name} to no steps that come as JSON.`);
+    if (workflow !== null && workflows?.includes(workflow) === false)
+      return denied(of, `${OWNERS[of]} allows the connection of ${name} to: ${list(workflows)}.`);
+  }
+  const bound = chain.find(({ policy }) => isUserBound(policy));
+  if (bound !== undefined && !chain.some(({ policy }) => readPolicy(policy)?.connections !== undefined))
+    return denied(
+      bound.of,
+      `No policy names the connection of ${name}, and a key that is bound to a user uses only those that a policy names.`,
+    );
+  return { kind: "allowed", approval: false };
 }
 
 /** @param workflow name of the workflow that is started; null: the steps come as JSON */
@@ -92,25 +147,36 @@ export function judgeStart(chain: readonly Standing[], workflow: string | null):
   return { kind: "allowed", approval: false };
 }
 
+function ruleOf({ connections }: PolicyRules, name: string): ConnectionRule | undefined {
+  return connections !== undefined && Object.hasOwn(connections, name) ? connections[name] : undefined;
+}
+
 /** For what it opens, a rule is read exactly. */
-function opens(
-  { host, methods, paths }: HostRule,
+function opens(rule: HostRule, request: PolicyRequest, path: ReadPath | null | undefined): boolean {
+  return hostFits(rule.host, request.host) && ruleOpens(rule, request, path);
+}
+
+function ruleOpens(
+  { methods, paths }: RequestRule,
   request: PolicyRequest,
   path: ReadPath | null | undefined,
 ): boolean {
-  if (!hostFits(host, request.host) || !methodFits(methods, request.method)) return false;
+  if (!methodFits(methods, request.method)) return false;
   if (paths === undefined || path === undefined) return true;
   return path !== null && paths.some((pattern) => pathFits(pattern, path));
 }
 
 /** For what it demands, a rule is read widely, and the strictest one counts: adding a rule never lifts an approval. */
-function demandsApproval(
-  { host, methods, paths, approval = "never" }: HostRule,
+function demandsApproval(rule: HostRule, request: PolicyRequest, path: ReadPath | null | undefined): boolean {
+  return hostFits(rule.host, request.host) && ruleDemands(rule, request, path);
+}
+
+function ruleDemands(
+  { methods, paths, approval = "never" }: RequestRule,
   request: PolicyRequest,
   path: ReadPath | null | undefined,
 ): boolean {
-  if (approval === "never" || !hostFits(host, request.host) || !methodFits(methods, request.method))
-    return false;
+  if (approval === "never" || !methodFits(methods, request.method)) return false;
   if (approval === "writes" && request.method !== null && READING.has(request.method)) return false;
   return paths === undefined || path === undefined || paths.some((pattern) => pathMayFit(pattern, path));
 }

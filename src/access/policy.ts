@@ -13,6 +13,7 @@ import { isPathPattern } from "./policy-path.ts";
 export const MAX_HOST_RULES = 64;
 export const MAX_PATHS = 32;
 export const MAX_WORKFLOWS = 128;
+export const MAX_CONNECTION_RULES = 64;
 const MAX_PATH_CHARS = 256;
 
 /** What the action `http` can send. */
@@ -24,22 +25,19 @@ const HOST_RULE = "A host is a public DNS name in lower case (api.example.com), 
 const PATH_RULE =
   "A path begins with / and has no %, no ;, no . or .. as a segment; * stands for one segment, /* at the end for all below.";
 
+const methods = () => z.array(z.enum(METHODS)).min(1).max(METHODS.length);
+const paths = () =>
+  z.array(z.string().max(MAX_PATH_CHARS).refine(isPathPattern, PATH_RULE)).min(1).max(MAX_PATHS);
+const workflowName = () => z.string().refine(isName, "A workflow's name has 1 to 64 of a-z, 0-9, _ and -.");
+
 function buildHostRule() {
   return z.strictObject({
     host: z
       .string()
       .refine(isHostRule, HOST_RULE)
       .describe("A name, `*.` and a name for all below it (not itself), or `*`."),
-    methods: z
-      .array(z.enum(METHODS))
-      .min(1)
-      .max(METHODS.length)
-      .exactOptional()
-      .describe("Missing: every method."),
-    paths: z
-      .array(z.string().max(MAX_PATH_CHARS).refine(isPathPattern, PATH_RULE))
-      .min(1)
-      .max(MAX_PATHS)
+    methods: methods().exactOptional().describe("Missing: every method."),
+    paths: paths()
       .exactOptional()
       .describe(
         "Missing: every path. `/bookings/*` is everything below, `/users/*/mail` has any one segment.",
@@ -51,8 +49,41 @@ function buildHostRule() {
   });
 }
 
+function buildConnectionRule() {
+  return z.strictObject({
+    workflows: z
+      .array(workflowName())
+      .max(MAX_WORKFLOWS)
+      .exactOptional()
+      .describe("The only workflows that may use it. Missing: all."),
+    inline: z
+      .boolean()
+      .exactOptional()
+      .describe(
+        "Whether steps that came as JSON may use it, but for those of stored plans. Missing: yes, but not where `workflows` is given.",
+      ),
+    methods: methods().exactOptional().describe("Missing: every method."),
+    paths: paths().exactOptional().describe("Missing: every path. As in `hosts`."),
+    approval: z
+      .enum(APPROVALS)
+      .exactOptional()
+      .describe("When a person must agree before a request with it is sent. Missing: never."),
+  });
+}
+
 function build() {
   return z.strictObject({
+    connections: z
+      .record(
+        z.string().refine(isName, "An integration's name has 1 to 64 of a-z, 0-9, _ and -."),
+        buildConnectionRule(),
+      )
+      .refine(
+        (rules) => Object.keys(rules).length <= MAX_CONNECTION_RULES,
+        `At most ${MAX_CONNECTION_RULES}.`,
+      )
+      .exactOptional()
+      .describe("The only integrations whose connections may be used, and how. Missing: all."),
     hosts: z
       .array(buildHostRule())
       .max(MAX_HOST_RULES)
@@ -65,7 +96,7 @@ function build() {
         "Whether steps may come as JSON: inline plans and appended steps. Missing: yes, but not where `workflows` is given.",
       ),
     workflows: z
-      .array(z.string().refine(isName, "A workflow's name has 1 to 64 of a-z, 0-9, _ and -."))
+      .array(workflowName())
       .max(MAX_WORKFLOWS)
       .exactOptional()
       .describe("The only workflows that may be started. Missing: all."),
@@ -74,6 +105,7 @@ function build() {
 
 export type PolicyRules = z.output<ReturnType<typeof build>>;
 export type HostRule = z.output<ReturnType<typeof buildHostRule>>;
+export type ConnectionRule = z.output<ReturnType<typeof buildConnectionRule>>;
 
 let schema: ReturnType<typeof build> | undefined;
 

@@ -6,31 +6,17 @@
  */
 
 import { limits, unitName, type FailureCode, type FailureSeed } from "../kernel/index.ts";
-import {
-  createRedactor,
-  createStepFetch,
-  describeError,
-  EgressError,
-  type Egress,
-  type LogFields,
-  type StepFetch,
-} from "../platform/index.ts";
+import { createRedactor, describeError, EgressError, type LogFields } from "../platform/index.ts";
 import { Fatal, Grown, Refused, RetryAfter } from "./code-errors.ts";
 import { toMs, type Duration } from "./durations.ts";
-import { expectOk, BadAnswer, isReading, Trail } from "./expect-ok.ts";
+import { expectOk, BadAnswer, Trail } from "./expect-ok.ts";
 import { failure } from "./failures.ts";
-import { egressTimeoutMs, redacted } from "./http.ts";
+import { redacted } from "./http.ts";
 import { toJson } from "./json.ts";
-import { isPermitRefusal, notPermitted, permitFailure, permitOf } from "./permit.ts";
-import type { ActionCall, ActionResult, CredentialRef, StepFunction, Surroundings } from "./ports.ts";
-import { traceparentOf } from "./trace.ts";
+import { ConnectionLacking, CredentialRefused, LendingFetch, type CodeFetch } from "./lending-fetch.ts";
+import { isPermitRefusal, notPermitted, permitFailure } from "./permit.ts";
+import type { ActionCall, ActionResult, StepFunction, Surroundings } from "./ports.ts";
 import { viewOf, type ScopeView } from "./view.ts";
-
-/** `fetch` of a step: the standard one through egress, with credentials by reference. */
-export type CodeFetch = (
-  input: RequestInfo | URL,
-  init?: RequestInit & { readonly auth?: CredentialRef },
-) => Promise<Response>;
 
 /** What a function gets beside its scope. */
 export interface CodeTools {
@@ -40,7 +26,9 @@ export interface CodeTools {
   readonly signal: AbortSignal;
   /**
    * Standard `fetch` through the engine's egress: https to public hosts, answers of at most 1 MiB. `auth` names a
-   * service token; it is sent to its own hosts only. Once it was called, the step may have happened.
+   * service token, or a `connection(...)`; each is sent to its own hosts only. Once it was called, the step may have
+   * happened. A connection that is not there, or that the service refuses, makes it throw; let that through, and the step
+   * waits for the connection.
    */
   readonly fetch: CodeFetch;
   /**
@@ -61,27 +49,16 @@ const PASSING: ReadonlySet<string> = new Set([
   "subrequest_limit",
 ]);
 
-/** What `fetch` throws where `auth` names no token that this request may have. */
-class CredentialRefused extends Error {
-  override readonly name = "CredentialRefused";
-  readonly failure: FailureSeed;
-
-  constructor(failure: FailureSeed) {
-    super(failure.message);
-    this.failure = failure;
-  }
-}
-
 export async function performCode(call: ActionCall, surroundings: Surroundings): Promise<ActionResult> {
   const step = surroundings.code.step(call);
   if (step === null) return { kind: "cannot", failure: missing(call) };
   const lent: string[] = [];
   const trail = new Trail();
-  const fetcher = stepFetchOf(call, surroundings, trail);
+  const fetcher = new LendingFetch(call, surroundings, lent, trail);
   const tools: CodeTools = {
     attempt: call.attempt,
     signal: call.signal,
-    fetch: lendingFetch(fetcher, call, surroundings, lent, trail),
+    fetch: (input, init) => fetcher.fetch(input, init),
     expectOk: (answer, also = []) => expectOk(answer, also, call, surroundings.now(), trail),
     log: (message, fields = {}) =>
       surroundings.log.info("step_log", {
@@ -91,8 +68,9 @@ export async function performCode(call: ActionCall, surroundings: Surroundings):
         attempt: call.attempt,
       }),
   };
-  const result = await perform(step, contextOf(tools, call), call, surroundings, fetcher, lent);
-  return redacted(result, createRedactor(lent));
+  const result = await perform(step, contextOf(tools, call), call, surroundings, { fetcher, trail, lent });
+  const { bound } = fetcher;
+  return { ...redacted(result, createRedactor(lent)), ...(bound.length === 0 ? {} : { bound }) };
 }
 
 /** The scope's properties stay getters: a value is loaded only if the function reads it. */
@@ -102,13 +80,18 @@ function contextOf(tools: CodeTools, call: ActionCall): CodeTools & ScopeView {
   return Object.assign(viewOf(call.scope, role), tools, ownKey);
 }
 
+interface Performing {
+  readonly fetcher: LendingFetch;
+  readonly trail: Trail;
+  readonly lent: readonly string[];
+}
+
 async function perform(
   step: StepFunction,
   context: CodeTools & ScopeView,
   call: ActionCall,
   surroundings: Surroundings,
-  fetcher: StepFetch,
-  lent: readonly string[],
+  { fetcher, trail, lent }: Performing,
 ): Promise<ActionResult> {
   let returned: unknown;
   try {
@@ -121,7 +104,7 @@ async function perform(
       unit: unitName(call.unit),
       attempt: call.attempt,
     });
-    return judgeThrow(error, fetcher);
+    return judgeThrow(error, fetcher.sent(), call, trail);
   }
   const grown = returned instanceof Grown ? returned : null;
   const output = toJson(grown === null ? returned : grown.output);
@@ -147,8 +130,7 @@ async function perform(
 }
 
 /** `Fatal`, `Refused` and `RetryAfter` say what they mean; of anything else it counts whether something was sent. */
-function judgeThrow(error: unknown, fetcher: StepFetch): ActionResult {
-  const sent = fetcher.sent();
+function judgeThrow(error: unknown, sent: boolean, call: ActionCall, trail: Trail): ActionResult {
   if (error instanceof Fatal) return { kind: "cannot", failure: thrown(error, false) };
   if (error instanceof Refused)
     return { kind: "refused", failure: thrown(error, true), ...waitOf(error.retryAfter) };
@@ -159,6 +141,7 @@ function judgeThrow(error: unknown, fetcher: StepFetch): ActionResult {
       ...waitOf(error.retryAfter),
     };
   if (error instanceof BadAnswer) return error.end;
+  if (error instanceof ConnectionLacking) return lacking(error, call, trail);
   if (error instanceof CredentialRefused && !sent) return { kind: "cannot", failure: error.failure };
   if (error instanceof EgressError && !sent) {
     if (error.code === "subrequest_limit") return { kind: "hop" };
@@ -166,6 +149,16 @@ function judgeThrow(error: unknown, fetcher: StepFetch): ActionResult {
     if (!PASSING.has(error.code)) return { kind: "cannot", failure: blocked(error) };
   }
   return { kind: sent ? "unclear" : "refused", failure: thrown(error, true) };
+}
+
+/** The request that was refused did nothing; what was sent before it in the attempt may have done something. */
+function lacking({ need, own }: ConnectionLacking, call: ActionCall, trail: Trail): ActionResult {
+  if (call.effect === "safe" || trail.changes - own <= 0) return { kind: "needs", need };
+  if (call.effect !== "once") return { kind: "needs", need, maybe: true };
+  const message = `The connection of ${need.integration} could not be used any more: ${need.reason}.`;
+  const hint =
+    "Look at what the step has done, then resolve it. Connections that a `once` step declares are there first.";
+  return { kind: "unclear", failure: failure("connection_required", message, hint) };
 }
 
 function thrown(error: unknown, retryable: boolean): FailureSeed {
@@ -222,51 +215,4 @@ function missing(call: ActionCall): FailureSeed {
 function waitOf(retryAfter: Duration | undefined): { retryAfterMs?: number } {
   const ms = retryAfter === undefined ? Number.NaN : toMs(retryAfter);
   return ms > 0 ? { retryAfterMs: Math.min(Math.ceil(ms), limits.MAX_WAIT_MS) } : {};
-}
-
-function stepFetchOf(call: ActionCall, surroundings: Surroundings, trail: Trail): StepFetch {
-  const egress: Egress = (request) =>
-    surroundings.egress({
-      ...request,
-      traceparent: traceparentOf(call),
-      onSend: () => {
-        request.onSend?.();
-        if (!isReading(request.method)) trail.changes += 1;
-        call.sent();
-      },
-    });
-  return createStepFetch(egress, {
-    effect: call.effect,
-    permit: permitOf(call, surroundings),
-    signal: call.signal,
-    timeoutMs: egressTimeoutMs(call),
-  });
-}
-
-/** Resolves `auth` for the one host of the request, notes what was lent, and sends. */
-function lendingFetch(
-  fetcher: StepFetch,
-  call: ActionCall,
-  surroundings: Surroundings,
-  lent: string[],
-  trail: Trail,
-): CodeFetch {
-  const permit = permitOf(call, surroundings);
-  return async (input, init) => {
-    const { auth, ...rest } = init ?? {};
-    const request = new Request(input, rest);
-    const url = new URL(request.url);
-    if (auth !== undefined) {
-      // Egress asks as well, of every hop. Here it counts that nothing is lent for what is not sent.
-      const refusal = await permit({ url, method: request.method, redirectedFrom: null });
-      if (refusal !== null) throw new EgressError(refusal.code, refusal.message);
-      const credential = await surroundings.credential(auth, url.hostname, call);
-      if (!credential.ok) throw new CredentialRefused(credential.failure);
-      lent.push(...credential.secrets);
-      request.headers.set(credential.header, credential.value);
-    }
-    const answer = await fetcher.fetch(request);
-    trail.asked.set(answer, { host: url.hostname, method: request.method });
-    return answer;
-  };
 }

@@ -1,7 +1,7 @@
 /** The parameters of an `http` step. Published as JSON Schema, so descriptions speak to those who write plans. */
 
 import * as z from "zod";
-import type { Json } from "../kernel/index.ts";
+import { NAME_PATTERN, type Json } from "../kernel/index.ts";
 import { checkUrl, redactShapes } from "../platform/index.ts";
 import { isThere } from "./issues.ts";
 import { lazy } from "./lazy.ts";
@@ -29,6 +29,9 @@ const MAX_VALUES = 1_000;
 const MAX_HEADER_CHARS = 8_192;
 const MAX_URL_CHARS = 8_192;
 
+/** RFC 6749, section 3.3. */
+const SCOPE = /^[\x21\x23-\x5b\x5d-\x7e]{1,256}$/;
+const MAX_SCOPES = 64;
 /** The name of a service token of this deployment. */
 const REFERENCE = /^[A-Za-z][A-Za-z0-9_-]{0,63}$/;
 
@@ -111,6 +114,34 @@ const paginate = () =>
     });
 export type Paginate = z.output<ReturnType<typeof paginate>>;
 
+const auth = () =>
+  z
+    .union([
+      z
+        .strictObject({ bearer: z.string().regex(REFERENCE, "This is not the name of a service token.") })
+        .meta({ description: "The name of a service token of this deployment." }),
+      z
+        .strictObject({
+          connection: z
+            .string()
+            .regex(NAME_PATTERN, "This is not the name of an integration.")
+            .meta({ description: "Name of the integration." }),
+          account: z
+            .string()
+            .regex(NAME_PATTERN, "This is not the label of an account.")
+            .meta({ description: "Which of several accounts; needed only where there are several." })
+            .optional(),
+          scopes: z
+            .array(z.string().regex(SCOPE, "A scope has no spaces, quotes or control characters."))
+            .min(1)
+            .max(MAX_SCOPES)
+            .meta({ description: "What the step needs of it. Missing: what the user has granted." })
+            .optional(),
+        })
+        .meta({ description: "The connection of whom the run acts for. Missing, it parks the step." }),
+    ])
+    .meta({ description: "Credential by reference; its value never stands in a plan." });
+
 /** Written one by one; a range is one. */
 const MAX_STATUSES = 500;
 const STATUS_RANGE = /^[1-5]\d\d-[1-5]\d\d$/;
@@ -188,10 +219,7 @@ function build(template: boolean) {
         .meta({ description: "Body, sent as application/x-www-form-urlencoded." })
         .optional(),
       text: z.string().meta({ description: "Body, sent as it is." }).optional(),
-      auth: z
-        .strictObject({ bearer: z.string().regex(REFERENCE, "This is not the name of a service token.") })
-        .meta({ description: "Credential by reference: the name of a service token of this deployment." })
-        .optional(),
+      auth: auth().optional(),
       success: success().optional(),
       refused: z
         .array(z.literal(503))

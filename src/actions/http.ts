@@ -10,6 +10,8 @@ import {
   type Permit,
   type Redactor,
 } from "../platform/index.ts";
+import { authorize, connectionOf, type Authorization } from "./authorization.ts";
+import { consequent, saidBy, withoutExtra } from "./consequences.ts";
 import { failure, httpFailure } from "./failures.ts";
 import { addressOf } from "./http-address.ts";
 import { readBody, saidIn } from "./http-answer.ts";
@@ -49,25 +51,58 @@ export async function performHttp(call: ActionCall, surroundings: Surroundings):
   }
   const { parameters } = checked;
   const url = addressOf(parameters);
-  const permit = permitOf(call, surroundings);
   const { auth, method } = parameters;
+  const permit = permitOf(call, surroundings, connectionOf(auth));
   const target = auth === undefined ? null : URL.parse(url);
   // Egress asks as well, of every hop. Here it counts that nothing is lent for what is not sent.
   const refusal = target === null ? null : await permit({ url: target, method, redirectedFrom: null });
   if (refusal !== null) return notPermitted(refusal);
-  const credential = auth === undefined ? null : await surroundings.credential(auth, hostOf(url), call);
-  if (credential?.ok === false) return cannot(credential.failure);
-  const headers = headersOf(parameters, call);
-  if (credential !== null) headers[credential.header] = credential.value;
-  const ask = async (at: string, asked: HttpParameters): Promise<ActionResult> => {
-    const result = await surroundings.egress(requestOf(asked, at, headers, call, permit));
-    return judge(result, { parameters: asked, url: at, call, now: surroundings.now() });
-  };
+  const authorized = await authorize(auth, url, call, surroundings);
+  if (!authorized.ok) return authorized.end;
+  const { authorization } = authorized;
+  const ask = async (at: string, asked: HttpParameters): Promise<ActionResult> =>
+    exchange(asked, at, { call, permit, surroundings, authorization });
   const judged = await (parameters.paginate === undefined
     ? ask(url, parameters)
     : askPages(parameters, parameters.paginate, url, ask));
   const kept = judged.kind === "success" ? checkAnswer(judged, call, surroundings) : judged;
-  return redacted(kept, createRedactor(credential?.secrets ?? []));
+  return redacted(kept, createRedactor(authorization.secrets));
+}
+
+interface Asking {
+  readonly call: ActionCall;
+  readonly permit: Permit;
+  readonly surroundings: Surroundings;
+  readonly authorization: Authorization;
+}
+
+/** One request and what its answer means; sent again at most once, with another token. */
+async function exchange(
+  asked: HttpParameters,
+  url: string,
+  { call, permit, surroundings, authorization }: Asking,
+): Promise<ActionResult> {
+  const refusal = authorization.refusalFor(url);
+  if (refusal !== null) return cannot(refusal);
+  for (;;) {
+    const { headers, keepHeaders, carriesTo, carried } = authorization.dress(url, (defaults) =>
+      headersOf(asked, call, defaults),
+    );
+    const request = requestOf(asked, url, headers, call, permit);
+    const keep = [...(request.keepHeaders ?? []), ...keepHeaders];
+    const result = await surroundings.egress({ ...request, keepHeaders: keep, carriesTo });
+    const said = carried() ? saidBy(result) : null;
+    const consequence = said === null ? null : await authorization.consequence(said);
+    if (consequence?.kind === "again") continue;
+    const judged = judge(withoutExtra(result, request.keepHeaders, keepHeaders), {
+      parameters: asked,
+      url,
+      call,
+      now: surroundings.now(),
+    });
+    if (said === null || consequence === null) return judged;
+    return consequent(consequence, said, judged, { host: hostOf(url), now: surroundings.now() });
+  }
 }
 
 /** The header that names the next page is read, whatever the step keeps. */
@@ -242,8 +277,12 @@ function hostOf(url: string): string {
   return URL.parse(url)?.hostname ?? "the address";
 }
 
-function headersOf(parameters: HttpParameters, call: ActionCall): Record<string, string> {
-  const headers: Record<string, string> = { accept: "application/json, */*;q=0.5" };
+function headersOf(
+  parameters: HttpParameters,
+  call: ActionCall,
+  defaults: Readonly<Record<string, string>>,
+): Record<string, string> {
+  const headers: Record<string, string> = { accept: "application/json, */*;q=0.5", ...defaults };
   const { json, form, text } = parameters;
   if (json !== undefined) headers["content-type"] = "application/json";
   else if (form !== undefined) headers["content-type"] = "application/x-www-form-urlencoded";
@@ -306,6 +345,7 @@ function cannot(seed: FailureSeed): ActionResult {
 /** Takes what was lent to the attempt out of all that it brings back (K12). */
 export function redacted(result: ActionResult, redactor: Redactor): ActionResult {
   if (result.kind === "hop" || result.kind === "child") return result;
+  if (result.kind === "needs") return { ...result, need: redactor.json(result.need).value };
   if (result.kind === "success") {
     const { output, more } = result;
     return { ...result, ...redactor.json(more === undefined ? { output } : { output, more }).value };

@@ -2,7 +2,7 @@
 
 export { aboutCall } from "./about.ts";
 export { actionNamed, type Action, type ActionFilled, type ActionName } from "./catalog.ts";
-export { type CodeFetch, type CodeTools } from "./code.ts";
+export { type CodeTools } from "./code.ts";
 export { Fatal, Grown, Refused, RetryAfter } from "./code-errors.ts";
 export { durationSchema, toMs, type Duration } from "./durations.ts";
 export { failSchema, type FailParameters } from "./fail.ts";
@@ -18,7 +18,19 @@ export {
 export { examine, explain, findingsOf, meantBy, type Finding } from "./issues.ts";
 export { toJson, type AsJson } from "./json.ts";
 export { lazy } from "./lazy.ts";
+export {
+  bindingName,
+  Lent,
+  notLent,
+  type ConnectionRef,
+  type Lease,
+  type LeaseAnswer,
+  type LeaseFinding,
+} from "./lease.ts";
+export type { CodeFetch } from "./lending-fetch.ts";
 export { performAction } from "./perform.ts";
+export { isConnectionRef } from "./authorization.ts";
+export { permitOf } from "./permit.ts";
 export { didYouMean, nearest } from "./nearest.ts";
 export type {
   ActionCall,
@@ -29,15 +41,20 @@ export type {
   AuthRefusal,
   ChildrenPort,
   ChildState,
+  BearerRef,
   CodePort,
   Credential,
   CredentialPort,
   CredentialRef,
+  LendPort,
+  PolicyCall,
   PolicyPort,
   PolicyVerdict,
   StepFunction,
   StepOutcome,
   Surroundings,
+  UsePort,
+  UseRequest,
 } from "./ports.ts";
 export { CHILD_KEY_TTL_MS, runTemplateSchema } from "./run.ts";
 export { parseAuthCheck, parseServiceTokens } from "./service-tokens.ts";

@@ -5,12 +5,19 @@ import type { EgressHop, Permit, PermitRefusal } from "../platform/index.ts";
 import { failure } from "./failures.ts";
 import { addressOf } from "./http-address.ts";
 import { checkHttp } from "./http-schema.ts";
-import type { ActionCall, ActionResult, Surroundings } from "./ports.ts";
+import type { ActionResult, PolicyCall, Surroundings } from "./ports.ts";
 
-export function permitOf(call: ActionCall, surroundings: Surroundings): Permit {
+/** @param connection name of the integration whose credential goes along */
+export function permitOf(
+  call: PolicyCall,
+  { policy }: Pick<Surroundings, "policy">,
+  connection?: string,
+): Permit {
   return async (hop) => {
-    const { url, method } = hop;
-    const verdict = await surroundings.policy(call, { url, method });
+    const { url, method, redirectedFrom } = hop;
+    // Another host sees nothing of it.
+    const carried = redirectedFrom === null || redirectedFrom === url.hostname;
+    const verdict = await policy(call, { url, method, ...(carried ? { connection } : {}) });
     switch (verdict.kind) {
       case "denied":
         return { code: "policy_denied", message: verdict.message };
@@ -33,7 +40,7 @@ export function permitOf(call: ActionCall, surroundings: Surroundings): Permit {
  * approval waits for it before its own call, and that is what was seen: neither what verifies or undoes the step, nor what
  * a function sends, nor another page or place that the service leads to.
  */
-function isAgreed({ def, unit, action, with: parameters }: ActionCall, hop: EgressHop): boolean {
+function isAgreed({ def, unit, action, with: parameters }: PolicyCall, hop: EgressHop): boolean {
   if (def.approval === undefined || unit.role !== undefined || action !== "http") return false;
   const checked = checkHttp(parameters);
   if (!checked.ok) return false;

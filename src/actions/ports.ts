@@ -2,6 +2,7 @@
 
 import type {
   AttemptEnd,
+  Binding,
   Effect,
   Failure,
   FailureSeed,
@@ -13,6 +14,7 @@ import type {
   UnitStatus,
 } from "../kernel/index.ts";
 import type { Egress, Logger } from "../platform/index.ts";
+import type { ConnectionRef, LeaseAnswer } from "./lease.ts";
 import type { RunParameters } from "./run.ts";
 
 /** A step as others see it. The output of one that did not succeed is null. */
@@ -66,22 +68,31 @@ export interface ActionCall {
   /** Who made the run what it is. */
   readonly makers: readonly string[];
   readonly scope: ActionScope;
+  /** What the run has pinned under a name, or null. */
+  readonly bound?: (name: string) => Json;
+  /** What `acquire` gave for the attempt; absent where it needs nothing. */
+  readonly lease?: unknown;
   readonly signal: AbortSignal;
   /** Called just before something leaves for the outside. */
   readonly sent: () => void;
 }
 
-/** How an attempt ended. */
-export type ActionResult =
+/** How an attempt ended. `bound`: what names of connections were found to mean in the middle of it. */
+export type ActionResult = ActionEnd & { readonly bound?: readonly Binding[] };
+
+type ActionEnd =
   | { readonly kind: "success"; readonly output: Json; readonly more?: readonly StepDef[] }
   | Exclude<AttemptEnd, { readonly kind: "success" }>
   /** A per-event limit of the platform was met before anything was sent: go on in a fresh event. */
   | { readonly kind: "hop" };
 
-/** A credential by reference: the name of a service token of this deployment, sent as a bearer token. */
-export interface CredentialRef {
+/** The name of a service token of this deployment, sent as a bearer token. */
+export interface BearerRef {
   readonly bearer: string;
 }
+
+/** A credential by reference: a service token of this deployment, or a connection of whom the run acts for. */
+export type CredentialRef = BearerRef | ConnectionRef;
 
 export type Credential =
   | {
@@ -93,12 +104,30 @@ export type Credential =
     }
   | { readonly ok: false; readonly failure: FailureSeed };
 
+/** What a run asks of the connections room for one reference. */
+export interface UseRequest {
+  readonly tenant: string;
+  readonly run: string;
+  readonly user: string | null;
+  readonly workflow: string;
+  readonly reference: {
+    readonly connection: string;
+    readonly account?: string;
+    readonly scopes?: readonly string[];
+  };
+  /** What the run has pinned under the name of the reference, or null. */
+  readonly pinned: Json;
+  readonly stepTimeoutMs: number;
+  /** Version of the grant that a service refused to this step. */
+  readonly refused?: number;
+}
+export type UsePort = (use: UseRequest) => Promise<LeaseAnswer>;
+
+/** Lends a connection that an attempt did not say it needs, in the middle of it. */
+export type LendPort = (call: ActionCall, reference: ConnectionRef) => Promise<LeaseAnswer>;
+
 /** Resolves a reference for one request to one host, once per attempt. A credential is given to its own hosts only. */
-export type CredentialPort = (
-  reference: CredentialRef,
-  host: string,
-  call: ActionCall,
-) => Promise<Credential>;
+export type CredentialPort = (reference: BearerRef, host: string, call: ActionCall) => Promise<Credential>;
 
 /** Why a credential would not be given. */
 export interface AuthRefusal {
@@ -118,7 +147,11 @@ export interface AuthRefusal {
 export type AuthCheck = (
   auth: CredentialRef,
   host: string,
-  asker: { readonly tenant: string; readonly user: string | null },
+  asker: {
+    readonly tenant: string;
+    /** Null: nobody; undefined: whom the run will act for is not known yet. */
+    readonly user: string | null | undefined;
+  },
 ) => Promise<AuthRefusal | undefined>;
 
 /** What the policies of a run say to one request. */
@@ -130,9 +163,17 @@ export type PolicyVerdict =
 
 /** Asks the policies of the run, as they are now, about one request before it is sent. */
 export type PolicyPort = (
-  call: ActionCall,
-  request: { readonly url: URL; readonly method: string },
+  call: PolicyCall,
+  request: {
+    readonly url: URL;
+    readonly method: string;
+    /** Name of the integration whose credential goes along. */
+    readonly connection?: string | undefined;
+  },
 ) => Promise<PolicyVerdict>;
+
+/** What of a call the policies are asked about. */
+export type PolicyCall = Pick<ActionCall, "run" | "def" | "unit" | "action" | "with">;
 
 /** A step written as a function, with its types erased. */
 export type StepFunction = (context: never) => unknown;
@@ -187,6 +228,7 @@ export interface ChildrenPort {
 export interface Surroundings {
   readonly egress: Egress;
   readonly credential: CredentialPort;
+  readonly lend: LendPort;
   readonly code: CodePort;
   readonly children: ChildrenPort;
   readonly log: Logger;

@@ -6,7 +6,7 @@ import { checkUrl, err, ok, type Result } from "../platform/index.ts";
 import { failure } from "./failures.ts";
 import { explain } from "./issues.ts";
 import { lazy } from "./lazy.ts";
-import type { AuthCheck, CredentialPort } from "./ports.ts";
+import type { AuthRefusal, BearerRef, CredentialPort } from "./ports.ts";
 
 /** A shorter one could not be told from other text when it is taken out of outputs and errors. */
 const MIN_TOKEN_CHARS = 8;
@@ -76,7 +76,9 @@ export function parseServiceTokens(text: string | undefined): Result<CredentialP
  * The same rules, for a plan that has not run: what a step that came as JSON would be refused with. It names those tokens
  * only that such a step could be given for this host.
  */
-export function parseAuthCheck(text: string | undefined): Result<AuthCheck, string> {
+export function parseAuthCheck(
+  text: string | undefined,
+): Result<(auth: BearerRef, host: string) => Promise<AuthRefusal | undefined>, string> {
   const tokens = readTokens(text);
   if (!tokens.ok) return tokens;
   return ok(async ({ bearer }, host) => {

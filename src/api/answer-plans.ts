@@ -23,6 +23,16 @@ export const PlanReport = named("PlanReport", () =>
       z.strictObject({
         hosts: z.array(z.string()).describe("Every host that it would call."),
         service_tokens: z.array(z.string()).describe("Every credential that it names."),
+        connections: z
+          .array(
+            z.strictObject({
+              integration: z.string(),
+              account: z.union([z.string(), z.null()]).describe("Null: the only one."),
+              scopes: z.array(z.string()).describe("What its steps ask for in all."),
+              hosts: z.array(z.string()).describe("Where they send it."),
+            }),
+          )
+          .describe("Every connection that whoever it acts for has to have."),
         steps: z.array(summarisedStep()).describe("In an order in which they could run."),
       }),
     ]),
@@ -48,6 +58,14 @@ const summarisedStep = () =>
         host: z.string(),
         path: z.string().describe("`*` stands for what is only known when the step runs."),
         token: z.union([z.string(), z.null()]),
+        connection: z.union([
+          z.strictObject({
+            connection: z.string(),
+            account: z.string().optional(),
+            scopes: z.array(z.string()).optional(),
+          }),
+          z.null(),
+        ]),
         effect: z.enum(EFFECTS),
         policy: z
           .strictObject({

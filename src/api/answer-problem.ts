@@ -1,5 +1,6 @@
 /** What every failure answers. */
 import * as z from "zod";
+import { ConnectLink } from "./answer-connect-link.ts";
 import { named } from "./schema.ts";
 
 export const ProblemDetails = named("Problem", () =>
@@ -24,6 +25,18 @@ export const ProblemDetails = named("Problem", () =>
         }),
       )
       .optional(),
+    missing: z
+      .array(
+        z.strictObject({
+          integration: z.string(),
+          account: z.string(),
+          reason: z.string(),
+          scopes: z.array(z.string()),
+          connect: ConnectLink.schema().optional(),
+        }),
+      )
+      .optional()
+      .describe("Of `connections_missing`: each connection."),
     hint: z.string(),
     request_id: z.string(),
   }),

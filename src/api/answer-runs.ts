@@ -1,10 +1,31 @@
 /** A run, its steps, and what an append answers. */
 import * as z from "zod";
-import { EFFECTS, RUN_STATUSES, UNIT_STATUSES } from "../kernel/index.ts";
+import { EFFECTS, NEED_REASONS, RUN_STATUSES, UNIT_STATUSES } from "../kernel/index.ts";
+import { ConnectLink } from "./answer-connect-link.ts";
 import { finding } from "./answer-plans.ts";
 import { count, json, named, nullable, time } from "./schema.ts";
 
 const outcome = () => z.enum(["done", "not_done", "unknown"]).describe("What the step did to the world.");
+
+export const ConnectionWait = named("ConnectionWait", () =>
+  z
+    .strictObject({
+      kind: z.literal("connection"),
+      integration: z
+        .union([z.string(), z.null()])
+        .describe("Null: nobody answered who could have said which."),
+      account: z.union([z.string(), z.null()]),
+      connection: z.union([z.string(), z.null()]).describe("Its id, where it is known."),
+      reason: z.enum(Object.keys(NEED_REASONS) as [string, ...string[]]),
+      scopes: z.array(z.string()).describe("Of `scope_missing`: which."),
+      detail: z.union([z.string(), z.null()]),
+      since: time(),
+      limit_at: time().describe("When it fails if nothing changes."),
+      retry_at: nullable(time()).describe("When it looks again by itself."),
+      connect: ConnectLink.schema().optional(),
+    })
+    .describe("The connection that it waits for."),
+);
 
 export const Output = named("Output", () =>
   z
@@ -65,6 +86,7 @@ const unitFields = () => ({
   output: z.union([Output.schema(), z.null()]),
   failure: z.union([Failure.schema(), z.null()]),
   awaits_approval: z.string().optional().describe("The approval that it waits for."),
+  waiting_for: ConnectionWait.schema().optional(),
   child: z.string().optional().describe("The run that it started."),
   check: z
     .strictObject({
@@ -79,6 +101,7 @@ const unitFields = () => ({
     .strictObject({
       status: z.enum(UNIT_STATUSES as [string, ...string[]]),
       failure: z.union([Failure.schema(), z.null()]),
+      waiting_for: ConnectionWait.schema().optional(),
     })
     .optional()
     .describe("Its undoing. One whose status is unknown is resolved with `undo: true`."),

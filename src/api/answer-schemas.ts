@@ -3,6 +3,8 @@
  * every answer against these, field by field.
  */
 export * from "./answer-approvals.ts";
+export * from "./answer-connect-link.ts";
+export * from "./answer-connections.ts";
 export * from "./answer-directory.ts";
 export * from "./answer-events.ts";
 export * from "./answer-keys.ts";

@@ -13,16 +13,20 @@ import type { ApiDeps } from "./ports.ts";
 import { isProblem, type Problem, problem, problemResponse } from "./problems.ts";
 import { ofAuth, RETRY_AFTER_S } from "./replies.ts";
 import type { Call, Route } from "./route.ts";
+import { ACCEPT_ROUTES } from "./routes-accept.ts";
 import { APPROVAL_ROUTES } from "./routes-approvals.ts";
+import { CONNECTION_ROUTES } from "./routes-connections.ts";
 import { DIRECTORY_ROUTES } from "./routes-directory.ts";
 import { EVENT_ROUTES } from "./routes-events.ts";
 import { FEED_ROUTES } from "./routes-feed.ts";
+import { INTEGRATION_ROUTES } from "./routes-integrations.ts";
 import { KEY_ROUTES } from "./routes-keys.ts";
 import { metaRoutes } from "./routes-meta.ts";
 import { OPEN_ROUTES } from "./routes-open.ts";
 import { POLICY_ROUTES } from "./routes-policy.ts";
 import { PLAN_ROUTES } from "./routes-plans.ts";
 import { RUN_ROUTES } from "./routes-runs.ts";
+import { SESSION_ROUTES } from "./routes-sessions.ts";
 import { START_ROUTES } from "./routes-start.ts";
 import { STEERING_ROUTES } from "./routes-steering.ts";
 import { VAULT_ROUTES } from "./routes-vault.ts";
@@ -36,12 +40,16 @@ const API_ROUTES: readonly Route[] = [
   ...RUN_ROUTES,
   ...EVENT_ROUTES,
   ...STEERING_ROUTES,
+  ...ACCEPT_ROUTES,
   ...OPEN_ROUTES,
   ...APPROVAL_ROUTES,
   ...WORKFLOW_ROUTES,
   ...PLAN_ROUTES,
   ...KEY_ROUTES,
   ...POLICY_ROUTES,
+  ...INTEGRATION_ROUTES,
+  ...SESSION_ROUTES,
+  ...CONNECTION_ROUTES,
   ...VAULT_ROUTES,
 ];
 
@@ -65,6 +73,11 @@ export function createApi(deps: ApiDeps): Hono {
     app.on(route.method, path, (c) => serve(deps, route, c.req.raw, c.req.param()));
   }
   mountApprovalPage(app, deps);
+  app.on(["GET", "POST"], ["/connect/*", "/oauth/callback/*", "/grants", "/grants/*"], async (c, next) => {
+    const page = await deps.pages(c.req.raw);
+    if (page === null) await next();
+    return page ?? undefined;
+  });
   app.notFound((c) => serve(deps, null, c.req.raw, {}));
   return app;
 }

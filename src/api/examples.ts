@@ -58,4 +58,22 @@ export const EXAMPLES = {
   tenant: { id: "acme" },
   relist: { objects: ["0".repeat(64)] },
   rewrap: { limit: 100 },
+  integration: {
+    name: "google",
+    provider: "google",
+    client_id: "1042-abc.apps.googleusercontent.com",
+    client_secret: "GOCSPX-of-your-own-app",
+    scopes_allowed: [
+      "https://www.googleapis.com/auth/calendar.events",
+      "https://www.googleapis.com/auth/calendar.readonly",
+    ],
+    scopes_default: ["https://www.googleapis.com/auth/calendar.readonly"],
+    return_to: ["https://app.example.com/connected"],
+  },
+  changedIntegration: { client_secret: "GOCSPX-the-next-one" },
+  connectSession: { integration: "google", user: "ada" },
+  confirm: { code: "the-code-that-came-with-the-browser", user: "ada" },
+  ticket: { user: "ada" },
+  reconnect: { scopes: ["https://www.googleapis.com/auth/calendar.events"] },
+  connection: { integration: "weather", user: "ada", api_key: "wk_0123456789", label: "weather" },
 };

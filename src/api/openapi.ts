@@ -39,6 +39,10 @@ const PARAMETERS: Readonly<Record<string, string>> = {
   key: "Id of the API key.",
   tenant: "Id of the tenant.",
   code: "Code of the problem.",
+  integration: "Name of the integration.",
+  session: "Id of the connect session.",
+  connection: "Id of the connection.",
+  user: "The end user, by your own id.",
 };
 
 export function openApiDocument(routes: readonly RouteInfo[]): JsonObject {
@@ -212,7 +216,7 @@ export function problemsOf({ rule, method, body, query, path, problems = [] }: R
       "insufficient_scope",
     ] as const)
       codes.add(code);
-  const takesBody = method === "POST" || method === "PUT";
+  const takesBody = method === "POST" || method === "PUT" || method === "PATCH";
   if (takesBody)
     for (const code of ["malformed_json", "body_too_large", "unsupported_media_type"] as const)
       codes.add(code);

@@ -30,8 +30,8 @@ export interface Checked {
   readonly chain: readonly Standing[];
   /** Pointer to what holds `steps` and `onFailure` in the body. */
   readonly definitionAt: string;
-  /** As whom its requests are made; null: as the tenant. */
-  readonly user: string | null;
+  /** As whom its requests are made; null: as the tenant; undefined: that is not known yet. */
+  readonly user: string | null | undefined;
   /** The name under which it is stored, if it is. */
   readonly name?: string | null | undefined;
   /** What is being stored, as what it will be found. */

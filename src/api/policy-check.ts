@@ -6,12 +6,13 @@ import {
   chainOfKey,
   judgeRequest,
   judgeStart,
+  judgeUse,
   type KeyIdentity,
   type PolicyRequest,
   type Standing,
   standingOf,
 } from "../access/index.ts";
-import type { Judge } from "../define/index.ts";
+import { type Judge, neededBy, referenceIn } from "../define/index.ts";
 import { escapePointer, type Json, limits, type Performance, type StepDef } from "../kernel/index.ts";
 import { err, type Result } from "../platform/index.ts";
 import { type FieldError, type Problem, problem } from "./problems.ts";
@@ -71,7 +72,7 @@ export function refusalOfChild(
 ): string | null {
   const started = judgeStart(chain, workflow);
   if (started.kind === "denied") return started.message;
-  return judgeSteps(chain, { steps, at: "", definitionAt: null }).errors[0]?.detail ?? null;
+  return judgeSteps(chain, { workflow, steps, at: "", definitionAt: null }).errors[0]?.detail ?? null;
 }
 
 /** What the policies say of the steps; `errors`: what they do not allow of single ones. Whether they let it start is asked before. */
@@ -93,10 +94,11 @@ export function foretell(
   const started = judgeStart(chain, null);
   const start =
     started.kind === "denied" ? [{ pointer: at, code: "policy_denied", detail: started.message }] : [];
-  const { errors } = judgeSteps(chain, { steps: steps ?? [], at, definitionAt: at });
-  const judge: Judge = ({ host, method, path }) => {
+  const { errors } = judgeSteps(chain, { workflow: null, steps: steps ?? [], at, definitionAt: at });
+  const judge: Judge = ({ host, method, path, connection }) => {
     const known = path.includes("*") ? null : path;
-    const verdict = judgeRequest(chain, { host, method, path: known });
+    const used = connection === null ? {} : { connection: { name: connection.connection, workflow: null } };
+    const verdict = judgeRequest(chain, { host, method, path: known, ...used });
     if (verdict.kind === "denied") return { verdict: "denied", detail: verdict.message };
     return { verdict: verdict.approval ? "approval" : "allowed", detail: null };
   };
@@ -106,14 +108,17 @@ export function foretell(
 /** Every request of the steps that can be told already. */
 export function judgeSteps(
   chain: readonly Standing[],
-  { steps, at, definitionAt }: Pick<Wish, "steps" | "at" | "definitionAt">,
+  { workflow, steps, at, definitionAt }: Wish,
 ): { readonly steps: readonly StepDef[]; readonly errors: readonly FieldError[] } {
   const errors: FieldError[] = [];
   const marked = steps.map((step) => {
     let approval = false;
     for (const [place, performance] of performancesOf(step)) {
-      const request = knownRequest(performance);
-      if (request === null) continue;
+      const request = knownRequest(performance, workflow);
+      if (request === null) {
+        errors.push(...unusable(chain, { step, place, performance, workflow, at }));
+        continue;
+      }
       const verdict = judgeRequest(chain, request);
       const paged = place === "" && hasPages(performance);
       const flaw =
@@ -156,6 +161,30 @@ function hasPages({ with: parameters }: Performance): boolean {
   return isRecord(parameters) && parameters["paginate"] !== undefined;
 }
 
+/** Connections of which only the name is known: what is sent with them is judged when it is sent. */
+function unusable(
+  chain: readonly Standing[],
+  {
+    step,
+    place,
+    performance,
+    workflow,
+    at,
+  }: {
+    readonly step: StepDef;
+    readonly place: string;
+    readonly performance: Performance;
+    readonly workflow: string | null;
+    readonly at: string;
+  },
+): FieldError[] {
+  return neededBy(performance).flatMap(({ connection: name }) => {
+    const verdict = judgeUse(chain, { name, workflow });
+    if (verdict.kind !== "denied") return [];
+    return [{ pointer: at, code: "policy_denied", detail: `${step.name}${place}: ${verdict.message}` }];
+  });
+}
+
 function pointerTo({ name, part }: StepDef): string {
   return `/${part === "main" ? "steps" : "onFailure"}/${escapePointer(name)}`;
 }
@@ -170,9 +199,13 @@ function performancesOf(step: StepDef): (readonly [place: string, performance: P
 }
 
 /** What stands in the step as it is. Null: where it goes is known only once it is filled in. */
-function knownRequest({ action, with: parameters }: Performance): PolicyRequest | null {
+function knownRequest(
+  { action, with: parameters }: Performance,
+  workflow: string | null,
+): PolicyRequest | null {
   if (action !== "http" || !isRecord(parameters)) return null;
-  const { url: text, method } = parameters;
+  const { url: text, method, auth } = parameters;
+  const connection = referenceIn(auth)?.connection;
   if (typeof text !== "string") return null;
   const hole = text.indexOf(EXPRESSION);
   const url = URL.parse(hole < 0 ? text : text.slice(0, hole));
@@ -182,6 +215,7 @@ function knownRequest({ action, with: parameters }: Performance): PolicyRequest 
     host: url.hostname,
     method: typeof method === "string" && !method.includes(EXPRESSION) ? method : null,
     path: hole < 0 || /[?#]/.test(text.slice(0, hole)) ? url.pathname : null,
+    ...(connection === undefined ? {} : { connection: { name: connection, workflow } }),
   };
 }
 

@@ -1,6 +1,7 @@
 /** What the API needs from the rest. The composition root wires it. */
 import type { AccessDeps } from "../access/index.ts";
 import type { AuthCheck } from "../actions/index.ts";
+import type { Connections, ConnectPages } from "../connections/index.ts";
 import type { Registry, StoredPlans } from "../define/index.ts";
 import type { Directory } from "../directory/index.ts";
 import type { Logger, RunSource } from "../platform/index.ts";
@@ -31,6 +32,12 @@ export interface ApiDeps {
   readonly links: Links;
   /** What the operator does with keys. Throws a TypeError if `KEYRING` is no keyring: nothing else of the API needs it. */
   readonly vault: () => VaultOperations;
+  /** Integrations and connections. Throws a TypeError likewise. */
+  readonly connections: () => Connections;
+  /** The pages on which users consent, and take that back. */
+  readonly pages: ConnectPages;
+  /** Where browsers find this deployment; null: where the request came to. */
+  readonly publicOrigin: string | null;
   readonly log: Logger;
   /** Milliseconds since 1970. */
   readonly now: () => number;

@@ -173,6 +173,41 @@ export const PROBLEMS = {
     title: "No more of these can be stored",
     hint: "Store another version of a plan that is there, or start runs with the plan inline.",
   },
+  integration_exists: {
+    status: 409,
+    title: "The integration's name is taken",
+    hint: "Choose another name. Names are never used twice, also not after a deletion.",
+  },
+  integration_fixed: {
+    status: 409,
+    title: "This of an integration never changes",
+    hint: "Make another integration: where tokens may go is fixed when it is made, and connections do not move.",
+  },
+  session_over: {
+    status: 409,
+    title: "The connect session does not take this (any more)",
+    hint: "Read the session: `state` says how it stands. Make another one.",
+  },
+  user_mismatch: {
+    status: 409,
+    title: "The session is for another user",
+    hint: "Make a session for the user who is logged in. What was granted in this one is thrown away.",
+  },
+  account_mismatch: {
+    status: 409,
+    title: "Another account of the provider is connected there",
+    hint: "Let the user choose the same account, make the session with `replace_account`, or name another `account`.",
+  },
+  connections_missing: {
+    status: 409,
+    title: "Connections that the run needs are not there",
+    hint: "`missing` names each, and to a key with `connections:connect` where its owner can make it. Then send the request again.",
+  },
+  nothing_to_accept: {
+    status: 409,
+    title: "The step waits for no decision about an account",
+    hint: "Only a step that is `waiting_for` a connection with the reason `replaced` can accept what is there now.",
+  },
   key_in_use: {
     status: 409,
     title: "The key of the vault is in use",
@@ -228,6 +263,56 @@ export const PROBLEMS = {
     title: "The plan cannot run",
     hint: "`errors` names every place, the rule that it breaks, and what can stand there. `POST /v1/plans/validate` says the same without a run.",
   },
+  unknown_integration: {
+    status: 422,
+    title: "There is no such integration",
+    hint: "`GET /v1/integrations` lists them.",
+  },
+  invalid_integration: {
+    status: 422,
+    title: "The integration cannot be made like this",
+    hint: "`errors` names every place. `GET /v1/providers` says what each provider needs.",
+  },
+  discovery_failed: {
+    status: 422,
+    title: "The issuer did not say what it is",
+    hint: "Check `custom.issuer`: its `/.well-known/openid-configuration` must name this very issuer.",
+  },
+  wrong_kind: {
+    status: 422,
+    title: "The integration's connections are made in another way",
+    hint: "What users consent to is connected by `POST /v1/connect-sessions`, everything else by `POST /v1/connections`.",
+  },
+  owner_mismatch: {
+    status: 422,
+    title: "The integration's connections are not of this owner",
+    hint: "Name a `user` where they are users', and none where they are the tenant's.",
+  },
+  scopes_not_allowed: {
+    status: 422,
+    title: "The integration does not allow these scopes",
+    hint: "`errors` names what is allowed. `PATCH /v1/integrations/{integration}` can allow more.",
+  },
+  return_to_not_allowed: {
+    status: 422,
+    title: "The browser cannot be sent there",
+    hint: "Name one of the integration's `return_to`, exactly; the mode `confirm` needs one.",
+  },
+  mode_not_enabled: {
+    status: 422,
+    title: "The integration does not have this mode",
+    hint: "Links that anybody may open need `link_enabled` of the integration.",
+  },
+  code_wrong: {
+    status: 422,
+    title: "The code is not that of the session",
+    hint: "Send the code that came to `return_to` with this session, once.",
+  },
+  credential_refused: {
+    status: 422,
+    title: "The provider does not take the credential",
+    hint: "Correct the integration's client and secret with `PATCH /v1/integrations/{integration}`, then send this again.",
+  },
   internal_error: {
     status: 500,
     title: "Something is wrong on this side",
@@ -237,6 +322,11 @@ export const PROBLEMS = {
     status: 503,
     title: "A key of the vault is not the one that is known by its name",
     hint: "Put the right `KEYRING` back (docs/operations.md). Until then nothing is sealed, and nothing is lost.",
+  },
+  provider_unavailable: {
+    status: 503,
+    title: "The provider does not answer just now",
+    hint: "Send the same request again after `Retry-After`.",
   },
   unavailable: {
     status: 503,
@@ -264,6 +354,15 @@ export interface FieldError {
   readonly allowed?: readonly string[];
 }
 
+/** A connection that is not there, and where it can be made. */
+export interface MissingView {
+  readonly integration: string;
+  readonly account: string;
+  readonly reason: string;
+  readonly scopes: readonly string[];
+  readonly connect?: { readonly url: string; readonly expires_at: number };
+}
+
 /** An expected failure, before it becomes an answer. */
 export interface Problem {
   readonly problem: ProblemCode;
@@ -271,6 +370,8 @@ export interface Problem {
   readonly detail: string;
   readonly errors?: readonly FieldError[];
   readonly hint?: string;
+  /** Of `connections_missing`. */
+  readonly missing?: readonly MissingView[];
   readonly headers?: Readonly<Record<string, string>>;
 }
 
@@ -296,7 +397,7 @@ export function isProblem(value: object): value is Problem {
 
 /** The body of the answer, RFC 9457 section 3.1, with our extensions. */
 export function problemBody(
-  { problem: code, detail, errors, hint }: Problem,
+  { problem: code, detail, errors, hint, missing }: Problem,
   request: { readonly path: string; readonly requestId: string },
 ): Readonly<Record<string, unknown>> {
   const { status, title, hint: standing } = PROBLEMS[code];
@@ -308,6 +409,7 @@ export function problemBody(
     instance: request.path,
     code,
     ...(errors === undefined ? {} : { errors: withoutSecrets(errors.slice(0, MAX_FIELD_ERRORS)) }),
+    ...(missing === undefined ? {} : { missing }),
     hint: hint ?? standing,
     request_id: request.requestId,
   };

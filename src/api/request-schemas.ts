@@ -12,6 +12,8 @@ import { type Json, limits, RUN_STATUSES } from "../kernel/index.ts";
 import { isRunId } from "../platform/index.ts";
 import { count, json, named, nameSchema, nullable, time } from "./schema.ts";
 
+export * from "./request-connections.ts";
+
 export const MAX_TAGS = 16;
 export const MAX_TAG_CHARS = 64;
 export const MAX_EVENTS_PER_PAGE = 1_000;
@@ -54,6 +56,12 @@ export const StartRun = named("StartRun", () =>
     open: z.boolean().exactOptional().describe("Whether steps can be appended, until the run is closed."),
     steps: steps().exactOptional().describe("Only without a workflow: the first steps of an open run."),
     plan: plan().exactOptional().describe("A plan for this run alone, in the place of a workflow."),
+    connections: z
+      .literal("require")
+      .exactOptional()
+      .describe(
+        "Starts nothing unless every connection that the steps name is there: 409 `connections_missing`.",
+      ),
   }),
 );
 

@@ -48,7 +48,7 @@ export type RequestHeader =
 export interface RouteInfo {
   /** `operationId`, and later the name of a command or tool. */
   readonly id: string;
-  readonly method: "GET" | "POST" | "PUT" | "DELETE";
+  readonly method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
   /** With `{name}` for parameters. */
   readonly path: string;
   readonly rule: Rule;
@@ -71,7 +71,7 @@ export interface Route extends RouteInfo {
 }
 
 /** Values of path parameters that are names; all others are ids, and an id that cannot exist is not found. */
-const NAMES = new Set(["step", "name", "workflow", "tenant"]);
+const NAMES = new Set(["step", "name", "workflow", "tenant", "integration"]);
 
 interface Handled<R extends Rule, Q, B> {
   readonly call: Call;

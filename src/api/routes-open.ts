@@ -106,7 +106,7 @@ async function append(
   const judged = judgeWish(chain.value, identity, wish);
   const checked = {
     ...{ steps: alone.steps, chain: chain.value },
-    ...{ definitionAt: "", user: identity.user },
+    ...{ definitionAt: "", user: identity.user ?? undefined },
   };
   const around = await checkSurroundings(call, identity, checked);
   const policy = judged.errors;

@@ -44,7 +44,7 @@ export const PLAN_ROUTES: readonly Route[] = [
       if (!chain.ok) return chain.error;
       const told = foretell(chain.value, steps);
       const around = await checkSurroundings(call, identity, {
-        ...{ steps, chain: chain.value, definitionAt: "/plan", user: identity.user },
+        ...{ steps, chain: chain.value, definitionAt: "/plan", user: identity.user ?? undefined },
         name: compiled.ok ? compiled.plan.name : null,
       });
       const own = compiled.ok ? [] : compiled.errors;
@@ -101,7 +101,7 @@ export const PLAN_ROUTES: readonly Route[] = [
       if (!compiled.ok) return badPlan(compiled.errors);
       const around = await checkSurroundings(call, identity, {
         ...{ steps: compiled.plan.graph.steps, chain: chain.value },
-        ...{ definitionAt: "", user: identity.user },
+        ...{ definitionAt: "", user: identity.user ?? undefined },
         itself: startableOf(compiled.plan, name, "next"),
       });
       if (around.errors.length > 0) return badPlan(around.errors);

@@ -1,6 +1,8 @@
 /** Looking at runs. */
 import type { KeyIdentity } from "../access/index.ts";
+import type { StepView } from "../run/index.ts";
 import { RUN_ANSWER } from "./answers.ts";
+import { linkedSteps, wantsLinks, withConnectLinks } from "./connect-links.ts";
 import { sightOf } from "./outputs.ts";
 import type { Problem } from "./problems.ts";
 import { jsonResponse, runHeaders, UNSHARED } from "./replies.ts";
@@ -41,7 +43,9 @@ export const RUN_ROUTES: readonly Route[] = [
     handle: async ({ call, identity, query }) => {
       const name = call.params["step"] ?? "";
       const step = await ask(call, identity, (run) => run.step(viewerOf(identity), name, query.item));
-      return step.ok ? jsonResponse(sightOf(identity).step(step.value), 200, UNSHARED) : step.error;
+      if (!step.ok) return step.error;
+      const seen = sightOf(identity).step(step.value);
+      return jsonResponse(await withLinks(call, identity, seen, query.item), 200, UNSHARED);
     },
   }),
 ];
@@ -58,5 +62,21 @@ async function look(call: Call, identity: KeyIdentity): Promise<Response | Probl
   const applied = preferenceApplied({ ...preferences, respondAsync: false });
   const headers = { ...runHeaders(view), ...(applied === null ? {} : { "preference-applied": applied }) };
   if (known.matches(runTag(view.seq))) return new Response(null, { status: 304, headers });
-  return jsonResponse(view, 200, headers);
+  return jsonResponse(await withConnectLinks(call, identity, view), 200, headers);
+}
+
+/** A step does not say whose run it is of. */
+async function withLinks(
+  call: Call,
+  identity: KeyIdentity,
+  step: StepView,
+  item: number | undefined,
+): Promise<StepView> {
+  if (!wantsLinks(identity, step)) return step;
+  const run = await ask(call, identity, (one) => one.view(viewerOf(identity)));
+  if (!run.ok) return step;
+  const whose = { run: run.value.id, workflow: run.value.workflow, user: run.value.user };
+  const named = item === undefined ? step : { ...step, name: `${step.name}[${item}]` };
+  const [linked = step] = await linkedSteps(call, identity, whose, [named]);
+  return { ...linked, name: step.name };
 }

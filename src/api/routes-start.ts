@@ -16,6 +16,7 @@ import { sightOf } from "./outputs.ts";
 import { type Checked, checkSurroundings, refusalOf, type Surroundings } from "./plan-check.ts";
 import { chainFor, judgeWish, refusalOfStart, type Wish } from "./policy-check.ts";
 import { type FieldError, type Problem, problem } from "./problems.ts";
+import { refusalOfMissing } from "./required-connections.ts";
 import { isOver, longRunning, ofAccess } from "./replies.ts";
 import { MAX_IDEMPOTENCY_KEY_CHARS, parseIdempotencyKey } from "./request-headers.ts";
 import { type Call, type Route, route } from "./route.ts";
@@ -45,6 +46,7 @@ export const START_ROUTES: readonly Route[] = [
       "invalid_header",
       "user_wider",
       "policy_denied",
+      "connections_missing",
       "unknown_workflow",
       "invalid_input",
       "bad_graph",
@@ -120,6 +122,10 @@ async function plannedStart(
   );
   if (refusal !== null) return err(refusal);
   if (!plan.ok) return err(plan.error.problem);
+  if (body.connections === "require") {
+    const missing = await refusalOfMissing(call, identity, { ...plan.value, user });
+    if (missing !== null) return err(missing);
+  }
   const { steps: marked, policies } = judged;
   return ok({ ...plan.value, graph: { ...plan.value.graph, steps: marked }, policies });
 }

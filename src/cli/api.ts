@@ -36,7 +36,21 @@ export interface RunView {
   readonly ended_at: number | null;
   readonly output: unknown;
   readonly failure: unknown;
-  readonly steps: readonly { readonly name: string; readonly effect: string }[];
+  readonly steps: readonly {
+    readonly name: string;
+    readonly effect: string;
+    /** A connection that it lacks; with a link where a consent would help. */
+    readonly waiting_for?: { readonly connect?: { readonly url: string } };
+  }[];
+}
+
+export interface ConnectSession {
+  readonly id: string;
+  readonly connection: string;
+  readonly state: string;
+  readonly failure: string | null;
+  /** Null once it was used. */
+  readonly url: string | null;
 }
 
 export interface Api {
@@ -44,6 +58,8 @@ export interface Api {
   readonly key: string;
   readonly startRun: (body: object, idempotencyKey: string) => Promise<Outcome<RunView>>;
   readonly getRun: (run: string) => Promise<Outcome<RunView>>;
+  /** Anything else, whose answer has the shape that its caller says. */
+  readonly call: <T>(method: string, path: string, body?: object) => Promise<Outcome<T>>;
   /** The journal of a run from its start to its end, as it grows. Throws if the server goes away or falls silent. */
   readonly follow: (run: string) => AsyncGenerator<RunEvent>;
 }
@@ -64,6 +80,16 @@ export function createApi(url: string, key: string, patience = PATIENCE): Api {
         patience,
       ),
     getRun: (run) => ask(`${url}/v1/runs/${run}`, { headers: { authorization } }, patience),
+    call: (method, path, body) =>
+      ask(
+        url + path,
+        {
+          method,
+          headers: { authorization, "content-type": "application/json" },
+          ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+        },
+        patience,
+      ),
     follow: (run) => follow(`${url}/v1/runs/${run}/events`, authorization, patience),
   };
 }
@@ -95,11 +121,12 @@ async function ask<T>(url: string, init: RequestInit, { answerMs } = PATIENCE): 
     // The server is ours, of the same checkout: its answers have the shapes of its OpenAPI document.
     if (response.ok) return fine(body as T);
     const { code, detail, hint } = body as { code?: string; detail?: string; hint?: string };
-    return complain(
+    const refused = complain(
       `The API answered ${response.status} (${code ?? "no code"}): ${detail ?? ""}`,
       // What is said of a 503 is for a server that will be well again by itself.
       response.status < 500 && hint !== undefined ? hint : "See the server's log.",
     );
+    return { ok: false, complaint: { ...refused.complaint, ...(code === undefined ? {} : { code }) } };
   } catch (error) {
     if (!signal.aborted)
       return complain(`The API cannot be reached: ${reasonOf(error)}`, "See the server's log.");

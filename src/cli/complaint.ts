@@ -9,6 +9,8 @@ export interface Complaint {
   readonly log?: string;
   /** Nothing was answered in time: asking something else would take as long. */
   readonly silent?: true;
+  /** Of the API's answer. */
+  readonly code?: string;
 }
 
 export type Outcome<T> =

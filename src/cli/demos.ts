@@ -1,4 +1,5 @@
 /** What `npm start` can show: a workflow, what goes wrong on the way, and what must have happened in the end. Data. */
+import { USER } from "./consents.ts";
 import type { Expected } from "./referee.ts";
 
 export const DEMO_NAMES = ["book-trip", "process-order"] as const;
@@ -24,6 +25,8 @@ export interface Course {
   readonly title: string;
   readonly input: Readonly<Record<string, unknown>>;
   readonly faults: readonly FaultRule[];
+  /** The step after which the user takes back what they lent. */
+  readonly takenBackAfter?: string;
   /** How the run must end. */
   readonly ends: "succeeded" | "failed";
   /** What must have happened, by the referee's count. */
@@ -31,6 +34,8 @@ export interface Course {
 }
 
 export interface Demo {
+  /** The user for whom it runs, who lends their calendar first. Missing: it needs nobody's. */
+  readonly user?: string;
   /** Service of each step that calls one, to tell which Retry-After it heard. */
   readonly services: Readonly<Record<string, string>>;
   readonly good: Course;
@@ -64,15 +69,18 @@ const NONE = { made: 0, standing: 0 };
 
 export const DEMOS: Readonly<Record<DemoName, Demo>> = {
   "book-trip": {
+    user: USER,
     services: {
       calendar: "calendar",
+      entry: "calendar",
       flight: "airline",
       hotel: "hotel",
       confirmation: "mail",
       voicemail: "voice",
     },
     good: {
-      title: "A trip is booked: a look into the calendar, flight and hotel side by side, a mail.",
+      title:
+        "Ada lends her calendar, and a trip is booked: a look into the calendar, flight and hotel side by side, an entry, a mail. On the way she takes her consent back, and gives it again.",
       input: TRIP,
       faults: [
         fault("calendar GET /events", { kind: "status", status: 503 }),
@@ -80,8 +88,14 @@ export const DEMOS: Readonly<Record<DemoName, Demo>> = {
         fault("airline POST /bookings", { kind: "lost_answer" }),
         fault("hotel POST /reservations", { kind: "status", status: 429, retryAfterSeconds: 2 }),
       ],
+      takenBackAfter: "calendar",
       ends: "succeeded",
-      expected: { "airline booking": ONE, "hotel reservation": ONE, "mail message": ONE },
+      expected: {
+        "airline booking": ONE,
+        "hotel reservation": ONE,
+        "calendar event": ONE,
+        "mail message": ONE,
+      },
     },
     bad: {
       title:

@@ -16,6 +16,8 @@ export interface StartOptions {
   readonly once: boolean;
   /** Show how a run is undone. */
   readonly fail: boolean;
+  /** Consents are given by hand. */
+  readonly browser: boolean;
   /** 0: any free one. */
   readonly port: number;
   readonly workflow: DemoName;
@@ -34,6 +36,8 @@ fail on purpose, runs a workflow and shows it as it happens. Then it stays up.
                     and the referee, who counts what really happened, agrees
   --fail            let the hotel be sold out (the address be wrong), and watch
                     the run being undone
+  --browser         give the consents yourself: the links are printed, and the
+                    start waits until you have been there
   --workflow NAME   ${DEMO_NAMES.join(" or ")} (default ${DEMO_NAMES[0]})
   --port N          port of the API (default ${DEFAULT_PORT}; 0: any free one)
   --host NAME=PORT  let steps reach a service of your own as https://NAME, which
@@ -66,14 +70,15 @@ export function parseOptions(
       return wrong(`--host takes a name and a port, as api.weather.example=9000, not "${given}".`);
     hosts[host] = Number(at);
   }
-  const { help = false, once = false, fail = false } = values;
-  return fine({ help, once, fail, port: Number(port), workflow, state, hosts });
+  const { help = false, once = false, fail = false, browser = false } = values;
+  return fine({ help, once, fail, browser, port: Number(port), workflow, state, hosts });
 }
 
 const OPTIONS = {
   help: { type: "boolean", short: "h" },
   once: { type: "boolean" },
   fail: { type: "boolean" },
+  browser: { type: "boolean" },
   port: { type: "string" },
   workflow: { type: "string" },
   host: { type: "string", multiple: true },

@@ -3,7 +3,7 @@ import type { Api, RunView } from "./api.ts";
 import { reasonOf } from "./complaint.ts";
 import type { Course, Demo } from "./demos.ts";
 import { isOfRun, tellEntry, type LedgerEntry, type Referee } from "./referee.ts";
-import { createStoryteller, type Line, type Background } from "./story.ts";
+import { createStoryteller, type Background, type Line, type RunEvent } from "./story.ts";
 
 /** Both tales come over the network: lines wait for so long, so that an earlier one can still go before. */
 const SETTLE_MS = 120;
@@ -36,18 +36,26 @@ export async function perform(
     readonly referee: Referee;
     readonly background: Background;
     readonly since: number;
+    /** What people do at an event. Where they cannot, it throws, and nobody waits for the end. */
+    readonly answer?: (event: RunEvent, add: (line: Line) => void) => Promise<void>;
   },
   print: (line: Line) => void,
 ): Promise<string | null> {
-  const { api, referee, background, since } = from;
+  const { api, referee, background, since, answer } = from;
   const { add, flush } = createSorter(print);
   const watching = new AbortController();
   const watched = watch(run, { referee, since, signal: watching.signal }, add);
   const { tell } = createStoryteller(background);
-  try {
+  const stuck = Promise.withResolvers<never>();
+  const told = async (): Promise<void> => {
     for await (const event of api.follow(run)) {
       tell(event).forEach(add);
+      // The story goes on meanwhile: other steps do, too.
+      answer?.(event, add).catch(stuck.reject);
     }
+  };
+  try {
+    await Promise.race([told(), stuck.promise]);
     return null;
   } catch (error) {
     return reasonOf(error);

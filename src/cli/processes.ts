@@ -10,6 +10,7 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { createInterface } from "node:readline";
 import { closeSync, openSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import { complain, fine, type Outcome } from "./complaint.ts";
 import type { KeeperMessage } from "./keeper.ts";
 
@@ -17,6 +18,8 @@ const OWNER_ONLY_FILE = 0o600;
 const READY_TIMEOUT_MS = 60_000;
 /** Longer than the keeper waits before it kills. */
 const END_TIMEOUT_MS = 4_000;
+const GONE_TIMEOUT_MS = 1_000;
+const LOOK_MS = 20;
 
 export interface Running {
   /** Settles once the process has ended, whoever ended it. */
@@ -62,9 +65,10 @@ export function keep(command: Command): Kept {
     if (message.kind === "exited") exitCode = message.code;
     else for (const listener of listeners) listener(message.message);
   });
-  const ended = endOf(keeper).then(() => {
+  const ended = endOf(keeper).then(async () => {
     // The keeper itself may have been killed; then nobody has ended its group yet.
     killGroup(keeper);
+    await groupGone(keeper);
   });
   return {
     ended,
@@ -89,6 +93,8 @@ export interface WorldProcess extends Running {
   readonly names: Readonly<Record<string, number>>;
   /** DNS name to bearer token. */
   readonly tokens: Readonly<Record<string, string>>;
+  /** Our client at the login server. */
+  readonly login: { readonly id: string; readonly secret: string };
 }
 
 export interface WorldOptions {
@@ -133,10 +139,10 @@ export async function startWorld({
   return complain("The world of services did not start.", todo, log);
 }
 
-function parseReady(line: string): Pick<WorldProcess, "names" | "tokens"> | null {
+function parseReady(line: string): Pick<WorldProcess, "names" | "tokens" | "login"> | null {
   try {
-    const { ready, names, tokens } = JSON.parse(line) as { ready?: boolean } & WorldProcess;
-    return ready === true ? { names, tokens } : null;
+    const { ready, names, tokens, login } = JSON.parse(line) as { ready?: boolean } & WorldProcess;
+    return ready === true ? { names, tokens, login } : null;
   } catch {
     return null;
   }
@@ -161,6 +167,19 @@ function killGroup({ pid }: ChildProcess): void {
     process.kill(-pid, "SIGKILL");
   } catch {
     // The group is empty, as it should be.
+  }
+}
+
+/** What was killed takes a moment to be gone; one that nobody collects is not waited for. */
+async function groupGone({ pid }: ChildProcess): Promise<void> {
+  const until = Date.now() + GONE_TIMEOUT_MS;
+  try {
+    while (pid !== undefined && Date.now() < until) {
+      process.kill(-pid, 0);
+      await pause(LOOK_MS);
+    }
+  } catch {
+    // There is no such group any more.
   }
 }
 

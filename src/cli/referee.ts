@@ -98,6 +98,8 @@ export interface Referee {
   readonly deeds: () => Promise<readonly Deed[]>;
   readonly duplicates: () => Promise<readonly Duplicate[]>;
   readonly setFaults: (rules: readonly object[]) => Promise<void>;
+  /** A user takes back, at the provider, all that they granted there. How many grants that were. */
+  readonly takeBack: (user: string) => Promise<number>;
 }
 
 /** Throws where the world does not answer as it should. */
@@ -117,5 +119,11 @@ export function createReferee(url: string): Referee {
       const headers = { "content-type": "application/json" };
       await call("/faults", { method: "PUT", headers, body: JSON.stringify(rules) });
     },
+    takeBack: async (user) =>
+      (
+        (await call(`/login/users/${encodeURIComponent(user)}/revoke`, { method: "POST" })) as {
+          grants: number;
+        }
+      ).grants,
   };
 }

@@ -2,7 +2,9 @@
 import { randomUUID } from "node:crypto";
 import { relative } from "node:path";
 import { createApi, isGoodKey, makeKey, type Api, type RunView } from "./api.ts";
+import { startBackend, type Backend } from "./backend.ts";
 import { complain, fine, reasonOf, type Complaint, type Outcome } from "./complaint.ts";
+import { CALENDAR_HOST, connect, heal, INTEGRATION, integrate, LOGIN_HOST, personOf } from "./consents.ts";
 import { DEMOS, type Course, type Demo } from "./demos.ts";
 import { COLUMNS, layOut, row, wrap } from "./layout.ts";
 import type { StartOptions } from "./options.ts";
@@ -12,10 +14,14 @@ import { startWorld, type WorldProcess } from "./processes.ts";
 import { createReferee, judge, type Referee } from "./referee.ts";
 import { migrate, startServer, writeConfig, type Ground, type Server } from "./server.ts";
 import { orBeginAnew } from "./state.ts";
+import type { Line, RunEvent } from "./story.ts";
 import { failureRows, ownTokens, serviceTokens, valueOf, whatNext } from "./words.ts";
 
 const REFEREE_HOST = "referee.example";
 const WORLD_LOG = "world.log";
+const SHORT_CHARS = 45;
+/** A whole link, which stands alone in its line, comes after what leads to it: that waits for others that are earlier. */
+const LINK_MS = 300;
 
 export interface Stage extends Ground {
   readonly options: StartOptions;
@@ -41,6 +47,8 @@ export async function show(stage: Stage): Promise<Outcome<Shown>> {
   );
   const house = await open(stage);
   if (!house.ok) return house;
+  const lent = demo.user === undefined ? fine(undefined) : await lend(stage, demo.user, house.value);
+  if (!lent.ok) return withLog(lent.complaint, house.value.server);
   const { referee, world, server } = house.value;
   try {
     const silent = server.silent.then(() =>
@@ -129,6 +137,45 @@ async function open(stage: Stage): Promise<Outcome<House>> {
   });
 }
 
+/** The user lends their calendar, before the run: by a real consent, at the world's provider. */
+async function lend(stage: Stage, user: string, { api, world }: House): Promise<Outcome<void>> {
+  const { say, options } = stage;
+  const person = personOf(options.browser);
+  const backend: Backend = await startBackend((session, code) =>
+    api.call("POST", `/v1/connect-sessions/${session}/confirm`, { code, user }),
+  );
+  stage.started(backend);
+  const made = await integrate(api, world.login, backend);
+  if (!made.ok) return made;
+  say(
+    row(
+      "integration",
+      `${INTEGRATION} (${made.value}): consents at ${LOGIN_HOST}, tokens to ${CALENDAR_HOST} only`,
+    ),
+  );
+  const connected = await connect(api, person, (link) => {
+    say(
+      row(
+        "consent",
+        person.byHand ? byHand(user, "lend the calendar") : `${user} opens ${short(link)}, and agrees`,
+      ),
+    );
+    if (person.byHand) say(link);
+  });
+  if (!connected.ok) return connected;
+  say(row("connection", `${short(connected.value)}: the backend confirmed that it was ${user}`));
+  return fine(undefined);
+}
+
+function byHand(user: string, what: string): string {
+  return `open this link to ${what}. At the provider you are "${user}", without a password:`;
+}
+
+/** Enough of a link or an id to know it again. */
+function short(text: string): string {
+  return text.length <= SHORT_CHARS ? text : `${text.slice(0, SHORT_CHARS)}...`;
+}
+
 /** The admin key of an earlier start, if the server still takes it, else a new one. */
 async function keyOf({ state, say }: Stage, url: string): Promise<Outcome<string>> {
   const { apiKey, rootKey } = state.secrets;
@@ -150,21 +197,59 @@ async function showRun(stage: Stage, demo: Demo, course: Course, house: House): 
   const { api, referee, server } = house;
   await referee.setFaults(course.faults);
   const since = (await referee.ledger(0, 0)).next;
-  const body = { workflow: options.workflow, input: course.input, tags: ["npm-start"] };
+  const { user } = demo;
+  const acting = user === undefined ? {} : { user };
+  const body = { workflow: options.workflow, ...acting, input: course.input, tags: ["npm-start"] };
   const started = await api.startRun(body, randomUUID());
   if (!started.ok) return withLog(started.complaint, server);
   const { id, started_at: startedAt } = started.value;
   say(`\n${paint("bold", options.workflow)}  ${id}\n`);
-  const sources = { api, referee, since, background: backgroundOf(started.value, demo, course) };
+  const background = backgroundOf(started.value, demo, course);
+  const answer = user === undefined ? {} : { answer: answering(stage, course, house, { id, user }) };
+  const sources = { api, referee, since, background, ...answer };
   const broken = await perform(id, sources, (line) => say(layOut(line, startedAt, paint)));
   if (broken !== null)
     return complain(`The run cannot be followed: ${broken}`, "See the server's log.", server.log);
   const run = await api.getRun(id);
-  return run.ok ? fine(await conclude(stage, course, house, run.value)) : withLog(run.complaint, server);
+  return run.ok
+    ? fine(await conclude(stage, { demo, course }, house, run.value))
+    : withLog(run.complaint, server);
+}
+
+/** What the user does while the run is on its way: takes the consent back, and gives it again when a step waits for it. */
+function answering(
+  { say, options }: Stage,
+  { takenBackAfter }: Course,
+  { api, referee }: House,
+  { id, user }: { readonly id: string; readonly user: string },
+): (event: RunEvent, add: (line: Line) => void) => Promise<void> {
+  const person = personOf(options.browser);
+  return async ({ type, data }, add) => {
+    const step = String(data["step"]);
+    const does = (what: string): void => add({ at: Date.now(), who: user, what, colour: "magenta" });
+    if (type === "succeeded" && step === takenBackAfter && data["role"] === undefined) {
+      await referee.takeBack(user);
+      does("takes the consent back, at the provider");
+    }
+    if (type !== "parked") return;
+    await heal(api, id, step, person, (link) => {
+      does(
+        person.byHand
+          ? byHand(user, "lend it again")
+          : `opens the run's link, ${short(link)}, and agrees again`,
+      );
+      if (person.byHand) setTimeout(say, LINK_MS, link);
+    });
+  };
 }
 
 /** What came out, what really happened, and what to try next. */
-async function conclude(stage: Stage, course: Course, house: House, run: RunView): Promise<boolean> {
+async function conclude(
+  stage: Stage,
+  { demo, course }: { readonly demo: Demo; readonly course: Course },
+  house: House,
+  run: RunView,
+): Promise<boolean> {
   const { say, paint, options } = stage;
   const { api, referee } = house;
   const verdict = judge(run.id, course.expected, await referee.deeds(), await referee.duplicates());
@@ -181,7 +266,7 @@ async function conclude(stage: Stage, course: Course, house: House, run: RunView
   for (const count of verdict.counts) say(row("", count));
   if (!options.once)
     say(
-      `\n${whatNext({ api, refereeUrl: house.refereeUrl }, course, run, options)}\n\nCtrl-C ends everything.`,
+      `\n${whatNext({ api, refereeUrl: house.refereeUrl }, course, run, { ...options, ...demo })}\n\nCtrl-C ends everything.`,
     );
   return asIntended && verdict.agrees;
 }

@@ -86,6 +86,10 @@ function createLineTeller(
         return line(`outcome unknown: ${failureOf(data)}; it is not repeated blindly`, "red");
       case "waiting":
         return line(waitOf(data, at), "cyan");
+      case "parked":
+        return line(needOf(record(data["need"])), "yellow");
+      case "unparked":
+        return line("what it waited for may be there: it looks again", "cyan");
       case "iterated":
         return line(`not there yet; again in ${seconds(number(data["wake_at"]) - at)}`, "cyan");
       case "expanded":
@@ -159,6 +163,24 @@ function nameOf(code: string): string {
 function waitOf(data: RunEvent["data"], at: number): string {
   const wakeAt = data["wake_at"];
   return typeof wakeAt === "number" ? `sleeps ${seconds(wakeAt - at)}` : "waits for a signal";
+}
+
+/** Why a step cannot begin, or go on. */
+const NEEDS: Readonly<Record<string, string>> = {
+  missing: "waits for a consent: there is none",
+  revoked: "waits for a consent: it was taken back",
+  expired: "waits for a consent: the last one has ended",
+  refresh_lost: "waits for a consent: the last one can no longer be renewed",
+  scope_missing: "waits for a consent: the last one does not reach so far",
+  rejected: "waits for a consent: the service refuses what the last one gave",
+  replaced: "waits for a person: another account has taken the place of the one it used",
+  unavailable: "waits: the provider of its access does not answer",
+  rate_limited: "waits: the service asked for a pause",
+  misconfigured: "waits: the provider of its access refuses this app",
+};
+
+function needOf(need: Readonly<Record<string, unknown>>): string {
+  return NEEDS[text(need["reason"])] ?? "waits for what it lacks";
 }
 
 /** The service's own words where there are some, else the code. */

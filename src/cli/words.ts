@@ -1,6 +1,6 @@
 /** What is printed once a run is over, and what the Worker is told about the world. Pure. */
 import type { Api, RunView } from "./api.ts";
-import type { Course } from "./demos.ts";
+import type { Course, Demo } from "./demos.ts";
 import { COLUMNS, row } from "./layout.ts";
 import type { StartOptions } from "./options.ts";
 
@@ -60,7 +60,7 @@ export function whatNext(
   { api, refereeUrl }: { readonly api: Api; readonly refereeUrl: string },
   { input }: Course,
   run: RunView,
-  { workflow }: StartOptions,
+  { workflow, user }: Pick<StartOptions, "workflow"> & Pick<Demo, "user">,
 ): string {
   const runs = `${api.url}/v1/runs`;
   return `${row("address", api.url)}
@@ -79,7 +79,7 @@ Try it yourself:
   curl -H "$AUTH" -H 'content-type: application/json' \\
     -H 'idempotency-key: again-1' -H 'prefer: wait=30' \\
     ${runs} -d '
-    ${shellJson({ workflow, input }, "    ")}'`;
+    ${shellJson({ workflow, ...(user === undefined ? {} : { user }), input }, "    ")}'`;
 }
 
 /** JSON in lines of a shell's single quotes: broken after commas, no quote of that kind in it. */

@@ -28,6 +28,7 @@ export interface AuthoredPerformance {
   readonly retry?: AuthoredRetry | undefined;
   readonly timeout?: Span | undefined;
   readonly keyTtl?: Span | undefined;
+  readonly connections?: readonly Json[] | undefined;
 }
 
 /** `RetrySpec` as JSON has it: a duration is any text. */
@@ -125,6 +126,7 @@ function toPerformance(step: AuthoredPerformance): Performance {
     retry: toRetry(step.retry),
     timeoutMs: msOr(step.timeout, limits.STEP_TIMEOUT_MS),
     keyTtlMs: msOr(step.keyTtl, limits.KEY_TTL_MS),
+    ...(step.connections === undefined ? {} : { connections: step.connections }),
   };
 }
 

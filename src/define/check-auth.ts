@@ -1,7 +1,7 @@
 /** Whether the credentials that a plan names would be given to where it sends them. Who knows is asked through a port. */
 
 import type { AuthRefusal, CredentialRef, Finding } from "../actions/index.ts";
-import { escapePointer, type StepDef } from "../kernel/index.ts";
+import { escapePointer, type Json, type StepDef } from "../kernel/index.ts";
 import { isMap } from "./expressions/index.ts";
 import { requestsOf } from "./plan-summary.ts";
 
@@ -24,14 +24,19 @@ export async function checkAuth(steps: readonly StepDef[], ask: AskAuth): Promis
       const parameters = (role === "step" ? def : def[role])?.with ?? null;
       const auth = isMap(parameters) ? parameters["auth"] : undefined;
       if (auth === undefined) return [];
-      // The parameters of a plan's steps were checked by their schema.
-      const refusal = await once(auth as unknown as CredentialRef, host);
+      // The parameters of a plan's steps were checked by their schema. One that is not as it should be was told.
+      if (!isReference(auth)) return [];
+      const refusal = await once(auth, host);
       if (refusal === undefined) return [];
       const { at, ...told } = refusal;
       return [{ pointer: `${pointerTo(def)}${role === "step" ? "" : `/${role}`}/with/auth${at}`, ...told }];
     }),
   );
   return (await Promise.all(findings)).flat();
+}
+
+function isReference(auth: Json): auth is Json & CredentialRef {
+  return isMap(auth) && (typeof auth["bearer"] === "string") !== (typeof auth["connection"] === "string");
 }
 
 /** From the plan. */

@@ -19,6 +19,7 @@ import {
   type StepDef,
 } from "../kernel/index.ts";
 import { msOr, toStepDef, type AuthoredPerformance, type AuthoredStep } from "./authored.ts";
+import { pinnedConnections, pinnedUpFront } from "./connections.ts";
 import type { Definition, RawPerformance, RawSpec, RawStep, RawVerify } from "./definition.ts";
 import { onlyLooks } from "./verifying.ts";
 import { actionOf, pinnedParameters } from "./parameters.ts";
@@ -34,12 +35,14 @@ export function compile(definition: Definition): Compiled {
   const lints: Finding[] = [];
   const { options } = definition;
   const steps = definition.steps.map((step) => compileStep(step, options.open === true, lints));
+  const upFront = pinnedUpFront(options.connections);
   const graph: Graph = {
     steps: orderSteps(steps),
     ...(definition.makeOutput === null ? {} : { output: true }),
     deadlineMs: msOr(options.deadline, limits.RUN_DEADLINE_MS),
     undoBudgetMs: msOr(options.undoBudget, limits.UNDO_BUDGET_MS),
     idleLimitMs: msOr(options.idleLimit, limits.IDLE_LIMIT_MS),
+    ...(upFront === undefined ? {} : { connections: upFront }),
   };
   return { graph, lints: [...lints, ...checkGraph(graph)] };
 }
@@ -103,6 +106,7 @@ function performance(spec: RawSpec | RawPerformance, at: string, lints: Finding[
     retry: spec.retry,
     timeout: spec.timeout,
     keyTtl: spec.keyTtl ?? (name === "run" ? CHILD_KEY_TTL_MS : undefined),
+    connections: pinnedConnections(spec.connections, spec.http?.["auth"]),
   };
 }
 

@@ -3,6 +3,7 @@
 import type * as z from "zod";
 import type { Duration, ScopeView, StepFunction } from "../actions/index.ts";
 import type { Effect, Join } from "../kernel/index.ts";
+import type { Declared, DeclaredUpFront } from "./connections.ts";
 import type { RetrySpec } from "./spec-types.ts";
 
 /** A function of the author's that reads a scope. Its types were checked where it was written. */
@@ -16,6 +17,7 @@ export interface RawPerformance {
   readonly retry?: RetrySpec;
   readonly timeout?: Duration;
   readonly keyTtl?: Duration;
+  readonly connections?: Declared;
 }
 
 export interface RawVerify extends RawPerformance {
@@ -66,6 +68,11 @@ export interface WorkflowOptions<Schema extends z.ZodType = z.ZodType> {
   readonly description?: string;
   /** The forward part of a run ends here (30 days). */
   readonly deadline?: Duration;
+  /**
+   * Connections that its runs need, by the name of the integration: shown, and looked for by a start with
+   * `connections: "require"`. Those that its steps name count without being said here.
+   */
+  readonly connections?: DeclaredUpFront;
   /** Time for taking back what was done (24 h). */
   readonly undoBudget?: Duration;
   /** An open run to which nobody appends closes itself after this (24 h). */

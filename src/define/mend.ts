@@ -129,7 +129,10 @@ function spareAt(pointer: string, action: StepInput["action"]): unknown {
 
 /** What stands in one object where another form is needed, with a form that fits. Values are never repeated. */
 const FORMS: readonly (readonly [place: RegExp, form: string])[] = [
-  [/\/auth$/, 'Write `{"bearer": "NAME"}`, with the name of a service token.'],
+  [
+    /\/auth$/,
+    'Write `{"connection": "NAME"}`, with the name of an integration, or `{"bearer": "NAME"}`, with that of a service token.',
+  ],
   [/^(?:\/verify|\/compensate)?\/retry$/, 'Write `{"attempts": 3}`.'],
   [/^\/needs$/, 'Write a list of names: `["a"]`.'],
 ];
@@ -137,7 +140,7 @@ const FORMS: readonly (readonly [place: RegExp, form: string])[] = [
 /** With what helps, where the words of the schema alone do not. */
 function told(finding: Finding, step: unknown): Finding {
   const one = absent(finding, step);
-  if (one.code === "invalid" && one.detail.startsWith("Invalid input: expected")) {
+  if (one.code === "invalid" && /^(?:Invalid input: expected|What fits:)/.test(one.detail)) {
     const form = FORMS.find(([place]) => place.test(one.pointer))?.[1];
     return form === undefined ? one : { ...one, detail: form };
   }

@@ -1,6 +1,6 @@
 /** What a plan would do, in the order in which it would: for whoever is about to start it, and for policy. Pure. */
 
-import type { Finding } from "../actions/index.ts";
+import type { ConnectionRef, Finding } from "../actions/index.ts";
 import {
   escapePointer,
   type Effect,
@@ -9,6 +9,7 @@ import {
   type Performance,
   type StepDef,
 } from "../kernel/index.ts";
+import { referenceIn } from "./connections.ts";
 import { isMap, splitTemplate } from "./expressions/index.ts";
 
 /** One request that a step would make. */
@@ -21,6 +22,8 @@ export interface PlannedRequest {
   readonly path: string;
   /** Name of the service token, or null. */
   readonly token: string | null;
+  /** Which connection it is made with, or null. */
+  readonly connection: ConnectionRef | null;
   readonly effect: Effect;
 }
 
@@ -46,9 +49,21 @@ export interface SummarisedStep {
   readonly undo: "by_compensation" | "left_behind" | "not_needed";
 }
 
+/** A connection that whoever the run acts for has to have. */
+export interface SummarisedConnection {
+  readonly integration: string;
+  /** Null: the only one. */
+  readonly account: string | null;
+  /** What the steps ask for in all. */
+  readonly scopes: readonly string[];
+  /** Where the steps send it. */
+  readonly hosts: readonly string[];
+}
+
 export interface PlanDigest {
   readonly hosts: readonly string[];
   readonly service_tokens: readonly string[];
+  readonly connections: readonly SummarisedConnection[];
   readonly steps: readonly SummarisedStep[];
 }
 
@@ -60,8 +75,27 @@ export function summarise(graph: Graph, judge?: Judge): PlanDigest {
   return {
     hosts: unique(requests.map(({ host }) => host)),
     service_tokens: unique(requests.map(({ token }) => token)),
+    connections: connectionsIn(requests),
     steps,
   };
+}
+
+function connectionsIn(requests: readonly PlannedRequest[]): SummarisedConnection[] {
+  const found = new Map<string, SummarisedConnection>();
+  for (const { connection, host } of requests) {
+    if (connection === null) continue;
+    const { connection: integration, account = null, scopes = [] } = connection;
+    const name = JSON.stringify([integration, account]);
+    const before = found.get(name);
+    const joined = (old: readonly string[] = [], more: readonly string[]) => [...new Set([...old, ...more])];
+    found.set(name, {
+      integration,
+      account,
+      scopes: joined(before?.scopes, scopes),
+      hosts: joined(before?.hosts, [host]),
+    });
+  }
+  return [...found.values()];
 }
 
 function summariseStep(def: StepDef, judge: Judge | undefined): SummarisedStep {
@@ -105,7 +139,8 @@ export function requestsOf(def: StepDef): readonly PlannedRequest[] {
     if (parsed === null || typeof method !== "string") return [];
     const token = isMap(auth) && typeof auth["bearer"] === "string" ? auth["bearer"] : null;
     const { hostname: host, pathname: path } = parsed;
-    return [{ step: def.name, role, method, host, path, token, effect: performance.effect }];
+    const connection = referenceIn(auth);
+    return [{ step: def.name, role, method, host, path, token, connection, effect: performance.effect }];
   };
   return [...one("step", def), ...one("verify", def.verify), ...one("compensate", def.compensate)];
 }

@@ -11,6 +11,7 @@ import type {
   Method,
 } from "../actions/index.ts";
 import type { Effect, FailureCode, Json } from "../kernel/index.ts";
+import type { Declared } from "./connections.ts";
 
 type Awaitable<T> = T | Promise<T>;
 
@@ -45,7 +46,7 @@ export interface HttpSpec<Scope, M extends Method, Body> {
   readonly json?: Fill<Scope, JsonInput>;
   readonly form?: Fill<Scope, Readonly<Record<string, Scalar | undefined>>>;
   readonly text?: Fill<Scope, string>;
-  /** The credential by reference: the name of a service token of this deployment. */
+  /** The credential by reference: `{ bearer: "NAME" }`, a service token of this deployment, or a `connection(...)`. */
   readonly auth?: CredentialRef;
   /** Statuses that count as success: numbers, or ranges like `"200-299"` (the default). */
   readonly success?: readonly (number | `${number}-${number}`)[];
@@ -83,6 +84,12 @@ interface Attempts {
   readonly timeout?: Duration;
 }
 
+/** What only functions say: an `http` step names its connection in `auth`. */
+interface Lends {
+  /** Connections that are there before the function runs: without them the step waits, and nothing has been sent. */
+  readonly connections?: Declared;
+}
+
 /** What a `verify` says: it happened, and this is the step's output; it did not; it cannot tell. */
 export type Happened<Output> =
   | { readonly happened: true; readonly output: Output }
@@ -102,7 +109,7 @@ export interface VerifyByHttp<Scope, Output, Body> extends VerifyBase {
   readonly run?: never;
 }
 
-export interface VerifyByCode<Scope, Output> extends VerifyBase {
+export interface VerifyByCode<Scope, Output> extends VerifyBase, Lends {
   readonly run: (context: Scope & CodeTools) => Awaitable<Happened<Output>>;
   readonly http?: never;
   readonly happened?: never;
@@ -115,13 +122,13 @@ interface UndoByHttp<Scope> extends Attempts {
   readonly run?: never;
 }
 
-interface UndoByCode<Scope> extends Attempts {
+interface UndoByCode<Scope> extends Attempts, Lends {
   readonly effect: Exclude<Effect, "keyed">;
   readonly run: (context: Scope & CodeTools) => Awaitable<unknown>;
   readonly http?: never;
 }
 
-interface UndoByKeyedCode<Scope> extends Attempts {
+interface UndoByKeyedCode<Scope> extends Attempts, Lends {
   readonly effect: "keyed";
   /** `key` is the compensation's own idempotency key, `stepKey` that of the step. */
   readonly run: (context: Scope & CodeTools & { readonly key: string }) => Awaitable<unknown>;
@@ -228,7 +235,8 @@ export type StepSpec<
       readonly effect?: E;
       readonly run: (context: Inner & CodeTools) => Awaitable<R | Grown<R>>;
       readonly forEach?: ForEachSpec<Outer, Element, Tolerated>;
-    } & Calls<Inner, Verify, Undo, NoInfer<OutputOf<R, M, B, G>>, VB> &
+    } & Lends &
+      Calls<Inner, Verify, Undo, NoInfer<OutputOf<R, M, B, G>>, VB> &
       Only<"run">)
   | ({
       /** Default: by the method. */

@@ -15,8 +15,8 @@ import type { AlarmPort, ClockPort } from "./ports.ts";
 
 /** Waits shorter than this use a timer of the process, with the alarm standing behind it. */
 const SHORT_WAIT_MS = 10_000;
-/** How much later than a short wait the alarm may stand. */
-const WATCHDOG_MS = 30_000;
+/** How much later than what goes on in this life alone the alarm may stand. */
+export const WATCHDOG_MS = 30_000;
 
 export class Alarm {
   readonly #port: AlarmPort;
@@ -48,9 +48,10 @@ export class Alarm {
 
   /**
    * @param full work is due that only a fresh event may start
+   * @param by no later than this, whatever the state says: work goes on of which the journal does not know
    * @param canStart whether something that is due has a slot; asked only where a wait is over already
    */
-  arm(state: RunState, full: boolean, canStart: () => boolean): void {
+  arm(state: RunState, full: boolean, by: number, canStart: () => boolean): void {
     this.stopTimer();
     const now = this.#clock.now();
     const others = this.#port.others(state) ?? Infinity;
@@ -65,7 +66,7 @@ export class Alarm {
     }
     if (full) return this.hop();
     const short = wakeAt - now < SHORT_WAIT_MS;
-    this.#setBy(Math.min(nextDeadline(state), short ? wakeAt + WATCHDOG_MS : wakeAt, others));
+    this.#setBy(Math.min(nextDeadline(state), short ? wakeAt + WATCHDOG_MS : wakeAt, others, by));
     if (short) this.#cancelTimer = this.#clock.after(Math.max(0, wakeAt - now), this.#wake);
   }
 

@@ -33,12 +33,13 @@ import {
   type RunState,
   type UnitRef,
 } from "../kernel/index.ts";
+import { Acquiring, type Asked, type Asking } from "./acquiring.ts";
 import { Alarm } from "./alarm.ts";
 import { endedOf, endOf, lateEnd, thrown, UNSENT } from "./ends.ts";
 import { Flights, wantedBy, type Flight } from "./flights.ts";
 import { Misfits } from "./kept-signals.ts";
 import { inFlightUnits } from "./lost.ts";
-import type { Performed, Ports, Row } from "./ports.ts";
+import type { Acquired, Performed, Ports, Row, Wanted } from "./ports.ts";
 import { Turn, type TurnParts } from "./turn.ts";
 import { Reader, tooLarge, type Keeper } from "./values.ts";
 
@@ -91,12 +92,13 @@ const NO_ROOM: Refusal = {
 };
 
 /** An input whose values are still plain JSON: they get their place when the row is made. */
-type Asked = (keep: Keeper["keep"]) => Input;
+type Said = (keep: Keeper["keep"]) => Input;
 
 export class RunDriver {
   readonly #ports: Ports;
   readonly #limits: DriverLimits;
   readonly #flights = new Flights();
+  readonly #acquiring: Acquiring;
   readonly #reader: Reader;
   readonly #alarm: Alarm;
   readonly #parts: TurnParts;
@@ -109,6 +111,7 @@ export class RunDriver {
   constructor(ports: Ports, limits: DriverLimits = DEFAULT_LIMITS) {
     this.#ports = ports;
     this.#limits = limits;
+    this.#acquiring = new Acquiring(ports.clock);
     this.#reader = new Reader((seq, slot) => ports.journal.value(seq, slot));
     this.#alarm = new Alarm(ports.alarm, ports.clock, () => {
       this.#shortWaitOver();
@@ -119,7 +122,9 @@ export class RunDriver {
       filled: new Map(),
       misfits: new Misfits(),
       hasRoom: (state, starting) =>
-        this.#flights.busy(state) + starting < SLOTS && !this.#eventIsFull(starting),
+        this.#flights.busy(state) + this.#acquiring.size + starting < SLOTS && !this.#eventIsFull(starting),
+      isAsked: (asked) => this.#acquiring.has(asked),
+      ask: (asked, wanted) => this.#ask(asked, wanted),
       mayFill: () => !this.#hasComputedEnough(),
     };
     this.#event = this.#newEvent();
@@ -186,13 +191,25 @@ export class RunDriver {
   command(
     input: Extract<
       Input,
-      { t: "pause" | "resume" | "cancel" | "append" | "close" | "decide" | "child_ended" }
+      {
+        t:
+          | "pause"
+          | "resume"
+          | "cancel"
+          | "append"
+          | "close"
+          | "decide"
+          | "child_ended"
+          | "connection_changed"
+          | "rebind";
+      }
     >,
   ): Outcome {
+    if (input.t === "connection_changed" || input.t === "rebind") this.#acquiring.changed();
     return this.#command(() => input);
   }
 
-  #command(asked: Asked): Outcome {
+  #command(asked: Said): Outcome {
     if (this.#over) throw new Error("this life of the run is over");
     this.#freshEvent();
     return this.#turn([asked]);
@@ -226,6 +243,7 @@ export class RunDriver {
 
   #freshEvent(): void {
     this.#event = this.#newEvent();
+    this.#acquiring.freshEvent();
   }
 
   #newEvent(): { calls: number; since: number; spentBefore: number } {
@@ -251,13 +269,13 @@ export class RunDriver {
   }
 
   /** Lost attempts (D5), attempts whose time is up before anything was sent, and the clock. */
-  #whatTimeBrings(): Asked[] {
+  #whatTimeBrings(): Said[] {
     const state = this.#state;
     if (state === null) return [];
     const now = this.#ports.clock.now();
     const lost = inFlightUnits(state)
       .filter(({ ref, unit }) => !this.#flights.has(ref, unit.attempt))
-      .map(({ ref, unit }): Asked => () => ({
+      .map(({ ref, unit }): Said => () => ({
         t: "attempt_lost",
         unit: ref,
         attempt: unit.attempt,
@@ -267,7 +285,7 @@ export class RunDriver {
       .all()
       .filter(({ call, sent }) => !sent && call.deadline <= now && wantedBy(state, call) === "running")
       .map(
-        ({ call }): Asked =>
+        ({ call }): Said =>
           () =>
             endedOf(call, { kind: "refused", failure: UNSENT }),
       );
@@ -278,19 +296,55 @@ export class RunDriver {
    * One turn (D1). A single input may be refused; of several, which are the driver's own, one that no longer fits is
    * passed over. What is thrown ends this life (D2).
    */
-  #turn(inputs: readonly Asked[], within: "this event" | "fresh event" = "this event"): Outcome {
+  #turn(inputs: readonly Said[], within: "this event" | "fresh event" = "this event"): Outcome {
     return this.#orGiveUp(() => {
       const turn = new Turn(this.#parts, this.#state, this.#seq);
       for (const asked of inputs) {
         const refusal = turn.decide(asked((json) => turn.keeper.keep(json)));
         if (refusal !== null && inputs.length === 1) return { ok: false, refusal };
       }
+      this.#useAnswers(turn);
       turn.goOn();
       this.#commit(turn);
       if (within === "fresh event") this.#resumeHopping();
       this.#arm(turn.leavesWork);
       return { ok: true };
     });
+  }
+
+  /** Asks for the credential of a call that is due (Q1). Its slot is taken from here on. */
+  #ask(asked: Asked, wanted: Wanted): boolean {
+    const promise = this.#ports.acquire?.(wanted) ?? null;
+    if (promise === null) return false;
+    this.#event.calls++;
+    const { asking, answer } = this.#acquiring.ask(asked, wanted.timeoutMs, promise);
+    const landed = answer.then((acquired) => {
+      this.#orGiveUp(() => {
+        if (!this.#over) this.#answered(asking, acquired);
+      });
+    });
+    this.#ports.background(landed.catch(() => {}));
+    return true;
+  }
+
+  #answered(asking: Asking, acquired: Acquired): void {
+    if (acquired.kind === "hop") {
+      asking.hopping = true;
+      return this.#arm();
+    }
+    // Q4: what is due is asked about anew.
+    if (acquired.kind === "needs" && asking.changed) this.#acquiring.remove(asking);
+    else asking.answer = { acquired, at: this.#ports.clock.now() };
+    this.#turn([]);
+  }
+
+  /** What was asked for and is here begins first: it has a slot. */
+  #useAnswers(turn: Turn): void {
+    for (const asking of this.#acquiring.answered(turn.now)) {
+      if (asking.answer === null || this.#eventIsFull(turn.starting.length)) continue;
+      this.#acquiring.remove(asking);
+      turn.use(asking, asking.answer.acquired);
+    }
   }
 
   /** Appends the turn, takes over its state, performs (D1 to D3). */
@@ -321,10 +375,16 @@ export class RunDriver {
     if (state === null) return;
     const full =
       left ||
+      this.#acquiring.hopping ||
       (this.#eventIsFull() && (this.#flights.hopping() || due(state, this.#ports.clock.now()).length > 0));
-    this.#alarm.arm(state, full, () =>
+    const { generation } = state;
+    // Q1: of a life that dies while it asks, the journal shows nothing in flight.
+    const by = this.#acquiring.lookAt(this.#ports.clock.now());
+    this.#alarm.arm(state, full, by, () =>
       due(state, this.#ports.clock.now()).some(
-        ({ kind }) => kind !== "attempt" || this.#parts.hasRoom(state, 0),
+        (job) =>
+          job.kind !== "attempt" ||
+          (this.#parts.hasRoom(state, 0) && !this.#acquiring.hasUnit({ ...job, generation })),
       ),
     );
   }
@@ -362,7 +422,11 @@ export class RunDriver {
     const end = performed.kind === "hop" ? ({ kind: "refused", failure: UNSENT } as const) : performed;
     this.#turn([
       (keep) =>
-        endedOf(call, wanted === null ? lateEnd(end) : endOf(call, end, state, this.#ports.evaluate, keep)),
+        endedOf(
+          call,
+          wanted === null ? lateEnd(end) : endOf(call, end, state, this.#ports.evaluate, keep),
+          performed.bound,
+        ),
     ]);
   }
 
@@ -379,6 +443,7 @@ export class RunDriver {
     this.#over = true;
     this.#alarm.stopTimer();
     this.#flights.abortUnsent();
+    this.#acquiring.stop();
     this.#ports.giveUp(reason, cause);
   }
 }

@@ -3,6 +3,7 @@
 import {
   NULL_VALUE,
   type AttemptEnd,
+  type Binding,
   type FailureSeed,
   type Input,
   type Json,
@@ -40,8 +41,10 @@ export const UNCHECKED: FailureSeed = {
 export function endedOf(
   call: Pick<Call, "unit" | "attempt" | "generation">,
   end: AttemptEnd,
+  bound?: readonly Binding[],
 ): Extract<Input, { t: "ended" }> {
-  return { t: "ended", generation: call.generation, unit: call.unit, attempt: call.attempt, end };
+  const { generation, unit, attempt } = call;
+  return { t: "ended", generation, unit, attempt, end, ...(bound === undefined ? {} : { bound }) };
 }
 
 /** The end of an attempt that counts. */

@@ -9,6 +9,7 @@ export {
   type ResolveAsJson,
 } from "./driver.ts";
 export type {
+  Acquired,
   AlarmPort,
   Call,
   ClockPort,
@@ -21,5 +22,6 @@ export type {
   Ports,
   Row,
   Taking,
+  Wanted,
 } from "./ports.ts";
 export type { Scope, StepView } from "./scope.ts";

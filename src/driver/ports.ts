@@ -2,10 +2,12 @@
 
 import type {
   AttemptEnd,
+  Binding,
   Child,
   Fact,
   FailureSeed,
   Json,
+  Need,
   Prepared,
   RunInfo,
   Snapshot,
@@ -77,13 +79,44 @@ export interface Call {
   /** Who made the run what it is, for the children that it starts. */
   readonly makers: readonly string[];
   readonly scope: Scope;
+  /** What the run has pinned under a name, or null. */
+  readonly bound: (name: string) => Json;
+  /** What `acquire` gave for this attempt; absent where it needs no credential. */
+  readonly lease?: unknown;
   readonly signal: AbortSignal;
   /** To be called just before something leaves for the outside: from here on the attempt may have happened. */
   readonly sent: () => void;
 }
 
-/** How an attempt ended; outputs are still plain JSON here. */
-export type Performed =
+/** A call that is due and has not begun: what it would be, for whoever has its credential. */
+export interface Wanted extends Omit<Call, "signal" | "sent" | "deadline" | "lease"> {
+  /** What the unit was parked for, if that is why it looks now. */
+  readonly parked: Need | null;
+}
+
+/**
+ * What came of asking for the credential of a call.
+ * - `ready`: it can begin. `bound`: what names were found to mean, to be pinned with it. `about`: which credentials these
+ *   are, for the journal; no secret is in it.
+ * - `needs`: it has to wait for a person, or for time.
+ * - `cannot`: it never will.
+ * - `hop`: a per-event limit of the platform was met: to be asked again in a fresh event.
+ */
+export type Acquired =
+  | {
+      readonly kind: "ready";
+      readonly lease: unknown;
+      readonly bound?: readonly Binding[];
+      readonly about?: Json;
+    }
+  | { readonly kind: "needs"; readonly need: Need }
+  | { readonly kind: "cannot"; readonly failure: FailureSeed }
+  | { readonly kind: "hop" };
+
+/** How an attempt ended; outputs are still plain JSON here. `bound`: what names were found to mean in the middle of it. */
+export type Performed = PerformedEnd & { readonly bound?: readonly Binding[] };
+
+type PerformedEnd =
   | { readonly kind: "success"; readonly output: Json; readonly more?: readonly StepDef[] }
   | Exclude<AttemptEnd, { readonly kind: "success" }>
   /** A per-event limit of the platform was met before anything was sent: go on in a fresh event, no attempt is lost. */
@@ -141,6 +174,12 @@ export interface Ports {
   readonly clock: ClockPort;
   readonly evaluate: EvaluatePort;
   random(): number;
+  /**
+   * Asks for the credential of a call that is due. Null, at once: it needs none. What it asks must change nothing that a
+   * run has to know of: the answer may be dropped, and asked for again. To be answered within a minute, with a need of its
+   * own where nothing was to be had; what it throws, or does not answer, is a need that nobody can name.
+   */
+  acquire?(wanted: Wanted): Promise<Acquired> | null;
   /** Performs one attempt. What it throws is taken as unclear if something was sent, else as refused. */
   perform(call: Call): Promise<Performed>;
   /** Keeps the host alive until the work has ended. */

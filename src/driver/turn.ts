@@ -6,6 +6,7 @@
  */
 
 import {
+  boundTo,
   decide,
   due,
   evolveAll,
@@ -24,10 +25,11 @@ import {
   type StepDef,
   type UnitRef,
 } from "../kernel/index.ts";
+import type { Asked, Asking } from "./acquiring.ts";
 import { CHANGED, endedOf, UNCHECKED, UNSENT } from "./ends.ts";
 import { newFlight, type Flight } from "./flights.ts";
 import { SignalChecks, type Misfits } from "./kept-signals.ts";
-import type { Filled, Ports } from "./ports.ts";
+import type { Acquired, Filled, Ports, Wanted } from "./ports.ts";
 import { scopeOf, type Scope } from "./scope.ts";
 import { Keeper, tooLarge, type Reader } from "./values.ts";
 
@@ -46,9 +48,15 @@ export interface TurnParts {
   readonly misfits: Misfits;
   /** Whether one more attempt may start, in this state and beside those that start already. */
   readonly hasRoom: (state: RunState, starting: number) => boolean;
+  /** Whether the credential of this call is being asked for. */
+  readonly isAsked: (asked: Asked) => boolean;
+  /** Asks for it; false: it needs none, and may begin. */
+  readonly ask: (asked: Asked, wanted: Wanted) => boolean;
   /** Whether this event of the platform still has time to fill in something. */
   readonly mayFill: () => boolean;
 }
+
+type Attempt = Extract<Job, { readonly kind: "attempt" }>;
 
 export class Turn {
   readonly #parts: TurnParts;
@@ -104,7 +112,7 @@ export class Turn {
         if (!this.#parts.mayFill()) return;
         this.#fill(job);
       }
-      if (fills.length === 0) for (const job of jobs) if (job.kind === "attempt") this.#begin(job);
+      if (fills.length === 0) for (const job of jobs) if (job.kind === "attempt") this.#beginOrAsk(job);
       if (this.facts.length + this.#later.size === before) return;
     }
     throw new Error("a turn did not come to rest");
@@ -189,17 +197,60 @@ export class Turn {
     return { ...filled, take: { id, payload: this.keeper.keep(seen) }, misfits };
   }
 
-  #begin(job: Extract<Job, { readonly kind: "attempt" }>): void {
+  /** The answer to what was asked for a call, which has kept its slot. Where that is not due any more it is dropped. */
+  use({ unit, attempt, generation, digest }: Asked, answer: NonNullable<Asking["answer"]>["acquired"]): void {
+    const state = this.#state;
+    if (state === null || generation !== state.generation || unitOf(state, unit)?.digest !== digest) return;
+    if (answer.kind === "needs") {
+      this.#parts.filled.delete(unitName(unit));
+      this.decide({ t: "hold", unit, attempt, need: answer.need });
+      return;
+    }
+    this.#begin({ kind: "attempt", unit, attempt }, answer);
+  }
+
+  #beginOrAsk(job: Attempt): void {
+    const state = this.#state;
+    if (state === null || !this.#parts.hasRoom(state, this.starting.length)) return;
+    if (!this.#asks(state, job)) this.#begin(job, null);
+  }
+
+  /** Whether the call has to wait for its credential. What looks after a child needs none. */
+  #asks(state: RunState, { unit: ref, attempt }: Attempt): boolean {
+    const { ask, isAsked, filled, ports } = this.#parts;
+    if (ports.acquire === undefined) return false;
+    const unit = unitOf(state, ref);
+    const def = stepOf(state, ref.step)?.def;
+    if (unit === null || unit.digest === null || def === undefined || hasChild(unit)) return false;
+    const asked = { unit: ref, attempt, generation: state.generation, digest: unit.digest };
+    if (isAsked(asked)) return true;
+    const scope = this.#scope(state, ref);
+    const call = this.#refill(state, def, ref, scope);
+    // That its parameters have changed is found when it begins.
+    if (call.kind !== "call" || call.digest !== unit.digest) return false;
+    filled.set(unitName(ref), call);
+    return ask(asked, {
+      ...this.#callOf(state, def, ref, { attempt, scope, with: call.with }),
+      parked: unit.parked?.need ?? null,
+    });
+  }
+
+  #begin(job: Attempt, acquired: Extract<Acquired, { readonly kind: "ready" | "cannot" }> | null): void {
     const { unit: ref, attempt } = job;
-    if (this.#state === null || !this.#parts.hasRoom(this.#state, this.starting.length)) return;
-    this.decide({ t: "begin", unit: ref, attempt, version: this.#parts.ports.version });
+    const { version } = this.#parts.ports;
+    this.decide({ t: "begin", unit: ref, attempt, version, ...lentWith(acquired) });
     const state = this.#state;
     const unit = state === null ? null : unitOf(state, ref);
     const def = state === null ? undefined : stepOf(state, ref.step)?.def;
     // The kernel may have answered otherwise: an unclear attempt whose key has been forgotten becomes unknown.
     if (state === null || unit?.status !== "running" || unit.attempt !== attempt || def === undefined) return;
     const scope = this.#scope(state, ref);
-    const { generation, run } = state;
+    const { generation } = state;
+    if (acquired?.kind === "cannot") {
+      this.#parts.filled.delete(unitName(ref));
+      this.decide(endedOf({ unit: ref, attempt, generation }, { kind: "cannot", failure: acquired.failure }));
+      return;
+    }
     // To look after a child needs no parameters: they may have changed since it was started, and it is what it is.
     const filled: Filled = hasChild(unit)
       ? { kind: "call", digest: unit.digest ?? "", with: null }
@@ -209,26 +260,40 @@ export class Turn {
       this.decide(endedOf({ unit: ref, attempt, generation }, { kind: "cannot", failure }));
       return;
     }
-    const { action, effect, timeoutMs } = performanceOf(def, ref) ?? def;
+    const call = this.#callOf(state, def, ref, { attempt, scope, with: filled.with });
     this.starting.push(
       newFlight({
-        run,
-        generation,
-        unit: ref,
-        attempt,
-        def,
-        action,
-        effect,
-        with: filled.with,
-        key: effect === "keyed" ? keyOf(run.id, ref, unit) : null,
-        deadline: unit.deadline ?? this.now + timeoutMs,
-        timeoutMs,
-        maybe: unit.maybe,
-        child: unit.child,
-        makers: makersOf(state),
-        scope,
+        ...call,
+        deadline: unit.deadline ?? this.now + call.timeoutMs,
+        ...(acquired === null ? {} : { lease: acquired.lease }),
       }),
     );
+  }
+
+  #callOf(
+    state: RunState,
+    def: StepDef,
+    ref: UnitRef,
+    over: Pick<Wanted, "attempt" | "scope" | "with">,
+  ): Omit<Wanted, "parked"> {
+    const { generation, run } = state;
+    const unit = unitOf(state, ref);
+    const { action, effect, timeoutMs } = performanceOf(def, ref) ?? def;
+    return {
+      run,
+      generation,
+      unit: ref,
+      def,
+      action,
+      effect,
+      key: effect === "keyed" && unit !== null ? keyOf(run.id, ref, unit) : null,
+      timeoutMs,
+      maybe: unit?.maybe ?? false,
+      child: unit?.child ?? null,
+      makers: makersOf(state),
+      bound: (name) => boundTo(state.bound, name),
+      ...over,
+    };
   }
 
   /** The parameters of a unit that is ready: from this life's memory, else filled in again from the same scope. */
@@ -242,4 +307,14 @@ export class Turn {
     const { when: _when, ...unconditional } = def;
     return ports.evaluate.fill(state.run, unconditional, ref, scope);
   }
+}
+
+/** What the journal keeps of an answer. */
+function lentWith(acquired: Acquired | null): Pick<Extract<Input, { t: "begin" }>, "bound" | "credentials"> {
+  if (acquired?.kind !== "ready") return {};
+  const { bound, about } = acquired;
+  return {
+    ...(bound === undefined ? {} : { bound }),
+    ...(about === undefined ? {} : { credentials: about }),
+  };
 }

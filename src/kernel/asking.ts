@@ -10,7 +10,7 @@ import type { Failure } from "./failures.ts";
 import type { StepDef } from "./graph.ts";
 import { stepOf, unitOf } from "./state.ts";
 import { emit, type Turn } from "./turn.ts";
-import { hasChild, type UnitRef } from "./units.ts";
+import { hasChild, isParked, type UnitRef } from "./units.ts";
 
 interface Unclear {
   readonly attempt: number;
@@ -51,7 +51,7 @@ export function asksFirst(turn: Turn, ref: UnitRef, failure: Failure | null, lis
   const unit = unitOf(turn.state, ref);
   if (def?.verify === undefined || ref.role !== undefined || unit === null || failure === null) return false;
   // One that has not begun in this generation has no attempt to ask about.
-  const tried = unit.status === "running" || unit.status === "backing_off";
+  const tried = unit.status === "running" || unit.status === "backing_off" || isParked(unit);
   if (!tried || unit.maybeBefore || unit.items !== null || hasChild(unit)) return false;
   toUnknown(turn, ref, def, { attempt: unit.attempt, failure, listening, last: true });
   return true;

@@ -10,13 +10,15 @@ import type { AttemptEnd, Decision, Input, Prepared, Refusal } from "./inputs.ts
 import { becomeUnknown, judge, keyForgotten, outcomeOfRounds, unheard } from "./judge.ts";
 import { MAX_ITEMS, MAX_WAIT_MS } from "./limits.ts";
 import { checkGraph } from "./lints.ts";
+import { type Binding, mayBind } from "./needs.ts";
+import { connectionChanged, hold, rebind } from "./parking.ts";
 import { redrive } from "./redrive.ts";
 import { settle } from "./settle.ts";
 import { stepOf, unitOf, type RunState } from "./state.ts";
 import { tick } from "./time.ts";
 import { emit, newTurn, type Turn } from "./turn.ts";
 import { hasChild, isTerminal, unitName, type Outcome, type Unit, type UnitRef } from "./units.ts";
-import type { Value } from "./values.ts";
+import { sameJson, type Value } from "./values.ts";
 
 type InputOf<T extends Input["t"]> = Extract<Input, { readonly t: T }>;
 
@@ -67,6 +69,12 @@ function take(turn: Turn, input: Exclude<Input, { t: "start" }>): Refusal | null
       return prepared(turn, input);
     case "begin":
       return begin(turn, input);
+    case "hold":
+      return hold(turn, input);
+    case "connection_changed":
+      return connectionChanged(turn, input);
+    case "rebind":
+      return rebind(turn, input);
     case "ended":
       return ended(turn, input);
     case "child_ended":
@@ -252,7 +260,7 @@ function expand(turn: Turn, ref: UnitRef, unit: Unit | null, result: { list: Val
 
 /** A slot is at hand and the request is about to be sent (K4: the deadline is set here). */
 function begin(turn: Turn, input: InputOf<"begin">): Refusal | null {
-  const { unit: ref, attempt, version } = input;
+  const { unit: ref, attempt, version, bound = [], credentials } = input;
   const step = stepOf(turn.state, ref.step);
   const unit = unitOf(turn.state, ref);
   const performance = step === null ? null : performanceOf(step.def, ref);
@@ -266,6 +274,10 @@ function begin(turn: Turn, input: InputOf<"begin">): Refusal | null {
     );
     return null;
   }
+  // N3: another one was pinned in the meantime.
+  if (bound.some((one, i) => !mayBind(turn.state.bound, one) || !agrees(one, bound.slice(0, i))))
+    return NOT_DUE;
+  pin(turn, bound);
   emit(turn, {
     t: "started",
     at: turn.now,
@@ -273,8 +285,20 @@ function begin(turn: Turn, input: InputOf<"begin">): Refusal | null {
     attempt,
     deadline: turn.now + performance.timeoutMs,
     version,
+    ...(credentials === undefined ? {} : { credentials }),
   });
   return null;
+}
+
+/** What has a meaning already keeps it (N3). */
+function pin(turn: Turn, bound: readonly Binding[]): void {
+  for (const { name, to } of bound)
+    if (!Object.hasOwn(turn.state.bound ?? {}, name)) emit(turn, { t: "bound", at: turn.now, name, to });
+}
+
+/** One name means one thing. */
+function agrees({ name, to }: Binding, others: readonly Binding[]): boolean {
+  return others.every((other) => other.name !== name || sameJson(other.to, to));
 }
 
 const FORGOTTEN = seed(
@@ -290,6 +314,7 @@ function ended(turn: Turn, input: InputOf<"ended">): Refusal | null {
   if (unit === null) return { code: "no_such_step", message: `There is no ${unitName(ref)} in this run.` };
   const current = attempt === unit.attempt && generation === turn.state.generation;
   if (current && unit.status === "running" && unit.items === null) {
+    pin(turn, input.bound ?? []);
     judge(turn, ref, end);
     return null;
   }
@@ -311,11 +336,13 @@ function ended(turn: Turn, input: InputOf<"ended">): Refusal | null {
  * Whether a late answer says what became of the step. That the last attempt did nothing says it of a `once` step, which
  * has no other that may have happened.
  */
-function tells(state: RunState, ref: UnitRef, { kind }: AttemptEnd): boolean {
+function tells(state: RunState, ref: UnitRef, end: AttemptEnd): boolean {
+  const { kind } = end;
   if (kind === "success" || kind === "unusable") return true;
   const def = stepOf(state, ref.step)?.def;
   const once = def !== undefined && performanceOf(def, ref)?.effect === "once";
-  return once && (kind === "refused" || kind === "cannot");
+  const idle = kind === "needs" ? end.maybe !== true : kind === "refused" || kind === "cannot";
+  return once && idle;
 }
 
 /** A child tells that it has ended. What it brought is asked of the child itself, by an attempt that looks. */

@@ -137,6 +137,8 @@ function itemJobs(def: StepDef, unit: Unit, starting: boolean, now: number, jobs
     } else if ((item.status === "pending" || item.status === "waiting") && free > 0) {
       // One that waits for a decision takes no place: all are asked about at once.
       if (awaitsDecision(item) || hasChild(item)) return;
+      // Nor does one that is parked: it looks for a place when it wakes.
+      if (item.wakeAt !== null && item.wakeAt > now) return;
       free--;
       unitJobs(ref, item, true, now, jobs);
     }

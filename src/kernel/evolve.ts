@@ -55,6 +55,8 @@ export function evolve(state: RunState | null, fact: Fact): RunState | null {
       return { ...state, pausedSince: fact.at };
     case "resumed":
       return { ...state, pausedSince: null, budgetAt: fact.budgetAt ?? state.budgetAt };
+    case "bound":
+      return { ...state, bound: { ...state.bound, [fact.name]: fact.to } };
     case "lost":
       return {
         ...moved(state, "lost"),

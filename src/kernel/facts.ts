@@ -3,6 +3,7 @@
 import type { Failure, RunFailure } from "./failures.ts";
 import type { Graph, StepDef } from "./graph.ts";
 import type { Outcome, UnitRef } from "./units.ts";
+import type { Need } from "./needs.ts";
 import type { Json, Value } from "./values.ts";
 
 /** Who and what a run is. Fixed at its start. */
@@ -72,6 +73,8 @@ export type Fact =
       readonly attempt: number;
       readonly deadline: number;
       readonly version: string;
+      /** Which credentials the attempt was lent: opaque to the kernel, and never one itself. */
+      readonly credentials?: Json;
     } & UnitRef)
   | ({
       readonly t: "succeeded";
@@ -170,6 +173,33 @@ export type Fact =
       readonly generation: number;
       readonly mode: CancelMode;
     } & UnitRef)
+  | ({
+      /** What the unit needs to go on is not at hand: it waits until somebody says so, or looks again at `wakeAt`. */
+      readonly t: "parked";
+      readonly at: number;
+      readonly need: Need;
+      /** When it first parked for this reason, and until when it waits. */
+      readonly since: number;
+      readonly limitAt: number;
+      readonly wakeAt: number;
+      /** Looks in a row that found the same. */
+      readonly looks: number;
+      /** It parked in the middle of this attempt, which does not count: nothing happened. */
+      readonly attempt?: number;
+      /** But what it had sent before that may have happened. */
+      readonly maybe?: true;
+    } & UnitRef)
+  /** Somebody says that what the unit waits for has changed: it looks at once. */
+  | ({ readonly t: "unparked"; readonly at: number } & UnitRef)
+  | {
+      /** The run has settled which connection a name means. `to` is opaque to the kernel. */
+      readonly t: "bound";
+      readonly at: number;
+      readonly name: string;
+      readonly to: Json;
+      /** A person who said so, where it was another one before. */
+      readonly by?: string;
+    }
   | ({
       readonly t: "iterated";
       readonly at: number;
@@ -280,6 +310,9 @@ export const FACT_TYPES = Object.keys({
   delegated: 0,
   child_ended: 0,
   recalled: 0,
+  parked: 0,
+  unparked: 0,
+  bound: 0,
   iterated: 0,
   giving_up: 0,
   skipped: 0,

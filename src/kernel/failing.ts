@@ -6,7 +6,7 @@ import type { Failure, FailureCode } from "./failures.ts";
 import type { FailureSeed } from "./inputs.ts";
 import { stepOf, unitOf } from "./state.ts";
 import { emit, type Turn } from "./turn.ts";
-import { hasChild, isTerminal, refOf, type Outcome, type Unit, type UnitRef } from "./units.ts";
+import { hasChild, isParked, isTerminal, refOf, type Outcome, type Unit, type UnitRef } from "./units.ts";
 import { performanceOf } from "./due.ts";
 
 /** Adds to a failure where it happened. */
@@ -146,7 +146,7 @@ export function stop(turn: Turn, ref: UnitRef, mode: CancelMode | "budget"): voi
   if (unit.status === "unknown" && mode !== "budget") return;
   const outcome = outcomeNow(turn, ref, unit);
   // What is in flight is aborted, and nothing more is asked; what waits for another attempt may be asked about.
-  const rests = unit.status === "backing_off" && mode !== "budget";
+  const rests = (unit.status === "backing_off" || isParked(unit)) && mode !== "budget";
   if (rests && outcome === "unknown" && asksFirst(turn, ref, unit.failure)) return;
   emit(turn, { t: "cancelled", at: turn.now, ...ref, outcome });
 }

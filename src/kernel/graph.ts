@@ -32,6 +32,8 @@ export interface Performance {
   readonly timeoutMs: number;
   /** Only for `keyed`: how long the provider remembers a key. */
   readonly keyTtlMs: number;
+  /** Opaque: credentials that it says it needs, where its parameters do not show them. */
+  readonly connections?: readonly Json[];
 }
 
 /** PERSISTED CONTRACT. Asks the outside whether a step whose outcome is unknown happened. Always `safe`. */
@@ -88,4 +90,6 @@ export interface Graph {
   readonly deadlineMs: number;
   readonly undoBudgetMs: number;
   readonly idleLimitMs: number;
+  /** Opaque: credentials that the workflow says it needs, beside those of its steps. */
+  readonly connections?: readonly Json[];
 }

@@ -54,6 +54,15 @@ export {
   type Lint,
   type LintCode,
 } from "./lints.ts";
+export {
+  boundTo,
+  NEED_REASONS,
+  waitsForTime,
+  type ConnectionChange,
+  type Binding,
+  type Need,
+  type NeedReason,
+} from "./needs.ts";
 export { DEFAULT_RETRY, delayMs, JITTERS, resolveRetry, type RetryPolicy } from "./policy.ts";
 export { fromSnapshot, toSnapshot, unreadable, type Snapshot } from "./snapshot.ts";
 export {
@@ -72,6 +81,7 @@ export { makersOf, mayDecide } from "./approvals.ts";
 export {
   approvalIdOf,
   hasChild,
+  isParked,
   isTerminal,
   keyOf,
   parseApprovalId,
@@ -83,6 +93,7 @@ export {
   type Approval,
   type Child,
   type Outcome,
+  type Parked,
   type Unit,
   type UnitRef,
   type UnitStatus,

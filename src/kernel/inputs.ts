@@ -3,6 +3,7 @@
 import type { ApprovalDecision, CancelMode, Fact, RunInfo } from "./facts.ts";
 import type { Failure } from "./failures.ts";
 import type { Graph, StepDef } from "./graph.ts";
+import type { Binding, ConnectionChange, Need } from "./needs.ts";
 import type { Outcome, UnitRef } from "./units.ts";
 import type { Json, Value } from "./values.ts";
 
@@ -17,6 +18,7 @@ export type FailureSeed = Omit<Failure, "step" | "item" | "attempt" | "attempts"
  * - `unclear`: it may or may not have happened.
  * - `cannot`: it did not happen now and would not if asked again.
  * - `unusable`: it happened, but the result cannot be used.
+ * - `needs`: it was refused for want of a credential: nothing happened, and it does not count.
  * - `child`: it has started a child run, or has seen that the one it had goes on; the unit waits for that one's end.
  * - `child_failed`: the child has ended otherwise than well; `left` says what it did to the world and did not take back.
  */
@@ -32,6 +34,8 @@ export type AttemptEnd =
   | { readonly kind: "unclear"; readonly failure: FailureSeed; readonly retryAfterMs?: number }
   | { readonly kind: "cannot"; readonly failure: FailureSeed }
   | { readonly kind: "unusable"; readonly failure: FailureSeed }
+  /** `maybe`: what the attempt had sent before that may have happened; only for what may be repeated. */
+  | { readonly kind: "needs"; readonly need: Need; readonly maybe?: true }
   | { readonly kind: "child"; readonly run: string; readonly generation: number; readonly limitMs: number }
   | {
       readonly kind: "child_failed";
@@ -69,13 +73,30 @@ export type ResolveAs =
 export type Input =
   | { readonly t: "start"; readonly run: RunInfo; readonly graph: Graph; readonly input: Value }
   | { readonly t: "prepared"; readonly unit: UnitRef; readonly prepared: Prepared }
-  | { readonly t: "begin"; readonly unit: UnitRef; readonly attempt: number; readonly version: string }
+  | {
+      readonly t: "begin";
+      readonly unit: UnitRef;
+      readonly attempt: number;
+      readonly version: string;
+      /** What names were found to mean when the credentials were asked for: pinned from here on. */
+      readonly bound?: readonly Binding[];
+      /** Which credentials it is lent: what can be told of them, never one itself. */
+      readonly credentials?: Json;
+    }
+  /** What is due lacks its credential. Nothing was begun. */
+  | { readonly t: "hold"; readonly unit: UnitRef; readonly attempt: number; readonly need: Need }
+  /** Told at least once, perhaps late, perhaps to a run that waits for nothing. */
+  | ({ readonly t: "connection_changed" } & ConnectionChange)
+  /** A person says that the run goes on with what the name means now. */
+  | { readonly t: "rebind"; readonly name: string; readonly to: Json; readonly by: string }
   | {
       readonly t: "ended";
       readonly generation: number;
       readonly unit: UnitRef;
       readonly attempt: number;
       readonly end: AttemptEnd;
+      /** What names were found to mean in the middle of the attempt. */
+      readonly bound?: readonly Binding[];
     }
   /** A child tells that it has ended. Sent at least once, so it may come twice, and late. */
   | {
@@ -122,6 +143,9 @@ export const INPUT_TYPES = Object.keys({
   start: 0,
   prepared: 0,
   begin: 0,
+  hold: 0,
+  connection_changed: 0,
+  rebind: 0,
   ended: 0,
   child_ended: 0,
   attempt_lost: 0,

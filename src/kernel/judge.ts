@@ -13,8 +13,10 @@ import type { Effect, Performance, StepDef } from "./graph.ts";
 import { grow } from "./growth.ts";
 import type { AttemptEnd, FailureSeed } from "./inputs.ts";
 import { FIRST_LOOK_MS, MAX_LOOK_MS, STRIKES_BEFORE_ALONE, VERIFY_AGAIN_MS } from "./limits.ts";
+import type { Need } from "./needs.ts";
 import { delayMs, retries } from "./policy.ts";
 import { stepOf, unitOf, type RunState } from "./state.ts";
+import { needlessly, park } from "./parking.ts";
 import { emit, type Turn } from "./turn.ts";
 import { hasChild, refOf, type Outcome, type Unit, type UnitRef } from "./units.ts";
 import { NULL_VALUE } from "./values.ts";
@@ -41,7 +43,7 @@ export function judge(
   const unit = unitOf(turn.state, ref);
   const performance = step === null ? null : performanceOf(step.def, ref);
   if (step === null || unit === null || performance === null) return;
-  if (hasChild(unit) && (end.kind === "refused" || end.kind === "unclear")) {
+  if (hasChild(unit) && (end.kind === "refused" || end.kind === "unclear" || end.kind === "needs")) {
     // Nobody knows more than before: the child is looked after again, a while later.
     const { run, generation, limitAt } = unit.child;
     return delegate(turn, ref, unit, { run, generation, limitAt });
@@ -67,12 +69,34 @@ export function judge(
     case "refused":
       // The late refusal of the one attempt that was unclear clears it: nothing happened.
       return again(j, end.failure, end.retryAfterMs ?? 0, how.by === "late" ? false : unit.maybe, how.strike);
+    case "needs":
+      return lacking(j, end, how.by === "late");
     case "unclear":
       return unclear(j, end.failure, end.retryAfterMs ?? 0, how.strike);
     case "child":
     case "child_failed":
       return childSeen(j, end);
   }
+}
+
+/** It was refused for want of a credential: nothing happened, and it goes on from here once there is one. */
+function lacking(j: Judged, end: Extract<AttemptEnd, { kind: "needs" }>, late: boolean): void {
+  const { turn, ref, def, unit, attempt } = j;
+  const { need } = end;
+  if (end.maybe === true && j.performance.effect !== "safe") return lackingMidway(j, need);
+  // It was given up before: like any late refusal it clears the doubt. The next attempt finds out what is missing.
+  if (late) return again(j, needlessly(need), 0, false);
+  if (!mayRetry(turn.state, def, ref)) return standStill(j, located(needlessly(need), ref, unit), unit.maybe);
+  park(turn, ref, unit, need, { attempt, outcome: notNow(j) });
+}
+
+/** It was refused after the attempt had sent something else: that may have happened, and may be sent again. */
+function lackingMidway(j: Judged, need: Need): void {
+  const { turn, ref, def, performance, attempt } = j;
+  if (performance.effect === "once") return unclear(j, needlessly(need), 0);
+  if (!mayRetry(turn.state, def, ref)) return standStill(j, located(needlessly(need), ref, j.unit), true);
+  const doubted = { ...j, unit: { ...j.unit, maybe: true } };
+  park(turn, ref, j.unit, need, { attempt, outcome: notNow(doubted), maybe: true });
 }
 
 /** The attempt has a child. Where nothing new may start any more, the child is told to end, and waited for. */

@@ -60,6 +60,17 @@ export const MAX_MESSAGE_CHARS = 2_000;
 /** A child run tells of its end; should that message be lost, its parent looks after it, less and less often. */
 export const FIRST_LOOK_MS = MINUTE_MS;
 export const MAX_LOOK_MS = HOUR_MS;
+/** A person has so long to lend what a step needs, unless the need says otherwise. */
+export const PARK_LIMIT_MS = DAY_MS;
+/** What only time mends has so long. */
+export const PASSING_LIMIT_MS = HOUR_MS;
+/** Longest limit that a need may ask for. */
+export const MAX_PARK_MS = 30 * DAY_MS;
+/** A parked step looks again by itself, less and less often: its wake-up may be lost. */
+export const MIN_RECHECK_MS = SECOND_MS;
+export const MAX_RECHECK_MS = HOUR_MS;
+/** A provider that is away is looked for more often: it is mostly back soon. */
+export const PASSING_RECHECK_MS = MINUTE_MS;
 /** How deep runs may start runs. */
 export const MAX_DEPTH = 8;
 /** Runs below one run, at all depths together: what one start can bring forth before somebody has to start again. */

@@ -34,6 +34,7 @@ function touched(turn: Turn, seen: number): Iterable<number> {
   const { state, facts } = turn;
   const found = new Set<number>();
   for (const fact of facts.slice(seen)) {
+    if (fact.t === "bound") continue;
     // What these do to a step depends on more than on the step.
     if (!("step" in fact)) return state.graph.steps.keys();
     const index = state.indexOf.get(fact.step);

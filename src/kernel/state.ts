@@ -4,7 +4,7 @@ import type { Failure, RunFailure } from "./failures.ts";
 import type { Graph, StepDef } from "./graph.ts";
 import type { RunInfo } from "./facts.ts";
 import type { Unit, UnitRef } from "./units.ts";
-import type { Value } from "./values.ts";
+import type { Json, Value } from "./values.ts";
 
 /**
  * Where a run stands as a whole; every legal move, as in `UNIT_MOVES`.
@@ -64,6 +64,8 @@ export interface RunState {
   readonly failure: RunFailure | null;
   readonly pausedSince: number | null;
   readonly closed: boolean;
+  /** Which connection each name means in this run, for good; opaque. */
+  readonly bound?: Readonly<Record<string, Json>>;
   /** Keys that appended steps. */
   readonly extendedBy?: readonly string[];
   /** When work last ended or was added; an open run counts its idle time from here. */

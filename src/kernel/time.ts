@@ -4,11 +4,12 @@ import { activeUnits, workingSteps } from "./due.ts";
 import { endPause, fail, located, lose, outcomeNow, seed, stop } from "./failing.ts";
 import { giveUpUnknown, judge } from "./judge.ts";
 import { HANDLING_BUDGET_MS } from "./limits.ts";
+import { expirePark } from "./parking.ts";
 import { endLost } from "./settle.ts";
 import { stepOf, unitOf } from "./state.ts";
 import { emit, type Turn } from "./turn.ts";
 import { NULL_VALUE } from "./values.ts";
-import { hasChild, isTerminal, refOf, type UnitRef } from "./units.ts";
+import { hasChild, isParked, isTerminal, refOf, type UnitRef } from "./units.ts";
 
 /** Everything that is due at `turn.now`. Asking again at the same moment changes nothing. */
 export function tick(turn: Turn): void {
@@ -49,7 +50,8 @@ function tickUnit(turn: Turn, ref: UnitRef): void {
   } else if (unit.status === "unknown" && over) {
     giveUpUnknown(turn, ref);
   } else if (unit.status === "waiting" && unit.readyAt !== null) {
-    if (over) {
+    if (over && isParked(unit)) expirePark(turn, ref, unit);
+    else if (over) {
       const failure = seed(
         "wait_expired",
         "What the step waited for did not come within its limit.",

@@ -66,6 +66,7 @@ export function applied(unit: Unit, fact: UnitFactRecord): Unit {
         listening: false,
         strikes: unit.strikes + (fact.strike === true ? 1 : 0),
         verify: overtaken(unit.verify, fact.by),
+        parked: null,
       };
     case "unknown":
       return {
@@ -77,6 +78,7 @@ export function applied(unit: Unit, fact: UnitFactRecord): Unit {
         failure: fact.failure,
         maybe: true,
         listening: fact.listening === true,
+        parked: null,
         last: fact.last === true,
         verify:
           fact.verifyAt === undefined
@@ -139,6 +141,17 @@ export function applied(unit: Unit, fact: UnitFactRecord): Unit {
         spentMs: 0,
         deadline: null,
         wakeAt: fact.wakeAt,
+        parked: null,
+        refusals: null,
+      };
+    case "parked":
+      return parked({ ...unit, status }, fact);
+    case "unparked":
+      return {
+        ...unit,
+        status,
+        wakeAt: fact.at,
+        parked: unit.parked === null ? null : { ...unit.parked, looks: 0 },
       };
     case "giving_up":
       return { ...unit, status, givingUp: fact.failure };
@@ -191,7 +204,32 @@ function delegated(unit: Unit, fact: FactOf<"delegated">): Unit {
     recalled: known?.recalled ?? null,
     ended: fact.ended === true,
   };
-  return { ...unit, child, deadline: limitAt, wakeAt: fact.wakeAt, tries: 0, spentMs: 0, maybe: false };
+  return {
+    ...unit,
+    child,
+    deadline: limitAt,
+    wakeAt: fact.wakeAt,
+    tries: 0,
+    spentMs: 0,
+    maybe: false,
+    parked: null,
+  };
+}
+
+/** The attempt in which it parked is as good as never made: it is not counted, and leaves what was known as it was. */
+function parked(unit: Unit, fact: FactOf<"parked">): Unit {
+  const { need, since, limitAt, wakeAt, looks, attempt } = fact;
+  const refusals = unit.refusals ?? [];
+  return {
+    ...unit,
+    deadline: limitAt,
+    wakeAt,
+    tries: attempt === undefined ? unit.tries : Math.max(0, unit.tries - 1),
+    maybe: unit.maybe || fact.maybe === true,
+    parked: { need, since, limitAt, looks },
+    refusals:
+      need.refused === true && !refusals.includes(need.reason) ? [...refusals, need.reason] : unit.refusals,
+  };
 }
 
 function ended(unit: Unit, { at, by }: { readonly at: number; readonly by?: SettledBy }): Unit {
@@ -202,6 +240,8 @@ function ended(unit: Unit, { at, by }: { readonly at: number; readonly by?: Sett
     wakeAt: null,
     listening: false,
     verify: overtaken(unit.verify, by),
+    parked: null,
+    refusals: null,
     ...(unit.child === null ? {} : { child: { ...unit.child, ended: true } }),
   };
 }

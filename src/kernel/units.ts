@@ -5,6 +5,7 @@
 
 import type { ApprovalDecision, CancelMode } from "./facts.ts";
 import type { Failure } from "./failures.ts";
+import type { Need, NeedReason } from "./needs.ts";
 import type { Json, Value } from "./values.ts";
 
 /** What a unit did to the world. */
@@ -27,6 +28,7 @@ export const UNIT_MOVES = {
     unknown: "unknown",
     late: "pending",
     cancelled: "cancelled",
+    parked: "waiting",
   },
   running: {
     succeeded: "succeeded",
@@ -40,12 +42,14 @@ export const UNIT_MOVES = {
     giving_up: "running",
     late: "running",
     cancelled: "cancelled",
+    parked: "waiting",
   },
   backing_off: {
     started: "running",
     unknown: "unknown",
     late: "backing_off",
     cancelled: "cancelled",
+    parked: "waiting",
   },
   waiting: {
     ready: "waiting",
@@ -58,6 +62,9 @@ export const UNIT_MOVES = {
     failed: "failed",
     late: "waiting",
     cancelled: "cancelled",
+    parked: "waiting",
+    unparked: "waiting",
+    unknown: "unknown",
   },
   unknown: {
     succeeded: "succeeded",
@@ -120,6 +127,15 @@ export interface Child {
   readonly recalled: CancelMode | null;
   /** Nobody waits for it any more. */
   readonly ended: boolean;
+}
+
+/** PERSISTED CONTRACT (in snapshots). What a unit waits for before it can begin, or go on. */
+export interface Parked {
+  readonly need: Need;
+  readonly since: number;
+  readonly limitAt: number;
+  /** Looks in a row that found the same. */
+  readonly looks: number;
 }
 
 /** PERSISTED CONTRACT (in snapshots). */
@@ -185,6 +201,10 @@ export interface Unit {
   readonly approval: Approval | null;
   /** The child run of this unit under its current key. */
   readonly child: Child | null;
+  /** What it is parked for; while an attempt runs, what it was parked for just before. */
+  readonly parked: Parked | null;
+  /** For which reasons the service has refused a fresh credential in this round. */
+  readonly refusals: readonly NeedReason[] | null;
 }
 
 export function newUnit(gen = 0, attempt = 0): Unit {
@@ -222,12 +242,19 @@ export function newUnit(gen = 0, attempt = 0): Unit {
     answered: false,
     approval: null,
     child: null,
+    parked: null,
+    refusals: null,
   };
 }
 
 /** Whether the unit waits for the end of a child run. */
 export function hasChild(unit: Unit): unit is Unit & { readonly child: Child } {
   return unit.child !== null && !unit.child.ended && (unit.status === "waiting" || unit.status === "running");
+}
+
+/** Whether the unit waits for a credential. */
+export function isParked(unit: Unit): unit is Unit & { readonly parked: Parked } {
+  return unit.status === "waiting" && unit.parked !== null;
 }
 
 /** Names a unit: a step, perhaps one of its items, perhaps the undoing or the checking of it. */

@@ -11,6 +11,11 @@ import { checkUrl } from "./hosts.ts";
 
 const DEVELOPMENT_BUILD = typeof DEVELOPMENT !== "undefined" && DEVELOPMENT;
 
+/** Whether http addresses on loopback may stand where browsers are sent. */
+export function isDevelopmentBuild(): boolean {
+  return DEVELOPMENT_BUILD;
+}
+
 const MAX_PORT = 65_535;
 
 /** DNS name to port on 127.0.0.1. */
@@ -57,6 +62,15 @@ export function loopbackAddress(
     url: `http://127.0.0.1:${port}${url.pathname}${url.search}`,
     headers: { ...headers, "x-forwarded-host": url.hostname, "x-forwarded-proto": "https" },
   };
+}
+
+/**
+ * Where a browser finds the page behind a mapped name, which it cannot resolve: at the port itself. Any other address stays
+ * as it is, and so does every one in a build that is not for development.
+ */
+export function browserAddress(hosts: DevelopmentHosts | undefined, address: string): string {
+  if (typeof DEVELOPMENT === "undefined" || !DEVELOPMENT) return address;
+  return loopbackAddress(hosts, new URL(address), {})?.url ?? address;
 }
 
 function readObject(text: string): object {

@@ -6,7 +6,8 @@
  *
  * - E1 nothing is sent to a URL that `checkUrl` refuses; each hop of a redirect is checked anew.
  * - E2 the platform follows no redirect by itself. We follow at most 5, for `safe` requests by GET or HEAD only.
- * - E3 another origin sees no credential: after a hop to one, only headers known to hold none are left, for good.
+ * - E3 another origin sees no credential: after a hop to one, only headers known to hold none are left, for good. So it is
+ *   after a hop to an address to which `carriesTo` lets none go.
  * - E4 at most `maxResponseBytes` of an answer are taken into memory, counted after decompression.
  * - E5 the time limit covers everything, also the body; no timer and no open body is left behind.
  * - E6 `sent` is false only if nothing can have left: it is what decides whether a step may be repeated.
@@ -55,6 +56,8 @@ export interface EgressRequest {
   readonly allowedHosts?: readonly string[] | undefined;
   /** W3C Trace Context, sent on. */
   readonly traceparent?: string | undefined;
+  /** Asked of every redirect: whether what the request carries as a credential may go there. Missing: to its own origin. */
+  readonly carriesTo?: ((url: URL) => boolean) | undefined;
   /** Asked about every hop, also the first, just before it is sent (E8). */
   readonly permit?: Permit | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -237,8 +240,8 @@ class Exchange {
       );
       if (!next.ok)
         return this.#failed("redirect_refused", `A redirect was not followed. ${next.error.message}`, answer);
-      const sameOrigin = next.value.origin === hop.url.origin;
-      hop = { url: next.value, headers: sameOrigin ? hop.headers : headersForOtherOrigin(hop.headers) };
+      const carried = (this.#request.carriesTo?.(next.value) ?? true) && next.value.origin === hop.url.origin;
+      hop = { url: next.value, headers: carried ? hop.headers : headersForOtherOrigin(hop.headers) };
     }
   }
 

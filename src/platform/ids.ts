@@ -7,6 +7,9 @@ const ID_BYTES = 16;
 /** 16 bytes are 26 characters; the last holds 3 bits of them, so it is one of 8. */
 const ID_BODY = "[0-9a-hjkmnp-tv-z]{25}[048cgmrw]";
 const RUN_ID = new RegExp(`^run_${ID_BODY}$`);
+const CONNECTION_ID = new RegExp(`^conn_${ID_BODY}$`);
+const GRANT_LINK_ID = new RegExp(`^gl_${ID_BODY}$`);
+const SESSION_ID = new RegExp(`^cs_${ID_BODY}$`);
 
 /** The grammar of every name in the product: workflows, steps, tenants, integrations, hooks. */
 const NAME = /^[a-z0-9][a-z0-9_-]{0,63}$/;
@@ -40,8 +43,8 @@ export function isRunId(text: string): boolean {
   return RUN_ID.test(text);
 }
 
-/** `<prefix>_` and 128 random bits: `run_`, `req_`, `key_`. Says nothing about when it was made. */
-export function randomId(prefix: "run" | "req" | "key"): string {
+/** `<prefix>_` and 128 random bits: `run_`, `req_`, `key_`, `cs_`, `gl_`. Says nothing about when it was made. */
+export function randomId(prefix: "run" | "req" | "key" | "cs" | "gl"): string {
   return `${prefix}_${base32(crypto.getRandomValues(new Uint8Array(ID_BYTES)))}`;
 }
 
@@ -61,6 +64,48 @@ export interface RunSource {
 export async function runIdOf(serverKey: CryptoKey, source: RunSource): Promise<string> {
   const text = canonicalJson(["run.v1", source.tenant, source.kind, source.id, source.idempotencyKey]);
   return `run_${base32((await hmac(serverKey, text)).subarray(0, ID_BYTES))}`;
+}
+
+/** The place that a connection fills. */
+export interface ConnectionSlot {
+  readonly tenant: string;
+  readonly integration: string;
+  /** `tenant`, or `user:` and the end user. */
+  readonly owner: string;
+  readonly account: string;
+}
+
+/**
+ * The id of the one connection of a slot, known before there is any. PERSISTED CONTRACT: a change loses every connection.
+ */
+export async function connectionIdOf(serverKey: CryptoKey, slot: ConnectionSlot): Promise<string> {
+  const { tenant, integration, owner, account } = slot;
+  const text = canonicalJson(["connection.v1", tenant, integration, owner, account]);
+  return `conn_${base32((await hmac(serverKey, text)).subarray(0, ID_BYTES))}`;
+}
+
+export function isConnectionId(text: string): boolean {
+  return CONNECTION_ID.test(text);
+}
+
+/**
+ * The id of the connect session of a waiting step: the same whoever looks, so that one wait has one link. PERSISTED CONTRACT
+ * for as long as a step may wait.
+ */
+export async function sessionIdOfWait(
+  serverKey: CryptoKey,
+  wait: { readonly tenant: string; readonly run: string; readonly unit: string; readonly since: number },
+): Promise<string> {
+  const text = canonicalJson(["connect_session.v1", wait.tenant, wait.run, wait.unit, wait.since]);
+  return `cs_${base32((await hmac(serverKey, text)).subarray(0, ID_BYTES))}`;
+}
+
+export function isGrantLinkId(text: string): boolean {
+  return GRANT_LINK_ID.test(text);
+}
+
+export function isSessionId(text: string): boolean {
+  return SESSION_ID.test(text);
 }
 
 /**

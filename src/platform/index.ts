@@ -3,7 +3,12 @@ export { type AuditEntry, type AuditSink } from "./audit.ts";
 export { type BoundedBody, readBounded } from "./body.ts";
 export { canonicalJson, digestJson } from "./canonical.ts";
 export { type Deadline, startDeadline } from "./deadline.ts";
-export { type DevelopmentHosts, parseDevelopmentHosts } from "./development.ts";
+export {
+  browserAddress,
+  type DevelopmentHosts,
+  isDevelopmentBuild,
+  parseDevelopmentHosts,
+} from "./development.ts";
 export { armCrashPoint, crashPoint } from "./crash-points.ts";
 export { crc32, hmac, importHmacKey, sameSecret, sha256Hex } from "./digest.ts";
 export {
@@ -33,9 +38,15 @@ export {
   type UrlRefusal,
   type UrlRefusalCode,
 } from "./hosts.ts";
+export { keptHeaders } from "./headers.ts";
 export {
+  connectionIdOf,
+  type ConnectionSlot,
+  isConnectionId,
+  isGrantLinkId,
   isName,
   isRunId,
+  isSessionId,
   isTenantId,
   OBJECT_KINDS,
   type ObjectKind,
@@ -43,6 +54,7 @@ export {
   randomId,
   runIdOf,
   type RunSource,
+  sessionIdOfWait,
 } from "./ids.ts";
 export { createLogger, type LogFields, type Logger, type LogLevel, type LogWriter } from "./log.ts";
 export { type Filling, html, type Markup, type Page, type PageOptions, pageResponse } from "./page.ts";

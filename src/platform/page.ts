@@ -58,6 +58,11 @@ export interface Page {
   readonly title: string;
   /** What follows the heading. */
   readonly body: Markup;
+  /**
+   * Where the browser goes at once, an absolute URL. For what an answer to a form cannot redirect to: browsers hold each
+   * redirect after a form to `form-action`, also those of other sites, and nobody knows where these lead.
+   */
+  readonly goesTo?: string;
 }
 
 export interface PageOptions {
@@ -73,7 +78,7 @@ export interface PageOptions {
 
 /** The page as an answer, with every header that a page of ours has (H3). */
 export function pageResponse(
-  { title, body }: Page,
+  { title, body, goesTo }: Page,
   { status = 200, headers, formsLeadTo = [] }: PageOptions = {},
 ): Response {
   const nonce = crypto.randomUUID();
@@ -89,7 +94,9 @@ export function pageResponse(
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
-${html`<title>${title} – Showcaller</title>`.source}
+${html`<title>${title} – Showcaller</title>`.source}${
+    goesTo === undefined ? "" : html`<meta http-equiv="refresh" content="0;url=${goesTo}" />`.source
+  }
 <style nonce="${nonce}">${STYLE}</style>
 </head>
 <body>
@@ -128,7 +135,7 @@ const STYLE = `
 body{margin:0;background:var(--back);color:var(--text);font:1rem/1.5 system-ui,sans-serif}
 header,main{max-width:42rem;margin:0 auto;padding:1rem}
 header{font-weight:600;color:var(--soft)}
-main{background:var(--card);border:1px solid var(--line);border-radius:.75rem;padding:1.5rem}
+main{background:var(--card);border:1px solid var(--line);border-radius:.75rem;padding:1.5rem;overflow-wrap:anywhere}
 h1{margin:0 0 .5rem;font-size:1.6rem;line-height:1.25}
 h2{margin:1.5rem 0 .5rem;font-size:1.05rem}
 p{margin:0 0 1rem}
@@ -136,6 +143,7 @@ p{margin:0 0 1rem}
 dl{margin:0;display:grid;grid-template-columns:10rem 1fr}
 dt,dd{margin:0;padding:.5rem 0;border-top:1px solid var(--line);overflow-wrap:anywhere;min-width:0}
 dt{color:var(--soft);padding-right:1rem}
+dd ul{margin:0;padding-left:1.25rem}
 .code{font-family:ui-monospace,monospace;font-size:.9rem}
 .note{margin:1.5rem 0;padding:.75rem 1rem;border-left:4px solid var(--mark);background:var(--warn);border-radius:.25rem}
 .note h2{margin:0 0 .25rem}

@@ -11,6 +11,7 @@ export type {
   ApprovalAddress,
   ApprovalView,
   Command,
+  ConnectionWait,
   Decide,
   EventsPage,
   EventView,

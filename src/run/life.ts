@@ -34,7 +34,7 @@ export interface Body {
 export function createLife(body: Body): Life {
   const { ctx, wiring } = body;
   const { storage } = ctx;
-  const { listeners, log, retentionMs, callsPerEvent } = wiring;
+  const { acquire, listeners, log, retentionMs, callsPerEvent } = wiring;
   const outbox = new Outbox(storage, listeners, () => Date.now(), log);
   const reports = new Reports(wiring.directory ?? null, () => Date.now(), log);
   const journal = createJournalStore(storage, (row, after) => outbox.messagesOf(row, after));
@@ -55,6 +55,7 @@ export function createLife(body: Body): Life {
       clock: { now: () => Date.now(), after },
       evaluate: wiring.evaluate,
       random: () => Math.random(),
+      ...(acquire === undefined ? {} : { acquire: (wanted) => acquire(wanted) }),
       perform: (call) => (CRASH_POINTS ? crashable(call, wiring) : wiring.perform(call)),
       background: (work) => {
         ctx.waitUntil(work);

@@ -211,6 +211,23 @@ export abstract class WiredRunObject extends DurableObject<Env> implements RunRp
     });
   }
 
+  async connectionChanged(
+    tenant: string,
+    change: Parameters<RunRpc["connectionChanged"]>[1],
+  ): Promise<Answer<null>> {
+    return this.#lives.visit({ tenant }, ({ driver }) => {
+      const outcome = driver.command({ t: "connection_changed", ...change });
+      return outcome.ok ? { ok: true, value: null } : { ok: false, ...outcome.refusal };
+    });
+  }
+
+  async rebind(viewer: Viewer, how: Parameters<RunRpc["rebind"]>[1]): Promise<Answer<RunView>> {
+    return this.#lives.visit(viewer, (life) => {
+      const outcome = life.driver.command({ t: "rebind", ...how });
+      return outcome.ok ? { ok: true, value: shown(life, viewer) } : { ok: false, ...outcome.refusal };
+    });
+  }
+
   /** Also once it has ended, and whether or not it can go on just now: nothing else of the run is touched. */
   async admit(viewer: Viewer, descendant: string): Promise<Answer<boolean>> {
     const { meta } = this.#lives;

@@ -9,7 +9,9 @@ import type {
   CancelMode,
   Fact,
   Graph,
+  ConnectionChange,
   Json,
+  NeedReason,
   Outcome,
   RefusalCode,
   RunFailure,
@@ -97,6 +99,24 @@ export type Answer<T> =
 /** An output as shown: inline while small; else its size, and `GET .../steps/{step}` gives it whole. */
 export type OutputView = { readonly value: Json } | { readonly bytes: number } | { readonly redacted: true };
 
+/** A connection that is not at hand. How a person gets to make or renew it is for the door to add. */
+export interface ConnectionWait {
+  readonly kind: "connection";
+  /** Null: nobody could say which. */
+  readonly integration: string | null;
+  readonly account: string | null;
+  /** Its id, where it is known. */
+  readonly connection: string | null;
+  readonly reason: NeedReason;
+  /** Of `scope_missing`: which. */
+  readonly scopes: readonly string[];
+  readonly detail: string | null;
+  readonly since: number;
+  readonly limit_at: number;
+  /** When it looks again by itself. */
+  readonly retry_at: number | null;
+}
+
 export interface UnitView {
   readonly status: UnitStatus;
   readonly outcome: Outcome | null;
@@ -112,12 +132,18 @@ export interface UnitView {
   readonly failure: Failure | null;
   /** The approval that it waits for. */
   readonly awaits_approval?: string;
+  /** What it is parked for. */
+  readonly waiting_for?: ConnectionWait;
   /** The run that it started. */
   readonly child?: string;
   /** The asking whether it happened (`verify`), once it was wanted. */
   readonly check?: { readonly status: UnitStatus; readonly failure: Failure | null };
   /** Its undoing, once it is wanted. */
-  readonly compensation?: { readonly status: UnitStatus; readonly failure: Failure | null };
+  readonly compensation?: {
+    readonly status: UnitStatus;
+    readonly failure: Failure | null;
+    readonly waiting_for?: ConnectionWait;
+  };
 }
 
 export interface StepView extends UnitView {
@@ -331,6 +357,13 @@ export interface RunRpc {
     viewer: Viewer,
     child: { readonly unit: string; readonly run: string; readonly generation: number },
   ): Promise<Answer<null>>;
+  /** A connection has changed: whatever of the run may wait for it looks again. Told at least once; twice is harmless. */
+  connectionChanged(tenant: string, change: ConnectionChange): Promise<Answer<null>>;
+  /** A person says that the run goes on with what the name means now. */
+  rebind(
+    viewer: Viewer,
+    how: { readonly name: string; readonly to: Json; readonly by: string },
+  ): Promise<Answer<RunView>>;
   /** Nobody waits for this run any more: it is cancelled, if it is still in that generation. */
   recall(
     viewer: Viewer,

@@ -3,6 +3,7 @@
 import type { Row } from "../driver/index.ts";
 import {
   awaitsDecision,
+  isParked,
   refOf,
   statusOf,
   stepOf,
@@ -17,7 +18,7 @@ import {
   type Value,
 } from "../kernel/index.ts";
 import { failureShown, statusShown } from "./shown.ts";
-import type { EventView, OutputView, RunView, StepView, UnitView } from "./rpc.ts";
+import type { ConnectionWait, EventView, OutputView, RunView, StepView, UnitView } from "./rpc.ts";
 
 /** Outputs up to here are shown in lists of steps and in events; longer ones have an address of their own. */
 const SHOWN_BYTES = 4_096;
@@ -137,6 +138,7 @@ function viewUnit(
       output === null ? null : viewValue(output, def.sensitive === true, showing, fits ? SHOWN_BYTES : -1),
     failure: viewFailure(failureShown(state, ref, unit), room),
     ...(unit.approval !== null && awaitsDecision(unit) ? { awaits_approval: unit.approval.id } : {}),
+    ...waitingFor(unit),
     ...(unit.child === null ? {} : { child: unit.child.run }),
     ...(unit.verify === null
       ? {}
@@ -149,8 +151,29 @@ function viewUnit(
           compensation: {
             status: statusShown(state, unit.undo),
             failure: viewFailure(failureShown(state, { ...ref, role: "undo" }, unit.undo), room),
+            ...waitingFor(unit.undo),
           },
         }),
+  };
+}
+
+function waitingFor(unit: Unit): { readonly waiting_for?: ConnectionWait } {
+  if (!isParked(unit)) return {};
+  const { need, since, limitAt } = unit.parked;
+  const { kind, reason, scopes = [] } = need;
+  return {
+    waiting_for: {
+      kind,
+      integration: need.integration === "" ? null : need.integration,
+      account: need.account ?? null,
+      connection: need.connection ?? null,
+      reason,
+      scopes,
+      detail: need.detail ?? null,
+      since,
+      limit_at: limitAt,
+      retry_at: unit.wakeAt,
+    },
   };
 }
 
@@ -195,6 +218,7 @@ function dataOf(fact: Fact, state: RunState, showing: Showing): Json {
     const { id: _id, tenant: _tenant, ...run } = fact.run;
     return plain({ ...run, steps: fact.graph.steps.map((step) => step.name), deadlineAt: fact.deadlineAt });
   }
+  if (fact.t === "parked") data["need"] = plain({ ...fact.need });
   if (fact.t === "grew") data["steps"] = fact.steps.map((step) => step.name);
   for (const key of ["output", "list", "payload"]) {
     const value = data[key];

@@ -1,9 +1,14 @@
 import * as z from "zod";
-import { workflow, type CodeTools } from "../define/index.ts";
+import { connection, workflow, type CodeTools } from "../define/index.ts";
 
 // What the services answer, as far as we use it. An answer that is different fails its step, and says where.
 const Booking = z.object({ id: z.string(), status: z.string(), price: z.number(), currency: z.string() });
 const Events = z.object({ items: z.array(z.object({ title: z.string() })) });
+const Listed = z.object({ items: z.array(z.looseObject({ id: z.string() })) });
+
+// What the traveller has lent: access to their calendar, through the integration of this name. Nobody here sees a token.
+const reads = connection("agenda", { scopes: ["calendar.read"] });
+const writes = connection("agenda", { scopes: ["calendar.write"] });
 
 /**
  * Books a flight and a hotel side by side, and tells the traveller. If one of them cannot be had, the other is taken
@@ -11,7 +16,10 @@ const Events = z.object({ items: z.array(z.object({ title: z.string() })) });
  */
 export const bookTrip = workflow("book-trip", {
   version: "1",
-  description: "Looks into the calendar, books flight and hotel side by side, and mails a confirmation.",
+  description:
+    "Looks into the traveller's calendar, books flight and hotel side by side, enters the trip, and mails a confirmation.",
+  // What a run needs before it can end: a start can ask for it, and everybody can read it.
+  connections: { agenda: { scopes: ["calendar.read", "calendar.write"] } },
   // Strict: a field that is not known is refused, so that a typing error is not taken for a wish.
   input: () =>
     z.strictObject({
@@ -28,8 +36,9 @@ export const bookTrip = workflow("book-trip", {
       method: "GET",
       url: "https://api.calendar.example/events",
       query: ({ input }) => ({ day: input.date }),
-      // A credential is named, never written down: the token is in a secret of the deployment.
-      auth: { bearer: "CALENDAR_TOKEN" },
+      // A credential is named, never written down: here the user's own. If there is none (any more), the step waits, and
+      // the run shows a link with which the user consents.
+      auth: reads,
       answer: Events,
     },
   })
@@ -44,6 +53,7 @@ export const bookTrip = workflow("book-trip", {
     http: {
       method: "POST",
       url: "https://api.skyline.example/bookings",
+      // This one is the deployment's own: a secret, which is sent to that host only.
       auth: { bearer: "SKYLINE_TOKEN" },
       json: ({ input }) => ({
         from: input.from,
@@ -73,7 +83,12 @@ export const bookTrip = workflow("book-trip", {
     compensate: {
       effect: "idempotent",
       run: (context) =>
-        takeBack(context, "https://api.skyline.example/bookings", "SKYLINE_TOKEN", context.own?.body.id),
+        takeBack(
+          context,
+          "https://api.skyline.example/bookings",
+          { bearer: "SKYLINE_TOKEN" },
+          context.own?.body.id,
+        ),
     },
   })
 
@@ -108,13 +123,38 @@ export const bookTrip = workflow("book-trip", {
     compensate: {
       effect: "idempotent",
       run: (context) =>
-        takeBack(context, "https://api.harbour.example/reservations", "HARBOUR_TOKEN", context.own?.id),
+        takeBack(
+          context,
+          "https://api.harbour.example/reservations",
+          { bearer: "HARBOUR_TOKEN" },
+          context.own?.id,
+        ),
     },
   })
 
-  // Runs when both are booked. So `steps.flight.output` is there: the compiler knows.
-  .step("confirmation", {
+  // Runs when both are booked. Should the user have taken their consent back meanwhile, it waits for another one: what is
+  // booked stays booked, and is not booked again.
+  .step("entry", {
     needs: ["flight", "hotel"],
+    effect: "keyed",
+    http: {
+      method: "POST",
+      url: "https://api.calendar.example/events",
+      auth: writes,
+      json: ({ input }) => ({ day: input.date, title: `Trip to ${input.to}`.slice(0, 200) }),
+      answer: z.object({ id: z.string() }),
+    },
+    compensate: {
+      effect: "idempotent",
+      connections: [writes],
+      run: (context) =>
+        takeBack(context, "https://api.calendar.example/events", writes, context.own?.body.id),
+    },
+  })
+
+  // It sees what it needs, and what that needs. So `steps.flight.output` is there: the compiler knows.
+  .step("confirmation", {
+    needs: ["entry"],
     effect: "keyed",
     http: {
       method: "POST",
@@ -178,17 +218,13 @@ export const bookTrip = workflow("book-trip", {
 async function takeBack(
   { stepKey, fetch, expectOk }: CodeTools & { readonly stepKey: string },
   collection: string,
-  token: string,
+  auth: { readonly bearer: string } | ReturnType<typeof connection>,
   known: string | undefined,
 ): Promise<void> {
-  const auth = { bearer: token };
   const found = async (): Promise<string[]> => {
     const url = `${collection}?reference=${encodeURIComponent(stepKey)}`;
     const answer = await expectOk(await fetch(url, { auth }));
-    return z
-      .object({ items: z.array(Booking) })
-      .parse(await answer.json())
-      .items.map(({ id }) => id);
+    return Listed.parse(await answer.json()).items.map(({ id }) => id);
   };
   for (const id of known === undefined ? await found() : [known])
     // Gone already is as good as deleted.

@@ -19,7 +19,12 @@ function http(url: string, method: Json = "GET", more: Partial<StepDef> = {}): S
 }
 
 function judged(step: StepDef, definitionAt: string | null = "/plan") {
-  const { steps, errors } = judgeSteps(chainOf(POLICY), { steps: [step], at: "/workflow", definitionAt });
+  const { steps, errors } = judgeSteps(chainOf(POLICY), {
+    workflow: null,
+    steps: [step],
+    at: "/workflow",
+    definitionAt,
+  });
   return { approval: steps[0]?.approval, errors };
 }
 

@@ -15,7 +15,7 @@ import {
 import { serviceTokens, startWorld, type World } from "../world/index.ts";
 
 const SECRET_BYTES = 32;
-const TENANT = "browser";
+const TENANT = "corp";
 
 export interface Stage {
   readonly world: World;
@@ -51,6 +51,7 @@ export async function setStage(): Promise<Stage> {
     const variables = join(folder, "variables.env");
     await writeVariables(variables, {
       SERVER_KEY: randomBytes(SECRET_BYTES).toString("base64"),
+      KEYRING: JSON.stringify({ active: "k1", keys: { k1: randomBytes(SECRET_BYTES).toString("base64") } }),
       ROOT_API_KEY: rootKey,
       DEV_HOSTS: JSON.stringify(world.names),
       SERVICE_TOKENS: JSON.stringify(serviceTokens(world.tokens, { inline: ["SKYLINE_TOKEN"] })),

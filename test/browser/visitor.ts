@@ -27,6 +27,8 @@ export async function audit(browser: Browser, page: Page): Promise<readonly stri
   const context = await visit(browser, { script: true });
   try {
     const copy = await context.newPage();
+    // Also where the page sends browsers on by itself.
+    await copy.route("**", (route) => route.abort("aborted"));
     await copy.setContent(await page.content());
     await copy.evaluate(axe.source);
     const found: string[] = [];

@@ -35,6 +35,7 @@ describe("the command line", () => {
         help: false,
         once: false,
         fail: false,
+        browser: false,
         port: 8787,
         workflow: "book-trip",
         state: ".wrangler/start",
@@ -84,7 +85,16 @@ describe("the command line", () => {
   });
 
   it("tells every option in its help, within 80 columns", () => {
-    for (const option of ["--once", "--fail", "--workflow", "--port", "--host", "--state", "--help"])
+    for (const option of [
+      "--once",
+      "--fail",
+      "--browser",
+      "--workflow",
+      "--port",
+      "--host",
+      "--state",
+      "--help",
+    ])
       expect(HELP).toContain(option);
     for (const line of HELP.split("\n")) expect(line.length).toBeLessThanOrEqual(80);
   });

@@ -8,7 +8,8 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { personOf } from "../../src/cli/consents.ts";
 import { parseSecrets } from "../../src/cli/state.ts";
 import { Referee } from "../world/index.ts";
 
@@ -159,10 +160,20 @@ describe("npm start", { timeout: TEST_TIMEOUT_MS }, () => {
 
     await started.endsWith(0);
     expect(leftOf(family)).toEqual([]);
+    const told = started.output().replace(/\s+/g, " ");
+    for (const words of [
+      "the backend confirmed that it was ada",
+      "ada takes the consent back, at the provider",
+      "entry waits for a consent: it was taken back",
+      "ada opens the run's link",
+      "entry what it waited for may be there",
+    ])
+      expect(told).toContain(words);
     expect(counts()).toEqual({
       kinds: {
         "airline booking": { made: 1, standing: 1 },
         "hotel reservation": { made: 1, standing: 1 },
+        "calendar event": { made: 1, standing: 1 },
         "mail message": { made: 1, standing: 1 },
       },
       duplicates: 0,
@@ -194,6 +205,26 @@ describe("npm start", { timeout: TEST_TIMEOUT_MS }, () => {
       },
       duplicates: 0,
     });
+  });
+
+  it("waits with --browser until somebody has been at each link, and goes on then", async () => {
+    const started = start("--once", "--browser");
+    const link = /^http:\S+\/connect\/cs_\S+$/gm;
+    const links = (): string[] => started.output().match(link) ?? [];
+    for (const [words, count] of [
+      ["open this link to lend the calendar", 1],
+      ["open this link to lend it again", 2],
+    ] as const) {
+      await started.says(words.split(" ").slice(0, 4).join(" "));
+      const url = await vi.waitFor(() => {
+        expect(links()).toHaveLength(count);
+        return links()[count - 1] ?? "";
+      }, TEST_TIMEOUT_MS);
+      await personOf(false).follow(url);
+    }
+    await started.endsWith(0);
+    expect(started.output()).toContain("waits for a consent: it was taken back");
+    expect(counts().duplicates).toBe(0);
   });
 
   it("stays up, refuses a second start beside it, and ends with everything on Ctrl-C", async () => {

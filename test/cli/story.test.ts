@@ -5,7 +5,7 @@ import { COLUMNS, layOut, row, wrap } from "../../src/cli/layout.ts";
 import { createPaint } from "../../src/cli/paint.ts";
 import { createSorter } from "../../src/cli/performance.ts";
 import { createStoryteller, type Line, type RunEvent } from "../../src/cli/story.ts";
-import { FACT_TYPES } from "../../src/kernel/index.ts";
+import { FACT_TYPES, NEED_REASONS } from "../../src/kernel/index.ts";
 
 const PLAIN = createPaint({ isTTY: false, env: {} });
 
@@ -31,7 +31,7 @@ function event(type: string, data: Record<string, unknown> = {}, at = 1_000): Ru
 }
 
 describe("the story of a run", () => {
-  it("tells attempts, waits, Retry-After, the same key and the end of a booked trip, in order", () => {
+  it("tells attempts, waits, Retry-After, the same key, a consent that is gone and the end of a booked trip, in order", () => {
     const told = tell(journal("book-trip")).map(
       ({ who, what }) => `${who}: ${what.replace(/[\d.]+ m?s/g, "T")}`,
     );
@@ -50,6 +50,11 @@ describe("the story of a run", () => {
       expect.stringMatching(/^flight: done in T: bk_\d+$/),
       "hotel: attempt 2",
       expect.stringMatching(/^hotel: done in T: rs_\d+$/),
+      "entry: attempt 1",
+      "entry: waits for a consent: it was taken back",
+      "entry: what it waited for may be there: it looks again",
+      "entry: attempt 2",
+      expect.stringMatching(/^entry: done in T: ev_\d+$/),
       "confirmation: attempt 1",
       expect.stringMatching(/^confirmation: done in T: ms_\d+$/),
       "run: succeeded",
@@ -89,6 +94,14 @@ describe("the story of a run", () => {
       const [line] = tell([{ seq: 1, at: 1, type, data: {} }]);
       expect(line?.what).not.toBe("");
     }
+  });
+
+  it("says of every need that there is why the step waits", () => {
+    const told = Object.keys(NEED_REASONS).map(
+      (reason) => tell([event("parked", { need: { reason } })])[0]?.what,
+    );
+    expect(new Set(told).size).toBe(told.length);
+    for (const what of told) expect(what).toMatch(/^waits(?: for a \w+)?: /);
   });
 
   it("says when nobody knows whether a failed step happened", () => {

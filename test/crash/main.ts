@@ -23,6 +23,7 @@ const PATIENCE_MS = 6_000;
 /** For all runs to end after the last kill. The longest wait of a workflow here is the 60 s of an attempt that was lost. */
 const END_MS = 150_000;
 const POLL_MS = 250;
+const CALENDAR = "api.calendar.example";
 
 const POINTS = [
   "turn-decided",
@@ -126,18 +127,30 @@ function never(): Promise<never> {
   return new Promise(() => {});
 }
 
+/** A first life, in which nothing crashes yet: an admin key, and the calendar that `book-trip` uses, lent by the tenant. */
 async function adminKey(stage: Stage): Promise<string> {
   const server = await stage.start(null, () => {});
   await server.up;
-  const answer = await fetch(`${server.url}/v1/tenants/default/keys`, {
-    method: "POST",
-    headers: { authorization: `Bearer ${stage.rootKey}`, "content-type": "application/json" },
-    body: JSON.stringify({ name: "crash tests" }),
+  const make = async (key: string, path: string, body: object): Promise<string> => {
+    const answer = await fetch(server.url + path, {
+      method: "POST",
+      headers: { authorization: `Bearer ${key}`, "content-type": "application/json" },
+      body: JSON.stringify(body),
+    });
+    const text = await answer.text();
+    if (answer.status !== 201) throw new Error(`${path} answered ${answer.status}: ${text}`);
+    return text;
+  };
+  const made = await make(stage.rootKey, "/v1/tenants/default/keys", { name: "crash tests" });
+  const { key } = JSON.parse(made) as { key: string };
+  await make(key, "/v1/integrations", {
+    ...{ name: "agenda", provider: "api_key", owner: "tenant", workflows: ["book-trip"] },
+    custom: { hosts: [CALENDAR] },
   });
-  const text = await answer.text();
+  const token = stage.world.tokens[CALENDAR] ?? "";
+  await make(key, "/v1/connections", { integration: "agenda", api_key: token });
   await server.kill();
-  if (answer.status !== 201) throw new Error(`no key could be made: ${answer.status} ${text}`);
-  return (JSON.parse(text) as { key: string }).key;
+  return key;
 }
 
 /** The last life: until every run has told of its end, or the time is up; then everything is asked. */

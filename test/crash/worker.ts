@@ -1,6 +1,7 @@
 /** The product, composed as it is deployed, with the workflow of the crash tests and a listener that speaks to the harness. */
 import { env } from "cloudflare:workers";
 import { compose } from "../../src/compose.ts";
+import { WiredConnectionObject } from "../../src/connections/index.ts";
 import { WiredDirectoryObject } from "../../src/directory/index.ts";
 import { WiredRunObject } from "../../src/run/index.ts";
 import { workflows } from "../../src/workflows/index.ts";
@@ -29,6 +30,12 @@ const house = compose(
 export class RunObject extends WiredRunObject {
   constructor(ctx: DurableObjectState, environment: Env) {
     super(ctx, environment, house.wiring(environment));
+  }
+}
+
+export class ConnectionObject extends WiredConnectionObject {
+  constructor(ctx: DurableObjectState, environment: Env) {
+    super(ctx, environment, house.lending(environment));
   }
 }
 

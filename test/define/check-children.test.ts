@@ -236,7 +236,8 @@ describe("a credential that a plan names", () => {
       },
       { e: get({ auth: T, url: "https://undo.example/" }) },
     );
-    const findings = await checkAuth(steps, async ({ bearer }, host) => {
+    const findings = await checkAuth(steps, async (auth, host) => {
+      const bearer = "bearer" in auth ? auth.bearer : "";
       asked.push(`${bearer} ${host}`);
       if (host === "look.example") return undefined;
       return { at: "/bearer", code: "token_not_for_host", detail: "No.", allowed: ["U"] };

@@ -7,6 +7,7 @@ import { compilePlan } from "../../src/define/index.ts";
 import { FAILURE_CODES, LINT_CODES, type Json } from "../../src/kernel/index.ts";
 import { BAD_PLANS } from "./bad-plans.ts";
 import { runPlanInMemory } from "./run-in-memory.ts";
+import { keeper, ready } from "./lending.ts";
 import { answered, outside } from "./support.ts";
 
 const REPOSITORY = join(import.meta.dirname, "../..");
@@ -110,11 +111,12 @@ describe("the page on plans", () => {
         value: "Bearer lent",
         secrets: [],
       });
-      const ended = await runPlanInMemory(compiled.plan, INPUT, {
-        ...world,
-        credential,
-        now: () => Date.now(),
-      });
+      const ended = await runPlanInMemory(
+        compiled.plan,
+        INPUT,
+        { ...world, credential, now: () => Date.now() },
+        async () => ready(keeper().lease),
+      );
       expect([ended.status, ended.state.failure]).toEqual(["succeeded", null]);
     }
   });
@@ -124,7 +126,17 @@ describe("the page on plans", () => {
     const [, told = ""] = text.split("## Errors, and what to do");
     const rows = new Set([...told.matchAll(/`([a-z_]+)`(?=[^|]*\|)/g)].map(([, code]) => code));
     // What only its surroundings say to a plan, and advice.
-    const around = ["unknown_workflow", "unknown_token", "token_not_for_plans", "token_not_for_host"];
+    const around = [
+      "unknown_workflow",
+      "unknown_token",
+      "token_not_for_plans",
+      "token_not_for_host",
+      "unknown_integration",
+      "connection_without_user",
+      "connection_not_for_host",
+      "scope_not_allowed",
+      "scopes_not_taken",
+    ];
     const advice = [
       "starts_itself",
       ...["looks_like_expression", "undeclared_field", "once_without_verify", "not_undone", "never_equal"],

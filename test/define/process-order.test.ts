@@ -9,7 +9,7 @@ import { createEgress, createLogger, parseDevelopmentHosts } from "../../src/pla
 import { processOrder } from "../../src/workflows/process-order.ts";
 import { serviceTokens, startWorld, type World } from "../world/index.ts";
 import { runInMemory, runPlanInMemory, type Ended } from "./run-in-memory.ts";
-import { NO_CHILDREN } from "./support.ts";
+import { NO_CHILDREN, NO_CONNECTIONS } from "./support.ts";
 
 vi.hoisted(() => vi.stubGlobal("DEVELOPMENT", true));
 
@@ -46,6 +46,7 @@ function surroundings() {
     credential,
     policy: async () => ({ kind: "allowed", approval: false }) as const,
     children: NO_CHILDREN,
+    lend: NO_CONNECTIONS,
     log: createLogger("error"),
     now: () => Date.now(),
   };

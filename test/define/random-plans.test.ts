@@ -98,7 +98,8 @@ async function everythingWrongWith(document: unknown): Promise<string[]> {
   const compiled = compilePlan(document);
   const own = compiled.ok ? [] : compiled.errors;
   const steps = compiled.ok ? compiled.plan.graph.steps : compiled.steps;
-  const auth = await checkAuth(steps, async ({ bearer }, host) => {
+  const auth = await checkAuth(steps, async (reference, host) => {
+    const bearer = "bearer" in reference ? reference.bearer : null;
     if (bearer === "SKYLINE" && host === "api.skyline.example") return undefined;
     const code = bearer === "SKYLINE" ? "token_not_for_host" : "unknown_token";
     return { at: "/bearer", code, detail: "No.", allowed: ["SKYLINE"] };

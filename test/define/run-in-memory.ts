@@ -1,5 +1,6 @@
 /** A run driven by the production driver, evaluator and actions, with its journal in memory, against the world. */
-import { performAction, type Surroundings } from "../../src/actions/index.ts";
+import { performAction, type Surroundings, type UsePort } from "../../src/actions/index.ts";
+import { createAcquire } from "../../src/compose-acquire.ts";
 import {
   createEvaluator,
   createCode,
@@ -28,11 +29,12 @@ export function runPlanInMemory(
   plan: CompiledPlan,
   input: Json,
   surroundings: Omit<Surroundings, "code">,
+  use: UsePort = NOBODY,
 ): Promise<Ended> {
   const parsed = plan.parseInput(input);
   if (!parsed.ok) throw new Error(JSON.stringify(parsed));
   const what = { name: plan.name ?? "inline", version: "1", graph: plan.graph, input: parsed.value };
-  return drive(createRegistry([]), what, surroundings);
+  return drive(createRegistry([]), what, surroundings, use);
 }
 
 /** Starts a run and waits for its end; vitest's own limit ends a wait in vain. */
@@ -40,13 +42,15 @@ export function runInMemory(
   definition: Definition,
   input: Json,
   surroundings: Omit<Surroundings, "code">,
+  use: UsePort = NOBODY,
 ): Promise<Ended> {
   const registry = createRegistry([definition]);
   const registered = registry.list()[0];
   const parsed = registered?.parseInput(input);
   if (registered === undefined || parsed?.ok !== true) throw new Error(JSON.stringify(parsed));
   const { name, version } = registered;
-  return drive(registry, { name, version, graph: registered.graph(), input: parsed.value }, surroundings);
+  const what = { name, version, graph: registered.graph(), input: parsed.value };
+  return drive(registry, what, surroundings, use);
 }
 
 interface Driven {
@@ -56,7 +60,16 @@ interface Driven {
   readonly input: Json;
 }
 
-function drive(registry: Registry, what: Driven, surroundings: Omit<Surroundings, "code">): Promise<Ended> {
+const NOBODY: UsePort = async () => {
+  throw new Error("there are no connections here");
+};
+
+function drive(
+  registry: Registry,
+  what: Driven,
+  surroundings: Omit<Surroundings, "code">,
+  use: UsePort = NOBODY,
+): Promise<Ended> {
   const rows: Row[] = [];
   const all = { ...surroundings, code: createCode(registry) };
   return new Promise((resolve, reject) => {
@@ -77,6 +90,10 @@ function drive(registry: Registry, what: Driven, surroundings: Omit<Surroundings
       evaluate: createEvaluator(registry),
       random: () => Math.random(),
       perform: (call) => performAction(call, all),
+      acquire: createAcquire({
+        ...{ use, policy: surroundings.policy, log: surroundings.log },
+        isCode: (name, version) => registry.get(name, version) !== null,
+      }),
       background: (work) => void work.catch(reject),
       giveUp: (reason, cause) => reject(new Error(reason, { cause })),
       turned: (state) => {

@@ -66,7 +66,6 @@ describe("service tokens", () => {
 
 describe("the check of a credential before a run", () => {
   const HOST = "api.skyline.example";
-  const NOBODY = { tenant: "default", user: null };
   const GIVEN = {
     OPEN: { hosts: [HOST], token: TOKEN, inline: true },
     ELSEWHERE: { hosts: ["api.harbour.example"], token: TOKEN, inline: true },
@@ -75,7 +74,7 @@ describe("the check of a credential before a run", () => {
   const ask = async (bearer: string, host = HOST) => {
     const check = parseAuthCheck(JSON.stringify(GIVEN));
     if (!check.ok) throw new Error(check.error);
-    return check.value({ bearer }, host, NOBODY);
+    return check.value({ bearer }, host);
   };
 
   it("refuses what the run would refuse, names only what a plan could be given there, and never a value", async () => {

@@ -4,6 +4,7 @@ import type {
   ActionScope,
   ChildrenPort,
   CodePort,
+  LendPort,
   Credential,
   Surroundings,
 } from "../../src/actions/index.ts";
@@ -100,6 +101,13 @@ export const NO_CODE: CodePort = {
   growth: () => ({ ok: false, message: "no growth here" }),
 };
 
+export const NO_CONNECTIONS: LendPort = async () => ({
+  kind: "cannot",
+  code: "connection_unknown",
+  message: "There are no connections here.",
+  hint: "Name none.",
+});
+
 export const NO_CHILDREN: ChildrenPort = {
   start: async () => ({ kind: "refused", code: "child_failed", message: "no children here" }),
   look: async () => ({ kind: "refused", code: "child_failed", message: "no children here" }),
@@ -133,6 +141,7 @@ export function outside(answer: Scripted, code: Partial<CodePort> = {}): Outside
             ok: false,
             failure: { code: "egress_blocked", message: "Not for this host.", hint: "No.", retryable: false },
           },
+    lend: NO_CONNECTIONS,
     code: { ...NO_CODE, ...code },
     policy: async () => ({ kind: "allowed", approval: false }),
     children: NO_CHILDREN,

@@ -1,12 +1,17 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
-import { parseServiceTokens, type CredentialPort } from "../../src/actions/index.ts";
+import {
+  parseServiceTokens,
+  type CredentialPort,
+  type Lease,
+  type UsePort,
+} from "../../src/actions/index.ts";
 import { createRegistry, type Definition } from "../../src/define/index.ts";
 import type { Json } from "../../src/kernel/index.ts";
 import { createEgress, createLogger, parseDevelopmentHosts } from "../../src/platform/index.ts";
 import { bookTrip } from "../../src/workflows/book-trip.ts";
 import { processOrder } from "../../src/workflows/process-order.ts";
 import { serviceTokens, startWorld, type World } from "../world/index.ts";
-import { NO_CHILDREN } from "./support.ts";
+import { NO_CHILDREN, NO_CONNECTIONS } from "./support.ts";
 import { runInMemory, type Ended } from "./run-in-memory.ts";
 
 // Names of the world are mapped to loopback ports in development builds only.
@@ -43,18 +48,40 @@ beforeEach(() => {
   world.referee.reset();
 });
 
+const CALENDAR = "api.calendar.example";
+
+/** The traveller has lent their calendar: the token goes to its host only. */
+const lent: UsePort = async ({ reference }) => {
+  const token = world.tokens[CALENDAR] ?? "";
+  const lease: Lease = {
+    about: { connection: "conn_1", integration: "agenda", account: "default", version: 1 },
+    headers: { authorization: `Bearer ${token}` },
+    ...{ defaults: {}, secrets: [token], keepHeaders: [] },
+    refusalFor: (url) => (new URL(url).hostname === CALENDAR ? null : "It is not sent there."),
+    read: () => undefined,
+    renew: () => Promise.reject(new Error("the token is good")),
+    limited: async () => {},
+    dead: () => Promise.reject(new Error("the token is good")),
+    need: (reason) => ({ kind: "connection", integration: "agenda", reason, limitMs: 1, recheckMs: 1 }),
+  };
+  expect(reference).toMatchObject({ connection: "agenda" });
+  return { kind: "ready", lease, bound: { name: "agenda", to: { connection: "conn_1" } } };
+};
+
 function run(definition: Definition, input: Json): Promise<Ended> {
-  return runInMemory(impatient(definition), input, {
+  const surroundings = {
     egress: createEgress({
       ownHosts: [],
       developmentHosts: parseDevelopmentHosts(JSON.stringify(world.names), true),
     }),
     credential,
-    policy: async () => ({ kind: "allowed", approval: false }),
+    policy: async () => ({ kind: "allowed", approval: false }) as const,
     children: NO_CHILDREN,
+    lend: NO_CONNECTIONS,
     log: createLogger("error"),
     now: () => Date.now(),
-  });
+  };
+  return runInMemory(impatient(definition), input, surroundings, lent);
 }
 
 /** The same workflow with shorter waits: what it does is what counts here, not how long it waits in between. */
@@ -103,9 +130,12 @@ describe("book-trip", () => {
     expect(ended).toMatchObject({
       status: "succeeded",
       output: { flight: expect.stringMatching(/^bk/), hotel: expect.stringMatching(/^rs/), currency: "EUR" },
-      steps: { calendar: "succeeded", flight: "succeeded", hotel: "succeeded", confirmation: "succeeded" },
+      steps: {
+        ...{ calendar: "succeeded", flight: "succeeded", hotel: "succeeded" },
+        ...{ entry: "succeeded", confirmation: "succeeded" },
+      },
     });
-    expect(standing()).toEqual({ booking: 1, reservation: 1, message: 1 });
+    expect(standing()).toEqual({ booking: 1, reservation: 1, event: 1, message: 1 });
     expectNoTokens(ended);
   });
 
@@ -118,7 +148,7 @@ describe("book-trip", () => {
     ]);
     const ended = await run(bookTrip, TRIP);
     expect(ended.status).toBe("succeeded");
-    expect(standing()).toEqual({ booking: 1, reservation: 1, message: 1 });
+    expect(standing()).toEqual({ booking: 1, reservation: 1, event: 1, message: 1 });
     expect(world.referee.duplicates()).toEqual([]);
   });
 
@@ -144,6 +174,17 @@ describe("book-trip", () => {
     expect(ended.steps["hotel"]).toBe("succeeded");
     expect(ended.state.failure).toMatchObject({ step: "confirmation", code: "http_422", left_behind: [] });
     expect(standing()).toEqual({ call: 1 });
+  });
+
+  it("takes everything back, the entry in the lent calendar too, when it cannot be confirmed", async () => {
+    world.faults([{ service: "mail", fault: { kind: "status", status: 422 } }]);
+    const ended = await run(bookTrip, TRIP);
+    expect(ended.state.failure).toMatchObject({
+      ...{ step: "confirmation", code: "http_422", left_behind: [] },
+      undone: expect.arrayContaining([expect.objectContaining({ step: "entry" })]),
+    });
+    expect(standing()).toEqual({ call: 1 });
+    expectNoTokens(ended);
   });
 
   it("asks whether the call was made before it would make it again", async () => {

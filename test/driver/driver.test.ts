@@ -197,9 +197,9 @@ describe("a life that begins", () => {
     host.snapshot = { seq: seq + 1, state: snapshot };
     expect(() => host.live()).toThrow(UnreadableJournal);
     host.snapshot = null;
-    const parked = { t: "parked", at: host.now } as unknown as Fact;
-    host.rows.push({ seq: seq + 1, at: host.now, facts: [parked], values: [] });
-    expect(() => host.live()).toThrow("parked is not a fact that this version knows");
+    const archived = { t: "archived", at: host.now } as unknown as Fact;
+    host.rows.push({ seq: seq + 1, at: host.now, facts: [archived], values: [] });
+    expect(() => host.live()).toThrow("archived is not a fact that this version knows");
   });
 
   it("counts no strike where the version has changed (D5)", () => {

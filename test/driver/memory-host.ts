@@ -1,12 +1,16 @@
 /** A host of one run in memory, whose clock stands still and whose attempts end when a test says so. */
 
 import {
+  DEFAULT_LIMITS,
   RunDriver,
+  type Acquired,
   type Call,
+  type DriverLimits,
   type Loaded,
   type Performed,
   type Row,
   type Taking,
+  type Wanted,
 } from "../../src/driver/index.ts";
 import {
   DEFAULT_RETRY,
@@ -56,6 +60,16 @@ export interface Attempt {
   end(performed: Performed): Promise<void>;
 }
 
+export interface Asking {
+  readonly wanted: Wanted;
+  answer(acquired: Acquired | Error): Promise<void>;
+}
+
+/** The driver goes on in the promises that follow; there are only a few of them. */
+export async function rest(): Promise<void> {
+  for (let i = 0; i < 10; i++) await Promise.resolve();
+}
+
 /** What outlives a life: the journal, the alarm, the clock, and every attempt that was performed. */
 export class Host {
   readonly rows: Row[] = [];
@@ -75,68 +89,87 @@ export class Host {
   fillCost = 0;
   #spent = 0;
   gaveUp: string[] = [];
-  #timers = new Set<() => void>();
+  /** Steps whose calls need a credential; each asking is answered when a test says so. */
+  lent = new Set<string>();
+  readonly askings: Asking[] = [];
+  #timers = new Set<{ readonly at: number; readonly wake: () => void }>();
 
   /** Begins a life: it folds what earlier ones appended. Timers of earlier lives are gone. */
-  live(version = "v1"): RunDriver {
+  live(version = "v1", limits: DriverLimits = DEFAULT_LIMITS): RunDriver {
     this.#timers.clear();
-    const driver = new RunDriver({
-      journal: {
-        load: () => ({ snapshot: this.snapshot, rows: this.rows }),
-        append: (row) => {
-          if (this.refuseAppends) throw new Error("the disk is full");
-          this.rows.push(row);
+    const driver = new RunDriver(
+      {
+        journal: {
+          load: () => ({ snapshot: this.snapshot, rows: this.rows }),
+          append: (row) => {
+            if (this.refuseAppends) throw new Error("the disk is full");
+            this.rows.push(row);
+          },
+          value: (seq, slot) => this.rows.find((row) => row.seq === seq)?.values[slot] ?? "null",
         },
-        value: (seq, slot) => this.rows.find((row) => row.seq === seq)?.values[slot] ?? "null",
-      },
-      alarm: {
-        armedAt: () => this.alarmAt,
-        set: (at) => {
-          this.alarmAt = at;
+        alarm: {
+          armedAt: () => this.alarmAt,
+          set: (at) => {
+            this.alarmAt = at;
+          },
+          others: () => null,
         },
-        others: () => null,
-      },
-      clock: {
-        now: () => (this.now += this.tick),
-        after: (_ms, wake) => {
-          this.#timers.add(wake);
-          return () => this.#timers.delete(wake);
+        clock: {
+          now: () => (this.now += this.tick),
+          after: (ms, wake) => {
+            const timer = { at: this.now + ms, wake };
+            this.#timers.add(timer);
+            return () => this.#timers.delete(timer);
+          },
         },
-      },
-      evaluate: {
-        fill: (_run, def, { item }) => {
-          this.#spent += this.fillCost;
-          if (def.forEach !== undefined && item === undefined)
-            return { kind: "list", list: Array<Json>(Number(def.forEach.list)).fill(null) };
-          return def.kind === "instant"
-            ? { kind: "done", output: this.payload }
-            : def.kind === "signal"
-              ? { kind: "signal", limitMs: 3_600_000 }
-              : { kind: "call", digest: JSON.stringify(this.payload), with: this.payload };
+        evaluate: {
+          fill: (_run, def, { item }) => {
+            this.#spent += this.fillCost;
+            if (def.forEach !== undefined && item === undefined)
+              return { kind: "list", list: Array<Json>(Number(def.forEach.list)).fill(null) };
+            return def.kind === "instant"
+              ? { kind: "done", output: this.payload }
+              : def.kind === "signal"
+                ? { kind: "signal", limitMs: 3_600_000 }
+                : { kind: "call", digest: JSON.stringify(this.payload), with: this.payload };
+          },
+          spent: () => this.#spent,
+          taking: () => this.taking,
+          again: () => ({ ok: true, value: false }),
+          happened: () => ({ ok: true, value: { happened: null, output: null } }),
+          output: () => ({ ok: true, value: null }),
         },
-        spent: () => this.#spent,
-        taking: () => this.taking,
-        again: () => ({ ok: true, value: false }),
-        happened: () => ({ ok: true, value: { happened: null, output: null } }),
-        output: () => ({ ok: true, value: null }),
+        random: () => 0.5,
+        acquire: (wanted) =>
+          !this.lent.has(wanted.def.name)
+            ? null
+            : new Promise((resolve, reject) => {
+                this.askings.push({
+                  wanted,
+                  answer: async (acquired) => {
+                    if (acquired instanceof Error) reject(acquired);
+                    else resolve(acquired);
+                    await rest();
+                  },
+                });
+              }),
+        perform: (call) =>
+          new Promise((resolve) => {
+            this.attempts.push({
+              call,
+              end: async (performed) => {
+                resolve(performed);
+                await rest();
+              },
+            });
+          }),
+        background: () => {},
+        giveUp: (reason) => void this.gaveUp.push(reason),
+        turned: () => {},
+        version,
       },
-      random: () => 0.5,
-      perform: (call) =>
-        new Promise((resolve) => {
-          this.attempts.push({
-            call,
-            end: async (performed) => {
-              resolve(performed);
-              // The driver goes on in the promises that follow; there are only a few of them.
-              for (let i = 0; i < 10; i++) await Promise.resolve();
-            },
-          });
-        }),
-      background: () => {},
-      giveUp: (reason) => void this.gaveUp.push(reason),
-      turned: () => {},
-      version,
-    });
+      limits,
+    );
     driver.load();
     driver.wake();
     return driver;
@@ -145,7 +178,17 @@ export class Host {
   /** Lets time pass to a moment, and fires what waits for it in this life. */
   passTo(at: number): void {
     this.now = at;
-    for (const wake of [...this.#timers]) wake();
+    for (const timer of [...this.#timers]) {
+      if (timer.at > at) continue;
+      this.#timers.delete(timer);
+      timer.wake();
+    }
+  }
+
+  asking(number: number): Asking {
+    const found = this.askings[number - 1];
+    if (found === undefined) throw new Error(`there is no asking ${number}`);
+    return found;
   }
 
   attempt(number: number): Attempt {

@@ -3,6 +3,7 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import {
+  type AttemptEnd,
   decide,
   evolve,
   FAILURE_CODES,
@@ -21,11 +22,13 @@ import {
   type RunState,
   type UnitRef,
 } from "../../src/kernel/index.ts";
-import { call, ends, graph, seed } from "./support/build.ts";
+import { call, ends, graph, need, seed } from "./support/build.ts";
 import { unitsOf } from "./support/laws.ts";
 import { Play, RUN, START } from "./support/play.ts";
 import { graphs } from "./support/random-graph.ts";
 import { moves, Walk } from "./support/walk.ts";
+
+const MIDWAY: AttemptEnd = { kind: "needs", need: need(), maybe: true };
 
 const TIMEOUT_MS = 120_000;
 
@@ -66,7 +69,7 @@ describe("the table of moves", () => {
       [evolve(state, ended), ended],
       [state, { t: "undoing", at: START }],
       // Facts of a newer version: of the run, and of a step.
-      [state, { t: "parked", at: START, until: START } as unknown as Fact],
+      [state, { t: "archived", at: START, until: START } as unknown as Fact],
       [state, { t: "annotated", at: START, step: "a" } as unknown as Fact],
       [null, { t: "run_begun", at: START } as unknown as Fact],
       [state, { t: "constructor", at: START } as unknown as Fact],
@@ -108,6 +111,10 @@ function inputsFor(state: RunState, unit: UnitRef, attempt: number): Input[] {
     ends.unclear(),
     ends.cannot(),
     ends.unusable(),
+    ends.needs(),
+    ends.needs("unavailable", { limitMs: Number.NaN, recheckMs: -1 }),
+    ends.needs("scope_missing", { refused: true, integration: "" }),
+    MIDWAY,
     ends.child(),
     ends.child(2, -1),
     ends.childFailed(),
@@ -121,6 +128,17 @@ function inputsFor(state: RunState, unit: UnitRef, attempt: number): Input[] {
     ...everyEnd.map((end): Input => ({ t: "ended", generation, unit, attempt, end })),
     { t: "ended", generation: generation - 1, unit, attempt, end: ends.success() },
     { t: "attempt_lost", unit, attempt, strike: true },
+    { t: "hold", unit, attempt: attempt + 1, need: need() },
+    { t: "hold", unit, attempt, need: need("rate_limited", { limitMs: Infinity, recheckMs: Number.NaN }) },
+    { t: "begin", unit, attempt: attempt + 1, version: "v", bound: [{ name: "google", to: "another" }] },
+    {
+      t: "begin",
+      unit,
+      attempt: attempt + 1,
+      version: "v",
+      bound: [{ name: "__proto__", to: null }],
+      credentials: [],
+    },
     ...decisions(state, unit),
     { t: "child_ended", unit, run: unitOf(state, unit)?.child?.run ?? "run_2", generation: 1 },
     ...resolutions.map((as): Input => ({ t: "resolve", unit, as, by: "ada" })),
@@ -155,6 +173,10 @@ function inputsForRun(state: RunState): Input[] {
     { t: "append", steps: [call("new")], by: "ada" },
     { t: "append", steps: [], ifRevision: 99, by: "ada" },
     { t: "close" },
+    { t: "connection_changed", integration: "google" },
+    { t: "connection_changed", integration: "google", account: "work", connection: "conn_1" },
+    { t: "rebind", name: "google", to: { epoch: 2 }, by: "ada" },
+    { t: "rebind", name: "toString", to: null, by: "ada" },
   ];
 }
 

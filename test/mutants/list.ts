@@ -454,6 +454,76 @@ const KERNEL: readonly Omit<Mutant, "first">[] = [
     replace: "notNow(j)",
     why: "A child that cannot be looked after is taken for one that did nothing.",
   },
+  {
+    name: "park-counts-as-attempt",
+    file: "src/kernel/unit-facts.ts",
+    find: "tries: attempt === undefined ? unit.tries : Math.max(0, unit.tries - 1),",
+    replace: "tries: unit.tries,",
+    why: "A step runs out of attempts while somebody looks for their password (N1).",
+  },
+  {
+    name: "park-clears-the-doubt",
+    file: "src/kernel/unit-facts.ts",
+    find: "    parked: { need, since, limitAt, looks },",
+    replace: "    maybe: false,\n    parked: { need, since, limitAt, looks },",
+    why: "What an earlier attempt may have done is forgotten because a later one had no credential (N1).",
+  },
+  {
+    name: "park-limit-begins-anew",
+    file: "src/kernel/parking.ts",
+    find: "const limitAt = before?.limitAt ?? turn.now + need.limitMs;",
+    replace: "const limitAt = turn.now + need.limitMs;",
+    why: "A parked step that looks again and again never comes to its limit (N2).",
+  },
+  {
+    name: "park-never-looks",
+    file: "src/kernel/parking.ts",
+    find: "wakeAt: turn.now + recheckMs(need, looks),",
+    replace: "wakeAt: limitAt,",
+    why: "A wake-up that was lost is never made good (N2).",
+  },
+  {
+    name: "refused-in-a-circle",
+    file: "src/kernel/parking.ts",
+    find: "if (need.refused === true && unit.refusals?.includes(need.reason) === true)",
+    replace: "if (false as boolean)",
+    why: "Somebody is asked to connect again and again, and the service refuses it each time (N4).",
+  },
+  {
+    name: "change-wakes-nobody",
+    file: "src/kernel/parking.ts",
+    find: "unpark(turn, (need) => concerns(change, need));",
+    replace: "unpark(turn, () => false);",
+    why: "Whoever has reconnected waits for the next look all the same.",
+  },
+  {
+    name: "parked-item-keeps-its-place",
+    file: "src/kernel/due.ts",
+    find: "if (item.wakeAt !== null && item.wakeAt > now) return;",
+    replace: "",
+    why: "Items that wait for a consent keep the others of their forEach from working.",
+  },
+  {
+    name: "pinned-connection-replaced",
+    file: "src/kernel/decide.ts",
+    find: "if (bound.some((one, i) => !mayBind(turn.state.bound, one) || !agrees(one, bound.slice(0, i))))",
+    replace: "if (false as boolean)",
+    why: "One step of a run works for one account, and the next for another (N3).",
+  },
+  {
+    name: "needs-means-unclear",
+    file: "src/kernel/judge.ts",
+    find: "park(turn, ref, unit, need, { attempt, outcome: notNow(j) });",
+    replace: "unclear(j, needlessly(need), 0, {});",
+    why: "A once step whose credential was refused is unknown, although nothing happened.",
+  },
+  {
+    name: "midway-park-without-doubt",
+    file: "src/kernel/unit-facts.ts",
+    find: "maybe: unit.maybe || fact.maybe === true,",
+    replace: "maybe: unit.maybe,",
+    why: "What an attempt had sent before its credential was refused counts as not sent.",
+  },
 ];
 
 const DRIVER: readonly Omit<Mutant, "first">[] = [
@@ -475,9 +545,9 @@ const DRIVER: readonly Omit<Mutant, "first">[] = [
   {
     name: "alarm-after-the-deadline",
     file: "src/driver/alarm.ts",
-    find: "this.#setBy(Math.min(nextDeadline(state), short ? wakeAt + WATCHDOG_MS : wakeAt, others));",
+    find: "this.#setBy(Math.min(nextDeadline(state), short ? wakeAt + WATCHDOG_MS : wakeAt, others, by));",
     replace:
-      "this.#setBy(Math.min(nextDeadline(state) + 60_000, short ? wakeAt + WATCHDOG_MS : wakeAt + 60_000, others));",
+      "this.#setBy(Math.min(nextDeadline(state) + 60_000, short ? wakeAt + WATCHDOG_MS : wakeAt + 60_000, others, by));",
     why: "A life that dies is woken after the deadline of what it had in flight (K3).",
   },
   {
@@ -504,8 +574,9 @@ const DRIVER: readonly Omit<Mutant, "first">[] = [
   {
     name: "key-of-the-attempt",
     file: "src/driver/turn.ts",
-    find: `key: effect === "keyed" ? keyOf(run.id, ref, unit) : null,`,
-    replace: 'key: effect === "keyed" ? `${keyOf(run.id, ref, unit)}.${attempt}` : null,',
+    find: `key: effect === "keyed" && unit !== null ? keyOf(run.id, ref, unit) : null,`,
+    replace:
+      'key: effect === "keyed" && unit !== null ? `${keyOf(run.id, ref, unit)}.${over.attempt}` : null,',
     why: "Each attempt has a key of its own, so nothing absorbs the second (K6).",
   },
   {
@@ -567,8 +638,8 @@ const DRIVER: readonly Omit<Mutant, "first">[] = [
   {
     name: "slots-given-back-late",
     file: "src/driver/driver.ts",
-    find: "this.#flights.busy(state) + starting",
-    replace: "this.#flights.busy(this.#state ?? state) + starting",
+    find: "this.#flights.busy(state) + this.#acquiring.size + starting",
+    replace: "this.#flights.busy(this.#state ?? state) + this.#acquiring.size + starting",
     why: "The turn in which attempts time out starts nothing in their place, and the run waits for its deadline.",
   },
   {
@@ -588,8 +659,8 @@ const DRIVER: readonly Omit<Mutant, "first">[] = [
   {
     name: "hop-forgotten",
     file: "src/driver/driver.ts",
-    find: "return this.#alarm.hop();",
-    replace: "return;",
+    find: "flight.hopping = true;\n      return this.#alarm.hop();",
+    replace: "flight.hopping = true;\n      return;",
     why: "An attempt that met a limit of the platform waits for its timeout instead of a fresh event.",
   },
   {
@@ -665,9 +736,51 @@ const DRIVER: readonly Omit<Mutant, "first">[] = [
   {
     name: "doubt-not-passed-on",
     file: "src/driver/turn.ts",
-    find: "maybe: unit.maybe,",
+    find: "maybe: unit?.maybe ?? false,",
     replace: "maybe: false,",
     why: "An action takes the 404 of a DELETE that has already worked for a failure.",
+  },
+  {
+    name: "asking-takes-no-slot",
+    file: "src/driver/driver.ts",
+    find: "this.#flights.busy(state) + this.#acquiring.size + starting < SLOTS",
+    replace: "this.#flights.busy(state) + starting < SLOTS",
+    why: "A wide run asks for all of its credentials at once, beside its calls.",
+  },
+  {
+    name: "asking-without-alarm",
+    file: "src/driver/driver.ts",
+    find: "const by = this.#acquiring.lookAt(this.#ports.clock.now());",
+    replace: "const by = Infinity;",
+    why: "A life that dies while it asks for a credential leaves a run that nobody goes on with (K3).",
+  },
+  {
+    name: "begins-without-its-credential",
+    file: "src/driver/turn.ts",
+    find: "if (!this.#asks(state, job)) this.#begin(job, null);",
+    replace: "this.#asks(state, job);\n    this.#begin(job, null);",
+    why: "An attempt is in the journal before its credential is at hand, and a death makes it unknown (Q1).",
+  },
+  {
+    name: "answer-of-a-generation-before",
+    file: "src/driver/turn.ts",
+    find: "if (state === null || generation !== state.generation || unitOf(state, unit)?.digest !== digest) return;",
+    replace: "if (state === null) return;",
+    why: "What was lent for one payload is used for another (Q3).",
+  },
+  {
+    name: "old-news-believed",
+    file: "src/driver/driver.ts",
+    find: `if (acquired.kind === "needs" && asking.changed) this.#acquiring.remove(asking);`,
+    replace: `if (false as boolean) this.#acquiring.remove(asking);`,
+    why: "A step parks for a connection that was made while it asked (Q4).",
+  },
+  {
+    name: "silence-waited-for",
+    file: "src/driver/acquiring.ts",
+    find: "const answer = Promise.race([heard, silence]).then(",
+    replace: "const answer = Promise.race([heard, heard]).then(",
+    why: "A keeper that does not answer holds a step, and its slot, for ever (Q2).",
   },
 ];
 

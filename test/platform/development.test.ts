@@ -1,5 +1,5 @@
 import { expect, test, vi } from "vitest";
-import { createEgress, parseDevelopmentHosts } from "../../src/platform/index.ts";
+import { browserAddress, createEgress, parseDevelopmentHosts } from "../../src/platform/index.ts";
 
 const HOSTS = '{"api.skyline.example":41001}';
 
@@ -16,6 +16,22 @@ test("a table that got in all the same is without effect in such a build", async
   const [request] = fetch.mock.calls[0] ?? [];
   expect(request).toHaveProperty("url", "https://api.skyline.example/x");
   fetch.mockRestore();
+});
+
+test("browsers are sent to the provider itself in such a build, whatever a table says", () => {
+  const hosts = parseDevelopmentHosts('{"login.agenda.example":41002}', true);
+  const address = "https://login.agenda.example/auth?state=x&scope=a%20b";
+  expect(browserAddress(hosts, address)).toBe(address);
+});
+
+test("browsers are sent to the port of a mapped name in a development build, with all that the address says", () => {
+  vi.stubGlobal("DEVELOPMENT", true);
+  const hosts = parseDevelopmentHosts('{"login.agenda.example":41002}', true);
+  const address = "https://login.agenda.example/auth?state=x&scope=a%20b";
+  expect(browserAddress(hosts, address)).toBe("http://127.0.0.1:41002/auth?state=x&scope=a%20b");
+  for (const other of ["https://login.agenda.example.evil.example/auth", "https://agenda.example/auth"])
+    expect(browserAddress(hosts, other)).toBe(other);
+  vi.unstubAllGlobals();
 });
 
 test("a development build reads names and ports", () => {

@@ -4,11 +4,13 @@ import { limits } from "../../src/kernel/index.ts";
 import {
   approval,
   call,
+  DAY,
   ends,
   gated,
   HOUR,
   instant,
   MINUTE,
+  need,
   performance,
   retry,
   SECOND,
@@ -295,6 +297,43 @@ export const SCENARIOS: Readonly<Record<string, () => Play>> = {
     play.begin("quick");
     play.take({ t: "cancel", mode: "immediate", by: "ada" });
     play.end("quick", ends.child(), play.unit("quick").attempt);
+    return play;
+  },
+
+  parked: () => {
+    const pin = { bound: [{ name: "google", to: { connection: "conn_1", epoch: 1 } }] };
+    const play = new Play([
+      call("read", "safe"),
+      call("book", "once", { needs: ["read"], verify: verify(), ...undo }),
+      call("mails", "keyed", { needs: ["book"], forEach: { list: null, concurrency: 2, tolerate: 0 } }),
+      call("post", "once", { needs: ["mails"] }),
+    ]);
+    play.hold("read", need("missing"));
+    play.wake();
+    play.hold("read", need("missing"));
+    play.changed({ connection: "conn_1" });
+    play.take({ t: "begin", unit: ref("read"), attempt: 1, version: "v1", ...pin });
+    play.end("read", ends.success());
+    play.attempt("book", ends.needs("rejected", { refused: true }));
+    play.pass(HOUR);
+    play.attempt("book", ends.unclear());
+    play.wake();
+    play.hold("book/verify", need("unavailable", { limitMs: HOUR, recheckMs: SECOND }));
+    play.wake();
+    play.attempt("book/verify", ends.happened(true));
+    play.prepare("mails");
+    play.hold("mails[0]", need("replaced"));
+    play.hold("mails[1]", need("rate_limited", { limitMs: HOUR, recheckMs: MINUTE }));
+    play.attempt("mails[2]");
+    play.take({ t: "rebind", name: "google", to: { connection: "conn_1", epoch: 2 }, by: "ada" });
+    play.attempt("mails[0]");
+    play.wake();
+    play.attempt("mails[1]");
+    play.attempt("post", ends.needs("scope_missing", { refused: true, scopes: ["mail"] }));
+    play.changed();
+    play.attempt("post", ends.needs("scope_missing", { refused: true, scopes: ["mail"] }));
+    play.hold("book/undo", need("revoked"));
+    play.pass(DAY);
     return play;
   },
 

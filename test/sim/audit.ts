@@ -171,6 +171,15 @@ export class Audit {
     if (fact.t === "ready" || (fact.t === "decided" && fact.as === "approved"))
       this.#checkPayload(state, fact, next);
     this.#checkApproval(state, fact, step.def, unit);
+    if (fact.t === "parked") {
+      const then = unitOf(next, fact);
+      this.#findings.expect(
+        then?.maybe === unit?.maybe &&
+          then?.attempt === unit?.attempt &&
+          (then?.tries ?? 0) <= (unit?.tries ?? 0),
+        `N1: the park of ${name} is more than a wait`,
+      );
+    }
     if (fact.t === "giving_up") {
       const failed = unit?.items?.filter((item) => item.status === "failed").length ?? 0;
       this.#findings.expect(

@@ -3,6 +3,7 @@
 import type { Outcome, ResolveAsJson, RunDriver } from "../../src/driver/index.ts";
 import {
   refOf,
+  sameJson,
   unitOf,
   type ApprovalDecision,
   type Json,
@@ -45,6 +46,14 @@ export function cancel(mode: "graceful" | "immediate"): Command {
     name: `cancel ${mode}`,
     run: (driver) => driver.command({ t: "cancel", mode, by: WHO }),
     left: (state) => state.lost !== null,
+  };
+}
+
+export function rebind(name: string, to: Json): Command {
+  return {
+    name: `rebind ${name}`,
+    run: (driver) => driver.command({ t: "rebind", name, to, by: WHO }),
+    left: (state) => sameJson(state.bound?.[name] ?? null, to),
   };
 }
 

@@ -16,6 +16,7 @@ import {
   type StepKind,
   type Verify,
 } from "../../src/kernel/index.ts";
+import { INTEGRATIONS } from "./credentials.ts";
 import { LAND_MS, ZOMBIE_MS } from "./limits.ts";
 import type { Random } from "./random.ts";
 import type { Swarm } from "./swarm.ts";
@@ -60,6 +61,30 @@ export function drawGraph(random: Random, swarm: Swarm): Drawn {
   };
   const fitting = fit(graph);
   return { graph: fitting, open, batches: open ? drawBatches(random, swarm, fitting) : [] };
+}
+
+/** Some calls, undoings and checks need a connection. */
+export function connected(random: Random, share: number, drawn: Drawn): Drawn {
+  if (share === 0) return drawn;
+  const lent = <P extends Performance>(performance: P): P => {
+    if (!random.chance(share)) return performance;
+    const connection = random.pick(INTEGRATIONS);
+    return { ...performance, with: { ...(performance.with as Template), connection } };
+  };
+  const step = (def: StepDef): StepDef => {
+    if (def.kind !== "call" || def.action === "child") return def;
+    const { verify, compensate } = def;
+    return {
+      ...lent(def),
+      ...(verify === undefined ? {} : { verify: lent(verify) }),
+      ...(compensate === undefined ? {} : { compensate: lent(compensate) }),
+    };
+  };
+  return {
+    ...drawn,
+    graph: { ...drawn.graph, steps: drawn.graph.steps.map(step) },
+    batches: drawn.batches.map((batch) => batch.map(step)),
+  };
 }
 
 /** Its times raised until every retry window fits into them. */

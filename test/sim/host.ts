@@ -10,6 +10,7 @@ import type { Outcome, RunDriver } from "../../src/driver/index.ts";
 import { FIRST_VERSION, type Audit } from "./audit.ts";
 import { Children } from "./children.ts";
 import type { Await, Coverage, Entry, Fault } from "./coverage.ts";
+import { Credentials, type Asking } from "./credentials.ts";
 import { Delivery } from "./delivery.ts";
 import { checkProgress } from "./invariants.ts";
 import { Injected, Life, Taken, type DriverClass, type Draws } from "./life.ts";
@@ -41,6 +42,8 @@ export interface HostParts {
   readonly driver: DriverClass;
   readonly schedule: Schedule;
   readonly random: Random;
+  /** What is random about connections. */
+  readonly connections: Random;
   readonly referee: Referee;
   readonly coverage: Coverage;
   readonly findings: Findings;
@@ -54,6 +57,7 @@ export class Host {
   readonly store: Store;
   readonly outside: Outside;
   readonly children: Children;
+  readonly credentials: Credentials;
   readonly delivery: Delivery;
   readonly trace: HostParts["trace"];
   readonly #parts: HostParts;
@@ -80,6 +84,7 @@ export class Host {
     };
     this.outside = new Outside(this, parts.schedule, random, parts.referee, parts.coverage, parts.swarm);
     this.children = new Children({ ...parts, host: this });
+    this.credentials = new Credentials({ ...parts, random: parts.connections, host: this });
     this.delivery = new Delivery({
       ...parts,
       store: this.store,
@@ -167,10 +172,19 @@ export class Host {
       );
   }
 
+  async acquired({ life, ...asking }: Asking, settle: () => void): Promise<void> {
+    await this.#enterAsync(life, "answer", async () => {
+      settle();
+      await asking.work;
+    });
+  }
+
   async timer(life: Life, wake: () => void): Promise<void> {
     if (life.state === "dead") return;
     await this.#enterAsync(life, "timer", async () => {
       wake();
+      // What nobody answered ends in the promises that follow; there are only a few of them.
+      for (let i = 0; i < 10; i++) await Promise.resolve();
     });
   }
 
@@ -255,6 +269,7 @@ export class Host {
     const found = new Set<string>();
     for (const request of this.outside.requests)
       if (request.life === life) found.add(`awaiting ${request.awaiting}`);
+    if (this.credentials.pending(life).length > 0) found.add("awaiting acquire");
     if (life.hasTimer) found.add("awaiting timer");
     if (!this.store.flushed) found.add("awaiting flush");
     if (this.delivery.delivering) found.add("awaiting alarm handler");
@@ -313,6 +328,7 @@ export class Host {
       limits: this.#limits,
     });
     this.#life = life;
+    this.credentials.born();
     this.trace(() => `a life begins, version ${life.version}`);
     this.#enter(life, "birth", () => {
       life.driver.load();

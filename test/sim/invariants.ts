@@ -3,7 +3,7 @@
 import { due, isTerminal, refOf, type RunState, type Unit, type UnitRef } from "../../src/kernel/index.ts";
 import type { Host } from "./host.ts";
 import { attemptName, type Life } from "./life.ts";
-import { RETENTION_MS, SKEW_MS } from "./limits.ts";
+import { ACQUIRE_MS, RETENTION_MS, SKEW_MS } from "./limits.ts";
 import type { Store } from "./store.ts";
 import type { Findings } from "./verdict.ts";
 
@@ -27,6 +27,14 @@ export function checkBetween(state: RunState | null, host: Host, now: number, fi
   if (host.delivery.busy) return;
   const alarm = host.store.alarm;
   if (alarm === null) return findings.find("broken", "K3: no alarm is armed");
+  // Of a life that dies while it asks for a credential, the journal shows nothing.
+  const asked = host.life === null ? [] : host.credentials.pending(host.life);
+  const asking = asked.find(({ at }) => now < at + ACQUIRE_MS);
+  if (asking !== undefined && state.phase !== "ended")
+    findings.expect(
+      alarm.at <= Math.max(now + 1, asking.at + ACQUIRE_MS + BEHIND_TIMER_MS) + 2 * SKEW_MS,
+      () => `K3: nobody looks after ${asking.name} for ${alarm.at - now} ms, should its life die`,
+    );
   const latest = Math.max(now + 1, next.deadline) + 2 * SKEW_MS;
   findings.expect(
     alarm.at <= latest,
@@ -51,8 +59,13 @@ export function checkProgress(life: Life, store: Store, findings: Findings): voi
   const { running, listened } = comingUp(state);
   for (const name of [...running, ...listened])
     findings.expect(life.performed.has(name), `D5: ${name} is in flight, and this life does not perform it`);
-  const busy = running.length + Math.min(listened.length, MAX_LISTENED);
-  const jobs = due(state, life.now()).filter((job) => job.kind !== "attempt" || busy < SLOTS);
+  // Also what was asked in an earlier generation holds a slot, until it is answered.
+  const asking = life.asking();
+  const asked = new Set(asking);
+  const busy = running.length + Math.min(listened.length, MAX_LISTENED) + asking.length;
+  const jobs = due(state, life.now()).filter(
+    (job) => job.kind !== "attempt" || (busy < SLOTS && !asked.has(attemptName(job.unit, job.attempt))),
+  );
   for (const { givingUp, items } of state.units)
     findings.expect(
       givingUp === null || items?.some(({ status }) => status === "backing_off") !== true,

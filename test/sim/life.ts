@@ -6,8 +6,9 @@
  * L2 a life that was replaced goes on for a while, and can send, but not read or write: the platform fences its storage.
  */
 
-import type { Call, DriverLimits, Performed, Ports, RunDriver } from "../../src/driver/index.ts";
-import { unitName, unitOf, type Unit, type UnitRef } from "../../src/kernel/index.ts";
+import type { Call, DriverLimits, Performed, Ports, Row, RunDriver } from "../../src/driver/index.ts";
+import { stepOf, unitName, unitOf, type RunState, type Unit, type UnitRef } from "../../src/kernel/index.ts";
+import type { Asking } from "./credentials.ts";
 import type { Entry, Fault, Point, Read } from "./coverage.ts";
 import { evaluatePort } from "./evaluate.ts";
 import type { Host } from "./host.ts";
@@ -37,7 +38,7 @@ export class Life {
   readonly #random: Random;
   readonly #draws: Draws;
   #entry: Entry = "birth";
-  #performing: Request | null = null;
+  #performing: Request | Asking | null = null;
   state: "alive" | "replaced" | "dead" = "alive";
   /** Writes that it made never got to the disk: its output gate stays shut. */
   shut = false;
@@ -63,6 +64,11 @@ export class Life {
 
   get hasTimer(): boolean {
     return this.#timers.size > 0;
+  }
+
+  /** Attempts whose credentials are being asked for. */
+  asking(): string[] {
+    return this.#host.credentials.pending(this).map(({ name }) => name);
   }
 
   unit(ref: UnitRef): Unit | null {
@@ -91,6 +97,29 @@ export class Life {
   #site(site: string): void {
     if (this.state === "dead") throw new Taken("dead");
     if (this.state === "alive") this.#host.point(this, site);
+  }
+
+  /** No attempt is in the journal whose credential was not at hand. */
+  #checkBegun({ facts }: Row, after: RunState): void {
+    for (const fact of facts) {
+      if (fact.t !== "started") continue;
+      // One that ends in the turn in which it begins is not performed.
+      const over = facts.some(
+        (end) => end.t !== "started" && "attempt" in end && unitName(end) === unitName(fact),
+      );
+      if (over) continue;
+      const def = stepOf(after, fact.step)?.def;
+      const { credentials } = this.#host;
+      if (def !== undefined)
+        credentials.begun(this, fact, fact.attempt, credentials.needs({ def, unit: fact }));
+    }
+  }
+
+  #countCall(): void {
+    this.#host.expect(
+      ++this.#calls <= this.#draws.limits.callsPerEvent,
+      () => `${this.#calls} calls in one event of the platform`,
+    );
   }
 
   /** Storage of a life that was replaced answers no more. */
@@ -146,6 +175,7 @@ export class Life {
             snapshot === null ? "append refused" : "snapshot refused",
             snapshot === null ? 0.004 : 0.05,
           );
+          this.#checkBegun(row, after);
           store.append(row, after, snapshot, this.version);
           this.#point(snapshot === null ? "appended" : "appended with snapshot");
         },
@@ -168,13 +198,18 @@ export class Life {
         },
         others: (state) => (state.endedAt === null ? null : state.endedAt + RETENTION_MS),
       },
+      acquire: (wanted) => {
+        const asked = this.#host.credentials.acquire(this, wanted);
+        if (asked === null) return null;
+        this.#point("acquire");
+        this.#countCall();
+        this.#performing = asked.asking;
+        return asked.promise;
+      },
       perform: (call: Call): Promise<Performed> => {
         this.#point("perform");
         this.performed.add(attemptName(call.unit, call.attempt));
-        this.#host.expect(
-          ++this.#calls <= this.#draws.limits.callsPerEvent,
-          () => `${this.#calls} calls in one event of the platform`,
-        );
+        this.#countCall();
         const { promise, request } = this.#host.outside.perform(this, call);
         this.#performing = request;
         return promise;

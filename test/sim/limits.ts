@@ -17,6 +17,8 @@ export const ALARM_TRIES = 6;
 export const LEASE_MS = 24 * 60 * 60_000;
 /** An answer that comes late comes within this time after the timeout. */
 export const LATE_ANSWER_MS = 60_000;
+/** Whoever is asked for a credential has answered by then, or is not waited for any more. */
+export const ACQUIRE_MS = 60_000;
 /** Events of one run; a run that needs more spins. */
 export const MAX_EVENTS = 20_000;
 /** Lives that are taken from one run. */

@@ -1,7 +1,13 @@
 /** The simulated outside: what becomes of each request, drawn when it is made. */
 
 import type { Call, Performed } from "../../src/driver/index.ts";
-import { performanceOf, type FailureSeed, type Json, type StepDef } from "../../src/kernel/index.ts";
+import {
+  performanceOf,
+  type FailureSeed,
+  type Json,
+  type Need,
+  type StepDef,
+} from "../../src/kernel/index.ts";
 import { isChild } from "./children.ts";
 import type { Await, Coverage, Fault } from "./coverage.ts";
 import type { Payload } from "./evaluate.ts";
@@ -36,6 +42,7 @@ const FATES = {
   "sent too late": 1,
   "platform limit met": 1,
   "verify cannot tell": 1,
+  "credential refused": 3,
 } as const;
 type Fate = keyof typeof FATES | "fine";
 
@@ -50,6 +57,8 @@ export interface Request {
   settled: boolean;
   /** What its child said. */
   child: Performed | null;
+  /** What the service did not take. */
+  lacking: Need | null;
   readonly resolve: (performed: Performed) => void;
   readonly reject: (error: Error) => void;
 }
@@ -85,6 +94,7 @@ export class Outside {
       "answer late": this.#swarm.late,
       garbage: this.#swarm.garbage,
       "verify cannot tell": call.unit.role === "verify" ? 10 : 0,
+      "credential refused": call.lease === undefined ? 0 : 3,
     };
     const fate: Fate = this.#random.chance(this.#swarm.rough) ? this.#random.weighted(fates) : "fine";
     let resolve: Request["resolve"] = () => {};
@@ -102,6 +112,7 @@ export class Outside {
       awaiting: "credentials",
       settled: false,
       child: null,
+      lacking: null,
       resolve,
       reject,
     };
@@ -162,7 +173,9 @@ export class Outside {
   #leave(request: Request): void {
     const { fate, call } = request;
     const landMs = fate === "lands late" ? this.#random.int(500, LAND_MS) : this.#random.int(1, 200);
+    request.lacking = this.#host.credentials.judge(call, fate === "credential refused");
     const lands =
+      request.lacking === null &&
       fate !== "request lost" &&
       fate !== "unclear, not happened" &&
       fate !== "cannot work" &&
@@ -244,7 +257,8 @@ export class Outside {
         request.reject(new Error("made to throw"));
       } else {
         const unfit = isChild(call) && (fate === "garbage" || fate === "too large");
-        if (fate !== "fine" && fate !== "answer late" && fate !== "lands late" && !unfit) this.#hit(fate);
+        const counted = fate === "answer late" || fate === "lands late" || fate === "credential refused";
+        if (fate !== "fine" && !counted && !unfit && request.lacking === null) this.#hit(fate);
         request.resolve(performed);
       }
     });
@@ -264,6 +278,7 @@ export class Outside {
 
   #performed(request: Request, seen: boolean | null): Performed {
     const { call, fate } = request;
+    if (request.lacking !== null) return { kind: "needs", need: request.lacking };
     switch (fate) {
       case "refused":
         return refused("http_503");

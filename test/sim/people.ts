@@ -21,6 +21,7 @@ import {
   close,
   decide,
   pause,
+  rebind,
   redrive,
   resolve,
   resume,
@@ -179,6 +180,11 @@ export class People {
     if (state.pausedSince !== null && random.chance(0.6)) return resume;
     const asked = this.#decide(state);
     if (asked !== null && random.chance(0.6)) return asked;
+    const accepted = this.#parts.host.credentials.accept(state.bound);
+    if (accepted !== null) {
+      this.#parts.coverage.fault("another connection accepted");
+      return rebind(accepted.name, accepted.to);
+    }
     const atWork = state.units.some((unit) => unit.status === "running");
     if (atWork && random.chance(swarm.haste / 3)) return cancel("immediate");
     switch (

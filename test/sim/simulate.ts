@@ -5,7 +5,7 @@ import { keyOf, type Fact } from "../../src/kernel/index.ts";
 import { Audit } from "./audit.ts";
 import { checkClaims } from "./claims.ts";
 import { Coverage, SITES, type Counts } from "./coverage.ts";
-import { drawGraph } from "./graphs.ts";
+import { connected, drawGraph } from "./graphs.ts";
 import { Host, type CrashPlan } from "./host.ts";
 import { checkBetween } from "./invariants.ts";
 import type { DriverClass } from "./life.ts";
@@ -45,11 +45,12 @@ export async function simulate(
   const referee = new Referee(findings, coverage);
   const audit = new Audit(findings, coverage, referee);
   const plan = drawCrashes(stream("crashes"));
-  const swarm = drawSwarm(stream("swarm"));
+  const swarm = drawSwarm(stream("swarm"), stream("connected"));
   const host = new Host({
     driver,
     schedule,
     random: stream("host"),
+    connections: stream("connections"),
     referee,
     coverage,
     findings,
@@ -58,7 +59,7 @@ export async function simulate(
     swarm,
     trace,
   });
-  const drawn = drawGraph(stream("graph"), swarm);
+  const drawn = connected(stream("connected calls"), swarm.connected, drawGraph(stream("graph"), swarm));
   const durable = (): ReturnType<Audit["state"]> => audit.state(host.store.durableRows);
   const people = new People({
     host,

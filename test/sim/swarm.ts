@@ -27,9 +27,12 @@ export interface Swarm {
   readonly conditional: number;
   /** How often somebody who stopped a run redrives it at once. */
   readonly haste: number;
+  /** Share of the calls that need a connection. */
+  readonly connected: number;
 }
 
-export function drawSwarm(random: Random): Swarm {
+/** @param connections drawn apart, so that a seed without any stays what it was */
+export function drawSwarm(random: Random, connections: Random): Swarm {
   return {
     rough: random.pick([0, 0.1, 0.25, 0.4, 0.6]),
     late: random.pick([2, 5, 5, 40]),
@@ -43,6 +46,7 @@ export function drawSwarm(random: Random): Swarm {
     compensated: random.pick([0, 0.6, 0.9]),
     conditional: random.pick([0.05, 0.2, 0.6]),
     haste: random.pick([0.1, 0.5, 1]),
+    connected: connections.pick([0, 0, 0.1, 0.4, 1]),
     ...(random.chance(0.1) ? HASTY : random.chance(0.05) ? FORGETFUL : {}),
   };
 }

@@ -2,6 +2,7 @@
 import * as z from "zod";
 import type { Json } from "../../src/kernel/index.ts";
 import {
+  connection,
   grow,
   workflow,
   type Approved,
@@ -265,4 +266,19 @@ base
       same<typeof steps.named.output, Json>("same");
       return null;
     },
+  });
+
+// Connections: of an `http` step in its `auth`, of a function by name or reference, of a workflow up front.
+workflow("connected", { version: "1", connections: { google: { scopes: ["calendar"] }, slack: {} } })
+  .step("read", { http: { method: "GET", url: "https://a.example/", auth: connection("google") } })
+  .step("write", {
+    effect: "once",
+    connections: ["google", connection("slack", { account: "work", scopes: ["chat:write"] })],
+    run: async ({ fetch }) => {
+      const answer = await fetch("https://a.example/", { auth: connection("google") });
+      same<typeof answer, Response>("same");
+      return answer.status;
+    },
+    verify: { connections: ["google"], run: () => ({ happened: null }) },
+    compensate: { effect: "idempotent", connections: ["slack"], run: () => null },
   });

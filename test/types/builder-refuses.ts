@@ -219,3 +219,17 @@ w.step("d", { transform: ({ failure }) => failure });
 
 // @ts-expect-error after its output a workflow is complete
 w.output(() => 1).step("d", { transform: () => 1 });
+
+// Connections.
+
+// @ts-expect-error an http step names its connection in `auth`
+w.step("d", { connections: ["google"], http: { method: "GET", url: "https://a.example/" } });
+
+// @ts-expect-error what calls nobody needs no connection
+w.step("d", { connections: ["google"], transform: () => 1 });
+
+// @ts-expect-error a credential is one of a service token and a connection
+w.step("d", { http: { method: "GET", url: "https://a.example/", auth: { token: "T" } } });
+
+// @ts-expect-error scopes are a list
+w.step("d", { effect: "safe", connections: [{ connection: "google", scopes: "mail" }], run: () => 1 });

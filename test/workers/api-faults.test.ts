@@ -31,6 +31,8 @@ const api = client({
     mayLink: unused,
     childEnded: unused,
     recall: unused,
+    connectionChanged: unused,
+    rebind: unused,
     admit: unused,
     poke: unused,
     startedBefore: unused,

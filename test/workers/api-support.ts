@@ -58,6 +58,10 @@ export function client(replaced: Partial<ApiDeps> & Pick<ApiDeps, "runs" | "work
     vault: () => {
       throw new Error("The vault was reached.");
     },
+    connections: () => {
+      throw new Error("The connections room was reached.");
+    },
+    ...{ publicOrigin: null, pages: async () => null },
     ...replaced,
   };
   const app = createApi(deps);

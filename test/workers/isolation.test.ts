@@ -16,6 +16,7 @@ type Outcome =
   | "not_found"
   | "insufficient_scope"
   | "user_wider"
+  | "unknown_integration"
   /** It is done, in the asker's own tenant: nothing of the other's is in the answer. */
   | "own"
   /** The same for everybody. */
@@ -40,6 +41,20 @@ const OF_APPROVAL: Rule = { stranger: "not_found", otherUser: "insufficient_scop
 /** Of everybody's own: the list of another tenant, and of another user, is another list. */
 const LISTED: Rule = { stranger: "own", otherUser: "own", whose: "user" };
 const SHARED: Rule = { stranger: "shared", otherUser: "shared", whose: "everybody" };
+
+/** An app at a provider that the catalogue does not have. */
+const APP = {
+  provider: "oauth2",
+  client_id: "isolation-app",
+  client_secret: "isolation-client-secret",
+  custom: {
+    hosts: ["api.lender.example"],
+    authorize_url: "https://lender.example/authorize",
+    token_url: "https://lender.example/token",
+  },
+  scopes_default: ["read"],
+  return_to: ["https://app.example/connected"],
+};
 
 const TABLE: Readonly<Record<string, Rule>> = {
   startRun: {
@@ -84,6 +99,34 @@ const TABLE: Readonly<Record<string, Rule>> = {
   createTenant: { ...OF_ROOT, body: { id: "made-by-isolation" } },
   listTenants: OF_ROOT,
   createAdminKey: OF_ROOT,
+  listProviders: { stranger: "shared", otherUser: "insufficient_scope", whose: "admin" },
+  createIntegration: { ...OF_TENANT, body: { ...APP, name: "made-by-isolation" } },
+  listIntegrations: OF_TENANT,
+  getIntegration: OF_KEY,
+  changeIntegration: { ...OF_KEY, body: { scopes_default: ["read"] } },
+  deleteIntegration: OF_KEY,
+  createConnectSession: {
+    stranger: "unknown_integration",
+    otherUser: "user_wider",
+    whose: "user",
+    body: { integration: "lent", user: "ada" },
+  },
+  getConnectSession: OF_RUN,
+  confirmConnectSession: OF_KEY,
+  ticketConnectSession: OF_KEY,
+  createConnection: {
+    stranger: "unknown_integration",
+    otherUser: "user_wider",
+    whose: "user",
+    body: { integration: "keyed", user: "ada", api_key: "another-key" },
+  },
+  listConnections: LISTED,
+  getConnection: OF_RUN,
+  deleteConnection: OF_RUN,
+  // Of the kind that nobody consents to: seen, then.
+  reconnect: OF_RUN,
+  createGrantsLink: { stranger: "own", otherUser: "user_wider", whose: "user" },
+  acceptConnection: OF_RUN,
   listVaultKeys: OF_ROOT,
   rewrapVault: OF_ROOT,
   dropVaultKey: OF_ROOT,
@@ -93,6 +136,9 @@ const TABLE: Readonly<Record<string, Rule>> = {
   getProblem: SHARED,
   openApi: SHARED,
 };
+
+/** After these, others find nothing. */
+const ENDS = new Set(["revokeKey", "deleteIntegration", "deleteConnection"]);
 
 /** Stands in everything that the victim has. */
 const MARK = "only-for-ada-7f3a";
@@ -135,6 +181,8 @@ let stranger = "";
 let ada = "";
 let otherUser = "";
 let victimKey = "";
+let session = "";
+let connection = "";
 
 beforeAll(async () => {
   admin = await newTenant(TENANT);
@@ -144,6 +192,21 @@ beforeAll(async () => {
   otherUser = await newKey(admin, { ...bound, user: "bob" });
   const made = await send("POST", "/v1/keys", { key: admin, body: { name: MARK, scopes: ["runs:read"] } });
   victimKey = (await expectAnswer<{ id: string }>(made, "createKey", 201)).id;
+  const integrations = [
+    { ...APP, name: "lent" },
+    { name: "keyed", provider: "api_key", custom: { hosts: ["api.keyed.example"] } },
+  ];
+  for (const body of integrations)
+    await expectAnswer(
+      await send("POST", "/v1/integrations", { key: admin, body }),
+      "createIntegration",
+      201,
+    );
+  const begun = await send("POST", "/v1/connect-sessions", { key: ada, body: { integration: "lent" } });
+  session = (await expectAnswer<{ id: string }>(begun, "createConnectSession", 201)).id;
+  const lent = { integration: "keyed", api_key: "key-of-ada", label: MARK };
+  const connected = await send("POST", "/v1/connections", { key: ada, body: lent });
+  connection = (await expectAnswer<{ id: string }>(connected, "createConnection", 201)).id;
   await expectAnswer(await send("PUT", "/v1/policy", { key: admin, body: POLICY }), "putPolicy", 200);
 });
 
@@ -171,6 +234,9 @@ async function victim(run: string): Promise<unknown> {
   return {
     run: await read(`/v1/runs/${run}`, ada),
     policy: await read("/v1/policy", admin),
+    integrations: await read("/v1/integrations", admin),
+    session: await read(`/v1/connect-sessions/${session}`, ada),
+    connection: await read(`/v1/connections/${connection}`, ada),
     keys: keys.data.map(({ id, revoked_at }) => [id, revoked_at]),
     tenants: await env.DB.prepare("SELECT count(*) AS n FROM tenants").first(),
   };
@@ -190,6 +256,10 @@ function ask(
     key: victimKey,
     tenant: TENANT,
     code: "not_found",
+    integration: "lent",
+    session,
+    connection,
+    user: "ada",
     // That of the tests: active, so in use.
     kid: "k1",
   };
@@ -211,6 +281,9 @@ async function expectOutcome(response: Response, outcome: Outcome): Promise<void
     case "insufficient_scope":
     case "user_wider":
       await expectProblem(response.clone(), 403, outcome);
+      break;
+    case "unknown_integration":
+      await expectProblem(response.clone(), 422, outcome);
       break;
     case "own":
     case "shared":
@@ -275,14 +348,14 @@ describe("nobody's key", () => {
 
 describe("the one whose it is gets through, so what the others meet is no accident", () => {
   // Last of all: some of them change what the tests above look at.
-  test.each(CASES.toSorted(([, a], [, b]) => Number(a.id === "revokeKey") - Number(b.id === "revokeKey")))(
+  test.each(CASES.toSorted(([, a], [, b]) => Number(ENDS.has(a.id)) - Number(ENDS.has(b.id))))(
     "%s",
     async (_, operation) => {
       const { whose } = ruleOf(operation.id);
       const keys = { user: ada, admin, root: env.ROOT_API_KEY ?? "", everybody: ada } as const;
       const { status } = await ask(operation, await newRun(operation), keys[whose]);
-      // 409: a run in another state. It was seen, then.
-      expect([200, 201, 202, 204, 409]).toContain(status);
+      // 409: a run in another state; 422: a code that is not the session's. It was seen, then.
+      expect([200, 201, 202, 204, 409, 422]).toContain(status);
     },
   );
 });

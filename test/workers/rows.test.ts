@@ -132,6 +132,12 @@ describe("what a run writes", () => {
     expect(counts).toMatchObject({ rows: 12 + 4, alarmRows: 4, alarms: 2 });
   });
 
+  it("is one row more for each step whose credential is fetched: its start is a turn of its own", async () => {
+    const { counts, started } = await run(chain(4), { tags: ["lent"] });
+    expect(counts).toMatchObject({ rows: 12 + 4, schemaRows: 3, alarmRows: 3, calls: 1, alarms: 0 });
+    await forget(started);
+  });
+
   it("is at most 4 rows more for a retry", async () => {
     const calm = await run(chain(1, randomId("run")));
     const reference = randomId("run");

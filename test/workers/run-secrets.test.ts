@@ -1,8 +1,9 @@
 import { runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
-import { afterEach, describe, expect, inject, it, vi } from "vitest";
+import { afterEach, beforeAll, describe, expect, inject, it, vi } from "vitest";
 import { text } from "../../src/platform/index.ts";
-import { ended, events, start, view, type Started } from "./run-support.ts";
+import { expectAnswer, send } from "./api-support.ts";
+import { ended, events, start, TENANT, view, type Started } from "./run-support.ts";
 import { setCallsPerEvent } from "./worker.ts";
 
 const trip = {
@@ -12,6 +13,22 @@ const trip = {
   date: "2026-12-01",
   nights: 2,
 };
+
+/** The calendar of the trip is a connection: of the tenant itself, as these runs act for nobody. */
+beforeAll(async () => {
+  const path = `/v1/tenants/${TENANT}/keys`;
+  const answer = await send("POST", path, { key: env.ROOT_API_KEY ?? "", body: { name: "admin" } });
+  const { key } = await expectAnswer<{ key: string }>(answer, "createAdminKey", 201);
+  const integration = {
+    ...{ name: "agenda", provider: "api_key", owner: "tenant", workflows: ["book-trip"] },
+    custom: { hosts: ["api.calendar.example"] },
+  };
+  const made = await send("POST", "/v1/integrations", { key, body: integration });
+  await expectAnswer(made, "createIntegration", 201);
+  const token = inject("world").tokens["api.calendar.example"] ?? "";
+  const body = { integration: "agenda", api_key: token };
+  await expectAnswer(await send("POST", "/v1/connections", { key, body }), "createConnection", 201);
+});
 
 /** Every byte that an object has stored: all rows of all tables, and its key-value part. */
 async function everythingStored(run: Started): Promise<string> {

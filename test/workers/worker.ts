@@ -1,10 +1,13 @@
 /** The product, composed from the workflows of the tests beside its own examples, with a listener that tests can see. */
 
 import { compose } from "../../src/compose.ts";
+import { WiredConnectionObject } from "../../src/connections/index.ts";
 import { WiredDirectoryObject } from "../../src/directory/index.ts";
 import { WiredRunObject, type Message, type RunReport } from "../../src/run/index.ts";
 import { workflows } from "../../src/workflows/index.ts";
+import { houses } from "./connection-house.ts";
 import { testRecords } from "./sealed-records.ts";
+import { lending } from "./lending.ts";
 import { testWorkflows } from "./workflows.ts";
 
 /** What the outbox delivered, by run; `refuse` makes the next deliveries of a run fail. */
@@ -51,7 +54,21 @@ export class RunObject extends WiredRunObject {
         await wiring.directory?.report(report);
       },
     };
-    super(ctx, env, { ...wiring, directory, version: versions.current, callsPerEvent });
+    super(ctx, env, {
+      ...wiring,
+      directory,
+      version: versions.current,
+      callsPerEvent,
+      // What a test lends goes before what connections lend.
+      acquire: (wanted) => lending.acquire(wanted) ?? wiring.acquire?.(wanted) ?? null,
+      perform: (call) => lending.perform(call, wiring.perform),
+    });
+  }
+}
+
+export class ConnectionObject extends WiredConnectionObject {
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env, houses.current?.wiring(ctx) ?? house.lending(env));
   }
 }
 

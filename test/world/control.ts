@@ -1,6 +1,6 @@
 /**
- * `referee.example`: the referee and the faults over HTTP, for programs outside this process.
- * Open to whoever reaches loopback; it answers with counts and names, never with tokens.
+ * `referee.example`: the referee, the faults and the login server's controls over HTTP, for programs outside this process.
+ * Open to whoever reaches loopback; it answers with counts and names, never with tokens, but for `/login/secrets`.
  */
 import { parseFaultRules } from "./fault-input.ts";
 import type { FaultBook, FaultRule } from "./faults.ts";
@@ -15,24 +15,26 @@ import {
   type ServerResponse,
 } from "./http.ts";
 import type { DeedFilter } from "./deeds.ts";
+import type { Login } from "./login.ts";
+import { loginRoutes } from "./login-control.ts";
 import type { Referee } from "./referee.ts";
 import type { RawService, Surroundings } from "./service.ts";
 
 /** The longest `wait` of a query. */
 const MAX_WAIT_MS = 10 * 60 * 1000;
 
-interface Question {
+export interface Question {
   params: Record<string, string>;
   query: URLSearchParams;
   body: unknown;
 }
 
-export function controlService(faults: FaultBook): RawService {
+export function controlService(faults: FaultBook, login: Login): RawService {
   return {
     name: "referee",
     host: "referee.example",
     listener: (surroundings) => {
-      const routes = controlRoutes(surroundings, faults);
+      const routes = [...controlRoutes(surroundings, faults), ...loginRoutes(login)];
       return (req, res) => {
         answer(routes, req, res).catch((error: unknown) => {
           console.error("world: the referee failed", error);

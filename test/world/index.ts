@@ -12,6 +12,7 @@ import { controlService } from "./control.ts";
 import { serve } from "./exchange.ts";
 import { FaultBook, type FaultRule } from "./faults.ts";
 import { listen, shut, type RequestListener, type Server } from "./http.ts";
+import { createLogin, type Login, type LoginSettings } from "./login.ts";
 import { Referee } from "./referee.ts";
 import type { Service, Surroundings } from "./service.ts";
 import { BUSINESSES } from "./services.ts";
@@ -31,6 +32,8 @@ export interface WorldOptions {
   stateFile?: string;
   /** How long idempotency keys are remembered (24 h). */
   keyTtlMs?: number;
+  /** How the login server begins; see {@link Login.change}. */
+  login?: Partial<LoginSettings>;
 }
 
 export interface World {
@@ -40,6 +43,8 @@ export interface World {
   tokens: Readonly<Record<string, string>>;
   referee: Referee;
   faultBook: FaultBook;
+  /** The OAuth server at `login.agenda.example`. */
+  login: Login;
   /** Replaces all fault rules. */
   faults: (rules: readonly FaultRule[]) => void;
   /** `http://127.0.0.1:PORT` of a host. Throws for a host that is not in the world. */
@@ -52,15 +57,22 @@ export interface World {
 export async function startWorld(options: WorldOptions = {}): Promise<World> {
   const referee = new Referee(options);
   const faultBook = new FaultBook(options.seed ?? 1);
-  const services = [...BUSINESSES, BENCH, controlService(faultBook), ...(options.services ?? [])];
+  const { login, ...loginServer } = createLogin(faultBook, options.login);
+  const services = [
+    ...BUSINESSES,
+    BENCH,
+    loginServer.service,
+    controlService(faultBook, login),
+    ...(options.services ?? []),
+  ];
   const tokens = chooseTokens(referee, services, options.tokens ?? {});
-  const desk = { referee, faults: faultBook, tokens: new Tokens(tokens) };
+  const desk = { referee, faults: faultBook, tokens: new Tokens(tokens, login.scopesOf) };
   const names: Record<string, number> = {};
   const servers: Server[] = [];
 
   async function close(): Promise<void> {
     referee.close();
-    await Promise.all(servers.map(shut));
+    await Promise.all([...servers.map(shut), loginServer.close()]);
   }
 
   try {
@@ -81,6 +93,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
     tokens,
     referee,
     faultBook,
+    login,
     faults: (rules) => faultBook.set(rules),
     origin: (host) => {
       const port = names[host];
@@ -130,6 +143,9 @@ export { parseFaultRules } from "./fault-input.ts";
 export type { Fault, FaultKind, FaultRule, FaultStanding } from "./faults.ts";
 export type { Deed, DeedFilter, Duplicate } from "./deeds.ts";
 export type { Entry, LedgerPage } from "./ledger.ts";
+export { consent, type Visit } from "./login-driver.ts";
+export { loginControl, type LoginControl } from "./login-control.ts";
+export type { Login, LoginSettings, TokenRequest } from "./login.ts";
 export type { Report } from "./reports.ts";
 export { Referee, type Counts, type Happened } from "./referee.ts";
 export type { ApiService, Call, RawService, Service, ServiceRoute, Surroundings } from "./service.ts";

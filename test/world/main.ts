@@ -3,7 +3,7 @@
  *
  *   node test/world/main.ts [--port HOST=PORT]... [--token HOST=TOKEN]... [--state FILE] [--seed N] [--faults JSON|@FILE]
  *
- * Prints one JSON line, `{"ready":true,"pid","names","tokens"}`, once all services listen. Ends on SIGTERM, SIGINT,
+ * Prints one JSON line, `{"ready":true,"pid","names","tokens","login"}`, once all services listen. Ends on SIGTERM, SIGINT,
  * when a piped standard input closes, or when the process that started it is gone.
  */
 import { fstatSync, readFileSync } from "node:fs";
@@ -80,7 +80,15 @@ try {
   };
   process.once("SIGTERM", end).once("SIGINT", end);
   watchParent(end);
-  console.log(JSON.stringify({ ready: true, pid: process.pid, names: world.names, tokens: world.tokens }));
+  console.log(
+    JSON.stringify({
+      ready: true,
+      pid: process.pid,
+      names: world.names,
+      tokens: world.tokens,
+      login: world.login.client,
+    }),
+  );
 } catch (error) {
   const cause = error instanceof Error && error.cause instanceof Error ? ` (${error.cause.message})` : "";
   console.error(`${error instanceof Error ? error.message : String(error)}${cause}`);

@@ -60,11 +60,17 @@ export function checkRequest(service: ApiService, tokens: Tokens, said: Said): C
   if (found.kind === "missing") return { kind: "refused", answer: found.answer };
   const { route, params } = found;
   const answer =
-    (service.open === true ? null : tokens.refusal(service.host, said.authorization)) ??
+    (service.open === true
+      ? null
+      : tokens.refusal(service.host, said.authorization, scopeFor(service, said.method))) ??
     keyRefusal(route, said) ??
     bodyRefusal(route, said);
   if (answer !== null) return { kind: "refused", answer };
   return { kind: "fit", route, params, body: isRecord(said.parsed) ? said.parsed : {} };
+}
+
+function scopeFor({ scopes }: ApiService, method: string): string | null {
+  return scopes === undefined ? null : method === "GET" ? scopes.read : scopes.write;
 }
 
 function keyRefusal(route: ServiceRoute, said: Said): Answer | null {

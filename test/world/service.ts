@@ -36,6 +36,8 @@ export interface ApiService {
   host: string;
   /** Served without a token. */
   open?: boolean;
+  /** Takes access tokens of the login server, too: with the first scope for GET, with the second for all else. */
+  scopes?: { read: string; write: string };
   routes: readonly ServiceRoute[];
 }
 

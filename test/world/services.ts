@@ -1,6 +1,7 @@
 /** The businesses of the world, as data. Amounts are in minor units (cents). */
 import { day, text, whole } from "./fields.ts";
 import { problem, type Answer } from "./http.ts";
+import { CALENDAR_SCOPES } from "./login-names.ts";
 import { resource, view, withDeed, type Resource } from "./resource.ts";
 import type { ApiService, Call, ServiceRoute } from "./service.ts";
 
@@ -51,6 +52,7 @@ const hotel: ApiService = {
 const calendar: ApiService = {
   name: "calendar",
   host: "api.calendar.example",
+  scopes: CALENDAR_SCOPES,
   routes: resource({
     path: "/events",
     kind: "event",

@@ -9,6 +9,8 @@ import {
   type FailureSeed,
   type Graph,
   type Json,
+  type Need,
+  type NeedReason,
   type Outcome,
   type Performance,
   type RetryPolicy,
@@ -90,6 +92,10 @@ export function seed(code: FailureCode): FailureSeed {
   return { code, message: `it was ${code}`, hint: "look", retryable: true };
 }
 
+export function need(reason: NeedReason = "missing", over: Partial<Need> = {}): Need {
+  return { kind: "connection", integration: "google", reason, limitMs: DAY, recheckMs: MINUTE, ...over };
+}
+
 export const ends = {
   success: (output: Json = "ok", more?: readonly StepDef[]): AttemptEnd => ({
     kind: "success",
@@ -109,6 +115,10 @@ export const ends = {
   }),
   unclear: (code: FailureCode = "http_500"): AttemptEnd => ({ kind: "unclear", failure: seed(code) }),
   cannot: (code: FailureCode = "http_422"): AttemptEnd => ({ kind: "cannot", failure: seed(code) }),
+  needs: (reason: NeedReason = "rejected", over: Partial<Need> = {}): AttemptEnd => ({
+    kind: "needs",
+    need: need(reason, over),
+  }),
   child: (generation = 1, limitMs = DAY): AttemptEnd => ({
     kind: "child",
     run: "run_2",

@@ -94,6 +94,12 @@ export class Laws {
   fact(before: RunState, fact: Fact, after: RunState): void {
     this.#terminal(before, fact, after);
     this.#growth(before, fact, after);
+    for (const [name, to] of Object.entries(before.bound ?? {}))
+      law(
+        sameJson(after.bound?.[name], to) ||
+          (fact.t === "bound" && fact.name === name && fact.by !== undefined),
+        `N3: ${name} means something else, and nobody said so`,
+      );
     if (fact.t === "redriven") this.#asked = new Map();
     if (!("step" in fact)) return;
     const unit = unitOf(before, fact);
@@ -123,6 +129,12 @@ export class Laws {
     if (fact.role === "undo" && (fact.t === "ready" || fact.t === "started")) this.#order(before, fact);
     this.#approval(before, fact, def);
     if (fact.t === "started") this.#started(before, fact, unit);
+    if (fact.t === "parked") this.#parked(unit, fact, unitOf(after, fact));
+    if (fact.t === "unparked")
+      law(
+        unit?.status === "waiting" && unit.parked !== null,
+        `${unitName(fact)} is woken, and was not parked`,
+      );
     if (fact.t === "resolved") this.#cleared(before, fact);
     if ((fact.t === "retrying" || fact.t === "failed") && fact.by === "verify")
       law(unit?.listening === false, `K5: a check says no of ${unitName(fact)} while its attempt is open`);
@@ -131,8 +143,20 @@ export class Laws {
   /** Before and after one input. */
   input(before: RunState, input: Input, decision: Decision, after: RunState, now: number): void {
     if (input.t === "ended") this.#ended(before, input, decision);
-    if (input.t === "prepared" || input.t === "begin") this.#onlyDue(before, input, decision, now);
+    if (input.t === "prepared" || input.t === "begin" || input.t === "hold")
+      this.#onlyDue(before, input, decision, now);
     if (!decision.ok) return;
+    if (input.t === "hold")
+      law(
+        decision.facts.every((fact) => fact.t !== "started" && fact.t !== "unknown"),
+        `an acquire in flight made ${unitName(input.unit)} unknown, or an attempt`,
+      );
+    for (const { unit, ref } of attempting(after))
+      if (unit.status === "waiting" && unit.parked !== null)
+        law(
+          Number.isFinite(unit.deadline) && Number.isFinite(unit.wakeAt),
+          `N2: ${unitName(ref)} is parked, and looks at nothing by itself`,
+        );
     if (input.t === "redrive") this.#anew(before, decision.facts);
     for (const { unit, ref, def } of unitsOf(after)) {
       if (unit.status === "running" && unit.items === null)
@@ -187,7 +211,7 @@ export class Laws {
   /** What `due` lists is taken, and nothing else is. */
   #onlyDue(
     before: RunState,
-    input: Extract<Input, { t: "prepared" | "begin" }>,
+    input: Extract<Input, { t: "prepared" | "begin" | "hold" }>,
     decision: Decision,
     now: number,
   ): void {
@@ -196,6 +220,15 @@ export class Laws {
       if (input.t === "prepared") return job.kind === "prepare";
       return job.kind === "attempt" && job.attempt === input.attempt;
     });
+    const unit = unitOf(before, input.unit);
+    // Looking after a child needs no credential; and what is pinned is not replaced by whoever begins.
+    if (input.t === "hold" && unit !== null && childOf(unit) !== null) return;
+    if (input.t === "begin" && input.bound !== undefined && !decision.ok) {
+      for (const { name, to } of input.bound) {
+        const pinned = before.bound?.[name];
+        if (pinned !== undefined && !sameJson(pinned, to)) return;
+      }
+    }
     law(
       listed === decision.ok,
       `${input.t} of ${unitName(input.unit)}: listed ${listed}, taken ${decision.ok}`,
@@ -281,6 +314,26 @@ export class Laws {
     law(unit.attempt + 1 === fact.attempt, `K7: ${name} began attempt ${fact.attempt} after ${unit.attempt}`);
   }
 
+  /** N1, N4 */
+  #parked(before: Unit | null, fact: Extract<Fact, { t: "parked" }>, after: Unit | null): void {
+    const name = unitName(fact);
+    law(before !== null && after !== null, `${name} parks before it is ready`);
+    const counted = before.tries - (fact.attempt === undefined ? 0 : 1);
+    law(after.tries === counted, `N1: the park of ${name} counts as an attempt`);
+    const maybe = before.maybe || fact.maybe === true;
+    law(after.maybe === maybe, `N1: the park of ${name} changes its maybe`);
+    for (const key of ["attempt", "gen", "digest", "keySince", "spentMs", "strikes", "outcome"] as const)
+      law(after[key] === before[key], `N1: the park of ${name} changes its ${key}`);
+    law(
+      fact.attempt !== undefined || before.status !== "running",
+      `${name} parks while its attempt runs, and does not say so`,
+    );
+    law(
+      fact.need.refused !== true || before.refusals?.includes(fact.need.reason) !== true,
+      `N4: ${name} is refused again, and asks again`,
+    );
+  }
+
   #cleared(before: RunState, ref: UnitRef): void {
     const unit = unitOf(before, ref);
     const sent = unit === null ? undefined : this.#sent.get(keyOf(before.run.id, ref, unit));
@@ -303,7 +356,9 @@ export class Laws {
       );
       return;
     }
-    if (input.end.kind === "refused" || input.end.kind === "cannot") this.#cleared(before, input.unit);
+    const clears = input.end.kind === "needs" && input.end.maybe !== true;
+    if (input.end.kind === "refused" || input.end.kind === "cannot" || clears)
+      this.#cleared(before, input.unit);
     const denied =
       input.unit.role === "verify" && input.end.kind === "success" && input.end.happened === false;
     if (denied) this.#cleared(before, refOf(input.unit.step, input.unit.item));

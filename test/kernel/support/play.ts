@@ -16,12 +16,14 @@ import {
   unitOf,
   type ApprovalDecision,
   type AttemptEnd,
+  type ConnectionChange,
   type Decision,
   type Fact,
   type FactOf,
   type Graph,
   type Input,
   type Json,
+  type Need,
   type Prepared,
   type RefusalCode,
   type RunInfo,
@@ -31,7 +33,7 @@ import {
   type UnitRef,
   type UnitStatus,
 } from "../../../src/kernel/index.ts";
-import { ends, graph as graphOf } from "./build.ts";
+import { ends, graph as graphOf, need } from "./build.ts";
 
 /** A moment far from zero, so that a forgotten `now` shows. */
 export const START = 1_800_000_000_000;
@@ -131,6 +133,18 @@ export class Play {
     const attempt = (unitOf(this.state, unit)?.attempt ?? 0) + 1;
     this.take({ t: "begin", unit, attempt, version: "v1" });
     return attempt;
+  }
+
+  /** Prepares the unit if need be, and finds that its credential is not at hand. */
+  hold(name: string, lacking: Need = need()): readonly Fact[] {
+    const unit = ref(name);
+    if (this.jobs().includes(`prepare ${name}`)) this.prepare(name);
+    return this.take({ t: "hold", unit, attempt: this.unit(name).attempt + 1, need: lacking });
+  }
+
+  /** Somebody tells that a connection has changed. */
+  changed(over: Partial<ConnectionChange> = {}): readonly Fact[] {
+    return this.take({ t: "connection_changed", integration: "google", ...over });
   }
 
   /** Ends the last attempt of the unit, or the one named. */

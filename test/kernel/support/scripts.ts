@@ -1,7 +1,7 @@
 /** Lives of runs that chance seldom leads: the corpus adds them to its random walks. */
 
 import { refOf, type Input } from "../../../src/kernel/index.ts";
-import { call, DAY, ends, graph, MINUTE, SECOND } from "./build.ts";
+import { call, DAY, ends, graph, MINUTE, need, SECOND } from "./build.ts";
 import type { Coverage } from "./coverage.ts";
 import { Walk } from "./walk.ts";
 
@@ -61,4 +61,46 @@ function toldWhileLooking(coverage: Coverage): void {
   walk.send(end(3, "childFailed"));
 }
 
-export const SCRIPTS = [redrivenTooLate, drainedTooLong, lateWhileBackingOff, toldWhileLooking] as const;
+/** A keyed step that may have happened is parked for so long that its provider may have forgotten the key. */
+function parkedTooLong(coverage: Coverage): void {
+  const walk = new Walk(graph([call("a", "keyed", { keyTtlMs: MINUTE })]), false, coverage);
+  for (const input of [prepare, begin(1), end(1, "unclear")]) walk.send(input);
+  walk.now += 10 * SECOND;
+  walk.send({ t: "hold", unit, attempt: 2, need: need() });
+  walk.now += 2 * MINUTE;
+  walk.send({ t: "connection_changed", integration: "google" });
+  walk.send(begin(2));
+}
+
+/** What waits for a credential is told twice; an answer of its timed out attempt comes as well. */
+function lateWhileParked(coverage: Coverage): void {
+  const walk = new Walk(graph([call("a", "keyed")]), false, coverage);
+  for (const input of [prepare, begin(1), end(1, "unclear")]) walk.send(input);
+  walk.now += 10 * SECOND;
+  walk.send({ t: "hold", unit, attempt: 2, need: need() });
+  for (let times = 0; times < 2; times++) walk.send({ t: "connection_changed", integration: "google" });
+  walk.send(end(1, "unclear"));
+}
+
+/** A later round of a `repeat` sends something else, so it is asked about anew. */
+function askedAnew(coverage: Coverage): void {
+  const repeat = { until: null, everyMs: SECOND, max: 3, withinMs: DAY };
+  const walk = new Walk(graph([call("a", "keyed", { approval: { limitMs: DAY }, repeat })]), false, coverage);
+  walk.send(prepare);
+  const id = walk.state.units[0]?.approval?.id ?? "none";
+  walk.send({ t: "decide", unit, id, as: "approved", by: "bob" });
+  walk.send(begin(1));
+  walk.send({ t: "ended", generation: 1, unit, attempt: 1, end: ends.again() });
+  walk.now += SECOND;
+  walk.send({ t: "prepared", unit, prepared: { kind: "call", digest: "another" } });
+}
+
+export const SCRIPTS = [
+  askedAnew,
+  redrivenTooLate,
+  drainedTooLong,
+  lateWhileBackingOff,
+  toldWhileLooking,
+  parkedTooLong,
+  lateWhileParked,
+] as const;

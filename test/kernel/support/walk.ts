@@ -6,17 +6,21 @@
 
 import * as fc from "fast-check";
 import {
+  boundTo,
   decide,
   due,
   evolve,
   evolveAll,
   fromSnapshot,
+  hasChild,
   illegal,
+  NEED_REASONS,
   nextWake,
   refOf,
   stepOf,
   toSnapshot,
   unitName,
+  unitOf,
   type AttemptEnd,
   type Child,
   type Decision,
@@ -25,6 +29,9 @@ import {
   type Graph,
   type Input,
   type Job,
+  type Binding,
+  type Need,
+  type NeedReason,
   type Prepared,
   type ResolveAs,
   type RunState,
@@ -32,7 +39,7 @@ import {
   type StepDef,
   type UnitRef,
 } from "../../../src/kernel/index.ts";
-import { DAY, ends, HOUR, MINUTE, SECOND } from "./build.ts";
+import { DAY, ends, HOUR, MINUTE, need, SECOND } from "./build.ts";
 import type { Coverage } from "./coverage.ts";
 import { attempting, LawBroken, Laws, sameState, unitsOf, type Named } from "./laws.ts";
 import { RUN, START } from "./play.ts";
@@ -53,6 +60,9 @@ const MOVES = {
   signal: 4,
   decide: 8,
   told: 6,
+  hold: 5,
+  changed: 5,
+  rebind: 1,
   resolve: 4,
   redrive: 5,
   append: 2,
@@ -84,6 +94,21 @@ export const moves: fc.Arbitrary<Move> = fc.record({
   b: choice,
   growth: fc.option(growths, { freq: 2 }),
 });
+
+const BINDINGS: readonly (string | undefined)[] = ["google", "google/work", "constructor"];
+const ACCOUNTS = ["work", "home"] as const;
+const REASONS = Object.keys(NEED_REASONS) as NeedReason[];
+
+function needOf(a: number, b: number): Need {
+  return need(REASONS[a % REASONS.length], {
+    limitMs: [MINUTE, HOUR, DAY, Number.NaN][b % 4] ?? DAY,
+    recheckMs: [SECOND, MINUTE, HOUR, 0][a % 4] ?? MINUTE,
+    ...(b % 3 === 0 ? { account: ACCOUNTS[b % 2] ?? "work" } : {}),
+    ...(b % 5 === 0 ? { connection: "conn_1", detail: "look" } : {}),
+    ...(a % 2 === 0 ? { refused: true } : {}),
+    ...(b % 7 === 0 ? { scopes: ["calendar"] } : {}),
+  });
+}
 
 const CODES: readonly FailureCode[] = ["http_500", "http_429", "http_422", "network"];
 
@@ -179,6 +204,18 @@ export class Walk {
         return this.#decide(move);
       case "told":
         return this.#told(move);
+      case "hold":
+        return this.#hold(move);
+      case "changed":
+        return this.#changed(move);
+      case "rebind":
+        this.send({
+          t: "rebind",
+          name: BINDINGS[move.a % 3] ?? "google",
+          to: { epoch: move.b % 3 },
+          by: "ada",
+        });
+        return;
       case "resolve": {
         const unknown = unitsOf(this.state).filter(({ unit }) => unit.status === "unknown");
         const one = pick(move.b % 5 === 0 ? unitsOf(this.state) : unknown, move.a);
@@ -252,8 +289,45 @@ export class Walk {
       case "prepare":
         return { t: "prepared", unit: job.unit, prepared: this.#prepared(job.unit, b) };
       case "attempt":
-        return { t: "begin", unit: job.unit, attempt: job.attempt, version: "v1" };
+        return b % 11 === 0 && !this.#looks(job.unit)
+          ? { t: "hold", unit: job.unit, attempt: job.attempt, need: needOf(b, b) }
+          : { t: "begin", unit: job.unit, attempt: job.attempt, version: "v1", ...this.#bound(b) };
     }
+  }
+
+  /** To look after a child needs no credential. */
+  #looks(ref: UnitRef): boolean {
+    const unit = unitOf(this.state, ref);
+    return unit !== null && hasChild(unit);
+  }
+
+  /** What is pinned, or what is not yet. */
+  #bound(b: number): { readonly bound?: readonly Binding[] } {
+    const name = BINDINGS[b % 9];
+    if (name === undefined) return {};
+    const other = BINDINGS[(b + 1) % 9];
+    const one = (of: string): Binding => ({ name: of, to: boundTo(this.state.bound, of) ?? { epoch: 0 } });
+    return { bound: [one(name), ...(other === undefined || b % 2 === 0 ? [] : [one(other)])] };
+  }
+
+  /** What is due lacks its credential, or somebody says so of what is not due at all. */
+  #hold({ a, b }: Move): void {
+    const jobs = due(this.state, this.now).filter((job) => job.kind === "attempt");
+    const job = pick(jobs, a);
+    const stray = pick(unitsOf(this.state), a);
+    if (job !== undefined && b % 9 > 0)
+      this.send({ t: "hold", unit: job.unit, attempt: job.attempt, need: needOf(a, b) });
+    else if (stray !== undefined)
+      this.send({ t: "hold", unit: stray.ref, attempt: stray.unit.attempt + (a % 2), need: needOf(a, b) });
+  }
+
+  /** Early, late, twice; of what is waited for, or of something else. */
+  #changed({ a, b }: Move): void {
+    const integration = a % 4 === 0 ? "other" : "google";
+    const more =
+      b % 3 === 0 ? { account: ACCOUNTS[b % 2] ?? "work" } : b % 3 === 1 ? { connection: "conn_1" } : {};
+    for (let times = b % 5 === 0 ? 2 : 1; times > 0; times--)
+      this.send({ t: "connection_changed", integration, ...more });
   }
 
   #prepared(ref: UnitRef, b: number): Prepared {
@@ -317,6 +391,8 @@ export class Walk {
     if (kind < 5) return ends.refused(code, b % 4 === 0 ? 3 * SECOND : undefined);
     if (kind === 5) return ends.cannot(code);
     if (kind === 6) return ends.unusable();
+    if (kind === 7 || (kind === 8 && unit.refusals !== null))
+      return { kind: "needs", need: needOf(b >> 4, b), ...(b % 3 === 0 ? { maybe: true } : {}) };
     const grows = growth !== null && b % 4 === 0;
     return grows ? ends.success(b, this.#grown(growth)) : ends.success(b);
   }
@@ -470,6 +546,7 @@ export class Walk {
       { t: "begin", unit, attempt: a % 4, version: "v2" },
       { t: "attempt_lost", unit, attempt: a % 4, strike: true },
       { t: "child_ended", unit, run: "run_2", generation: a % 3 },
+      { t: "hold", unit, attempt: a % 4, need: needOf(a, a) },
       { t: "decide", unit, id: "nothing", as: "approved", by: "bob" },
       { t: "resolve", unit, as: resolution(a), by: "ada" },
       { t: "ended", generation: 1, unit, attempt: a % 4, end: ends.success() },

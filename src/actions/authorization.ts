@@ -1,0 +1,112 @@
+/** What authenticates the requests of one attempt: a service token, the lease of a connection, or nothing. */
+
+import type { FailureSeed } from "../kernel/index.ts";
+import type { Said } from "./consequences.ts";
+import { failure } from "./failures.ts";
+import { Borrowed, leaseFor, type ConnectionRef, type Consequence } from "./lease.ts";
+import type { ActionCall, ActionResult, BearerRef, CredentialRef, Surroundings } from "./ports.ts";
+
+/** How one request is sent. */
+export interface Dressed {
+  readonly headers: Record<string, string>;
+  /** Headers of the answer that are looked at, beside those that the step keeps. */
+  readonly keepHeaders: readonly string[];
+  readonly carriesTo: ((url: URL) => boolean) | undefined;
+  /** Whether what answered has seen the credential: a redirect may have led past it. */
+  readonly carried: () => boolean;
+}
+
+export interface Authorization {
+  /** All that the attempt was lent, also what came later. */
+  readonly secrets: readonly string[];
+  /** Why the credential may not go along to this address; null: it may. */
+  refusalFor(url: string): FailureSeed | null;
+  /** @param own the step's headers, given what is sent where it says nothing */
+  dress(url: string, own: (defaults: Readonly<Record<string, string>>) => Record<string, string>): Dressed;
+  consequence(said: Said): Promise<Consequence | null>;
+}
+
+export type Authorized =
+  | { readonly ok: true; readonly authorization: Authorization }
+  | { readonly ok: false; readonly end: ActionResult };
+
+export function isConnectionRef(auth: CredentialRef): auth is ConnectionRef {
+  return "connection" in auth;
+}
+
+/** Name of the integration; undefined: none is used. */
+export function connectionOf(auth: CredentialRef | undefined): string | undefined {
+  return auth !== undefined && isConnectionRef(auth) ? auth.connection : undefined;
+}
+
+/** To be asked once per attempt, when the policies have allowed its request. */
+export async function authorize(
+  auth: CredentialRef | undefined,
+  url: string,
+  call: ActionCall,
+  surroundings: Surroundings,
+): Promise<Authorized> {
+  if (auth === undefined) return { ok: true, authorization: bare({}, []) };
+  if (!isConnectionRef(auth)) return byToken(auth, url, call, surroundings);
+  const lease = leaseFor(call.lease, auth);
+  // The policies refused the request when the token was to be asked for, and allow it now.
+  if (lease === null) return { ok: false, end: { kind: "refused", failure: notLentYet(auth) } };
+  const secrets: string[] = [];
+  return { ok: true, authorization: byLease(new Borrowed(lease, secrets), secrets) };
+}
+
+async function byToken(
+  auth: BearerRef,
+  url: string,
+  call: ActionCall,
+  { credential }: Surroundings,
+): Promise<Authorized> {
+  const given = await credential(auth, URL.parse(url)?.hostname ?? "the address", call);
+  if (!given.ok) return { ok: false, end: { kind: "cannot", failure: given.failure } };
+  return { ok: true, authorization: bare({ [given.header]: given.value }, given.secrets) };
+}
+
+function bare(headers: Readonly<Record<string, string>>, secrets: readonly string[]): Authorization {
+  return {
+    secrets,
+    refusalFor: () => null,
+    dress: (_, own) => ({
+      headers: { ...own({}), ...headers },
+      keepHeaders: [],
+      carriesTo: undefined,
+      carried: () => false,
+    }),
+    consequence: async () => null,
+  };
+}
+
+function byLease(borrowed: Borrowed, secrets: readonly string[]): Authorization {
+  return {
+    secrets,
+    refusalFor: (url) => borrowed.refusalFor(url),
+    dress(url, own) {
+      const { origin } = new URL(url);
+      let carried = true;
+      return {
+        headers: borrowed.dressed(own(borrowed.defaults)),
+        keepHeaders: borrowed.keepHeaders,
+        carriesTo(to) {
+          carried &&= to.origin === origin && borrowed.mayGoTo(to);
+          return carried;
+        },
+        carried: () => carried,
+      };
+    },
+    // One request after the other: each is sent with the newest.
+    consequence: (said) => borrowed.consequence(said, borrowed.generation),
+  };
+}
+
+function notLentYet({ connection }: ConnectionRef): FailureSeed {
+  return failure(
+    "not_sent",
+    `Nothing was sent: the connection of ${connection} was not at hand.`,
+    "Nothing happened; the engine tries again.",
+    { retryable: true },
+  );
+}

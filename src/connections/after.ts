@@ -1,0 +1,165 @@
+/**
+ * What follows a change of a connection: the listing and the audit learn of it (mirroring.ts), waiting runs are woken
+ * (waking.ts), the provider is told that a grant is over (revoking.ts), a refresh token is used before it ends unused. The
+ * object's one alarm stands for all of it.
+ *
+ * - L1 what is due is on disk before anything is done, and is taken away only when it was done: every part is tried again,
+ *      less and less often, until it succeeds or its time is over.
+ * - L2 one part that fails holds up no other, and the alarm never comes again at once for it.
+ */
+import { Mirroring } from "./mirroring.ts";
+import type { ConnectionWiring } from "./ports.ts";
+import { keepAliveDueAt } from "./refresh-rules.ts";
+import { renewalOf } from "./renewal.ts";
+import { retryMs } from "./retry.ts";
+import { Revoking } from "./revoking.ts";
+import type { ConnectionStore } from "./store.ts";
+import { Waking } from "./waking.ts";
+
+export class After {
+  readonly #ctx: DurableObjectState;
+  readonly #store: ConnectionStore;
+  readonly #wiring: ConnectionWiring;
+  readonly #mirroring: Mirroring;
+  readonly #waking: Waking;
+  readonly #revoking: Revoking;
+  /** What the alarm is known to be set to; undefined: not known. */
+  #armed: number | null | undefined;
+  /** Rounds in a row in which something failed that should not. */
+  #failures = 0;
+
+  /** @param settled resolves when no refresh is in flight */
+  constructor(
+    ctx: DurableObjectState,
+    store: ConnectionStore,
+    wiring: ConnectionWiring,
+    settled: () => Promise<void>,
+  ) {
+    this.#ctx = ctx;
+    this.#store = store;
+    this.#wiring = wiring;
+    this.#mirroring = new Mirroring(store, wiring);
+    this.#waking = new Waking(store, wiring);
+    this.#revoking = new Revoking(store, wiring, settled, (action, by, detail) => {
+      this.changed(action, by, detail);
+    });
+  }
+
+  /** To be told to the listing and kept in the audit; without secrets. */
+  changed(action: string, actor: string, detail: Readonly<Record<string, string | number | boolean>>): void {
+    const kept = this.#store.get("slot");
+    if (kept === undefined) return;
+    const { slot, id } = kept;
+    const at = this.#wiring.now();
+    const entry = { at, tenant: slot.tenant, actor, action, target: id, outcome: "granted" } as const;
+    const { integration, account } = slot;
+    this.#store.addAudit({ ...entry, detail: { integration, account, ...detail } });
+    this.mirror();
+  }
+
+  /** The listing must be written anew. */
+  mirror(): void {
+    this.#mirroring.due();
+    this.arm();
+  }
+
+  /** Every run that waits is to look again. */
+  wake(): void {
+    this.#waking.all();
+    this.arm();
+  }
+
+  /** A step was given the token. */
+  used(workflow: string): void {
+    if (this.#mirroring.used(workflow)) this.arm();
+  }
+
+  keepAliveIsDue(): boolean {
+    const now = this.#wiring.now();
+    const at = this.#keepAliveAt(now);
+    return at !== null && at <= now;
+  }
+
+  /** Does what is due. Never throws. */
+  async drain(): Promise<void> {
+    const parts = await Promise.allSettled([
+      this.#dropUnconfirmed(),
+      this.#waking.drain(),
+      this.#revoking.drain(),
+      this.#mirroring.drain(),
+    ]);
+    const [error] = parts.flatMap((part) => (part.status === "rejected" ? [part.reason as unknown] : []));
+    if (error === undefined) {
+      this.#failures = 0;
+      return;
+    }
+    this.failed(error);
+  }
+
+  /** Something failed that should not: the alarm waits. */
+  failed(error: unknown): void {
+    this.#failures += 1;
+    this.#wiring.log.error("connection.alarm_failed", { connection: this.#store.get("slot")?.id, error });
+  }
+
+  /** Tells the listing now, so that whoever reads it next finds what is so. */
+  async tellListing(): Promise<void> {
+    await this.#mirroring.drain();
+    this.arm();
+  }
+
+  /** Sets the alarm to the next thing that is due; takes it away if there is none. */
+  arm(): void {
+    const now = this.#wiring.now();
+    const times = [
+      this.#mirroring.dueAt(),
+      this.#store.get("waking")?.at,
+      this.#store.get("revoking")?.retryAt,
+      this.#keepAliveAt(now),
+      ...(this.#store.get("pending") ?? []).map(({ until }) => until),
+    ].filter((at) => at !== undefined && at !== null);
+    const soonest = this.#failures === 0 ? now : now + retryMs(this.#failures);
+    const at = times.length === 0 ? null : Math.max(Math.min(...times), soonest);
+    if (this.#armed === undefined || at !== this.#armed) this.#set(at);
+  }
+
+  #set(at: number | null): void {
+    this.#armed = at;
+    const { storage } = this.#ctx;
+    const done = at === null ? storage.deleteAlarm() : storage.setAlarm(at);
+    done.catch((error: unknown) => {
+      this.#wiring.log.error("connection.alarm_not_set", { connection: this.#store.get("slot")?.id, error });
+      this.#ctx.abort("the alarm could not be set");
+    });
+  }
+
+  /** After a round. Never throws: an alarm comes, whatever is broken. */
+  armAgain(): void {
+    try {
+      this.arm();
+    } catch (error) {
+      this.failed(error);
+      this.#set(this.#wiring.now() + retryMs(this.#failures));
+    }
+  }
+
+  /** The alarm has fired and is used up. */
+  fired(): void {
+    this.#armed = null;
+  }
+
+  async #dropUnconfirmed(): Promise<void> {
+    const pending = this.#store.get("pending") ?? [];
+    const left = pending.filter(({ until }) => until > this.#wiring.now());
+    if (left.length === pending.length) return;
+    this.#store.put("pending", left);
+    this.changed("connection.unconfirmed", "system", { dropped: pending.length - left.length });
+  }
+
+  #keepAliveAt(now: number): number | null {
+    const record = this.#store.get("record");
+    const integration = this.#store.get("integration");
+    if (record === undefined || record.standing.status !== "active" || integration === undefined) return null;
+    return keepAliveDueAt(record, renewalOf(integration.provider), now);
+  }
+}

@@ -1,0 +1,244 @@
+/**
+ * What becomes of a grant: it comes, it is confirmed or not, it is taken back.
+ *
+ * - J4 while a new grant waits for its confirmation, the old one is as it was.
+ * - J5 a grant of another account takes the place only where somebody asked for that; runs that began with the old one do not
+ *      go on with it by themselves (the epoch).
+ * - J6 what is taken back gives no token from that moment on, whatever the provider says.
+ * - J8 what is taken back of one account is told to the provider also if another account takes the place before that is done.
+ *      A new consent of the same account ends it: to tell would end that, too.
+ * - J7 every new pair has a version of its own, also after a grant was shredded: an old sealed text never opens again.
+ */
+import type { After } from "./after.ts";
+import {
+  type Account,
+  type ConnectionRecord,
+  type Grant,
+  type KeptIntegration,
+  type Pair,
+  type PendingGrant,
+  sameAccount,
+} from "./grant.ts";
+import type { ConnectionWiring } from "./ports.ts";
+import type { GrantAnswer, GrantRequest, IntegrationCopy } from "./rpc.ts";
+import { openPair, pairPlace, pendingPlace, sealPair, secretPlace } from "./sealing.ts";
+import type { ConnectionStore, Revoking } from "./store.ts";
+
+/** Grants that wait for a confirmation, at a time. */
+const MAX_PENDING = 4;
+
+/** A grant on its way in. */
+interface Incoming {
+  readonly grant: Omit<Grant, "version" | "sealed">;
+  readonly pair: Pair;
+  readonly integration: KeptIntegration;
+  readonly workflows: readonly string[] | null;
+  readonly replaceAccount: boolean;
+  readonly by: string;
+  readonly session: string | null;
+}
+
+export class Granting {
+  readonly #wiring: ConnectionWiring;
+  readonly #store: ConnectionStore;
+  readonly #after: After;
+
+  constructor(wiring: ConnectionWiring, store: ConnectionStore, after: After) {
+    this.#wiring = wiring;
+    this.#store = store;
+    this.#after = after;
+  }
+
+  async grant(request: GrantRequest): Promise<GrantAnswer> {
+    const { slot, id, pair, pending, account, replaceAccount, workflows, by } = request;
+    if (this.#isForeign(account, replaceAccount)) return { kind: "account_mismatch" };
+    const integration = await this.#kept(slot.tenant, id, request.integration);
+    const grant = {
+      ...request.times,
+      scopes: request.scopes,
+      account,
+      identityLevel: request.identityLevel,
+      grantedAt: this.#wiring.now(),
+      extra: request.extra,
+    };
+    if (pending === null) {
+      this.#store.put("slot", { slot, id });
+      return this.#activate({ grant, pair, integration, workflows, replaceAccount, by, session: null });
+    }
+    const sealed = await sealPair(this.#wiring.vault, pendingPlace(slot, id, pending.session), pair);
+    const waiting: PendingGrant = {
+      ...pending,
+      grant: { ...grant, version: 0, sealed },
+      integration,
+      workflows,
+      replaceAccount,
+    };
+    this.#store.together(() => {
+      this.#store.put("slot", { slot, id });
+      const others = this.#pending().filter(({ session }) => session !== pending.session);
+      this.#store.put("pending", [...others.slice(1 - MAX_PENDING), waiting]);
+    });
+    this.#after.changed("connection.pending", by, { session: pending.session });
+    return { kind: "pending" };
+  }
+
+  async confirm(session: string, by: string): Promise<GrantAnswer> {
+    const kept = this.#store.get("slot");
+    const pending = this.#pending().find((one) => one.session === session);
+    if (kept === undefined || pending === undefined || pending.grant.sealed === null)
+      return { kind: "not_found" };
+    const { grant, integration, workflows, replaceAccount } = pending;
+    if (this.#isForeign(grant.account, replaceAccount)) {
+      this.discard(session);
+      return { kind: "account_mismatch" };
+    }
+    const place = pendingPlace(kept.slot, kept.id, session);
+    const opened = await openPair(this.#wiring.vault, place, pending.grant.sealed);
+    if (!opened.ok) throw new Error(`A pending grant does not open: ${opened.error.code}`);
+    return this.#activate({ grant, pair: opened.value, integration, workflows, replaceAccount, by, session });
+  }
+
+  discard(session: string): void {
+    const left = this.#pending().filter((one) => one.session !== session);
+    this.#store.put("pending", left);
+    this.#after.arm();
+  }
+
+  /** A service says that the grant is gone. */
+  died(version: number): void {
+    const record = this.#store.get("record");
+    if (record?.grant.version !== version || record.standing.status !== "active") return;
+    const standing = { status: "dead", reason: "revoked", at: this.#wiring.now() } as const;
+    this.#store.put("record", { ...record, standing });
+    this.#after.changed("connection.died", "system", { reason: "revoked", told_by: "service" });
+  }
+
+  async updateIntegration(copy: IntegrationCopy): Promise<boolean> {
+    const kept = this.#store.get("slot");
+    const before = this.#store.get("integration");
+    if (kept === undefined || before === undefined || before.version >= copy.version) return false;
+    // Where tokens go was fixed when the integration was made.
+    const changed = { ...copy, provider: before.provider, clientId: before.clientId };
+    const integration = await this.#kept(kept.slot.tenant, kept.id, changed);
+    // Taken back meanwhile, or told of a newer one.
+    const now = this.#store.get("integration");
+    if (now === undefined || now.version >= copy.version) return false;
+    const record = this.#store.get("record");
+    this.#store.together(() => {
+      this.#store.put("integration", integration);
+      if (copy.workflows !== undefined) this.#store.put("workflows", copy.workflows);
+      // What failed for its sake may be tried again.
+      if (record !== undefined) this.#store.put("record", { ...record, failures: 0, retryAt: 0 });
+    });
+    this.#after.changed("connection.integration_updated", "system", {});
+    this.#after.wake();
+    return true;
+  }
+
+  /** J6. */
+  disconnect({ by, siblings }: { readonly by: string; readonly siblings: boolean }): void {
+    const record = this.#store.get("record");
+    const { status } = record?.standing ?? { status: "disconnected" };
+    // Also where nothing is active: what waits for a confirmation must not come to life afterwards.
+    if (this.#pending().length > 0) this.#store.put("pending", []);
+    if (record === undefined || status === "revoking" || status === "disconnected") return;
+    const at = this.#wiring.now();
+    const known = record.grant.sealed !== null && !siblings;
+    this.#store.together(() => {
+      this.#store.put("record", { ...record, standing: { status: "revoking", at, by } });
+      this.#store.put("pending", []);
+      this.#store.put("revoking", {
+        since: at,
+        retryAt: at,
+        report: { outcome: known ? "pending" : "kept_for_siblings", at, tries: 0 },
+      });
+    });
+    this.#after.changed("connection.disconnect", by, { siblings });
+  }
+
+  async #activate(incoming: Incoming): Promise<GrantAnswer> {
+    const kept = this.#store.get("slot");
+    if (kept === undefined) return { kind: "not_found" };
+    const { slot, id } = kept;
+    // J7. A refresh of the old grant may land while this is sealed: then it is sealed once more.
+    for (;;) {
+      const before = this.#store.get("record");
+      const version = (before?.grant.version ?? 0) + 1;
+      const sealed = await sealPair(this.#wiring.vault, pairPlace(slot, id, version), incoming.pair);
+      const { session } = incoming;
+      // J6. Confirmed by another, discarded or taken back meanwhile.
+      if (session !== null && !this.#pending().some((one) => one.session === session))
+        return { kind: "not_found" };
+      if (this.#store.get("record")?.grant.version !== before?.grant.version) continue;
+      const { account } = incoming.grant;
+      if (this.#isForeign(account, incoming.replaceAccount)) return { kind: "account_mismatch" };
+      const replaced = before !== undefined && sameAccount(before.grant.account, account) === false;
+      const epoch = (before?.epoch ?? 1) + (replaced ? 1 : 0);
+      const left = replaced ? this.#stillToTell() : null;
+      this.#put(incoming, { ...incoming.grant, version, sealed }, epoch);
+      if (left !== null) this.#store.put("revoking", left);
+      // Limits are those of an account.
+      if (replaced) this.#store.remove("limited");
+      const { by } = incoming;
+      this.#after.changed("connection.grant", by, { replaced, ...(session === null ? {} : { session }) });
+      this.#after.wake();
+      return { kind: "active", epoch, replaced };
+    }
+  }
+
+  #put({ integration, workflows, session }: Incoming, grant: Grant, epoch: number): void {
+    const record: ConnectionRecord = {
+      standing: { status: "active" },
+      grant,
+      epoch,
+      sending: null,
+      failures: 0,
+      retryAt: 0,
+    };
+    this.#store.together(() => {
+      this.#store.put("record", record);
+      // Its secret may have been changed while the grant was on its way.
+      const known = this.#store.get("integration");
+      if (known === undefined || known.version <= integration.version)
+        this.#store.put("integration", integration);
+      this.#store.remove("revoking");
+      if (workflows === null) this.#store.remove("workflows");
+      else this.#store.put("workflows", workflows);
+      if (session !== null)
+        this.#store.put(
+          "pending",
+          this.#pending().filter((one) => one.session !== session),
+        );
+    });
+  }
+
+  /** J8. */
+  #stillToTell(): Revoking | null {
+    const [record, integration] = [this.#store.get("record"), this.#store.get("integration")];
+    const revoking = this.#store.get("revoking");
+    if (record?.standing.status !== "revoking" || revoking?.report.outcome !== "pending") return null;
+    const { sealed, version } = record.grant;
+    if (sealed === null || integration === undefined) return null;
+    return { ...revoking, kept: { by: record.standing.by, version, sealed, integration } };
+  }
+
+  /** J5. */
+  #isForeign(account: Account, replaceAccount: boolean): boolean {
+    const before = this.#store.get("record");
+    if (before === undefined || replaceAccount) return false;
+    const over = before.standing.status === "disconnected" || before.standing.status === "revoking";
+    return !over && sameAccount(before.grant.account, account) === false;
+  }
+
+  #pending(): readonly PendingGrant[] {
+    const now = this.#wiring.now();
+    return (this.#store.get("pending") ?? []).filter(({ until }) => until > now);
+  }
+
+  async #kept(tenant: string, id: string, copy: IntegrationCopy): Promise<KeptIntegration> {
+    const { name, version, provider, clientId, secret } = copy;
+    const place = secretPlace({ tenant }, id, version);
+    const sealedSecret = secret === null ? null : await this.#wiring.vault.seal(place, secret);
+    return { name, version, provider, clientId, sealedSecret };
+  }
+}

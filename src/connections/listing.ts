@@ -1,0 +1,242 @@
+/**
+ * Connections in D1: what their objects have said last, for lists, and for finding the one that a run means. Nothing here
+ * gives a token.
+ *
+ * G1 a row is only replaced by one that its object wrote later: messages may come twice, and in any order.
+ */
+import {
+  type AuditEntry,
+  macOf,
+  integer,
+  integerOrNull,
+  type Row,
+  text,
+  textOrNull,
+} from "../platform/index.ts";
+import type { IdentityLevel } from "./grant.ts";
+import type { Mirrored } from "./ports.ts";
+import type { ConnectionView, RevocationReport } from "./rpc.ts";
+
+export interface ListedConnection {
+  readonly id: string;
+  readonly tenant: string;
+  readonly integration: string;
+  readonly user: string | null;
+  readonly account: string;
+  readonly label: string | null;
+  readonly status: "active" | "dead" | "revoking" | "disconnected";
+  readonly reason: string | null;
+  readonly scopes: readonly string[] | null;
+  readonly identityLevel: IdentityLevel;
+  readonly workflows: readonly string[] | null;
+  readonly epoch: number;
+  readonly grantedAt: number;
+  readonly expiresAt: number | null;
+  readonly endsAt: number | null;
+  readonly revocation: RevocationReport | null;
+}
+
+export interface ConnectionUse {
+  readonly workflow: string;
+  readonly firstAt: number;
+  readonly lastAt: number;
+  readonly uses: number;
+}
+
+export interface ConnectionFilter {
+  readonly integration?: string;
+  /** Null: the tenant's own. */
+  readonly user?: string | null;
+  readonly status?: ListedConnection["status"];
+}
+
+const ACCOUNT_PURPOSE = "connection-account";
+const AUDIT_SQL = `INSERT INTO access_audit (at, tenant, actor, action, target, outcome, detail) VALUES (?, ?, ?, ?, ?, ?, ?)`;
+
+/** The account of a grant, in a form by which others on it are found and nobody else learns of it. */
+async function accountMac(serverKey: CryptoKey, view: ConnectionView): Promise<string | null> {
+  const { id } = view.account;
+  const { tenant, integration } = view.slot;
+  return id === null ? null : macOf(serverKey, ACCOUNT_PURPOSE, JSON.stringify([tenant, integration, id]));
+}
+
+/** G1. */
+export async function writeMirrored(db: D1Database, serverKey: CryptoKey, mirrored: Mirrored): Promise<void> {
+  const { audit } = mirrored;
+  const rows = mirrored.view === null ? [] : await rowsOf(db, serverKey, mirrored, mirrored.view);
+  const statements = [...rows, ...audit.map((entry) => auditStatement(db, entry))];
+  if (statements.length > 0) await db.batch(statements);
+}
+
+async function rowsOf(
+  db: D1Database,
+  serverKey: CryptoKey,
+  { at: stamp, sealed, uses }: Mirrored,
+  view: ConnectionView,
+): Promise<D1PreparedStatement[]> {
+  const { slot, standing, account } = view;
+  const { tenant, integration } = slot;
+  const mac = await accountMac(serverKey, view);
+  const row = db
+    .prepare(
+      `INSERT INTO connections (id, tenant, integration, user, account, label, account_mac, status, reason, scopes,
+         identity_level, workflows, epoch, version, sealed, kids, granted_at, expires_at, ends_at, revocation, updated_at,
+         integration_version)
+       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)
+       ON CONFLICT (id) DO UPDATE SET label = ?6, account_mac = ?7, status = ?8, reason = ?9, scopes = ?10,
+         identity_level = ?11, workflows = ?12, epoch = ?13, version = ?14, sealed = ?15, kids = ?16, granted_at = ?17,
+         expires_at = ?18, ends_at = ?19, revocation = ?20, updated_at = ?21, integration_version = ?22
+       WHERE version < ?14 OR (version = ?14 AND updated_at <= ?21)`,
+    )
+    .bind(
+      ...[view.id, tenant, integration, slot.owner.kind === "user" ? slot.owner.user : null, slot.account],
+      ...[account.label, mac, standing.status, standing.status === "dead" ? standing.reason : null],
+      ...[jsonOrNull(view.scopes), view.identityLevel, jsonOrNull(view.workflows), view.epoch, view.version],
+      ...[
+        sealed,
+        JSON.stringify(view.kids),
+        view.grantedAt,
+        view.expiresAt,
+        view.endsAt,
+        jsonOrNull(view.revocation),
+        stamp,
+        view.integrationVersion,
+      ],
+    );
+  const used = uses.map(({ workflow, at, count }) =>
+    db
+      .prepare(
+        `INSERT INTO connection_uses (connection, workflow, first_at, last_at, uses) VALUES (?1, ?2, ?3, ?3, ?4)
+         ON CONFLICT (connection, workflow) DO UPDATE SET last_at = max(last_at, ?3), uses = uses + ?4`,
+      )
+      .bind(view.id, workflow, at, count),
+  );
+  return [row, ...used];
+}
+
+function auditStatement(db: D1Database, entry: AuditEntry): D1PreparedStatement {
+  const { at, tenant, actor, action, target, outcome, detail } = entry;
+  return db.prepare(AUDIT_SQL).bind(at, tenant, actor, action, target, outcome, JSON.stringify(detail));
+}
+
+/** Of one owner on one integration, those that can be used or could be again; at most 100. */
+export async function selectOfOwner(
+  db: D1Database,
+  tenant: string,
+  integration: string,
+  user: string | null,
+): Promise<ListedConnection[]> {
+  const { results } = await db
+    .prepare(
+      `SELECT * FROM connections WHERE tenant = ? AND integration = ? AND user IS ? AND status IN ('active', 'dead')
+       ORDER BY account LIMIT 100`,
+    )
+    .bind(tenant, integration, user)
+    .all<Row>();
+  return results.map(toListed);
+}
+
+export async function selectConnections(
+  db: D1Database,
+  tenant: string,
+  filter: ConnectionFilter,
+  page: { readonly after: string; readonly limit: number },
+): Promise<ListedConnection[]> {
+  const { integration, user, status } = filter;
+  const { results } = await db
+    .prepare(
+      `SELECT * FROM connections WHERE tenant = ?1 AND id > ?2 AND (?3 IS NULL OR integration = ?3)
+         AND (?4 = 0 OR user IS ?5) AND (?6 IS NULL OR status = ?6) ORDER BY id LIMIT ?7`,
+    )
+    .bind(
+      ...[tenant, page.after, integration ?? null, user === undefined ? 0 : 1, user ?? null],
+      ...[status ?? null, page.limit],
+    )
+    .all<Row>();
+  return results.map(toListed);
+}
+
+/** Whether another connection that lives was granted by the same account: to revoke one would end the other. */
+export async function hasSiblings(
+  db: D1Database,
+  serverKey: CryptoKey,
+  view: ConnectionView,
+): Promise<boolean> {
+  const mac = await accountMac(serverKey, view);
+  if (mac === null) return false;
+  const { tenant, integration } = view.slot;
+  const row = await db
+    .prepare(
+      `SELECT 1 AS found FROM connections
+       WHERE tenant = ? AND integration = ? AND account_mac = ? AND id <> ? AND status = 'active' LIMIT 1`,
+    )
+    .bind(tenant, integration, mac, view.id)
+    .first<Row>();
+  return row !== null;
+}
+
+export async function selectUses(
+  db: D1Database,
+  connection: string,
+  limit: number,
+): Promise<ConnectionUse[]> {
+  const { results } = await db
+    .prepare("SELECT * FROM connection_uses WHERE connection = ? ORDER BY last_at DESC, workflow LIMIT ?")
+    .bind(connection, limit)
+    .all<Row>();
+  return results.map((row) => ({
+    workflow: text(row, "workflow"),
+    firstAt: integer(row, "first_at"),
+    lastAt: integer(row, "last_at"),
+    uses: integer(row, "uses"),
+  }));
+}
+
+/** As an object says it, which is newer than the row. */
+export function listedOf(view: ConnectionView): ListedConnection {
+  const { slot, standing, account } = view;
+  return {
+    ...{ id: view.id, tenant: slot.tenant, integration: slot.integration },
+    user: slot.owner.kind === "user" ? slot.owner.user : null,
+    ...{ account: slot.account, label: account.label, status: standing.status },
+    reason: standing.status === "dead" ? standing.reason : null,
+    ...{ scopes: view.scopes, identityLevel: view.identityLevel, workflows: view.workflows },
+    ...{ epoch: view.epoch, grantedAt: view.grantedAt, expiresAt: view.expiresAt, endsAt: view.endsAt },
+    revocation: view.revocation,
+  };
+}
+
+function toListed(row: Row): ListedConnection {
+  return {
+    id: text(row, "id"),
+    tenant: text(row, "tenant"),
+    integration: text(row, "integration"),
+    user: textOrNull(row, "user"),
+    account: text(row, "account"),
+    label: textOrNull(row, "label"),
+    // The columns hold what was written by this file.
+    status: text(row, "status") as ListedConnection["status"],
+    reason: textOrNull(row, "reason"),
+    scopes: listOrNull(row, "scopes"),
+    identityLevel: text(row, "identity_level") as IdentityLevel,
+    workflows: listOrNull(row, "workflows"),
+    epoch: integer(row, "epoch"),
+    grantedAt: integer(row, "granted_at"),
+    expiresAt: integerOrNull(row, "expires_at"),
+    endsAt: integerOrNull(row, "ends_at"),
+    revocation: revocationOf(textOrNull(row, "revocation")),
+  };
+}
+
+function listOrNull(row: Row, column: string): readonly string[] | null {
+  const json = textOrNull(row, column);
+  return json === null ? null : (JSON.parse(json) as string[]);
+}
+
+function revocationOf(json: string | null): RevocationReport | null {
+  return json === null ? null : (JSON.parse(json) as RevocationReport);
+}
+
+function jsonOrNull(value: unknown): string | null {
+  return value === null ? null : JSON.stringify(value);
+}

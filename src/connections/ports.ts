@@ -1,0 +1,78 @@
+/** What a connection object needs from the rest of the house. The composition root wires it. */
+
+import type { AuditEntry, Logger } from "../platform/index.ts";
+import type { Vault } from "../vault/index.ts";
+import type { ConnectionView } from "./rpc.ts";
+
+/** What a token endpoint gave, read by the provider's descriptor. Times are milliseconds since 1970. */
+export interface Renewed {
+  readonly accessToken: string;
+  /** Missing: the old one stays. */
+  readonly refreshToken?: string;
+  readonly expiresAt?: number;
+  readonly refreshExpiresAt?: number;
+  readonly hardExpiresAt?: number;
+  readonly scopes?: readonly string[];
+  readonly extra: Readonly<Record<string, string>>;
+}
+
+export type RenewOutcome =
+  | { readonly kind: "renewed"; readonly answer: Renewed }
+  | { readonly kind: "terminal"; readonly code: string }
+  | { readonly kind: "misconfigured"; readonly code: string; readonly description?: string }
+  /** `lost`: the provider may have done it all the same. */
+  | {
+      readonly kind: "passing";
+      readonly code: string;
+      readonly lost: boolean;
+      readonly retryAfterMs?: number;
+    };
+
+/** The integration with its secret in the clear, for one request. */
+export interface OpenIntegration {
+  readonly provider: unknown;
+  readonly clientId: string;
+  readonly secret: string | null;
+}
+
+export interface ProviderPort {
+  /** Asks the token endpoint. Must not throw; ends within `RENEW_TIMEOUT_MS`. */
+  renew(
+    integration: OpenIntegration,
+    refreshToken: string | null,
+    scopes: readonly string[] | null,
+  ): Promise<RenewOutcome>;
+  /** Tells the provider that a grant is over. */
+  revoke(
+    integration: OpenIntegration,
+    pair: { readonly accessToken: string; readonly refreshToken: string | null },
+  ): Promise<{ readonly kind: "revoked" | "no_endpoint" | "later"; readonly retryAfterMs?: number }>;
+}
+
+/** What is written where connections are listed. */
+export interface Mirrored {
+  /** Greater than that of any earlier change of the connection; about the time of the change. */
+  readonly at: number;
+  /** Null: there was no consent yet, only attempts at it, which are for the audit. */
+  readonly view: ConnectionView | null;
+  /** The sealed pair, as it is kept in the object; null: shredded. */
+  readonly sealed: string | null;
+  readonly uses: readonly { readonly workflow: string; readonly at: number; readonly count: number }[];
+  readonly audit: readonly AuditEntry[];
+}
+
+export interface ConnectionWiring {
+  readonly vault: Vault;
+  readonly provider: ProviderPort;
+  /** Writes a listing row unless it knows a newer version, adds uses, appends the audit: all or nothing. */
+  mirror(mirrored: Mirrored): Promise<void>;
+  /** Tells a run that what it waits for may be there. */
+  wake(
+    tenant: string,
+    run: string,
+    change: { readonly integration: string; readonly account: string; readonly connection: string },
+  ): Promise<void>;
+  readonly log: Logger;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+}

@@ -1,0 +1,76 @@
+/** Where files lie. */
+import { DAY_MS, type ConsentProvider } from "../descriptor.ts";
+
+export const dropbox: ConsentProvider = {
+  name: "dropbox",
+  displayName: "Dropbox",
+  docs: "https://developers.dropbox.com/oauth-guide",
+  kind: "oauth2",
+  authorizeUrl: "https://www.dropbox.com/oauth2/authorize",
+  tokenUrl: "https://api.dropboxapi.com/oauth2/token",
+  clientAuth: ["basic", "post"],
+  pkce: "S256",
+  authorizeParams: { token_access_type: "offline" },
+  scopes: { identity: ["account_info.read"] },
+  refresh: { kind: "static" },
+  revoke: {
+    method: "POST",
+    url: "https://api.dropboxapi.com/2/auth/token/revoke",
+    tokens: ["access"],
+    how: "bearer",
+    auth: "none",
+    kills: "token",
+  },
+  identity: {
+    from: "endpoint",
+    method: "POST",
+    url: "https://api.dropboxapi.com/2/users/get_current_account",
+    id: ["/account_id"],
+    label: ["/email"],
+  },
+  hosts: ["api.dropboxapi.com", "content.dropboxapi.com"],
+  denied: ["api.dropboxapi.com/oauth2/", "api.dropboxapi.com/2/auth/token/"],
+  apiErrors: [
+    {
+      is: "scope_missing",
+      status: 401,
+      body: { "/error/.tag": "missing_scope" },
+      scopesAt: ["/error/required_scope"],
+    },
+    { is: "token_dead", status: 401, body: { "/error/.tag": ["user_suspended"] } },
+    { is: "refused", status: 403 },
+  ],
+  unverified: ["/pkce", "/identity", "/apiErrors", "/denied", "/revoke/kills"],
+};
+
+export const box: ConsentProvider = {
+  name: "box",
+  displayName: "Box",
+  docs: "https://developer.box.com/guides/authentication/oauth2/",
+  kind: "oauth2",
+  authorizeUrl: "https://account.box.com/api/oauth2/authorize",
+  tokenUrl: "https://api.box.com/oauth2/token",
+  clientAuth: ["post"],
+  pkce: "off",
+  scopes: {},
+  refresh: { kind: "rotating", idleLimitMs: 60 * DAY_MS },
+  revoke: {
+    method: "POST",
+    url: "https://api.box.com/oauth2/revoke",
+    tokens: ["refresh"],
+    how: "form",
+    auth: "client",
+    kills: "token",
+  },
+  identity: {
+    from: "endpoint",
+    method: "GET",
+    url: "https://api.box.com/2.0/users/me",
+    id: ["/id"],
+    label: ["/login"],
+  },
+  hosts: ["api.box.com", "upload.box.com"],
+  denied: ["api.box.com/oauth2/"],
+  apiErrors: [{ is: "scope_missing", status: 403, body: { "/code": "insufficient_scope" } }],
+  unverified: ["/hosts/1", "/identity", "/apiErrors", "/revoke/kills"],
+};

@@ -1,0 +1,270 @@
+/** Where people plan, write and draw. */
+import { DAY_MS, MINUTE_MS, type ConsentProvider } from "../descriptor.ts";
+
+export const notion: ConsentProvider = {
+  name: "notion",
+  displayName: "Notion",
+  docs: "https://developers.notion.com/docs/authorization",
+  kind: "oauth2",
+  authorizeUrl: "https://api.notion.com/v1/oauth/authorize",
+  tokenUrl: "https://api.notion.com/v1/oauth/token",
+  clientAuth: ["basic"],
+  tokenFormat: "json",
+  pkce: "off",
+  authorizeParams: { owner: "user" },
+  // The user picks pages instead.
+  scopes: { none: true },
+  refresh: { kind: "rotating", optional: true },
+  revoke: {
+    method: "POST",
+    url: "https://api.notion.com/v1/oauth/revoke",
+    tokens: ["access"],
+    how: "json",
+    auth: "client",
+    kills: "token",
+  },
+  answer: { extra: { workspace_id: "/workspace_id" } },
+  identity: {
+    from: "answer",
+    id: ["/workspace_id", "/owner/user/id"],
+    label: ["/workspace_name"],
+  },
+  hosts: ["api.notion.com"],
+  denied: ["api.notion.com/v1/oauth/"],
+  apiHeaders: { "notion-version": "2022-06-28" },
+  apiErrors: [
+    { is: "refused", status: 403, body: { "/code": "restricted_resource" } },
+    { is: "rate_limited", body: { "/code": "rate_limited" } },
+  ],
+  unverified: ["/refresh/kind", "/identity", "/apiErrors", "/revoke/kills", "/revoke/how"],
+};
+
+export const atlassian: ConsentProvider = {
+  name: "atlassian",
+  displayName: "Atlassian (Jira, Confluence)",
+  docs: "https://developer.atlassian.com/cloud/jira/platform/oauth-2-3lo-apps/",
+  kind: "oauth2",
+  authorizeUrl: "https://auth.atlassian.com/authorize",
+  tokenUrl: "https://auth.atlassian.com/oauth/token",
+  clientAuth: ["post"],
+  pkce: "off",
+  authorizeParams: { audience: "api.atlassian.com", prompt: "consent" },
+  scopes: { default: ["offline_access"], identity: ["read:me"] },
+  refresh: {
+    kind: "rotating",
+    reuseLeewayMs: 10 * MINUTE_MS,
+    idleLimitMs: 90 * DAY_MS,
+    absoluteLimitMs: 365 * DAY_MS,
+  },
+  identity: {
+    from: "endpoint",
+    method: "GET",
+    url: "https://api.atlassian.com/me",
+    id: ["/account_id"],
+    label: ["/email"],
+  },
+  // The site is part of the path of every call: /ex/jira/{id}/...
+  resources: { url: "https://api.atlassian.com/oauth/token/accessible-resources", id: "/id", label: "/url" },
+  hosts: ["api.atlassian.com"],
+  denied: ["api.atlassian.com/oauth/", "api.atlassian.com/oauth2/"],
+  tokenErrors: [
+    // Comes with 403, as invalid_grant does here.
+    {
+      is: "token_dead",
+      body: { "/error": "unauthorized_client", "/error_description": "refresh_token is invalid*" },
+    },
+  ],
+  apiErrors: [
+    { is: "scope_missing", status: [401, 403], body: { "/message": "Unauthorized; scope does not match*" } },
+  ],
+  unverified: ["/identity", "/apiErrors", "/denied/1", "/resources/id", "/resources/label"],
+};
+
+export const linear: ConsentProvider = {
+  name: "linear",
+  displayName: "Linear",
+  docs: "https://linear.app/developers/oauth-2-0-authentication",
+  kind: "oauth2",
+  authorizeUrl: "https://linear.app/oauth/authorize",
+  tokenUrl: "https://api.linear.app/oauth/token",
+  clientAuth: ["post"],
+  pkce: "off",
+  authorizeParams: { prompt: "consent" },
+  scopes: { separator: ",", identity: ["read"] },
+  refresh: { kind: "rotating" },
+  revoke: {
+    method: "POST",
+    url: "https://api.linear.app/oauth/revoke",
+    tokens: ["access"],
+    how: "bearer",
+    auth: "none",
+    kills: "token",
+  },
+  identity: {
+    from: "endpoint",
+    method: "POST",
+    url: "https://api.linear.app/graphql",
+    json: '{"query":"{ viewer { id email organization { id } } }"}',
+    id: ["/data/viewer/organization/id", "/data/viewer/id"],
+    label: ["/data/viewer/email"],
+  },
+  hosts: ["api.linear.app"],
+  denied: ["api.linear.app/oauth/"],
+  tokenErrors: [{ is: "passing", status: 400, body: { "/errors/*/extensions/code": "RATELIMITED" } }],
+  apiErrors: [
+    {
+      is: "rate_limited",
+      body: { "/errors/*/extensions/code": "RATELIMITED" },
+      until: { header: "x-ratelimit-requests-reset", unit: "epoch_ms" },
+    },
+    { is: "token_refused", body: { "/errors/*/extensions/code": "AUTHENTICATION_ERROR" } },
+    { is: "refused", body: { "/errors/*/extensions/code": "FORBIDDEN" } },
+  ],
+  unverified: [
+    "/refresh/kind",
+    "/revoke/kills",
+    "/identity",
+    "/apiErrors/0/until/unit",
+    "/apiErrors/1",
+    "/apiErrors/2",
+    "/tokenErrors/0/body",
+  ],
+};
+
+export const asana: ConsentProvider = {
+  name: "asana",
+  displayName: "Asana",
+  docs: "https://developers.asana.com/docs/oauth",
+  kind: "oauth2",
+  authorizeUrl: "https://app.asana.com/-/oauth_authorize",
+  tokenUrl: "https://app.asana.com/-/oauth_token",
+  clientAuth: ["post"],
+  pkce: "S256",
+  // `default`, or granular scopes: which of the two is a setting of the app.
+  scopes: {},
+  refresh: { kind: "static" },
+  revoke: {
+    method: "POST",
+    url: "https://app.asana.com/-/oauth_revoke",
+    tokens: ["refresh"],
+    how: "form",
+    auth: "client",
+    kills: "token",
+  },
+  identity: {
+    from: "endpoint",
+    method: "GET",
+    url: "https://app.asana.com/api/1.0/users/me",
+    id: ["/data/gid"],
+    label: ["/data/email"],
+  },
+  hosts: ["app.asana.com"],
+  denied: ["app.asana.com/-/"],
+  unverified: ["/revoke", "/identity", "/denied"],
+};
+
+export const airtable: ConsentProvider = {
+  name: "airtable",
+  displayName: "Airtable",
+  docs: "https://airtable.com/developers/web/api/oauth-reference",
+  kind: "oauth2",
+  authorizeUrl: "https://airtable.com/oauth2/v1/authorize",
+  tokenUrl: "https://airtable.com/oauth2/v1/token",
+  clientAuth: ["basic"],
+  pkce: "required",
+  scopes: { identity: ["user.email:read"] },
+  // A refresh token sent twice makes it revoke the whole integration.
+  refresh: { kind: "rotating", idleLimitMs: 60 * DAY_MS },
+  answer: { refreshExpiresIn: "/refresh_expires_in" },
+  identity: {
+    from: "endpoint",
+    method: "GET",
+    url: "https://api.airtable.com/v0/meta/whoami",
+    id: ["/id"],
+    label: ["/email"],
+  },
+  hosts: ["api.airtable.com"],
+  apiErrors: [
+    {
+      is: "refused",
+      status: 403,
+      body: { "/error/type": ["INVALID_PERMISSIONS", "INVALID_PERMISSIONS_OR_MODEL_NOT_FOUND"] },
+    },
+  ],
+  unverified: ["/refresh", "/answer", "/identity", "/apiErrors", "/scopes/identity"],
+};
+
+export const figma: ConsentProvider = {
+  name: "figma",
+  displayName: "Figma",
+  docs: "https://developers.figma.com/docs/rest-api/authentication/",
+  kind: "oauth2",
+  authorizeUrl: "https://www.figma.com/oauth",
+  tokenUrl: "https://api.figma.com/v1/oauth/token",
+  refreshUrl: "https://api.figma.com/v1/oauth/refresh",
+  clientAuth: ["basic"],
+  pkce: "off",
+  scopes: { separator: ",", identity: ["current_user:read"] },
+  refresh: { kind: "static" },
+  identity: {
+    from: "endpoint",
+    method: "GET",
+    url: "https://api.figma.com/v1/me",
+    id: ["/id"],
+    label: ["/email"],
+  },
+  hosts: ["api.figma.com"],
+  denied: ["api.figma.com/v1/oauth/"],
+  apiErrors: [
+    { is: "scope_missing", status: 403, body: { "/err": "Invalid scope*" } },
+    { is: "token_refused", status: 403, body: { "/err": ["Invalid token*", "Token expired*"] } },
+  ],
+  unverified: ["/refresh/kind", "/identity", "/apiErrors", "/scopes/identity"],
+};
+
+export const gitlab: ConsentProvider = {
+  name: "gitlab",
+  displayName: "GitLab",
+  docs: "https://docs.gitlab.com/api/oauth2/",
+  kind: "oauth2",
+  parts: { host: { pattern: "^[a-z0-9.-]{4,253}$", example: "gitlab.example.com", default: "gitlab.com" } },
+  authorizeUrl: "https://{host}/oauth/authorize",
+  tokenUrl: "https://{host}/oauth/token",
+  clientAuth: ["basic", "post"],
+  pkce: "S256",
+  scopes: { identity: ["read_user"] },
+  refresh: { kind: "rotating" },
+  revoke: {
+    method: "POST",
+    url: "https://{host}/oauth/revoke",
+    tokens: ["refresh", "access"],
+    how: "form",
+    auth: "client",
+    kills: "token",
+  },
+  identity: {
+    from: "endpoint",
+    method: "GET",
+    url: "https://{host}/api/v4/user",
+    id: ["/id"],
+    label: ["/username"],
+  },
+  hosts: ["{host}"],
+  denied: [
+    "{host}/oauth/",
+    "{host}/api/v4/*access_tokens",
+    "{host}/api/v4/*impersonation_tokens",
+    "{host}/api/v4/*deploy_tokens",
+    "{host}/api/v4/user/runners",
+    "{host}/jwt/",
+  ],
+  apiErrors: [
+    { is: "scope_missing", status: 403, body: { "/error": "insufficient_scope" }, scopesAt: ["/scope"] },
+    {
+      is: "token_dead",
+      status: 401,
+      body: { "/error": "invalid_token", "/error_description": "Token was revoked*" },
+    },
+  ],
+  unverified: ["/refresh/kind", "/revoke/kills", "/identity", "/denied", "/apiErrors"],
+};

@@ -1,0 +1,179 @@
+/**
+ * What a connection object keeps on its disk. Owns the names of its entries and their shapes, which are a PERSISTED CONTRACT:
+ * they only gain optional fields. All calls are synchronous: what is read together is of one moment.
+ */
+import { defineSchema, hasSchema, integer, migrate, text, type AuditEntry } from "../platform/index.ts";
+import type { ConnectionRecord, KeptIntegration, PendingGrant, Slot } from "./grant.ts";
+import type { RevocationReport } from "./rpc.ts";
+
+const SCHEMA = defineSchema([
+  {
+    id: 1,
+    sql: `
+    CREATE TABLE waiters (seq INTEGER PRIMARY KEY AUTOINCREMENT, run TEXT NOT NULL UNIQUE, since INTEGER NOT NULL) STRICT;
+    CREATE TABLE audit (id INTEGER PRIMARY KEY, body TEXT NOT NULL) STRICT;
+  `,
+  },
+]);
+
+export interface Revoking {
+  readonly report: RevocationReport;
+  /** When the provider is told again; null: that is over. */
+  readonly retryAt: number | null;
+  readonly since: number;
+  /** Of a grant whose place one of another account has taken meanwhile: what the provider is told of. */
+  readonly kept?: {
+    readonly by: string;
+    readonly version: number;
+    readonly sealed: string;
+    readonly integration: KeptIntegration;
+  };
+}
+
+/** What is still to be written where connections are listed. */
+export interface MirrorDue {
+  readonly at: number;
+  readonly tries: number;
+  /** Stamp of the newest change. */
+  readonly stamp: number;
+}
+
+/** Those that wait up to a number are still to be told. */
+export interface WakingDue {
+  readonly at: number;
+  readonly tries: number;
+  readonly upTo: number;
+  /** The last one that this round has tried, and how many it could not tell; missing: it has not begun. */
+  readonly round?: { readonly last: number; readonly failed: number };
+}
+
+/** A run that waits. Asking again gives it another number, so that what is told of an earlier one does not end this one. */
+export interface Waiter {
+  readonly seq: number;
+  readonly run: string;
+}
+
+interface Entries {
+  slot: { readonly slot: Slot; readonly id: string };
+  record: ConnectionRecord;
+  integration: KeptIntegration;
+  workflows: readonly string[];
+  pending: readonly PendingGrant[];
+  limited: number;
+  waking: WakingDue;
+  mirror: MirrorDue;
+  /** The time of the newest change, raised so that no two changes have the same. */
+  stamp: number;
+  revoking: Revoking;
+}
+
+const MAX_WAITERS = 10_000;
+/** No step waits longer for a person. */
+const LONGEST_WAIT_MS = 25 * 60 * 60_000;
+
+export class ConnectionStore {
+  readonly #storage: DurableObjectStorage;
+  #ready: boolean;
+  #waiting: number | null = null;
+
+  constructor(storage: DurableObjectStorage) {
+    this.#storage = storage;
+    this.#ready = hasSchema(storage, SCHEMA);
+    if (this.#ready) migrate(storage, SCHEMA);
+  }
+
+  get<K extends keyof Entries>(key: K): Entries[K] | undefined {
+    return this.#storage.kv.get<Entries[K]>(key);
+  }
+
+  put<K extends keyof Entries>(key: K, value: Entries[K]): void {
+    this.#storage.kv.put(key, value);
+  }
+
+  remove(key: keyof Entries): void {
+    this.#storage.kv.delete(key);
+  }
+
+  /** All or nothing. */
+  together(work: () => void): void {
+    this.#prepare();
+    this.#storage.transactionSync(work);
+  }
+
+  /** Puts it behind all others, also if it is there already. Those beyond the limit look again by themselves, a while later. */
+  addWaiter(run: string, now: number): void {
+    this.#prepare();
+    const { sql } = this.#storage;
+    this.#counted(-sql.exec("DELETE FROM waiters WHERE run = ? RETURNING seq", run).toArray().length);
+    if (this.waiting() >= MAX_WAITERS)
+      this.#counted(
+        -sql.exec("DELETE FROM waiters WHERE since < ? RETURNING seq", now - LONGEST_WAIT_MS).toArray()
+          .length,
+      );
+    if (this.waiting() >= MAX_WAITERS) return;
+    sql.exec("INSERT INTO waiters (run, since) VALUES (?, ?)", run, now);
+    this.#counted(1);
+  }
+
+  /** Behind `after`, up to `upTo`. */
+  waiters(after: number, upTo: number, limit: number): Waiter[] {
+    if (!this.#ready) return [];
+    return this.#storage.sql
+      .exec(
+        "SELECT seq, run FROM waiters WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?",
+        after,
+        upTo,
+        limit,
+      )
+      .toArray()
+      .map((row) => ({ seq: integer(row, "seq"), run: text(row, "run") }));
+  }
+
+  /** Number of the last that came; 0: none is there. */
+  lastWaiter(): number {
+    if (!this.#ready) return 0;
+    const [row] = this.#storage.sql.exec("SELECT coalesce(max(seq), 0) AS last FROM waiters").toArray();
+    return row === undefined ? 0 : integer(row, "last");
+  }
+
+  waiting(): number {
+    if (!this.#ready) return 0;
+    if (this.#waiting !== null) return this.#waiting;
+    const [row] = this.#storage.sql.exec("SELECT count(*) AS n FROM waiters").toArray();
+    return (this.#waiting = row === undefined ? 0 : integer(row, "n"));
+  }
+
+  removeWaiter(seq: number): void {
+    const gone = this.#storage.sql.exec("DELETE FROM waiters WHERE seq = ? RETURNING seq", seq);
+    this.#counted(-gone.toArray().length);
+  }
+
+  #counted(more: number): void {
+    if (this.#waiting !== null) this.#waiting += more;
+  }
+
+  addAudit(entry: AuditEntry): void {
+    this.#prepare();
+    this.#storage.sql.exec("INSERT INTO audit (body) VALUES (?)", JSON.stringify(entry));
+  }
+
+  audit(limit: number): { readonly last: number; readonly entries: readonly AuditEntry[] } {
+    if (!this.#ready) return { last: 0, entries: [] };
+    const rows = this.#storage.sql.exec("SELECT id, body FROM audit ORDER BY id LIMIT ?", limit).toArray();
+    return {
+      last: rows.reduce((last, row) => Math.max(last, integer(row, "id")), 0),
+      entries: rows.map((row) => JSON.parse(text(row, "body")) as AuditEntry),
+    };
+  }
+
+  removeAudit(last: number): void {
+    if (last > 0) this.#storage.sql.exec("DELETE FROM audit WHERE id <= ?", last);
+  }
+
+  /** An object that was only asked writes nothing. */
+  #prepare(): void {
+    if (this.#ready) return;
+    migrate(this.#storage, SCHEMA);
+    this.#ready = true;
+  }
+}

@@ -1,0 +1,403 @@
+import { evictDurableObject } from "cloudflare:test";
+import { describe, expect, it } from "vitest";
+import type { Revoking } from "../../src/connections/store.ts";
+import { ring } from "../vault/support.ts";
+import { pairOf } from "./connection-double.ts";
+import { ConnectionHouse } from "./connection-house.ts";
+import { Connected, DAY_MS, HOUR_MS, MINUTE_MS, TENANT } from "./connection-support.ts";
+
+const BY_USER = { by: "user", siblings: false } as const;
+
+async function connected(style: "strict" | "leeway" | "static" = "strict"): Promise<Connected> {
+  const one = new Connected(new ConnectionHouse(style));
+  await one.grant();
+  await one.ring();
+  return one;
+}
+
+const pendingOf = (one: Connected, session: string) => ({
+  pending: { session, until: one.house.now + 15 * MINUTE_MS },
+});
+
+const ANOTHER = { account: { id: "account-2", label: "bob@example.com" } } as const;
+
+describe("a connection that is taken back", () => {
+  it("gives no token from that moment on, the provider is told once, and all that was secret is gone", async () => {
+    const one = await connected();
+    expect(await one.object.disconnect(TENANT, BY_USER)).toMatchObject({
+      standing: { status: "revoking" },
+      revocation: { outcome: "pending" },
+    });
+    expect(await one.said()).toBe("missing");
+    expect(await one.object.renew(one.ask(), 1)).toMatchObject({ reason: "missing" });
+    await one.ring();
+    expect(one.house.provider.revoked).toEqual([pairOf(one.family, 1).refreshToken]);
+    expect(await one.record()).toMatchObject({
+      standing: { status: "disconnected" },
+      grant: { sealed: null },
+    });
+    expect(await one.kept("integration")).toBeUndefined();
+    expect(await one.row()).toMatchObject({ status: "disconnected", sealed: null, kids: "[]" });
+    expect(JSON.parse(String((await one.row())?.["revocation"]))).toMatchObject({
+      outcome: "revoked",
+      tries: 1,
+    });
+    expect(await one.alarmAt()).toBe(null);
+    // Again, it is as it was.
+    expect(await one.object.disconnect(TENANT, BY_USER)).toMatchObject({
+      standing: { status: "disconnected" },
+    });
+    await one.ring();
+    expect(one.house.provider.revocations()).toBe(1);
+    expect(await one.audited()).toEqual([
+      "connection.grant",
+      "connection.disconnect",
+      "connection.disconnected",
+    ]);
+  });
+
+  it("with a refresh in flight: no caller gets the new token, and the new pair is what the provider is told of", async () => {
+    const one = await connected();
+    const { provider } = one.house;
+    one.house.later(HOUR_MS);
+    provider.hold();
+    const arrived = provider.arrival();
+    const asked = Promise.all(Array.from({ length: 10 }, async () => one.said()));
+    await arrived;
+    await one.object.disconnect(TENANT, BY_USER);
+    expect(await one.said()).toBe("missing");
+    const ringing = one.ring();
+    provider.release();
+    expect(new Set(await asked)).toEqual(new Set(["missing"]));
+    await ringing;
+    await one.ring();
+    expect(provider.current(one.family)).toBe(2);
+    expect(provider.revoked).toEqual([pairOf(one.family, 2).refreshToken]);
+    expect(await one.record()).toMatchObject({
+      standing: { status: "disconnected" },
+      grant: { sealed: null },
+    });
+    expect(await one.row()).toMatchObject({ status: "disconnected", sealed: null });
+  });
+
+  it("with a refresh in flight for a token that still lives: that one is not given either", async () => {
+    const one = await connected();
+    const { provider } = one.house;
+    one.house.later(HOUR_MS - MINUTE_MS);
+    provider.hold();
+    provider.standing = { status: 503 };
+    const arrived = provider.arrival();
+    const asked = one.said();
+    await arrived;
+    await one.object.disconnect(TENANT, BY_USER);
+    provider.release();
+    expect(await asked).toBe("missing");
+  });
+
+  it("keeps the grant at the provider where another connection lives on it", async () => {
+    const one = await connected();
+    await one.object.disconnect(TENANT, { by: "user", siblings: true });
+    expect(await one.said()).toBe("missing");
+    await one.ring();
+    expect(one.house.provider.revocations()).toBe(0);
+    expect(one.house.provider.isDead(one.family)).toBe(false);
+    expect(await one.object.view(TENANT)).toMatchObject({
+      standing: { status: "disconnected" },
+      revocation: { outcome: "kept_for_siblings" },
+      kids: [],
+    });
+  });
+
+  it("is told to a provider that is away less and less often for a day, then given up, and shredded all the same", async () => {
+    const one = await connected();
+    const { provider } = one.house;
+    const since = one.house.now;
+    provider.revokeStanding = { status: 503 };
+    await one.object.disconnect(TENANT, BY_USER);
+    await one.ring();
+    let last = 0;
+    for (let at = await one.alarmAt(); at !== null; at = await one.alarmAt()) {
+      expect(at).toBeGreaterThan(one.house.now);
+      if (at < since + DAY_MS) expect(at - one.house.now).toBeGreaterThanOrEqual(last);
+      last = at - one.house.now;
+      await one.toNextAlarm();
+      expect(await one.said()).toBe("missing");
+    }
+    expect(one.house.now).toBe(since + DAY_MS);
+    expect(provider.revocations()).toBeLessThan(50);
+    expect(await one.object.view(TENANT)).toMatchObject({
+      standing: { status: "disconnected" },
+      revocation: { outcome: "gave_up", tries: provider.revocations() },
+      kids: [],
+    });
+  });
+
+  it("a provider that wants to be left alone for a week is not waited for longer than a day", async () => {
+    const one = await connected();
+    const since = one.house.now;
+    one.house.provider.revokeStanding = { status: 503, retryAfter: (7 * DAY_MS) / 1_000 };
+    await one.object.disconnect(TENANT, BY_USER);
+    await one.ring();
+    expect(await one.alarmAt()).toBe(since + DAY_MS);
+  });
+
+  it("a provider that refuses the client has revoked nothing, and it is not said that it has", async () => {
+    for (const refusal of [
+      { status: 401, error: "invalid_client" },
+      { status: 400, error: "invalid_client" },
+    ]) {
+      const one = await connected();
+      one.house.provider.revokeFates.push(refusal);
+      await one.object.disconnect(TENANT, BY_USER);
+      await one.ring();
+      expect(await one.object.view(TENANT)).toMatchObject({ revocation: { outcome: "pending", tries: 1 } });
+      await one.toNextAlarm();
+      expect(await one.object.view(TENANT)).toMatchObject({ revocation: { outcome: "revoked", tries: 2 } });
+    }
+  });
+
+  it("a token that the provider does not know any more is as good as revoked", async () => {
+    const one = await connected();
+    one.house.provider.revokeFates.push({ status: 400, error: "invalid_token" });
+    await one.object.disconnect(TENANT, BY_USER);
+    await one.ring();
+    expect(await one.object.view(TENANT)).toMatchObject({ revocation: { outcome: "revoked" } });
+  });
+
+  it("a new consent of the same account meanwhile ends the taking back, also of what is being told", async () => {
+    const one = await connected();
+    const { provider } = one.house;
+    provider.revokeStanding = { status: 503 };
+    await one.object.disconnect(TENANT, BY_USER);
+    await one.ring();
+    provider.hold();
+    const arrived = provider.arrival();
+    one.house.now = (await one.alarmAt()) ?? 0;
+    const ringing = one.ring();
+    await arrived;
+    const again = `${one.family}b`;
+    expect(await one.grant({}, again)).toMatchObject({ kind: "active", replaced: false });
+    provider.release();
+    await ringing;
+    await one.ring();
+    expect(await one.said()).toBe(pairOf(again, 1).accessToken);
+    one.house.later(MINUTE_MS);
+    await one.ring();
+    expect(await one.alarmAt()).toBe(null);
+    expect(provider.isDead(again)).toBe(false);
+    expect(await one.kept<Revoking>("revoking")).toBeUndefined();
+    expect(await one.row()).toMatchObject({ status: "active", version: 2 });
+  });
+
+  it("is told to the provider also if another account has taken the place, whose grant is left alone", async () => {
+    const one = await connected();
+    const { house } = one;
+    house.provider.revokeStanding = { status: 503 };
+    await one.object.disconnect(TENANT, BY_USER);
+    await one.ring();
+    const again = `${one.family}b`;
+    expect(await one.grant(ANOTHER, again)).toMatchObject({ kind: "active", replaced: true });
+    await one.ring();
+    expect(await one.object.view(TENANT)).toMatchObject({ revocation: null, kids: ["k1"] });
+    // The keys are changed meanwhile.
+    house.keyring = ring("k2", { k1: 1, k2: 2 });
+    await evictDurableObject(one.object);
+    expect(await one.object.rewrap(TENANT)).toBe(true);
+    expect(await one.object.view(TENANT)).toMatchObject({ kids: ["k2"] });
+    house.keyring = ring("k2", { k2: 2 });
+    await evictDurableObject(one.object);
+    house.provider.revokeStanding = "ok";
+    house.later(MINUTE_MS);
+    await one.object.poke(TENANT);
+    expect(house.provider.revoked).toEqual([pairOf(one.family, 1).refreshToken]);
+    await one.ring();
+    expect(await one.alarmAt()).toBe(null);
+    expect(await one.kept<Revoking>("revoking")).toBeUndefined();
+    expect(await one.audited()).toContain("connection.disconnected");
+    expect(house.provider.isDead(again)).toBe(false);
+    expect(await one.said()).toBe(pairOf(again, 1).accessToken);
+    expect(await one.row()).toMatchObject({ status: "active", revocation: null });
+  });
+
+  it("takes with it what waits for a confirmation", async () => {
+    const one = await connected();
+    await one.grant(pendingOf(one, "cs_1"), `${one.family}b`);
+    await one.object.disconnect(TENANT, BY_USER);
+    expect(await one.object.confirm(TENANT, "cs_1", "key:1")).toEqual({ kind: "not_found" });
+    await one.ring();
+    expect(await one.said()).toBe("missing");
+  });
+});
+
+describe("a grant of another account", () => {
+  it("that nobody asked for is not kept, and changes nothing", async () => {
+    const one = await connected();
+    const before = await one.record();
+    expect(await one.grant(ANOTHER, `${one.family}b`)).toEqual({ kind: "account_mismatch" });
+    expect(await one.grant({ ...ANOTHER, ...pendingOf(one, "cs_1") }, `${one.family}c`)).toEqual({
+      kind: "account_mismatch",
+    });
+    expect(await one.record()).toEqual(before);
+    expect(await one.said()).toBe(pairOf(one.family, 1).accessToken);
+    expect(await one.object.view(TENANT)).toMatchObject({ account: { id: "account-1" } });
+  });
+
+  it("is not kept for a dead connection either", async () => {
+    const one = await connected();
+    await one.object.report(TENANT, { kind: "token_dead", version: 1 });
+    expect(await one.grant(ANOTHER, `${one.family}b`)).toEqual({ kind: "account_mismatch" });
+    expect(await one.said()).toBe("revoked");
+  });
+
+  it("that somebody asked for takes the place; runs that began with the old one wait until they are told otherwise", async () => {
+    const one = await connected();
+    expect(await one.token({ epoch: 1 })).toMatchObject({ epoch: 1 });
+    const again = `${one.family}b`;
+    expect(await one.grant({ ...ANOTHER, replaceAccount: true }, again)).toEqual({
+      ...{ kind: "active", epoch: 2, replaced: true },
+    });
+    expect(await one.said({ epoch: 1 })).toBe("replaced");
+    expect(await one.token({ epoch: 2 })).toMatchObject({
+      accessToken: pairOf(again, 1).accessToken,
+      epoch: 2,
+    });
+    expect(await one.token()).toMatchObject({ epoch: 2 });
+  });
+
+  it("after the old one was taken back is a new beginning, which old runs do not join", async () => {
+    const one = await connected();
+    await one.object.disconnect(TENANT, BY_USER);
+    await one.ring();
+    expect(await one.grant(ANOTHER, `${one.family}b`)).toMatchObject({
+      kind: "active",
+      epoch: 2,
+      replaced: true,
+    });
+    expect(await one.said({ epoch: 1 })).toBe("replaced");
+    expect(await one.record()).toMatchObject({ grant: { version: 2 } });
+  });
+});
+
+describe("a grant that waits for its confirmation", () => {
+  it("leaves the old one as it was; confirmed, it takes the place, once", async () => {
+    const one = await connected();
+    const again = `${one.family}b`;
+    expect(await one.grant(pendingOf(one, "cs_1"), again)).toEqual({ kind: "pending" });
+    one.house.later(4 * MINUTE_MS);
+    expect(await one.said()).toBe(pairOf(one.family, 1).accessToken);
+    const both = await Promise.all([
+      one.object.confirm(TENANT, "cs_1", "key:1"),
+      one.object.confirm(TENANT, "cs_1", "key:1"),
+    ]);
+    expect(both.map(({ kind }) => kind).toSorted()).toEqual(["active", "not_found"]);
+    expect(await one.object.confirm(TENANT, "cs_1", "key:1")).toEqual({ kind: "not_found" });
+    expect(await one.said()).toBe(pairOf(again, 1).accessToken);
+    expect(await one.record()).toMatchObject({ grant: { version: 2 } });
+  });
+
+  it("where there is none yet: missing until then, and who waits is woken by the confirmation alone", async () => {
+    const one = new Connected(new ConnectionHouse());
+    expect(await one.said()).toBe("missing");
+    await one.grant(pendingOf(one, "cs_1"));
+    await one.ring();
+    expect(await one.said()).toBe("missing");
+    expect(one.house.woken).toEqual([]);
+    expect(await one.row()).toBe(null);
+    // The audit does not wait for a consent that may never come.
+    expect(await one.audited()).toEqual(["connection.pending"]);
+    await one.object.confirm(TENANT, "cs_1", "key:1");
+    await one.ring();
+    expect(one.house.woken).toEqual([`run_${one.id}`]);
+    expect(await one.said()).toBe(pairOf(one.family, 1).accessToken);
+  });
+
+  it("refreshes of the old one meanwhile do not disturb it", async () => {
+    const one = await connected();
+    const { provider } = one.house;
+    const again = `${one.family}b`;
+    await one.grant({ pending: { session: "cs_1", until: one.house.now + 2 * HOUR_MS } }, again);
+    one.house.later(HOUR_MS);
+    expect(await one.said()).toBe(pairOf(one.family, 2).accessToken);
+    provider.hold();
+    one.house.later(HOUR_MS - 1);
+    const arrived = provider.arrival();
+    const asked = one.said();
+    await arrived;
+    await one.object.confirm(TENANT, "cs_1", "key:1");
+    provider.release();
+    // The new pair is as old as its consent: it is renewed in its turn.
+    expect(await asked).toBe(pairOf(again, 2).accessToken);
+    expect(await one.record()).toMatchObject({ grant: { version: 4 } });
+  });
+
+  it("is dropped after its time, and cannot be confirmed any more", async () => {
+    const one = await connected();
+    await one.grant(pendingOf(one, "cs_1"), `${one.family}b`);
+    await one.ring();
+    expect(await one.toNextAlarm()).toBe(one.house.now);
+    expect(await one.kept("pending")).toEqual([]);
+    expect(await one.object.confirm(TENANT, "cs_1", "key:1")).toEqual({ kind: "not_found" });
+    expect(await one.audited()).toContain("connection.unconfirmed");
+    expect(await one.alarmAt()).toBe(null);
+    expect(await one.said()).toBe(pairOf(one.family, 1).accessToken);
+  });
+
+  it("is discarded for good", async () => {
+    const one = await connected();
+    await one.grant(pendingOf(one, "cs_1"), `${one.family}b`);
+    await one.object.discard(TENANT, "cs_1");
+    expect(await one.object.confirm(TENANT, "cs_1", "key:1")).toEqual({ kind: "not_found" });
+    await one.ring();
+    expect(await one.alarmAt()).toBe(null);
+  });
+
+  it("several wait beside each other, four at most; each is confirmed by its own session", async () => {
+    const one = await connected();
+    for (let i = 1; i <= 5; i++) await one.grant(pendingOf(one, `cs_${i}`), `${one.family}n${i}`);
+    expect(await one.object.confirm(TENANT, "cs_1", "key:1")).toEqual({ kind: "not_found" });
+    expect(await one.object.confirm(TENANT, "cs_3", "key:1")).toMatchObject({ kind: "active" });
+    expect(await one.said()).toBe(pairOf(`${one.family}n3`, 1).accessToken);
+    expect(await one.object.confirm(TENANT, "cs_5", "key:1")).toMatchObject({ kind: "active" });
+    expect(await one.said()).toBe(pairOf(`${one.family}n5`, 1).accessToken);
+  });
+
+  it("of an account that came to be another one meanwhile is not kept", async () => {
+    const one = new Connected(new ConnectionHouse());
+    await one.grant({ ...ANOTHER, ...pendingOf(one, "cs_1") }, `${one.family}b`);
+    await one.grant();
+    expect(await one.object.confirm(TENANT, "cs_1", "key:1")).toEqual({ kind: "account_mismatch" });
+    expect(await one.kept("pending")).toEqual([]);
+    expect(await one.said()).toBe(pairOf(one.family, 1).accessToken);
+  });
+
+  it("has the secret that its integration has when it is used, not the one that it had when it came", async () => {
+    const one = await connected();
+    const again = `${one.family}b`;
+    await one.grant(pendingOf(one, "cs_1"), again);
+    const { integration } = one.request();
+    await one.object.updateIntegration(TENANT, { ...integration, version: 2, secret: "client-secret-2" });
+    await one.object.confirm(TENANT, "cs_1", "key:1");
+    one.house.later(HOUR_MS);
+    expect(await one.said()).toBe(pairOf(again, 2).accessToken);
+    expect(one.house.provider.reached.map(({ secret }) => secret)).toEqual(["client-secret-2"]);
+  });
+});
+
+describe("who may ask", () => {
+  it("another tenant, another slot and another workflow get nothing, and leave nothing", async () => {
+    const one = new Connected(new ConnectionHouse());
+    await one.grant({ workflows: ["mail"] });
+    const asked = one.ask();
+    expect(await one.said({ workflow: "other" })).toBe("not_for_workflow");
+    expect(await one.said({ slot: { ...asked.slot, owner: { kind: "tenant" } } })).toBe("not_found");
+    expect(await one.said({ slot: { ...asked.slot, tenant: "other" } })).toBe("not_found");
+    expect(await one.object.view("other")).toBe(null);
+    expect(await one.object.disconnect("other", BY_USER)).toBe(null);
+    expect(await one.object.confirm("other", "cs_1", "x")).toEqual({ kind: "not_found" });
+    expect(await one.object.rewrap("other")).toBe(false);
+    expect(await one.said()).toBe(pairOf(one.family, 1).accessToken);
+    expect(await one.said({ scopes: ["read", "write"] })).toBe("scope_missing");
+    expect(await one.acquire({ scopes: ["read", "write"] })).toMatchObject({ scopes: ["write"] });
+    expect(await one.said({ refused: 1 })).toBe("rejected");
+  });
+});
