@@ -172,9 +172,10 @@ function killGroup({ pid }: ChildProcess): void {
 
 /** What was killed takes a moment to be gone; one that nobody collects is not waited for. */
 async function groupGone({ pid }: ChildProcess): Promise<void> {
+  if (pid === undefined) return;
   const until = Date.now() + GONE_TIMEOUT_MS;
   try {
-    while (pid !== undefined && Date.now() < until) {
+    while (Date.now() < until) {
       process.kill(-pid, 0);
       await pause(LOOK_MS);
     }
