@@ -38,6 +38,7 @@ export interface RunEvent {
     readonly by?: string;
     readonly role?: "undo" | "verify";
     readonly listening?: boolean;
+    readonly last?: boolean;
     readonly failure?: { readonly code: string };
   };
 }

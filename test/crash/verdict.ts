@@ -151,14 +151,21 @@ function judgeUnknowns(
     if (event.type !== "unknown" || unit === undefined) continue;
     verdict.unknown += 1;
     const attempt = attempts.find((one) => one.end === event);
+    // What may be repeated is asked about once it is not tried again, and any of its attempts may be the reason.
+    const asked = event.data.last === true;
+    const doubted = asked
+      ? attempts.filter((one) => one.unit === unit && one.startedAt <= event.at)
+      : attempt === undefined
+        ? []
+        : [attempt];
     const why = `${view.id} ${unit} at ${event.seq}, ${story(event, attempts)}`;
-    const killed =
-      attempt !== undefined &&
-      lives.some(({ killedAt }) => killedAt >= attempt.startedAt && killedAt <= event.at);
-    const entries = attempt?.entries ?? [];
+    const killed = doubted.some(({ startedAt }) =>
+      lives.some(({ killedAt }) => killedAt >= startedAt && killedAt <= event.at),
+    );
+    const entries = doubted.flatMap((one) => one.entries);
     const step = view.steps.find(({ name }) => name === unit.replace(/[[/].*$/, ""));
     const unsure = entries.some((entry) => entry.answer !== "delivered" || !TELLING(entry.status));
-    if (!unit.endsWith("/undo") && step?.effect !== "once")
+    if (!unit.endsWith("/undo") && step?.effect !== "once" && !asked)
       fault("unknownNeedless", `${why}: the step is ${step?.effect}`);
     else if (!killed && !unsure) fault("unknownNeedless", `${why}: nothing was unsure`);
     else if (killed && entries.length === 0) verdict.unknownUnsent += 1;
