@@ -13,6 +13,7 @@ import type { Integration } from "./integrations.ts";
 import type { ListedConnection } from "./listing.ts";
 import { type ApiFinding, type Bound, mayReceive, presented, readApiAnswer } from "./providers/index.ts";
 import type { AcquireAnswer, Ask, ConnectionRpc, NeedAnswer, TokenAnswer } from "./rpc.ts";
+import { secretsOf } from "./secrets.ts";
 
 const HOUR_MS = 60 * 60_000;
 /** A consent is waited for so long. */
@@ -221,7 +222,7 @@ export function createUse(deps: UseDeps): (use: Use) => Promise<UseAnswer> {
       about: { connection: id, integration: slot.integration, account: slot.account, version },
       headers: lowerCase(presented(provider, token.accessToken)),
       defaults: lowerCase(provider.apiHeaders ?? {}),
-      secrets: [token.accessToken],
+      secrets: secretsOf(provider, token.accessToken),
       keepHeaders: keptHeaders(provider),
       refusalFor: (url) => {
         const judged = mayReceive(provider, extra, url);
