@@ -75,6 +75,7 @@ export interface ConnectionLease {
   refusalFor(url: string): string | null;
   /** What an answer says of the connection; undefined: nothing. */
   read(answer: {
+    readonly host: string;
     readonly status: number;
     readonly headers: Readonly<Record<string, string>>;
     readonly body: string;
@@ -290,7 +291,7 @@ function keptHeaders(provider: Bound): readonly string[] {
     ...Object.keys(headers ?? {}),
     ...(until === undefined ? [] : [until.header]),
   ]);
-  return [...new Set(["www-authenticate", "retry-after", "date", ...named])];
+  return [...new Set(["content-type", "www-authenticate", "retry-after", "date", ...named])];
 }
 
 function lowerCase(headers: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
