@@ -175,7 +175,7 @@ export class Granting {
       const replaced = before !== undefined && sameAccount(before.grant.account, account) === false;
       const epoch = (before?.epoch ?? 1) + (replaced ? 1 : 0);
       const left = replaced ? this.#stillToTell() : null;
-      this.#put(incoming, { ...incoming.grant, version, sealed }, epoch);
+      this.#put(incoming, { ...incoming.grant, version, consent: version, sealed }, epoch);
       if (left !== null) this.#store.put("revoking", left);
       // Limits are those of an account.
       if (replaced) this.#store.remove("limited");

@@ -48,7 +48,7 @@ export interface Use {
   readonly reference: ConnectionReference;
   readonly pinned: Json;
   readonly stepTimeoutMs: number;
-  /** Version of the grant that a service refused to this step. */
+  /** Of the need: what tells the grant that a service refused to this step. */
   readonly refused?: number;
 }
 
@@ -218,7 +218,7 @@ export function createUse(deps: UseDeps): (use: Use) => Promise<UseAnswer> {
     const provider = token.provider as Bound;
     const { slot, id } = ask;
     const object = deps.object(slot.tenant, id);
-    const { version, extra } = token;
+    const { version, consent, extra } = token;
     return {
       about: { connection: id, integration: slot.integration, account: slot.account, version },
       headers: lowerCase(presented(provider, token.accessToken)),
@@ -241,7 +241,7 @@ export function createUse(deps: UseDeps): (use: Use) => Promise<UseAnswer> {
         needOf(
           ask,
           reference,
-          { kind: "needs", reason, version, ...(scopes === undefined ? {} : { scopes }) },
+          { kind: "needs", reason, version: consent, ...(scopes === undefined ? {} : { scopes }) },
           true,
         ),
     };

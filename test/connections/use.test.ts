@@ -28,7 +28,7 @@ function token(kind: "api_key" | "basic", accessToken: string): AcquireAnswer {
     ...(kind === "basic" ? { present: { header: "authorization", scheme: "Basic" } } : {}),
   };
   return {
-    ...{ kind: "token", accessToken, version: 1, epoch: 1, expiresAt: null, scopes: null },
+    ...{ kind: "token", accessToken, version: 1, consent: 1, epoch: 1, expiresAt: null, scopes: null },
     ...{ extra: {}, provider },
   };
 }
