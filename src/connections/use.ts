@@ -19,6 +19,9 @@ const HOUR_MS = 60 * 60_000;
 /** A consent is waited for so long. */
 const PERSON_LIMIT_MS = 24 * HOUR_MS;
 const PASSING_LIMIT_MS = HOUR_MS;
+/** Where a provider told when it answers again: until then and a little longer, and no longer than this. */
+const TOLD_LIMIT_MS = 24 * HOUR_MS;
+const TOLD_MARGIN_MS = 10 * 60_000;
 const PERSON_RECHECK_MS = 5 * 60_000;
 const PASSING_RECHECK_MS = 1_000;
 const MISCONFIGURED_RECHECK_MS = 60_000;
@@ -258,11 +261,17 @@ function needOf(ask: Ask, reference: ConnectionReference, answer: NeedAnswer, re
     connection: ask.id,
     reason,
     ...(scopes === undefined ? {} : { scopes }),
-    limitMs: passing ? PASSING_LIMIT_MS : PERSON_LIMIT_MS,
+    limitMs: passing ? passingLimitMs(reason, retryAfterMs) : PERSON_LIMIT_MS,
     recheckMs: recheckOf(reason, retryAfterMs),
     ...(refused ? { refused: true as const, ...(version === null ? {} : { version }) } : {}),
     ...(detail === undefined ? {} : { detail }),
   };
+}
+
+/** Who was told when to come again waits until then. */
+function passingLimitMs(reason: NeedAnswer["reason"], retryAfterMs = 0): number {
+  if (reason !== "rate_limited") return PASSING_LIMIT_MS;
+  return Math.min(TOLD_LIMIT_MS, Math.max(PASSING_LIMIT_MS, retryAfterMs + TOLD_MARGIN_MS));
 }
 
 function recheckOf(reason: NeedAnswer["reason"], retryAfterMs: number | undefined): number {

@@ -55,3 +55,21 @@ describe("the secrets of a lease", () => {
     expect(await secretsOf("api_key", value)).toEqual([value]);
   });
 });
+
+describe("how long a step waits", () => {
+  const HOUR = 3_600_000;
+  const waits = async (reason: "rate_limited" | "unavailable" | "missing", retryAfterMs?: number) => {
+    const more = retryAfterMs === undefined ? {} : { retryAfterMs };
+    const answer = await used({ kind: "needs", reason, version: 1, ...more });
+    return answer.kind === "needs" ? answer.need.limitMs : null;
+  };
+
+  test("is until the time that a provider told, within a day, and an hour where it told none", async () => {
+    expect(await waits("rate_limited")).toBe(HOUR);
+    expect(await waits("rate_limited", 60_000)).toBe(HOUR);
+    expect(await waits("rate_limited", 5 * HOUR)).toBe(5 * HOUR + 600_000);
+    expect(await waits("rate_limited", 90 * HOUR)).toBe(24 * HOUR);
+    expect(await waits("unavailable", 5 * HOUR)).toBe(HOUR);
+    expect(await waits("missing")).toBe(24 * HOUR);
+  });
+});

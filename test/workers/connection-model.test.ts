@@ -217,10 +217,8 @@ class Model {
   }
 
   #begins(family: string, account: number): void {
-    if (this.account !== null && this.account !== account) {
-      this.epoch += 1;
-      this.limited = 0;
-    }
+    if (this.account !== null && this.account !== account) this.epoch += 1;
+    this.limited = 0;
     this.family = family;
     this.account = account;
     this.dead = false;
