@@ -157,11 +157,14 @@ export function plainRef({ connection, account, scopes }: ConnectionRef): UseReq
 
 /**
  * In whose name a call is made (A3): that of its workflow, or `inline`. Steps of a workflow in TypeScript are functions; data
- * in its graph was appended, or came from what a function was given. A plan that takes appended steps cannot tell them apart.
+ * in its graph was appended, or came from what a function was given, which stays so when the build has the workflow no
+ * more. A plan that takes appended steps cannot tell them apart.
  */
 export function authorOf({ run, def, unit }: PolicyCall, isCode: AcquireDeps["isCode"]): string {
   if ((performanceOf(def, unit) ?? def).with === null) return run.workflow;
-  return run.open || isCode(run.workflow, run.version) ? INLINE_NAME : run.workflow;
+  // Steps that grew before they were marked are known by the workflow, for as long as the build has it.
+  const foreign = def.grown === true || run.open || isCode(run.workflow, run.version);
+  return foreign ? INLINE_NAME : run.workflow;
 }
 
 function joined(references: readonly ConnectionRef[], answers: readonly LeaseAnswer[]): Acquired {

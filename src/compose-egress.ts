@@ -1,8 +1,11 @@
 /** The one way out, as the deployment's variables say. */
 import { browserAddress, createEgress, type Egress, parseDevelopmentHosts } from "./platform/index.ts";
 
-export function ownHostsOf(env: Env): readonly string[] {
-  return (env.OWN_HOSTS ?? "").split(",").filter((host) => host !== "");
+/** Those that the operator names, and the one where browsers find this deployment. */
+export function ownHostsOf(env: Pick<Env, "OWN_HOSTS" | "PUBLIC_ORIGIN">): readonly string[] {
+  const named = (env.OWN_HOSTS ?? "").split(",").filter((host) => host !== "");
+  const found = URL.parse(env.PUBLIC_ORIGIN ?? "")?.hostname ?? "";
+  return found === "" || named.includes(found) ? named : [...named, found];
 }
 
 export function egressOf(env: Env): Egress {

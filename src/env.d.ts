@@ -13,7 +13,7 @@ interface Env {
   readonly DEV_HOSTS?: string;
   /** JSON: service tokens by name, each with the exact hosts that it may be sent to (src/actions/service-tokens.ts). */
   readonly SERVICE_TOKENS?: string;
-  /** Host names of this deployment, by commas: no step may call them. */
+  /** Host names of this deployment, by commas, beside that of PUBLIC_ORIGIN: no step may call them. */
   readonly OWN_HOSTS?: string;
   /** Where browsers find this deployment: an https origin, for links and redirect URIs. Missing: where the request came to. */
   readonly PUBLIC_ORIGIN?: string;

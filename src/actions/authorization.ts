@@ -23,7 +23,8 @@ export interface Authorization {
   refusalFor(url: string): FailureSeed | null;
   /** @param own the step's headers, given what is sent where it says nothing */
   dress(url: string, own: (defaults: Readonly<Record<string, string>>) => Record<string, string>): Dressed;
-  consequence(said: Said): Promise<Consequence | null>;
+  /** @param host that was asked, and answered */
+  consequence(said: Said, host: string): Promise<Consequence | null>;
 }
 
 export type Authorized =
@@ -98,7 +99,7 @@ function byLease(borrowed: Borrowed, secrets: readonly string[]): Authorization 
       };
     },
     // One request after the other: each is sent with the newest.
-    consequence: (said) => borrowed.consequence(said, borrowed.generation),
+    consequence: (said, host) => borrowed.consequence({ ...said, host }, borrowed.generation),
   };
 }
 

@@ -92,7 +92,7 @@ async function exchange(
     const keep = [...(request.keepHeaders ?? []), ...keepHeaders];
     const result = await surroundings.egress({ ...request, keepHeaders: keep, carriesTo });
     const said = carried() ? saidBy(result) : null;
-    const consequence = said === null ? null : await authorization.consequence(said);
+    const consequence = said === null ? null : await authorization.consequence(said, hostOf(url));
     if (consequence?.kind === "again") continue;
     const judged = judge(withoutExtra(result, request.keepHeaders, keepHeaders), {
       parameters: asked,

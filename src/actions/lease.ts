@@ -48,6 +48,7 @@ export interface Lease {
   refusalFor(url: string): string | null;
   /** What an answer says of the connection; undefined: nothing. */
   read(answer: {
+    readonly host: string;
     readonly status: number;
     readonly headers: Readonly<Record<string, string>>;
     readonly body: string;
@@ -147,15 +148,16 @@ export class Borrowed {
    */
   async consequence(
     answer: {
+      readonly host: string;
       readonly status: number;
       readonly headers: Readonly<Record<string, string>>;
       readonly body: Uint8Array;
     },
     generation: number,
   ): Promise<Consequence | null> {
-    const { status, headers, body } = answer;
+    const { host, status, headers, body } = answer;
     const text = body.byteLength > MAX_LOOKED_AT_BYTES ? "" : decoder.decode(body);
-    const finding = this.#lease.read({ status, headers, body: text });
+    const finding = this.#lease.read({ host, status, headers, body: text });
     switch (finding?.is) {
       case undefined:
         return null;

@@ -105,7 +105,7 @@ export class LendingFetch {
     const refusal = borrowed.refusalFor(request.url);
     if (refusal !== null) throw new CredentialRefused(refusal);
     for (;;) {
-      const { origin } = new URL(request.url);
+      const { origin, hostname: host } = new URL(request.url);
       let carried = true;
       const sender = this.#sendBy({
         permit: permitOf(this.#call, this.#surroundings, auth.connection),
@@ -118,7 +118,7 @@ export class LendingFetch {
       if (!carried) return this.#asked(request, answer);
       const { status, headers } = answer;
       const said = {
-        ...{ status, headers: Object.fromEntries(headers) },
+        ...{ host, status, headers: Object.fromEntries(headers) },
         body: new Uint8Array(await answer.clone().arrayBuffer()),
       };
       const consequence = await borrowed.consequence(said, generation);

@@ -12,7 +12,8 @@ export const ACCEPT_ROUTES: readonly Route[] = [
     id: "acceptConnection",
     method: "POST",
     path: "/v1/runs/{run}/steps/{step}/accept-connection",
-    rule: "runs:write",
+    // A person's word: no key that an agent may hold.
+    rule: "connections:confirm",
     tag: "Steering",
     summary: "Let a run go on with the account that took the place of another",
     description:

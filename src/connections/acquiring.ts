@@ -6,7 +6,7 @@
  * - J3 what is dead, taken back or of another account gives no token, whatever the database says.
  */
 import type { After } from "./after.ts";
-import { type ConnectionRecord, type Grant, missingScopes } from "./grant.ts";
+import { consentOf, type ConnectionRecord, type Grant, missingScopes } from "./grant.ts";
 import type { ConnectionWiring } from "./ports.ts";
 import { chooseToken, type Renewal } from "./refresh-rules.ts";
 import { renewalOf } from "./renewal.ts";
@@ -85,7 +85,7 @@ export class Acquiring {
     if (standing.status === "dead") return this.#waitsFor(ask, standing.reason, grant);
     if (standing.status !== "active") return this.#waitsFor(ask, "missing", grant);
     if (ask.epoch !== undefined && ask.epoch !== epoch) return this.#waitsFor(ask, "replaced", grant);
-    if (ask.refused === grant.version) return this.#waitsFor(ask, "rejected", grant);
+    if (ask.refused === consentOf(grant)) return this.#waitsFor(ask, "rejected", grant);
     const scopes = missingScopes(grant, ask.scopes ?? []);
     if (scopes.length > 0) return this.#waitsFor(ask, "scope_missing", grant, scopes);
     const until = this.#store.get("limited") ?? 0;
@@ -134,7 +134,8 @@ export class Acquiring {
     const { accessToken } = this.#opened;
     const { version, expiresAt, scopes, extra } = grant;
     const provider = this.#store.get("integration")?.provider;
-    return { kind: "token", accessToken, version, epoch, expiresAt, scopes, extra, provider };
+    const consent = consentOf(grant);
+    return { kind: "token", accessToken, version, consent, epoch, expiresAt, scopes, extra, provider };
   }
 
   /** J2. */

@@ -52,6 +52,8 @@ export interface Account {
 export interface Grant extends PairTimes {
   /** Raised with every new pair: a sealed pair of another version does not open. */
   readonly version: number;
+  /** The version that it began with: of this consent, through all its refreshes. Missing: made before this was kept. */
+  readonly consent?: number;
   /** The pair, sealed; null: shredded. */
   readonly sealed: string | null;
   /** Null: not known, so nothing can be said to be missing. */
@@ -128,6 +130,11 @@ export function ownerText(owner: Owner): string {
 export function missingScopes(grant: Pick<Grant, "scopes">, wanted: readonly string[]): string[] {
   const { scopes } = grant;
   return scopes === null ? [] : wanted.filter((scope) => !scopes.includes(scope));
+}
+
+/** Tells one consent of a connection from another; a refresh makes no other. */
+export function consentOf({ consent = 0 }: Grant): number {
+  return consent;
 }
 
 /** Whether two grants may be of one account: where one of them does not say, nobody knows. */

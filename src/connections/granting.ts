@@ -175,10 +175,10 @@ export class Granting {
       const replaced = before !== undefined && sameAccount(before.grant.account, account) === false;
       const epoch = (before?.epoch ?? 1) + (replaced ? 1 : 0);
       const left = replaced ? this.#stillToTell() : null;
-      this.#put(incoming, { ...incoming.grant, version, sealed }, epoch);
+      this.#put(incoming, { ...incoming.grant, version, consent: version, sealed }, epoch);
       if (left !== null) this.#store.put("revoking", left);
-      // Limits are those of an account.
-      if (replaced) this.#store.remove("limited");
+      // Whoever consents anew may have mended it; where not, the next answer says so again.
+      this.#store.remove("limited");
       const { by } = incoming;
       this.#after.changed("connection.grant", by, { replaced, ...(session === null ? {} : { session }) });
       this.#after.wake();

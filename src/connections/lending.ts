@@ -10,6 +10,7 @@ import { openIntegration } from "./integrations-store.ts";
 import type { ProviderClient } from "./provider-client.ts";
 import { basicValue, MAX_TOKEN_CHARS } from "./providers/index.ts";
 import type { ConnectionRpc, ConnectionView, GrantRequest } from "./rpc.ts";
+import { MIN_SECRET_CHARS } from "./secrets.ts";
 
 export interface LendDeps {
   readonly db: D1Database;
@@ -47,6 +48,7 @@ export type LendRefusal =
 const HEADER_SAFE = /^[\x21-\x7e]+$/;
 /** RFC 7617 2: no control characters, and no colon in the name. */
 const BASIC_TEXT = /^[^\p{Cc}]+$/u;
+const TOO_SHORT = `It has fewer than ${MIN_SECRET_CHARS} characters, so it could not be kept out of outputs and logs.`;
 
 /** Again for the same owner and account: the new credential takes the place of the old one. */
 export async function lend(
@@ -121,9 +123,9 @@ const TAKES: Readonly<Record<Integration["kind"], readonly (keyof Lent)[]>> = {
 
 function keyOf({ apiKey }: Lent): Result<string, LendRefusal> {
   if (apiKey === undefined) return invalid("apiKey", "The field is missing.");
-  return HEADER_SAFE.test(apiKey) && apiKey.length <= MAX_TOKEN_CHARS
-    ? ok(apiKey)
-    : invalid("apiKey", "It goes into a header: visible characters of ASCII only.");
+  if (!HEADER_SAFE.test(apiKey) || apiKey.length > MAX_TOKEN_CHARS)
+    return invalid("apiKey", "It goes into a header: visible characters of ASCII only.");
+  return apiKey.length < MIN_SECRET_CHARS ? invalid("apiKey", TOO_SHORT) : ok(apiKey);
 }
 
 function passwordOf({ username, password }: Lent): Result<string, LendRefusal> {
@@ -132,6 +134,7 @@ function passwordOf({ username, password }: Lent): Result<string, LendRefusal> {
   if (!BASIC_TEXT.test(username) || username.includes(":"))
     return invalid("username", "It holds a colon or a control character.");
   if (!BASIC_TEXT.test(password)) return invalid("password", "It holds a control character.");
+  if (password.length < MIN_SECRET_CHARS) return invalid("password", TOO_SHORT);
   return ok(basicValue(username, password));
 }
 

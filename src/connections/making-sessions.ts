@@ -87,7 +87,7 @@ export interface Waiting {
 
 /**
  * The session of a waiting step: one for each wait, made when somebody first looks. Its link lives as long as the wait. Once
- * it was used up, the next look makes another.
+ * it was used up, or asks for fewer scopes than are lacking by now, the next look makes another.
  */
 export async function sessionForWait(
   deps: SessionDeps,
@@ -109,6 +109,8 @@ export async function sessionForWait(
     });
     const before = await selectSession(deps.db, id);
     if (before !== null && before.state !== "open") continue;
+    // Made when fewer steps waited: who used it would be asked a second time.
+    if (before !== null && !drawn.value.scopes.every((scope) => before.scopes.includes(scope))) continue;
     const session: ConnectSession = before ?? {
       ...drawn.value,
       id,

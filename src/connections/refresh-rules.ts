@@ -7,6 +7,8 @@
  * F3 a refresh token that rotates is sent a second time only if the answer to the first was lost: within the provider's
  *    leeway at once; where the provider has none, or it is over, only when the access token has ended, because a strict
  *    provider answers a second use by ending all.
+ * F5 a token that lives and has only just been issued is not renewed for a service that refuses it: that service would have
+ *    the provider asked for ever.
  * F4 what a provider says after such a second use does not mean that the user took anything back.
  */
 import type { ConnectionRecord, DeathReason, Grant, PairTimes } from "./grant.ts";
@@ -19,6 +21,8 @@ const BEYOND_STEP_MS = 30_000;
 const BELOW_ISSUED_MS = 60_000;
 /** Clocks differ: a leeway of the provider is used only so far. */
 const LEEWAY_MARGIN_MS = 30_000;
+/** F5. At most one renewal in so long because a service refused the token. */
+export const FORCED_REST_MS = 30_000;
 const FIRST_BACKOFF_MS = 1_000;
 const LAST_BACKOFF_MS = 60_000;
 /** A refresh token that ends unless it is used is used when so much of its life is over. */
@@ -40,7 +44,7 @@ export type TokenChoice =
   | { readonly kind: "renew"; readonly living: boolean }
   /** It has ended, and a renewal may not be tried before `at`. */
   | { readonly kind: "wait"; readonly at: number }
-  /** The service does not take it, and there is no other: the user may have taken it back, or the service errs. */
+  /** The service does not take it, and there is no other, or no better one: the user may have taken it back, or the service errs. */
   | { readonly kind: "refused" }
   /** It has ended, and there is nothing to renew it with. */
   | { readonly kind: "ended" };
@@ -87,6 +91,7 @@ export function chooseToken(
     if (forced) return { kind: "refused" };
     return living ? { kind: "use" } : { kind: "ended" };
   }
+  if (forced && living && now - grant.issuedAt < FORCED_REST_MS) return { kind: "refused" };
   if (!forced && isLongEnough(grant, stepTimeoutMs, now)) return { kind: "use" };
   if (living && !forced && maySend(record, renewal, now) === "later") return { kind: "use" };
   if (now < record.retryAt) return living && !forced ? { kind: "use" } : { kind: "wait", at: record.retryAt };

@@ -26,7 +26,7 @@ export interface Ask {
   readonly scopes?: readonly string[];
   /** The account that the run began with; missing: it begins now. */
   readonly epoch?: number;
-  /** Version of a grant that a service has refused to this step: it is not tried again. */
+  /** The consent (`consentOf`) whose token a service has refused to this step: it is not tried again, however refreshed. */
   readonly refused?: number;
 }
 
@@ -34,6 +34,8 @@ export interface TokenAnswer {
   readonly kind: "token";
   readonly accessToken: string;
   readonly version: number;
+  /** `consentOf` its grant. */
+  readonly consent: number;
   readonly epoch: number;
   /** Null: it does not say when it ends. */
   readonly expiresAt: number | null;

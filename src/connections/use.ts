@@ -13,11 +13,15 @@ import type { Integration } from "./integrations.ts";
 import type { ListedConnection } from "./listing.ts";
 import { type ApiFinding, type Bound, mayReceive, presented, readApiAnswer } from "./providers/index.ts";
 import type { AcquireAnswer, Ask, ConnectionRpc, NeedAnswer, TokenAnswer } from "./rpc.ts";
+import { secretsOf } from "./secrets.ts";
 
 const HOUR_MS = 60 * 60_000;
 /** A consent is waited for so long. */
 const PERSON_LIMIT_MS = 24 * HOUR_MS;
 const PASSING_LIMIT_MS = HOUR_MS;
+/** Where a provider told when it answers again: until then and a little longer, and no longer than this. */
+const TOLD_LIMIT_MS = 24 * HOUR_MS;
+const TOLD_MARGIN_MS = 10 * 60_000;
 const PERSON_RECHECK_MS = 5 * 60_000;
 const PASSING_RECHECK_MS = 1_000;
 const MISCONFIGURED_RECHECK_MS = 60_000;
@@ -47,7 +51,7 @@ export interface Use {
   readonly reference: ConnectionReference;
   readonly pinned: Json;
   readonly stepTimeoutMs: number;
-  /** Version of the grant that a service refused to this step. */
+  /** Of the need: what tells the grant that a service refused to this step. */
   readonly refused?: number;
 }
 
@@ -74,6 +78,7 @@ export interface ConnectionLease {
   refusalFor(url: string): string | null;
   /** What an answer says of the connection; undefined: nothing. */
   read(answer: {
+    readonly host: string;
     readonly status: number;
     readonly headers: Readonly<Record<string, string>>;
     readonly body: string;
@@ -216,12 +221,12 @@ export function createUse(deps: UseDeps): (use: Use) => Promise<UseAnswer> {
     const provider = token.provider as Bound;
     const { slot, id } = ask;
     const object = deps.object(slot.tenant, id);
-    const { version, extra } = token;
+    const { version, consent, extra } = token;
     return {
       about: { connection: id, integration: slot.integration, account: slot.account, version },
       headers: lowerCase(presented(provider, token.accessToken)),
       defaults: lowerCase(provider.apiHeaders ?? {}),
-      secrets: [token.accessToken],
+      secrets: secretsOf(provider, token.accessToken),
       keepHeaders: keptHeaders(provider),
       refusalFor: (url) => {
         const judged = mayReceive(provider, extra, url);
@@ -239,7 +244,7 @@ export function createUse(deps: UseDeps): (use: Use) => Promise<UseAnswer> {
         needOf(
           ask,
           reference,
-          { kind: "needs", reason, version, ...(scopes === undefined ? {} : { scopes }) },
+          { kind: "needs", reason, version: consent, ...(scopes === undefined ? {} : { scopes }) },
           true,
         ),
     };
@@ -256,11 +261,17 @@ function needOf(ask: Ask, reference: ConnectionReference, answer: NeedAnswer, re
     connection: ask.id,
     reason,
     ...(scopes === undefined ? {} : { scopes }),
-    limitMs: passing ? PASSING_LIMIT_MS : PERSON_LIMIT_MS,
+    limitMs: passing ? passingLimitMs(reason, retryAfterMs) : PERSON_LIMIT_MS,
     recheckMs: recheckOf(reason, retryAfterMs),
     ...(refused ? { refused: true as const, ...(version === null ? {} : { version }) } : {}),
     ...(detail === undefined ? {} : { detail }),
   };
+}
+
+/** Who was told when to come again waits until then. */
+function passingLimitMs(reason: NeedAnswer["reason"], retryAfterMs = 0): number {
+  if (reason !== "rate_limited") return PASSING_LIMIT_MS;
+  return Math.min(TOLD_LIMIT_MS, Math.max(PASSING_LIMIT_MS, retryAfterMs + TOLD_MARGIN_MS));
 }
 
 function recheckOf(reason: NeedAnswer["reason"], retryAfterMs: number | undefined): number {
@@ -289,7 +300,7 @@ function keptHeaders(provider: Bound): readonly string[] {
     ...Object.keys(headers ?? {}),
     ...(until === undefined ? [] : [until.header]),
   ]);
-  return [...new Set(["www-authenticate", "retry-after", "date", ...named])];
+  return [...new Set(["content-type", "www-authenticate", "retry-after", "date", ...named])];
 }
 
 function lowerCase(headers: Readonly<Record<string, string>>): Readonly<Record<string, string>> {

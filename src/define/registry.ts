@@ -123,7 +123,8 @@ export function createCode(registry: Registry): CodePort {
     },
     growth: (steps) => {
       const compiled = compileSteps(steps, "", "code");
-      if (compiled.ok) return compiled;
+      if (compiled.ok)
+        return { ...compiled, steps: compiled.steps.map((step) => ({ ...step, grown: true })) };
       const [first] = compiled.errors;
       return { ok: false, message: first === undefined ? "" : `${first.pointer}: ${first.detail}` };
     },

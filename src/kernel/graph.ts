@@ -76,6 +76,8 @@ export interface StepDef extends Performance {
   readonly sensitive?: boolean;
   /** Those of the key that appended the step, where they are not the run's own; opaque. They bind beside the run's. */
   readonly policies?: readonly Json[];
+  /** It came as data out of a function: it is nobody's code, whatever becomes of the workflow's build. */
+  readonly grown?: true;
   /** Version of the expression language in the opaque texts; absent: there are no expressions in them. */
   readonly expressions?: 1;
   /** What the expressions refer to: names of steps by JSON Pointer into the step. Each has to be an ancestor. */

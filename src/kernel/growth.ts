@@ -30,7 +30,7 @@ export function grow(turn: Turn, steps: readonly StepDef[], by: string, at: numb
 }
 
 /**
- * What the door pins to a step (the appender's policies, the approval that a policy asks for) is not its content: a step
+ * What the door pins to a step (where it came from, the appender's policies, the approval that a policy asks for) is not its content: a step
  * that is sent again after a policy was changed is the same step, and stays bound as it was.
  */
 function isSame(there: StepDef | undefined, step: StepDef): boolean {
@@ -38,7 +38,7 @@ function isSame(there: StepDef | undefined, step: StepDef): boolean {
 }
 
 function content(step: StepDef): object {
-  const { policies: _policies, approval, ...rest } = step;
+  const { policies: _policies, grown: _grown, approval, ...rest } = step;
   return step.kind === "call" ? rest : { ...rest, approval };
 }
 

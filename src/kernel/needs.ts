@@ -45,7 +45,7 @@ export interface Need {
   readonly recheckMs: number;
   /** The service itself refused the credential, though it was fresh. */
   readonly refused?: true;
-  /** Of the grant that the service refused: it is not sent again. */
+  /** Tells the grant that the service refused from any other: it is not sent again. */
   readonly version?: number;
   readonly detail?: string;
 }
@@ -65,6 +65,8 @@ export interface ConnectionChange {
 
 const MAX_DETAIL_CHARS = 500;
 const MAX_SCOPES = 100;
+/** Different refusals by the service that one unit lives through. */
+const MAX_REFUSALS = 8;
 
 /** A need as it is journaled: what is known of it and nothing else, with sane times (K9, K12). */
 export function keptNeed(need: Need, inAttempt: boolean): Need {
@@ -106,6 +108,19 @@ export function recheckMs({ reason, recheckMs: first }: Need, looks: number): nu
 /** Whether a unit that parks again waits for what it waited for. */
 export function sameNeed(a: Need, b: Need): boolean {
   return a.reason === b.reason && a.integration === b.integration && a.account === b.account;
+}
+
+/** PERSISTED CONTRACT: what a refusal of the service is about. Two that lack different scopes are two. */
+export function refusalOf({ reason, scopes = [] }: Need): string {
+  return reason === "scope_missing" && scopes.length > 0
+    ? `${reason} ${scopes.toSorted().join(" ")}`
+    : reason;
+}
+
+/** Whether a person is asked in a circle: for the same again, or for ever more. */
+export function isCircle(refusals: readonly string[] | null, need: Need): boolean {
+  if (need.refused !== true || refusals === null) return false;
+  return refusals.includes(refusalOf(need)) || refusals.length >= MAX_REFUSALS;
 }
 
 /** Whether the change may be what the need waits for. Waking one that still lacks it costs a look, no more. */

@@ -8,7 +8,7 @@
  *    in which it parks says that it had sent before.
  * N2 a parked unit has a limit, and looks again by itself: a wake-up that is lost only costs time.
  * N3 what a name was found to mean is pinned: nothing but a person's word replaces it.
- * N4 the same refusal by the service after a resumption ends the unit: nobody is asked in a circle.
+ * N4 the same refusal by the service after a resumption, of the same scopes, ends the unit: nobody is asked in a circle.
  */
 
 import { activeUnits, isDue, workingSteps } from "./due.ts";
@@ -17,6 +17,7 @@ import type { FailureSeed, Input, Refusal } from "./inputs.ts";
 import {
   bindingOf,
   concerns,
+  isCircle,
   keptNeed,
   mayBind,
   recheckMs,
@@ -49,7 +50,7 @@ export function park(
   const need = keptNeed(asked, attempt !== undefined);
   const cause = attempt === undefined ? {} : { attempt };
   // N4
-  if (need.refused === true && unit.refusals?.includes(need.reason) === true)
+  if (isCircle(unit.refusals, need))
     return fail(turn, ref, located(refusedAgain(need), ref, unit), outcome, cause);
   const before = unit.parked !== null && sameNeed(unit.parked.need, need) ? unit.parked : null;
   const limitAt = before?.limitAt ?? turn.now + need.limitMs;

@@ -1,6 +1,7 @@
 /** What a fact does to the unit that it names. Pure; the tables of moves say what the status becomes. */
 
 import type { Fact, FactOf, SettledBy } from "./facts.ts";
+import { refusalOf } from "./needs.ts";
 import { moveUnit, newUnit, type Child, type Unit, type UnitRef } from "./units.ts";
 
 /** Facts that change a unit. */
@@ -220,6 +221,7 @@ function delegated(unit: Unit, fact: FactOf<"delegated">): Unit {
 function parked(unit: Unit, fact: FactOf<"parked">): Unit {
   const { need, since, limitAt, wakeAt, looks, attempt } = fact;
   const refusals = unit.refusals ?? [];
+  const refusal = refusalOf(need);
   return {
     ...unit,
     deadline: limitAt,
@@ -227,8 +229,7 @@ function parked(unit: Unit, fact: FactOf<"parked">): Unit {
     tries: attempt === undefined ? unit.tries : Math.max(0, unit.tries - 1),
     maybe: unit.maybe || fact.maybe === true,
     parked: { need, since, limitAt, looks },
-    refusals:
-      need.refused === true && !refusals.includes(need.reason) ? [...refusals, need.reason] : unit.refusals,
+    refusals: need.refused === true && !refusals.includes(refusal) ? [...refusals, refusal] : unit.refusals,
   };
 }
 

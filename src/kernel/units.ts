@@ -5,7 +5,7 @@
 
 import type { ApprovalDecision, CancelMode } from "./facts.ts";
 import type { Failure } from "./failures.ts";
-import type { Need, NeedReason } from "./needs.ts";
+import type { Need } from "./needs.ts";
 import type { Json, Value } from "./values.ts";
 
 /** What a unit did to the world. */
@@ -203,8 +203,8 @@ export interface Unit {
   readonly child: Child | null;
   /** What it is parked for; while an attempt runs, what it was parked for just before. */
   readonly parked: Parked | null;
-  /** For which reasons the service has refused a fresh credential in this round. */
-  readonly refusals: readonly NeedReason[] | null;
+  /** For what the service has refused a fresh credential in this round (`refusalOf`). */
+  readonly refusals: readonly string[] | null;
 }
 
 export function newUnit(gen = 0, attempt = 0): Unit {

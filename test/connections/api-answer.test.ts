@@ -9,10 +9,21 @@ import {
 } from "../../src/connections/providers/index.ts";
 import { boundOf, NOW } from "./quirk-client.ts";
 
+const JSON_TYPE = { "content-type": "application/json; charset=utf-8" };
+
 const read = (name: string, status: number, body: unknown = "", headers: Record<string, string> = {}) =>
+  readFrom(boundOf(name).hosts[0] ?? "", name, status, body, { ...JSON_TYPE, ...headers });
+
+const readFrom = (
+  host: string,
+  name: string,
+  status: number,
+  body: unknown,
+  headers: Record<string, string>,
+) =>
   readApiAnswer(
     boundOf(name),
-    { status, headers, body: typeof body === "string" ? body : JSON.stringify(body) },
+    { host, status, headers, body: typeof body === "string" ? body : JSON.stringify(body) },
     { now: NOW },
   );
 
@@ -69,6 +80,34 @@ describe("an API's answer", () => {
     expect(read("slack", 200, [{ ok: false, error: "token_revoked" }])).toBeUndefined();
   });
 
+  it("that is a file says nothing, whatever somebody wrote into it", () => {
+    const words = { ok: false, error: "token_revoked" };
+    const limited = { ok: false, error: "ratelimited" };
+    for (const name of ["slack", "slack-user"]) {
+      for (const said of [words, limited, { ok: false, error: "token_expired" }])
+        expect(readFrom("files.slack.com", name, 200, said, JSON_TYPE)).toBeUndefined();
+      for (const type of ["text/plain", "application/octet-stream", "application/jsonl", "image/json-x"])
+        expect(readFrom("slack.com", name, 200, words, { "content-type": type })).toBeUndefined();
+      expect(readFrom("slack.com", name, 200, words, {})).toBeUndefined();
+      expect(readFrom("files.slack.com", name, 401, words, JSON_TYPE)).toEqual({ is: "token_refused" });
+    }
+    for (const type of ["application/json", "application/vnd.github+json", "text/json;charset=utf-8"])
+      expect(readFrom("slack.com", "slack", 200, words, { "content-type": type })?.is).toBe("token_dead");
+  });
+
+  it("is a limit only with the status that the provider gives it", () => {
+    const said: readonly (readonly [string, number, object])[] = [
+      ["notion", 429, { code: "rate_limited" }],
+      ["hubspot", 429, { category: "RATE_LIMITS" }],
+      ["quickbooks", 429, { Fault: { Error: [{ code: "003001" }] } }],
+      ["shopify", 200, { errors: [{ extensions: { code: "THROTTLED" } }] }],
+    ];
+    for (const [name, status, body] of said) {
+      expect(read(name, status, body)).toEqual({ is: "rate_limited" });
+      expect(read(name, status === 200 ? 404 : 200, body)).toBeUndefined();
+    }
+  });
+
   it("says until when a limit lasts, in the unit of that provider", () => {
     const at = String(NOW / 1_000 + 90);
     expect(read("github", 403, "", { "x-ratelimit-remaining": "0", "x-ratelimit-reset": at })).toEqual({
@@ -102,7 +141,7 @@ describe("an API's answer", () => {
   it("of a static key's service is read by the same rules", () => {
     const made = genericProvider({ kind: "api_key", displayName: "Acme", hosts: ["api.acme.example"] });
     if (!made.ok) throw new Error(made.error.code);
-    const answer = { status: 401, headers: {}, body: "" };
+    const answer = { host: "api.acme.example", status: 401, headers: {}, body: "" };
     expect(readApiAnswer(made.value, answer, { now: NOW })).toEqual({ is: "token_refused" });
   });
 });

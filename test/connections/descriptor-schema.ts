@@ -32,6 +32,7 @@ const errorRule = z
   .strictObject({
     is: meaning,
     status: z.union([status, z.array(status).min(1)]).exactOptional(),
+    hosts: z.array(z.string()).min(1).exactOptional(),
     body: bodyMatch.exactOptional(),
     headers: z.record(header, z.string()).exactOptional(),
     scopesAt: z.array(pointer).min(1).exactOptional(),

@@ -138,7 +138,7 @@ describe.each(DEMANDS)("$name", (demand) => {
     const { tokens } = await connect(stage, provider);
     stage.quirks.arm(demand.api, answer);
     const heard = await stage.send(asRequest(demand.api, presented(provider, tokens.accessToken)));
-    const finding = readApiAnswer(provider, heard, { now: NOW });
+    const finding = readApiAnswer(provider, { ...heard, host: demand.api.split("/")[0] ?? "" }, { now: NOW });
     expect(finding?.is).toBe(meaning);
     // Every double that says when says the same; some do not say.
     if (finding?.is === "rate_limited") expect(finding.waitMs).toBe("headers" in answer ? 30_000 : undefined);

@@ -5,6 +5,7 @@ import {
   backOffMs,
   chooseToken,
   deathOf,
+  FORCED_REST_MS,
   keepAliveAt,
   keepAliveDueAt,
   LAST_MS,
@@ -86,6 +87,17 @@ describe("which token is good enough", () => {
   test("one that a service refused is renewed however long it lives", () => {
     const how = { ...STEP, renewal: STRICT, forced: true };
     expect(chooseToken(recordOf(), how, NOW)).toEqual({ kind: "renew", living: false });
+  });
+
+  test("one that was only just issued is not renewed for a service that refuses it, unless it is over", () => {
+    for (const renewal of [STRICT, STATIC, CLIENT]) {
+      const how = { ...STEP, renewal, forced: true };
+      const at = (issuedMs: number) =>
+        chooseToken(recordOf({}, { issuedAt: NOW - issuedMs, expiresAt: NOW + HOUR }), how, NOW).kind;
+      expect([at(0), at(FORCED_REST_MS - 1), at(FORCED_REST_MS)]).toEqual(["refused", "refused", "renew"]);
+      const over = recordOf({}, { issuedAt: NOW - 20_000, expiresAt: NOW + 1_000 });
+      expect(chooseToken(over, how, NOW).kind).toBe("renew");
+    }
   });
 
   test("without a refresh token it is used to its end, and then it has ended", () => {

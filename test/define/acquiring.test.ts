@@ -185,6 +185,7 @@ describe("in whose name a connection is asked for (A3)", () => {
     ["one of an open run", { open: true }, {}, true, "book-trip"],
     ["data in a run of such a workflow", {}, data, true, "inline"],
     ["data in an open run of such a workflow", { open: true }, data, true, "inline"],
+    ["data that grew in one, after the build has lost it", {}, { ...data, grown: true }, false, "inline"],
     ["a step of a stored plan", {}, data, false, "book-trip"],
     ["a step of a stored plan that takes more steps", { open: true }, data, false, "inline"],
     ["an inline plan", { workflow: "inline" }, data, false, "inline"],

@@ -483,7 +483,8 @@ describe("code for attempts", () => {
     const grown = grow(1, { more: { action: "http", with: { method: "GET", url: "https://a.example/" } } });
     expect(code.growth(grown.steps, call())).toMatchObject({
       ok: true,
-      steps: [{ name: "more", kind: "call" }],
+      // Marked as nobody's code.
+      steps: [{ name: "more", kind: "call", grown: true }],
     });
     expect(code.growth({ more: { action: "nope" } }, call())).toMatchObject({ ok: false });
   });

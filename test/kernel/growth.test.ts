@@ -57,6 +57,7 @@ describe("an open run", () => {
     play.take(append([{ ...call("a"), policies, approval: { limitMs: HOUR } }]));
     expect(play.take(append([call("a")]))).toEqual([]);
     expect(play.take(append([{ ...call("a"), policies: [] }]))).toEqual([]);
+    expect(play.take(append([{ ...call("a"), grown: true }]))).toEqual([]);
     expect(play.state.graph.steps[0]).toMatchObject({ policies, approval: { limitMs: HOUR } });
     expect(play.refusal(append([call("a", "once")]))).toBe("step_exists");
   });

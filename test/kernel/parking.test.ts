@@ -228,6 +228,27 @@ describe("an attempt that the service refuses for want of a credential", () => {
     });
   });
 
+  test("waits for each scope that the service misses, and fails when one is missed again (N4)", () => {
+    const play = new Play([call("a", "once")]);
+    for (const scopes of [["mail"], ["files", "mail"], ["files"]]) {
+      play.attempt("a", ends.needs("scope_missing", { refused: true, scopes }));
+      expect(play.status("a")).toBe("waiting");
+      play.changed();
+    }
+    play.attempt("a", ends.needs("scope_missing", { refused: true, scopes: ["mail", "files"] }));
+    expect(play.unit("a")).toMatchObject({ status: "failed", failure: { code: "connection_rejected" } });
+  });
+
+  test("is not asked for one scope after the other without end (N4)", () => {
+    const play = new Play([call("a", "once")]);
+    let asked = 0;
+    while (play.status("a") !== "failed") {
+      play.attempt("a", ends.needs("scope_missing", { refused: true, scopes: [`scope-${asked++}`] }));
+      play.changed();
+    }
+    expect([asked, play.unit("a").failure?.code]).toEqual([9, "connection_rejected"]);
+  });
+
   test("is not refused again by whoever keeps the credential: only the service can", () => {
     const play = new Play([call("a")]);
     play.attempt("a", ends.needs("rejected", { refused: true }));

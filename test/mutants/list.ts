@@ -485,7 +485,7 @@ const KERNEL: readonly Omit<Mutant, "first">[] = [
   {
     name: "refused-in-a-circle",
     file: "src/kernel/parking.ts",
-    find: "if (need.refused === true && unit.refusals?.includes(need.reason) === true)",
+    find: "if (isCircle(unit.refusals, need))",
     replace: "if (false as boolean)",
     why: "Somebody is asked to connect again and again, and the service refuses it each time (N4).",
   },

@@ -97,6 +97,25 @@ describe("a connect link", () => {
     for (const fact of [run, "invite", "onboarding"]) expect(text).toContain(fact);
   });
 
+  test("of a waiting step asks for all that is lacking by now, so that a second one is not needed", async () => {
+    const wait = {
+      ...{ tenant: "corp", run: "run_0123456789abcdefghjkmnpqr1", unit: "invite", user: nobody() },
+      ...{ integration: "calendar", account: "default", since: clock.now, limitAt: clock.now + 86_400_000 },
+    };
+    const look = async (...scopes: string[]) => {
+      const made = await sessionForWait({ ...room.flow, serverKey }, { ...wait, scopes }, "key:test");
+      if (!made.ok) throw new Error(made.error.code);
+      return made.value;
+    };
+    const first = await look();
+    const more = await look("events.write");
+    expect(first.session.scopes).not.toContain("events.write");
+    expect(more.session.scopes).toContain("events.write");
+    expect(more.token).not.toBe(first.token);
+    expect((await look("events.write")).token).toBe(more.token);
+    expect((await look()).token).toBe(first.token);
+  });
+
   test("is not framed, not stored, not told to anybody, and its form leads here only", async () => {
     const { token } = await newSession({ user: nobody() });
     const { headers } = await new Visitor().get(`/connect/${token}`);

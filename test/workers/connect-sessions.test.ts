@@ -509,6 +509,9 @@ describe("a run that waits for a connection", () => {
     const { connection } = await connected("moved");
     await waiting("replaced", "moved");
     const path = `/v1/runs/${RUN}/steps/call/accept-connection`;
+    // The agent whose run it is cannot speak for a person.
+    await expectProblem(await door.send("POST", path, { key: ada }), 403, "insufficient_scope");
+    expect(runs.rebound).toEqual([]);
     await expectAnswer(await door.send("POST", path, { key: backend }), "acceptConnection", 200);
     expect(runs.rebound).toEqual([
       {

@@ -400,4 +400,19 @@ describe("who may ask", () => {
     expect(await one.acquire({ scopes: ["read", "write"] })).toMatchObject({ scopes: ["write"] });
     expect(await one.said({ refused: 1 })).toBe("rejected");
   });
+
+  it("what a service has refused is not given again for a refresh of another run: only for another consent", async () => {
+    const one = new Connected(new ConnectionHouse());
+    await one.grant();
+    const { consent } = await one.token();
+    one.house.now += HOUR_MS;
+    expect(await one.token({ run: "another" })).toMatchObject({ version: 2, consent });
+    expect(await one.said({ refused: consent })).toBe("rejected");
+    await one.grant({}, "consented-again");
+    const again = await one.token({ refused: consent });
+    expect(again.accessToken).toBe(pairOf("consented-again", 1).accessToken);
+    expect(again.consent).not.toBe(consent);
+    one.house.now += HOUR_MS;
+    expect(await one.said({ refused: again.consent })).toBe("rejected");
+  });
 });

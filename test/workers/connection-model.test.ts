@@ -2,6 +2,7 @@
 import { evictDurableObject } from "cloudflare:test";
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { FORCED_REST_MS } from "../../src/connections/refresh-rules.ts";
 import { type Fate, pairOf, type RefreshStyle } from "./connection-double.ts";
 import { ConnectionHouse } from "./connection-house.ts";
 import { Connected, HOUR_MS, MINUTE_MS, saying, TENANT } from "./connection-support.ts";
@@ -141,8 +142,9 @@ class Model {
         return;
       }
       case "renew": {
+        const young = ((await one.record())?.grant.issuedAt ?? 0) > this.now - FORCED_REST_MS;
         const asked = one.object.renew(one.ask(), this.seen);
-        this.judge(await asked.then(saying, () => "died"));
+        this.judge(await asked.then(saying, () => "died"), young);
         return;
       }
       case "report_dead":
@@ -215,10 +217,8 @@ class Model {
   }
 
   #begins(family: string, account: number): void {
-    if (this.account !== null && this.account !== account) {
-      this.epoch += 1;
-      this.limited = 0;
-    }
+    if (this.account !== null && this.account !== account) this.epoch += 1;
+    this.limited = 0;
     this.family = family;
     this.account = account;
     this.dead = false;
@@ -226,7 +226,8 @@ class Model {
     this.#lostBefore = this.one.house.provider.lost;
   }
 
-  judge(said: string): void {
+  /** @param young whether a refused token is too young to be renewed for that */
+  judge(said: string, young = false): void {
     const { provider } = this.one.house;
     if (this.family === null) {
       oneOf(said, ["missing", "died"]);
@@ -246,6 +247,7 @@ class Model {
     oneOf(said, [
       ...["revoked", "refresh_lost", "unavailable", "misconfigured", "died"],
       ...(this.limited > this.now ? ["rate_limited"] : []),
+      ...(young ? ["rejected"] : []),
     ]);
   }
 

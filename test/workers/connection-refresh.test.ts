@@ -1,6 +1,7 @@
 import { evictDurableObject } from "cloudflare:test";
 import { describe, expect, it } from "vitest";
 import { RENEW_TIMEOUT_MS } from "../../src/connections/provider-client.ts";
+import { FORCED_REST_MS } from "../../src/connections/refresh-rules.ts";
 import { ConnectionHouse } from "./connection-house.ts";
 import { type Fate, pairOf, type RefreshStyle } from "./connection-double.ts";
 import { Connected, DAY_MS, HOUR_MS, MINUTE_MS, saying } from "./connection-support.ts";
@@ -49,6 +50,7 @@ describe("fifty steps ask for a token that ends in that moment", () => {
   it("the same where the service has refused the token that all of them have", async () => {
     const one = await aged("strict", HOUR_MS);
     const { version } = await one.token();
+    one.house.later(FORCED_REST_MS);
     const all = await Promise.all(
       Array.from({ length: 50 }, async () => one.object.renew(one.ask(), version)),
     );
@@ -57,6 +59,25 @@ describe("fifty steps ask for a token that ends in that moment", () => {
     // One that comes late with the old version is given the new one.
     expect(saying(await one.object.renew(one.ask(), version))).toBe(pairOf(one.family, 2).accessToken);
     expect(one.house.provider.refreshes()).toBe(1);
+  });
+
+  it("a service that refuses every token makes one refresh in half a minute, whoever asks", async () => {
+    const one = await aged("static", HOUR_MS);
+    one.house.later(FORCED_REST_MS);
+    const { provider } = one.house;
+    const said: string[] = [];
+    for (let i = 0; i < 30; i++) {
+      const { version } = await one.token();
+      said.push(saying(await one.object.renew(one.ask(), version)));
+      one.house.later(1_000);
+    }
+    expect(said).toEqual([
+      pairOf(one.family, 2).accessToken,
+      ...Array.from({ length: 29 }, () => "rejected"),
+    ]);
+    expect(provider.refreshes()).toBe(1);
+    const { version } = await one.token();
+    expect(saying(await one.object.renew(one.ask(), version))).toBe(pairOf(one.family, 3).accessToken);
   });
 
   it("a provider that issues for 20 s is asked once for all, and again when half of it is over", async () => {
@@ -282,7 +303,7 @@ describe("the provider says that the grant is over", () => {
 });
 
 describe("what the API said of its limit", () => {
-  it("holds everybody until then, through an eviction and a new consent of the same account, and no longer", async () => {
+  it("holds everybody until then, through an eviction, and no longer", async () => {
     const one = await aged("strict", HOUR_MS);
     const until = one.house.now + 5 * MINUTE_MS;
     await one.object.report("default", { kind: "rate_limited", until });
@@ -290,11 +311,17 @@ describe("what the API said of its limit", () => {
     await evictDurableObject(one.object);
     expect(new Set(await crowd(one))).toEqual(new Set(["rate_limited"]));
     expect(await one.acquire()).toMatchObject({ retryAfterMs: 5 * MINUTE_MS });
-    await one.grant({}, `${one.family}b`);
-    expect(await one.said()).toBe("rate_limited");
     one.house.later(5 * MINUTE_MS);
-    expect(await one.said()).toBe(pairOf(`${one.family}b`, 1).accessToken);
+    expect(await one.said()).toBe(pairOf(one.family, 1).accessToken);
     expect(one.house.provider.refreshes()).toBe(0);
+  });
+
+  it("is forgotten with a new consent, also of the same account", async () => {
+    const one = await aged("strict", HOUR_MS);
+    await one.object.report("default", { kind: "rate_limited", until: one.house.now + DAY_MS });
+    expect(await one.said()).toBe("rate_limited");
+    await one.grant({}, `${one.family}b`);
+    expect(await one.said()).toBe(pairOf(`${one.family}b`, 1).accessToken);
   });
 
   it("a time that is over, or that nobody would wait for, is bounded", async () => {

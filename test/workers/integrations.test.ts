@@ -359,6 +359,7 @@ describe("a connection without a browser", () => {
     ["a key with a line break", { api_key: "a\r\nx-evil: 1" }, "/api_key"],
     ["a key with a space", { api_key: "a b" }, "/api_key"],
     ["no key", {}, "/api_key"],
+    ["a key that nobody could find again in an output", { api_key: "abcdefg" }, "/api_key"],
     ["a password", { api_key: "a", password: "b" }, "/password"],
   ])("is not made with %s", async (_, credential, pointer) => {
     const body = { integration: "weather", user: "bob", ...credential };

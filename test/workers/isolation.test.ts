@@ -126,7 +126,8 @@ const TABLE: Readonly<Record<string, Rule>> = {
   // Of the kind that nobody consents to: seen, then.
   reconnect: OF_RUN,
   createGrantsLink: { stranger: "own", otherUser: "user_wider", whose: "user" },
-  acceptConnection: OF_RUN,
+  // Nobody but the tenant, also of one's own run.
+  acceptConnection: OF_KEY,
   listVaultKeys: OF_ROOT,
   rewrapVault: OF_ROOT,
   dropVaultKey: OF_ROOT,

@@ -7,9 +7,17 @@ import { splitScopes } from "./scopes.ts";
 /** A body that says what went wrong is short; of a longer one only status and headers count. */
 export const MAX_LOOKED_AT_CHARS = 65_536;
 
+/** Of another type it may be a file, with anybody's words in it. */
+const JSON_TYPE = /^\s*(?:application|text)\/(?:[\w.-]+\+)?json\s*(?:;|$)/i;
+
 export interface ApiHttpAnswer {
+  /** That was asked, and answered. */
+  readonly host: string;
   readonly status: number;
-  /** Names in lower case. Those that count are named in the descriptor, besides www-authenticate, retry-after and date. */
+  /**
+   * Names in lower case. Those that count are named in the descriptor, besides content-type, www-authenticate, retry-after
+   * and date.
+   */
   readonly headers: Readonly<Record<string, string>>;
   /** The body, or its beginning. */
   readonly body: string;
@@ -32,11 +40,9 @@ export function readApiAnswer(
   answer: ApiHttpAnswer,
   context: { readonly now: number },
 ): ApiFinding | undefined {
-  const ruled: RuledAnswer = {
-    status: answer.status,
-    headers: answer.headers,
-    body: answer.body.length > MAX_LOOKED_AT_CHARS ? null : parseJson(answer.body),
-  };
+  const { host, status, headers, body } = answer;
+  const telling = body.length <= MAX_LOOKED_AT_CHARS && JSON_TYPE.test(headers["content-type"] ?? "");
+  const ruled: RuledAnswer = { host, status, headers, body: telling ? parseJson(body) : null };
   const rule = findRule(provider.apiErrors ?? [], ruled);
   if (rule !== undefined) return findingOf(rule, ruled, context.now);
   const challenge = readChallenge(answer.headers["www-authenticate"]);

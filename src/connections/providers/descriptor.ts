@@ -40,6 +40,8 @@ export interface ErrorRule {
   readonly is: Meaning;
   /** Missing: any. */
   readonly status?: number | readonly number[];
+  /** The hosts whose answers it is about; missing: all. Where files are served, a body is anybody's word. */
+  readonly hosts?: readonly string[];
   readonly body?: BodyMatch;
   /** Lower-case name to value; `*`: any value. */
   readonly headers?: Readonly<Record<string, string>>;

@@ -5,6 +5,8 @@ import type { ErrorRule } from "./descriptor.ts";
 
 export interface RuledAnswer {
   readonly status: number;
+  /** That answered; missing: no rule asks. */
+  readonly host?: string;
   /** Names in lower case. */
   readonly headers: Readonly<Record<string, string>>;
   readonly body: Parsed | null;
@@ -13,6 +15,7 @@ export interface RuledAnswer {
 export function findRule(rules: readonly ErrorRule[], answer: RuledAnswer): ErrorRule | undefined {
   return rules.find((rule) => {
     if (rule.status !== undefined && ![rule.status].flat().includes(answer.status)) return false;
+    if (rule.hosts?.includes(answer.host ?? "") === false) return false;
     if (rule.body !== undefined && (answer.body === null || !matchesBody(answer.body, rule.body)))
       return false;
     return Object.entries(rule.headers ?? {}).every(([name, value]) => {

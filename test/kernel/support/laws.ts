@@ -328,8 +328,10 @@ export class Laws {
       fact.attempt !== undefined || before.status !== "running",
       `${name} parks while its attempt runs, and does not say so`,
     );
+    const { reason, scopes = [], refused } = fact.need;
+    const missed = reason === "scope_missing" ? [reason, ...scopes.toSorted()].join(" ") : reason;
     law(
-      fact.need.refused !== true || before.refusals?.includes(fact.need.reason) !== true,
+      refused !== true || before.refusals?.includes(missed) !== true,
       `N4: ${name} is refused again, and asks again`,
     );
   }

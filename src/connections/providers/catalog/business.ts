@@ -45,7 +45,7 @@ export const hubspot: ConsentProvider = {
       body: { "/category": "MISSING_SCOPES" },
       scopesAt: ["/errors/*/context/requiredGranularScopes", "/errors/*/context/requiredScopes"],
     },
-    { is: "rate_limited", body: { "/category": "RATE_LIMITS" } },
+    { is: "rate_limited", status: 429, body: { "/category": "RATE_LIMITS" } },
   ],
   unverified: ["/scopes/default", "/tokenErrors", "/apiErrors", "/identity/label"],
 };
@@ -128,7 +128,7 @@ export const quickbooks: ConsentProvider = {
   redirectValues: [{ name: "realmId", pattern: "^[0-9]{10,19}$", required: true }],
   identity: { from: "redirect", id: ["realmId"], label: ["realmId"] },
   hosts: ["quickbooks.api.intuit.com"],
-  apiErrors: [{ is: "rate_limited", body: { "/Fault/Error/*/code": ["3001", "003001"] } }],
+  apiErrors: [{ is: "rate_limited", status: 429, body: { "/Fault/Error/*/code": ["3001", "003001"] } }],
   unverified: ["/answer/refreshExpiresIn", "/revoke/how", "/revoke/kills", "/apiErrors", "/scopes/default"],
 };
 
@@ -185,8 +185,9 @@ export const shopify: ConsentProvider = {
       status: 403,
       body: { "/errors": "[API] This action requires merchant approval*" },
     },
-    { is: "scope_missing", body: { "/errors/*/extensions/code": "ACCESS_DENIED" } },
-    { is: "rate_limited", body: { "/errors/*/extensions/code": "THROTTLED" } },
+    // GraphQL says so with a 200.
+    { is: "scope_missing", status: 200, body: { "/errors/*/extensions/code": "ACCESS_DENIED" } },
+    { is: "rate_limited", status: 200, body: { "/errors/*/extensions/code": "THROTTLED" } },
     { is: "rate_limited", status: 430 },
   ],
   unverified: ["/scopes/separator", "/callbackCheck", "/refresh/kind", "/answer", "/denied", "/apiErrors"],

@@ -1,6 +1,8 @@
 import type { ConsentProvider } from "../descriptor.ts";
 
 const FAILED = { "/ok": "false" };
+/** The other host serves files: what stands in them says nothing. */
+const API = { hosts: ["slack.com"] } as const;
 
 /** Slack has two token pairs per consent, so two descriptors: a connection holds one pair. */
 const BOTH = {
@@ -53,13 +55,15 @@ const BOTH = {
   ],
   apiErrors: [
     {
+      ...API,
       is: "token_dead",
       body: { ...FAILED, "/error": ["token_revoked", "account_inactive", "invalid_auth"] },
     },
-    { is: "token_refused", body: { ...FAILED, "/error": "token_expired" } },
-    { is: "scope_missing", body: { ...FAILED, "/error": "missing_scope" }, scopesAt: ["/needed"] },
-    { is: "rate_limited", body: { ...FAILED, "/error": ["ratelimited", "rate_limited"] } },
+    { ...API, is: "token_refused", body: { ...FAILED, "/error": "token_expired" } },
+    { ...API, is: "scope_missing", body: { ...FAILED, "/error": "missing_scope" }, scopesAt: ["/needed"] },
+    { ...API, is: "rate_limited", body: { ...FAILED, "/error": ["ratelimited", "rate_limited"] } },
     {
+      ...API,
       is: "refused",
       body: { ...FAILED, "/error": ["not_allowed_token_type", "restricted_action", "ekm_access_denied"] },
     },

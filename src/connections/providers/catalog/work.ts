@@ -34,7 +34,7 @@ export const notion: ConsentProvider = {
   apiHeaders: { "notion-version": "2022-06-28" },
   apiErrors: [
     { is: "refused", status: 403, body: { "/code": "restricted_resource" } },
-    { is: "rate_limited", body: { "/code": "rate_limited" } },
+    { is: "rate_limited", status: 429, body: { "/code": "rate_limited" } },
   ],
   unverified: ["/refresh/kind", "/identity", "/apiErrors", "/revoke/kills", "/revoke/how"],
 };
