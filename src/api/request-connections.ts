@@ -76,16 +76,20 @@ const settings = () => ({
 
 const custom = () =>
   z.strictObject({
-    display_name: text().exactOptional(),
+    display_name: text()
+      .exactOptional()
+      .describe("What people are shown; the integration's name if it is missing."),
     hosts: z
       .array(z.string().min(1).max(253))
       .max(MAX_HOSTS)
       .exactOptional()
       .describe("The only hosts that the token is sent to, exactly."),
     present: z
-      .strictObject({ header: z.string().max(64), scheme: z.string().max(32) })
+      .strictObject({ header: z.string().max(64), scheme: z.string().max(32).exactOptional() })
       .exactOptional()
-      .describe("How the token is presented; `Authorization: Bearer` if it is missing."),
+      .describe(
+        "How the token is presented; `Authorization: Bearer` if it is missing. Without a scheme: `Bearer` in `authorization`, none in other headers.",
+      ),
     authorize_url: url().exactOptional(),
     token_url: url().exactOptional(),
     refresh_url: url().exactOptional(),
@@ -153,6 +157,9 @@ export const FIXED_FIELDS = [
 export const ChangeIntegration = named("ChangeIntegration", () =>
   z.strictObject({
     ...settings(),
+    display_name: text()
+      .exactOptional()
+      .describe("What people are shown for a provider that the catalogue does not have."),
     ...{ name: fixed(), provider: fixed(), owner: fixed(), client_id: fixed() },
     ...{ client_auth: fixed(), parts: fixed(), custom: fixed() },
   }),
