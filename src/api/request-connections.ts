@@ -15,6 +15,7 @@ const MODES = ["confirm", "host_session", "link"] as const;
 const CLIENT_AUTH = ["basic", "basic_raw", "post", "private_key_jwt", "none"] as const;
 
 const url = () => z.string().min(1).max(MAX_URL_CHARS);
+const duration = () => z.int().min(0).describe("Milliseconds.");
 const text = () =>
   z
     .string()
@@ -37,7 +38,9 @@ const settings = () => ({
   scopes_allowed: scopes()
     .exactOptional()
     .describe("What connections may ever ask for. Missing: `scopes_default` and nothing more."),
-  scopes_default: scopes().exactOptional().describe("What is asked for when a session names none."),
+  scopes_default: scopes()
+    .exactOptional()
+    .describe("What every session asks for; it may name others of `scopes_allowed` beside these."),
   mode: z
     .enum(MODES)
     .exactOptional()
@@ -104,9 +107,9 @@ const custom = () =>
       .strictObject({
         kind: z.enum(["none", "static", "rotating"]),
         optional: z.boolean().exactOptional(),
-        reuse_leeway_ms: time().exactOptional(),
-        idle_limit_ms: time().exactOptional(),
-        absolute_limit_ms: time().exactOptional(),
+        reuse_leeway_ms: duration().exactOptional(),
+        idle_limit_ms: duration().exactOptional(),
+        absolute_limit_ms: duration().exactOptional(),
       })
       .exactOptional(),
     identity: z
