@@ -12,6 +12,7 @@ import type { Connections } from "./connections/index.ts";
 
 /** As many integrations are looked through for one that was meant. */
 const MAX_NAMES = 100;
+const MAX_TOLD = 20;
 
 /**
  * @param serviceTokens the secret. Where it does not fit no run gets on, and says why; a plan is not held up by it
@@ -28,16 +29,14 @@ export function createAuthCheck(
     const refusal = await room.refusalOf(plainRef(auth), host, asker);
     if (refusal?.code !== "unknown_integration") return refusal;
     const known = await room.integrations(asker.tenant, { after: "", limit: MAX_NAMES });
-    return meant(
-      refusal,
-      auth.connection,
-      known.map(({ name }) => name),
-    );
+    const names = known.map(({ name }) => name);
+    return meant(refusal, auth.connection, names, asker.seesIntegrations === true);
   };
 }
 
-function meant(refusal: AuthRefusal, word: string, names: readonly string[]): AuthRefusal {
+/** @param all whether all names are told where none is near */
+function meant(refusal: AuthRefusal, word: string, names: readonly string[], all: boolean): AuthRefusal {
   const name = nearest(word, names);
-  if (name === null) return refusal;
-  return { ...refusal, detail: refusal.detail + didYouMean(word, names), allowed: [name] };
+  if (name !== null) return { ...refusal, detail: refusal.detail + didYouMean(word, names), allowed: [name] };
+  return all && names.length > 0 ? { ...refusal, allowed: names.slice(0, MAX_TOLD) } : refusal;
 }

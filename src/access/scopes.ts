@@ -16,7 +16,8 @@ export const SCOPES = {
   "integrations:write": "Make and remove integrations.",
   "connections:read": "See connections, without their tokens.",
   "connections:connect": "Make connect sessions and see the links of waiting runs.",
-  "connections:confirm": "Say which user finished a connect session, and let a run go on with another account.",
+  "connections:confirm":
+    "Say which user finished a connect session, and let a run go on with another account.",
   "connections:write": "Disconnect, and name or move connections of the tenant.",
   "cloud_roles:read": "See cloud roles and print their trust policies.",
   "cloud_roles:write": "Make and remove cloud roles.",

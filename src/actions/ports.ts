@@ -151,6 +151,8 @@ export type AuthCheck = (
     readonly tenant: string;
     /** Null: nobody; undefined: whom the run will act for is not known yet. */
     readonly user: string | null | undefined;
+    /** Whether they may be told the names of what is there. */
+    readonly seesIntegrations?: boolean;
   },
 ) => Promise<AuthRefusal | undefined>;
 

@@ -5,7 +5,7 @@
 
 import * as z from "zod";
 import type { Finding } from "./issues.ts";
-import { nearest } from "./nearest.ts";
+import { didYouMean, nearest } from "./nearest.ts";
 
 /** What is wrong with the value, if one of the forms was meant. */
 export type Alternative = readonly Finding[];
@@ -53,8 +53,18 @@ function inAll(alternatives: readonly Alternative[]): Finding[] {
     const same = byPlace.flatMap((one) => one.get(finding.pointer) ?? []);
     if (same.length < others.length) return [];
     const told = [finding, ...same].find(({ code }) => code !== "unknown_field" && code !== "missing");
-    return [told ?? finding];
+    return [told ?? stray(finding, same)];
   });
+}
+
+/** What is allowed beside it in any of the forms: the one that was meant may be another than the first. */
+function stray(finding: Finding, same: readonly Finding[]): Finding {
+  const { pointer, code, detail, allowed = [] } = finding;
+  if (code !== "unknown_field" || same.length === 0) return finding;
+  const all = [...new Set([finding, ...same].flatMap((one) => one.allowed ?? []))];
+  const word = pointer.slice(pointer.lastIndexOf("/") + 1);
+  const more = nearest(word, allowed) === null ? didYouMean(word, all) : "";
+  return { ...finding, detail: detail + more, allowed: all };
 }
 
 /** The value as a whole fits nowhere. */

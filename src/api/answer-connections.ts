@@ -33,6 +33,7 @@ export const ProviderList = named("ProviderList", () =>
 const integrationFields = () => ({
   name: z.string(),
   provider: z.string(),
+  display_name: z.string().describe("What people are shown for the provider."),
   kind: z.string(),
   owner: z.enum(["user", "tenant"]),
   client_id: textOrNull(),
@@ -62,6 +63,13 @@ const integrationFields = () => ({
 });
 
 export const Integration = named("Integration", () => z.strictObject(integrationFields()));
+
+export const CreatedIntegration = named("CreatedIntegration", () =>
+  z.strictObject({
+    ...integrationFields(),
+    advice: z.array(z.string()).describe("What is allowed, but perhaps not meant."),
+  }),
+);
 
 export const IntegrationList = named("IntegrationList", () =>
   z.strictObject({ data: z.array(Integration.schema()), next_cursor: nextCursor() }),

@@ -32,6 +32,7 @@ export const ProblemDetails = named("Problem", () =>
           account: z.string(),
           reason: z.string(),
           scopes: z.array(z.string()),
+          how: z.string().optional().describe("What has to be done, where that is not the link."),
           connect: ConnectLink.schema().optional(),
         }),
       )

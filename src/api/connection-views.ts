@@ -24,6 +24,7 @@ export function viewIntegration(call: Call, made: Integration): Readonly<Record<
   const consents = "authorizeUrl" in provider;
   return {
     ...{ name, provider: made.provider, kind: made.kind, owner: made.owner },
+    display_name: settings.displayName ?? provider.displayName,
     client_id: fixed.clientId === "" ? null : fixed.clientId,
     client_auth: "tokenUrl" in provider ? (provider.clientAuth[0] ?? null) : null,
     parts: provider.bound,
@@ -37,6 +38,19 @@ export function viewIntegration(call: Call, made: Integration): Readonly<Record<
     ...{ version: made.version, created_at: made.createdAt, created_by: made.createdBy },
     updated_at: made.updatedAt,
   };
+}
+
+/** What is allowed, but perhaps not meant. */
+export function adviceOn({ kind, fixed, settings }: Integration): readonly string[] {
+  const provider = fixed.provider as Bound;
+  // Of an issuer that knows the scope, the consent is asked for anew each time, which the scope needs (generic.ts).
+  const offers =
+    kind === "oidc" && "authorizeParams" in provider && provider.authorizeParams?.["prompt"] === "consent";
+  return offers && provider.name === "oidc" && !settings.scopesDefault.includes("offline_access")
+    ? [
+        "The issuer gives a refresh token only for the scope `offline_access`. Without it among `scopes_default`, users must consent again whenever their token ends.",
+      ]
+    : [];
 }
 
 function endpointsOf(provider: Extract<Bound, { readonly tokenUrl: string }>) {

@@ -44,9 +44,12 @@ export async function checkSurroundings(
   { steps, chain, definitionAt, user, name: own, itself }: Checked,
 ): Promise<Surroundings> {
   const { tenant } = identity;
+  const seesIntegrations = may(identity, "integrations:read");
   const seesInside = may(identity, "workflows:read");
   const [auth, children] = await Promise.all([
-    checkAuth(steps, (reference, host) => deps.checkAuth(reference, host, { tenant, user })),
+    checkAuth(steps, (reference, host) =>
+      deps.checkAuth(reference, host, { tenant, user, seesIntegrations }),
+    ),
     checkChildren(steps, {
       find: async (name, version) =>
         itself?.name === name && version === undefined

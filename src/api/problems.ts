@@ -201,7 +201,7 @@ export const PROBLEMS = {
   connections_missing: {
     status: 409,
     title: "Connections that the run needs are not there",
-    hint: "`missing` names each, and to a key with `connections:connect` where its owner can make it. Then send the request again.",
+    hint: "`missing` names each, and how it is made: to a key with `connections:connect` by the link for its owner, if they consent in a browser; else by `how`. Then send the request again.",
   },
   nothing_to_accept: {
     status: 409,
@@ -360,6 +360,8 @@ export interface MissingView {
   readonly account: string;
   readonly reason: string;
   readonly scopes: readonly string[];
+  /** What has to be done, where that is not the link. */
+  readonly how?: string;
   readonly connect?: { readonly url: string; readonly expires_at: number };
 }
 

@@ -15,6 +15,7 @@ const MODES = ["confirm", "host_session", "link"] as const;
 const CLIENT_AUTH = ["basic", "basic_raw", "post", "private_key_jwt", "none"] as const;
 
 const url = () => z.string().min(1).max(MAX_URL_CHARS);
+const duration = () => z.int().min(0).describe("Milliseconds.");
 const text = () =>
   z
     .string()
@@ -37,7 +38,9 @@ const settings = () => ({
   scopes_allowed: scopes()
     .exactOptional()
     .describe("What connections may ever ask for. Missing: `scopes_default` and nothing more."),
-  scopes_default: scopes().exactOptional().describe("What is asked for when a session names none."),
+  scopes_default: scopes()
+    .exactOptional()
+    .describe("What every session asks for; it may name others of `scopes_allowed` beside these."),
   mode: z
     .enum(MODES)
     .exactOptional()
@@ -76,16 +79,20 @@ const settings = () => ({
 
 const custom = () =>
   z.strictObject({
-    display_name: text().exactOptional(),
+    display_name: text()
+      .exactOptional()
+      .describe("What people are shown; the integration's name if it is missing."),
     hosts: z
       .array(z.string().min(1).max(253))
       .max(MAX_HOSTS)
       .exactOptional()
       .describe("The only hosts that the token is sent to, exactly."),
     present: z
-      .strictObject({ header: z.string().max(64), scheme: z.string().max(32) })
+      .strictObject({ header: z.string().max(64), scheme: z.string().max(32).exactOptional() })
       .exactOptional()
-      .describe("How the token is presented; `Authorization: Bearer` if it is missing."),
+      .describe(
+        "How the token is presented; `Authorization: Bearer` if it is missing. Without a scheme: `Bearer` in `authorization`, none in other headers.",
+      ),
     authorize_url: url().exactOptional(),
     token_url: url().exactOptional(),
     refresh_url: url().exactOptional(),
@@ -100,9 +107,9 @@ const custom = () =>
       .strictObject({
         kind: z.enum(["none", "static", "rotating"]),
         optional: z.boolean().exactOptional(),
-        reuse_leeway_ms: time().exactOptional(),
-        idle_limit_ms: time().exactOptional(),
-        absolute_limit_ms: time().exactOptional(),
+        reuse_leeway_ms: duration().exactOptional(),
+        idle_limit_ms: duration().exactOptional(),
+        absolute_limit_ms: duration().exactOptional(),
       })
       .exactOptional(),
     identity: z
@@ -153,6 +160,9 @@ export const FIXED_FIELDS = [
 export const ChangeIntegration = named("ChangeIntegration", () =>
   z.strictObject({
     ...settings(),
+    display_name: text()
+      .exactOptional()
+      .describe("What people are shown for a provider that the catalogue does not have."),
     ...{ name: fixed(), provider: fixed(), owner: fixed(), client_id: fixed() },
     ...{ client_auth: fixed(), parts: fixed(), custom: fixed() },
   }),

@@ -83,6 +83,12 @@ export const ValidatePlan = named("ValidatePlan", () =>
   z.strictObject({
     plan: plan(),
     input: json().exactOptional().describe("Checked against the plan's own schema, if it is there."),
+    user: z
+      .union([z.string().min(1).max(MAX_USER_CHARS), z.null()])
+      .exactOptional()
+      .describe(
+        "Whom the run will act for, as in a start; null: nobody, as in a start without it. Missing: that is not known yet, and not looked at.",
+      ),
   }),
 );
 

@@ -39,7 +39,7 @@ async function viewMissing(
   identity: KeyIdentity,
   { integration, account, reason, scopes, consent, user }: MissingConnection,
 ): Promise<MissingView> {
-  const view = { integration, account, reason, scopes };
+  const view = { integration, account, reason, scopes, how: howToMake(reason, consent) };
   if (!consent || !may(identity, "connections:connect")) return view;
   // A key that is bound to a user makes nothing for the tenant.
   if (identity.user !== null && user !== identity.user) return view;
@@ -49,5 +49,23 @@ async function viewMissing(
   });
   if (!made.ok) return view;
   const { session, token } = made.value;
-  return { ...view, connect: { url: connectUrl(call, token), expires_at: session.expiresAt } };
+  const { how: _, ...linked } = view;
+  return { ...linked, connect: { url: connectUrl(call, token), expires_at: session.expiresAt } };
+}
+
+function howToMake(reason: MissingConnection["reason"], consent: boolean): string {
+  switch (reason) {
+    case "integration_unknown":
+      return "Correct the name, or make the integration: `POST /v1/integrations`.";
+    case "no_user":
+      return "Start the run with a `user`.";
+    case "ambiguous":
+      return "Name the `account` in the step's `auth`.";
+    case "not_for_workflow":
+      return "Add the workflow to the integration's `workflows`.";
+    default:
+      return consent
+        ? "Its owner consents in a browser: `POST /v1/connect-sessions`."
+        : "Hand its credential over: `POST /v1/connections`.";
+  }
 }

@@ -209,7 +209,7 @@ function ofLending(refusal: LendRefusal): Problem {
       return problemAt(
         "owner_mismatch",
         { pointer: "/user" },
-        "The integration's connections are not of this owner.",
+        "`user` is missing where connections belong to users, or was sent where they are the tenant's own.",
       );
     case "credential_invalid":
       return problemAt("invalid_request", { pointer: refusal.pointer }, refusal.detail);

@@ -8,8 +8,14 @@ import type {
   WantedSecret,
   WantedSettings,
 } from "../connections/index.ts";
-import { DeletedIntegration, Integration, IntegrationList, ProviderList } from "./answer-connections.ts";
-import { viewIntegration } from "./connection-views.ts";
+import {
+  CreatedIntegration,
+  DeletedIntegration,
+  Integration,
+  IntegrationList,
+  ProviderList,
+} from "./answer-connections.ts";
+import { adviceOn, viewIntegration } from "./connection-views.ts";
 import { EXAMPLES } from "./examples.ts";
 import { type Problem, problem, problemAt } from "./problems.ts";
 import { jsonResponse, RETRY_AFTER_S } from "./replies.ts";
@@ -48,7 +54,9 @@ export const INTEGRATION_ROUTES: readonly Route[] = [
     description:
       "Provider, client, endpoints and hosts are fixed with it, also what an issuer says of itself; scopes, modes, addresses to return to and the secret can be changed.",
     body: { schema: CreateIntegration, required: true, example: EXAMPLES.integration },
-    answers: [{ status: 201, description: "The integration.", schema: Integration, headers: ["Location"] }],
+    answers: [
+      { status: 201, description: "The integration.", schema: CreatedIntegration, headers: ["Location"] },
+    ],
     problems: ["integration_exists", "invalid_integration", "discovery_failed"],
     handle: async ({ call, identity, body }) => {
       const made = await call.deps
@@ -56,7 +64,8 @@ export const INTEGRATION_ROUTES: readonly Route[] = [
         .makeIntegration(identity.tenant, requestOf(body), actorOf(identity));
       if (!made.ok) return ofManaging(made.error);
       const location = `/v1/integrations/${made.value.name}`;
-      return jsonResponse(viewIntegration(call, made.value), 201, { location });
+      const advice = adviceOn(made.value);
+      return jsonResponse({ ...viewIntegration(call, made.value), advice }, 201, { location });
     },
   }),
   route({
@@ -135,9 +144,15 @@ async function change(
       { pointer: `/${asked}` },
       `\`${asked}\` was fixed when the integration was made.`,
     );
-  const changed = await call.deps
-    .connections()
-    .changeIntegration(identity.tenant, nameIn(call), settingsIn(body), actorOf(identity));
+  const changed = await call.deps.connections().changeIntegration(
+    identity.tenant,
+    nameIn(call),
+    {
+      ...settingsIn(body),
+      ...(body.display_name === undefined ? {} : { displayName: body.display_name }),
+    },
+    actorOf(identity),
+  );
   return changed.ok ? jsonResponse(viewIntegration(call, changed.value)) : ofManaging(changed.error);
 }
 

@@ -1,5 +1,5 @@
 /** Plans: check one, store one under a name, and the schema by which they are written. */
-import { actorOf } from "../access/index.ts";
+import { type AccessRefusal, actorOf, type KeyIdentity, userOfNewRun } from "../access/index.ts";
 import {
   adviceOn,
   compilePlan,
@@ -12,14 +12,14 @@ import {
   type PlanCompilation,
 } from "../define/index.ts";
 import type { Json } from "../kernel/index.ts";
-import { digestJson } from "../platform/index.ts";
+import { digestJson, ok, type Result } from "../platform/index.ts";
 import { PlanReport } from "./answer-plans.ts";
 import { StoredPlan } from "./answer-workflows.ts";
 import { EXAMPLES } from "./examples.ts";
 import { checkSurroundings } from "./plan-check.ts";
 import { chainFor, foretell, refusalOfStart } from "./policy-check.ts";
 import { type FieldError, type Problem, problem, problemAt } from "./problems.ts";
-import { jsonResponse } from "./replies.ts";
+import { jsonResponse, ofAccess } from "./replies.ts";
 import { PutWorkflow, ValidatePlan } from "./request-schemas.ts";
 import { type Route, route } from "./route.ts";
 import { badPlan } from "./start-plan.ts";
@@ -37,14 +37,17 @@ export const PLAN_ROUTES: readonly Route[] = [
       "Takes what a start with a `plan` takes, so pointers are the same. A plan that cannot run is no problem of this operation: it is answered with 200 and `valid: false`.",
     body: { schema: ValidatePlan, required: true, example: EXAMPLES.plan },
     answers: [{ status: 200, description: "What was found.", schema: PlanReport }],
+    problems: ["user_wider"],
     handle: async ({ call, identity, body }) => {
+      const user = userOf(identity, body.user);
+      if (!user.ok) return ofAccess(user.error);
       const compiled = compilePlan(body.plan, "/plan");
       const steps = compiled.ok ? compiled.plan.graph.steps : compiled.steps;
       const chain = await chainFor(call, identity);
       if (!chain.ok) return chain.error;
       const told = foretell(chain.value, steps);
       const around = await checkSurroundings(call, identity, {
-        ...{ steps, chain: chain.value, definitionAt: "/plan", user: identity.user ?? undefined },
+        ...{ steps, chain: chain.value, definitionAt: "/plan", user: user.value },
         name: compiled.ok ? compiled.plan.name : null,
       });
       const own = compiled.ok ? [] : compiled.errors;
@@ -156,4 +159,13 @@ function reportOn(compiled: PlanCompilation, input: Json | undefined, policy: To
   ];
   const told = { errors: withoutSecrets(errors), advice: withoutSecrets(advice) };
   return { valid: errors.length === 0, ...told, summary: summarise(plan.graph, policy.judge) };
+}
+
+/** As a start says it; not saying it leaves it open here. */
+function userOf(
+  identity: KeyIdentity,
+  named: string | null | undefined,
+): Result<string | null | undefined, AccessRefusal> {
+  if (identity.user === null && (named === undefined || named === null)) return ok(named);
+  return userOfNewRun(identity, named ?? undefined);
 }

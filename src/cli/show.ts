@@ -266,7 +266,7 @@ async function conclude(
   for (const count of verdict.counts) say(row("", count));
   if (!options.once)
     say(
-      `\n${whatNext({ api, refereeUrl: house.refereeUrl }, course, run, { ...options, ...demo })}\n\nCtrl-C ends everything.`,
+      `\n${whatNext({ api, refereeUrl: house.refereeUrl, login: house.world.login }, course, run, { ...options, ...demo })}\n\nCtrl-C ends everything.`,
     );
   return asIntended && verdict.agrees;
 }

@@ -1,5 +1,6 @@
 /** What is printed once a run is over, and what the Worker is told about the world. Pure. */
 import type { Api, RunView } from "./api.ts";
+import { LOGIN_HOST, type LoginClient } from "./consents.ts";
 import type { Course, Demo } from "./demos.ts";
 import { COLUMNS, row } from "./layout.ts";
 import type { StartOptions } from "./options.ts";
@@ -57,7 +58,7 @@ export function failureRows(failure: unknown): string {
 
 /** Addresses, the key, and three lines to try. */
 export function whatNext(
-  { api, refereeUrl }: { readonly api: Api; readonly refereeUrl: string },
+  { api, refereeUrl, login }: { readonly api: Api; readonly refereeUrl: string; readonly login: LoginClient },
   { input }: Course,
   run: RunView,
   { workflow, user }: Pick<StartOptions, "workflow"> & Pick<Demo, "user">,
@@ -66,6 +67,8 @@ export function whatNext(
   return `${row("address", api.url)}
 ${row("API key", api.key)}
 ${row("referee", `${refereeUrl}/counts`)}
+${row("login client", `${login.id} at https://${LOGIN_HOST}`)}
+${row("", `secret ${login.secret}`)}
 
 Try it yourself:
 

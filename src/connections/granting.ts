@@ -154,6 +154,8 @@ export class Granting {
       });
     });
     this.#after.changed("connection.disconnect", by, { siblings });
+    // What they wait for is another thing now.
+    this.#after.wake();
   }
 
   async #activate(incoming: Incoming): Promise<GrantAnswer> {

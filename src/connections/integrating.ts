@@ -38,7 +38,7 @@ import {
 export interface CustomProvider {
   readonly displayName?: string;
   readonly hosts?: readonly string[];
-  readonly present?: { readonly header: string; readonly scheme: string };
+  readonly present?: { readonly header: string; readonly scheme?: string };
   readonly authorizeUrl?: string;
   readonly tokenUrl?: string;
   readonly refreshUrl?: string;
@@ -55,6 +55,8 @@ export interface CustomProvider {
 
 /** The settings as a request brings them. */
 export interface WantedSettings {
+  /** Of a provider that the catalogue does not have. */
+  readonly displayName?: string;
   readonly scopesAllowed?: readonly string[];
   readonly scopesDefault?: readonly string[];
   readonly mode?: IntegrationSettings["mode"];
@@ -165,7 +167,12 @@ async function providerOf(
   if (kind !== undefined) {
     if (parts !== undefined)
       return refuse(flaw("/parts", "field_unknown", "Only providers of the catalogue have parts."));
-    return customProvider(deps, kind, custom ?? {}, clientAuth);
+    return customProvider(
+      deps,
+      kind,
+      { ...custom, displayName: custom?.displayName ?? request.name },
+      clientAuth,
+    );
   }
   const known = findProvider(name);
   if (known === undefined)
@@ -228,9 +235,11 @@ async function customProvider(
       ]),
     );
   const auth = clientAuth ?? (kind === "jwt_bearer" ? "none" : undefined);
+  const { present, ...rest } = custom;
   const settings = {
-    ...custom,
+    ...rest,
     displayName: custom.displayName ?? kind,
+    ...(present === undefined ? {} : { present: presentOf(present) }),
     ...(auth === undefined ? {} : { clientAuth: auth }),
   };
   if (kind === "oidc")
@@ -238,6 +247,12 @@ async function customProvider(
   // Which fields a kind needs and takes was checked against the table above.
   const made = genericProvider({ ...settings, kind } as unknown as GenericSettings);
   return made.ok ? made : refuse(genericFlaw(made.error));
+}
+
+/** Names of headers mean the same in any case. `Bearer` is what goes into `Authorization`; a header of one's own has no scheme. */
+function presentOf({ header, scheme }: NonNullable<CustomProvider["present"]>) {
+  const name = header.toLowerCase();
+  return { header: name, scheme: scheme ?? (name === "authorization" ? "Bearer" : "") };
 }
 
 /** OpenID Connect Discovery 4: asked once; what it says is fixed with the integration. */
@@ -385,7 +400,9 @@ export function settingsOf(
   const provider = fixed.provider as Bound;
   const scopes = scopesOf(provider, wanted);
   if (!scopes.ok) return scopes;
-  const { mode = "confirm", linkEnabled = false, returnTo = [], workflows } = wanted;
+  const { mode = "confirm", linkEnabled = false, returnTo = [], workflows, displayName } = wanted;
+  if (displayName !== undefined && !GENERIC_KINDS.some((one) => one === provider.name))
+    return err(flaw("/display_name", "field_unknown", "The catalogue knows what the provider is called."));
   if (!asksForConsent(provider)) {
     const stray =
       wanted.mode !== undefined
@@ -417,6 +434,7 @@ export function settingsOf(
   if (stray >= 0) return err(flaw(`/workflows/${stray}`, "name_invalid", "It is not a name."));
   return ok({
     ...scopes.value,
+    ...(displayName === undefined ? {} : { displayName }),
     ...{ mode, linkEnabled, returnTo: [...new Set(returnTo)] },
     ...(workflows === undefined ? {} : { workflows: [...new Set(workflows)] }),
   });
@@ -481,7 +499,8 @@ const DETAILS: Readonly<Record<string, string>> = {
   host_refused: "It is not the exact name of a public host among the hosts of the integration.",
   hosts_count: "There must be 1 to 16 hosts.",
   host_mints_tokens: "The host makes tokens; none is sent there.",
-  header_refused: "It cannot present a credential.",
+  header_refused:
+    "A credential is presented in `authorization`, or in a header whose name has key, token, auth, secret or credential in it (`x-api-key`); its scheme is a word, or empty.",
   param_refused: "The parameter belongs to the flow itself, or there are too many.",
 };
 

@@ -13,6 +13,8 @@ export interface FixedIntegration {
 
 /** PERSISTED CONTRACT. What may change. */
 export interface IntegrationSettings {
+  /** What people are shown for the provider, where that is not its own name. */
+  readonly displayName?: string;
   /** The scopes that connections may have; a session asks for some of them. Null: the provider has none, or any. */
   readonly scopesAllowed: readonly string[] | null;
   /** What a session asks for that names none. */

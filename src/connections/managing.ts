@@ -119,12 +119,13 @@ export async function deleteIntegration(
 
 /** What stands, as somebody would have to ask for it. */
 function wantedOf({ kind, settings }: Integration): WantedSettings {
-  const { scopesAllowed, scopesDefault, mode, linkEnabled, returnTo, workflows } = settings;
+  const { scopesAllowed, scopesDefault, mode, linkEnabled, returnTo, workflows, displayName } = settings;
   const consents = kind === "oauth2" || kind === "oidc";
   return {
     ...(scopesAllowed === null ? {} : { scopesAllowed, scopesDefault }),
     ...(consents ? { mode, linkEnabled, returnTo } : {}),
     ...(workflows === undefined ? {} : { workflows }),
+    ...(displayName === undefined ? {} : { displayName }),
   };
 }
 

@@ -38,6 +38,13 @@ export interface MirrorDue {
   readonly stamp: number;
 }
 
+/** That a workflow used the connection, and how often as far as that is on disk. */
+export interface KeptUse {
+  readonly workflow: string;
+  readonly at: number;
+  readonly count: number;
+}
+
 /** Those that wait up to a number are still to be told. */
 export interface WakingDue {
   readonly at: number;
@@ -65,6 +72,8 @@ interface Entries {
   /** The time of the newest change, raised so that no two changes have the same. */
   stamp: number;
   revoking: Revoking;
+  /** Uses that the listing does not have yet. */
+  uses: { readonly since: number; readonly of: readonly KeptUse[] };
 }
 
 const MAX_WAITERS = 10_000;

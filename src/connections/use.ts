@@ -25,6 +25,8 @@ const TOLD_MARGIN_MS = 10 * 60_000;
 const PERSON_RECHECK_MS = 5 * 60_000;
 const PASSING_RECHECK_MS = 1_000;
 const MISCONFIGURED_RECHECK_MS = 60_000;
+/** After an attempt was refused: only the look that follows puts the run down as waiting, with what stands then (acquiring.ts, J2). */
+const REFUSED_RECHECK_MS = 1_000;
 /** The account of whoever names none. */
 export const DEFAULT_ACCOUNT = "default";
 
@@ -262,7 +264,7 @@ function needOf(ask: Ask, reference: ConnectionReference, answer: NeedAnswer, re
     reason,
     ...(scopes === undefined ? {} : { scopes }),
     limitMs: passing ? passingLimitMs(reason, retryAfterMs) : PERSON_LIMIT_MS,
-    recheckMs: recheckOf(reason, retryAfterMs),
+    recheckMs: refused ? REFUSED_RECHECK_MS : recheckOf(reason, retryAfterMs),
     ...(refused ? { refused: true as const, ...(version === null ? {} : { version }) } : {}),
     ...(detail === undefined ? {} : { detail }),
   };

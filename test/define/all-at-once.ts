@@ -259,6 +259,8 @@ export const STRAYS: readonly (readonly [
   ["/steps/a/type", one({ type: "transform", with: { value: 1 } }), "action", "action"],
   ["/steps/a/repeat/interval", one(get({}, { repeat: { until: "true", interval: 1 } })), "every", "every"],
   ["/steps/a/with/auth/token", one(get({ auth: { token: "x" } })), "bearer", "bearer"],
+  ["/steps/a/with/auth/connections", one(get({ auth: { connections: "x" } })), "connection", "connection"],
+  ["/steps/a/with/auth/integration", one(get({ auth: { integration: "x" } })), "scopes", null],
   ["/steps/a/time_out", one(get({}, { time_out: 3 })), "timeout", "timeout"],
   ["/steps/a/depends_on", one(say(1, { depends_on: [] })), "needs", "needs"],
   ["/steps/a/retry", one(say(1, { retry: {} })), "when", null],

@@ -570,7 +570,7 @@ describe("a start that requires its connections", () => {
   const start = (key: string, body: object = {}): Promise<Response> =>
     door.send("POST", "/v1/runs", { key, body: { workflow: "t-needs", connections: "require", ...body } });
   interface Missing {
-    readonly missing?: readonly { readonly connect?: { readonly url: string } }[];
+    readonly missing?: readonly { readonly how?: string; readonly connect?: { readonly url: string } }[];
   }
 
   test("starts nothing before they are there, and gives their links to who may hand them out", async () => {
@@ -582,6 +582,10 @@ describe("a start that requires its connections", () => {
       { integration: "app", account: "needs", reason: "missing", scopes: ["write"] },
       { integration: "nothing", account: "default", reason: "integration_unknown", scopes: [] },
     ]);
+    expect([missing?.[0]?.how, missing?.[1]?.how]).toEqual([
+      undefined,
+      expect.stringContaining("POST /v1/integrations"),
+    ]);
     expect(missing?.[0]?.connect?.url).toMatch(/^https:\/\/showcaller\.test\/connect\/cs_/);
     expect(missing?.[1]?.connect).toBeUndefined();
     const starter = (await makeKey(door, TENANT, { scopes: ["runs:write", "runs:act_as"] })).text;
@@ -589,6 +593,7 @@ describe("a start that requires its connections", () => {
     const without = (await second.clone().json()) as Missing;
     await expectProblem(second, 409, "connections_missing");
     expect(without.missing?.[0]?.connect).toBeUndefined();
+    expect(without.missing?.[0]?.how).toContain("POST /v1/connect-sessions");
     expect(runs.started).toBe(0);
   });
 

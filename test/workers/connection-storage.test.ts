@@ -111,6 +111,52 @@ describe("the database is away", () => {
   });
 });
 
+describe("an object dies before uses are told", () => {
+  const used = async (one: Connected) => {
+    const { results } = await env.DB.prepare(
+      "SELECT workflow, uses, last_at FROM connection_uses WHERE connection = ? ORDER BY workflow",
+    )
+      .bind(one.id)
+      .all();
+    return results;
+  };
+
+  it("each workflow that used the connection is told by the next life's alarm, once", async () => {
+    const one = await connected();
+    const at = one.house.now;
+    await one.token({ workflow: "mail" });
+    await one.token({ workflow: "report" });
+    await die();
+    expect(await used(one)).toEqual([]);
+    while ((await one.toNextAlarm()) !== null);
+    const told = [
+      { workflow: "mail", uses: 1, last_at: at },
+      { workflow: "report", uses: 1, last_at: at },
+    ];
+    expect(await used(one)).toEqual(told);
+    await die();
+    await one.object.rewrap(TENANT);
+    while ((await one.toNextAlarm()) !== null);
+    expect(await used(one)).toEqual(told);
+  });
+
+  it("a use that comes while others are told is kept for the next time", async () => {
+    const one = await connected();
+    await one.token({ workflow: "mail" });
+    one.house.whileWriting = async () => {
+      one.house.whileWriting = null;
+      await one.token({ workflow: "late" });
+    };
+    await one.toNextAlarm();
+    await die();
+    while ((await one.toNextAlarm()) !== null);
+    expect(await used(one)).toMatchObject([
+      { workflow: "late", uses: 1 },
+      { workflow: "mail", uses: 1 },
+    ]);
+  });
+});
+
 describe("an object whose keyring is not the one of its rows", () => {
   const BOTH = ring("k2", { k1: 1, k2: 2 });
 

@@ -155,10 +155,24 @@ describe("a step of a plan that names a connection", () => {
     expect(await flaw({ connection: "other" }, "ada")).toEqual([
       `${at}/connection connection_not_for_host api.harbour.example`,
     ]);
+    expect(await flaw({ connection: "nothing-like-it" }, "ada")).toEqual([
+      `${at}/connection unknown_integration other,skyline`,
+    ]);
     expect(await flaw({ connection: "skyline" })).toEqual([`${at}/connection connection_without_user -`]);
     expect(await flaw({ connection: "skyline", scopes: ["all"] }, "ada")).toEqual([
       `${at}/scopes scopes_not_taken -`,
     ]);
+  });
+
+  test.each([
+    [{}, []],
+    [{ user: "ada" }, []],
+    [{ user: null }, ["connection_without_user"]],
+  ])("is checked for whom the run would act for, if that is said: %j", async (who, codes) => {
+    const body = { plan: plan({ connection: "skyline" }, "x"), ...who };
+    const answer = await send("POST", "/v1/plans/validate", { key: admin, body });
+    const { errors } = await expectAnswer<{ errors: Flaw[] }>(answer, "validatePlan", 200);
+    expect(errors.map(({ code }) => code)).toEqual(codes);
   });
 
   test("is in the summary of a check, with what policy says", async () => {

@@ -1,5 +1,7 @@
 import { runInDurableObject } from "cloudflare:test";
 import { describe, expect, it } from "vitest";
+import { createUse, type Use, type UseAnswer } from "../../src/connections/use.ts";
+import { ownerText } from "../../src/connections/grant.ts";
 import { pairOf } from "./connection-double.ts";
 import { ConnectionHouse } from "./connection-house.ts";
 import { Connected, DAY_MS, die, MINUTE_MS, TENANT } from "./connection-support.ts";
@@ -91,6 +93,59 @@ describe("a run that is told to wait", () => {
     await one.ring();
     expect(one.house.woken.toSorted()).toEqual(["run_a", "run_late"]);
     expect(await waiting(one)).toBe(0);
+  });
+});
+
+describe("a run whose attempt the service refused", () => {
+  /** As its step asks, with what it knows. */
+  async function use(one: Connected, more: Partial<Use> = {}): Promise<UseAnswer> {
+    const { slot, id, house } = one;
+    const ask = createUse({
+      serverKey: async () => Promise.reject(new Error("It is pinned.")),
+      integration: async () => Promise.resolve(null),
+      ofOwner: async () => Promise.resolve([]),
+      object: () => one.object,
+      now: () => house.now,
+    });
+    const { integration, tenant, owner, account } = slot;
+    return ask({
+      ...{ tenant, run: "run_a", user: owner.kind === "user" ? owner.user : null, workflow: "mail" },
+      ...{ reference: { connection: integration }, stepTimeoutMs: MINUTE_MS },
+      pinned: { connection: id, owner: ownerText(owner), account, epoch: 1 },
+      ...more,
+    });
+  }
+
+  it.each(["scope_missing", "rejected", "revoked"] as const)(
+    "for %s looks at once, is put down as waiting by that, and is woken by what comes of it",
+    async (reason) => {
+      const one = empty();
+      await one.grant();
+      const lent = await use(one);
+      if (lent.kind !== "ready") throw new Error("There is no token.");
+      if (reason === "revoked") await lent.lease.dead();
+      const { recheckMs, version } = lent.lease.need(reason, ["write"]);
+      expect(recheckMs).toBe(1_000);
+      one.house.later(recheckMs);
+      const again = await use(one, version === undefined ? {} : { refused: version });
+      expect(again).toMatchObject({ kind: "needs", need: { recheckMs: 5 * MINUTE_MS } });
+      await one.grant({ scopes: ["read", "write"] }, `${one.family}b`);
+      await one.ring();
+      expect(one.house.woken).toEqual(["run_a"]);
+      expect(await use(one, version === undefined ? {} : { refused: version })).toMatchObject({
+        kind: "ready",
+      });
+    },
+  );
+
+  it("is woken when the user takes the connection back: what it waits for is another thing then", async () => {
+    const one = empty();
+    await one.grant();
+    expect(await one.said({ run: "run_a", scopes: ["write"] })).toBe("scope_missing");
+    await one.object.disconnect(TENANT, { by: "user", siblings: true });
+    await one.ring();
+    expect(one.house.woken).toEqual(["run_a"]);
+    expect(await one.said({ run: "run_a", scopes: ["write"] })).toBe("missing");
   });
 });
 

@@ -228,6 +228,8 @@ describe("discovery", () => {
     const made = await make("oidc", OIDC);
     expect(made).toMatchObject({
       kind: "oidc",
+      display_name: "oidc",
+      advice: [],
       endpoints: { token_url: METADATA.token_endpoint, issuer: ISSUER },
       callback_url: `https://showcaller.test/oauth/callback/${TENANT}/oidc`,
     });
@@ -235,6 +237,14 @@ describe("discovery", () => {
       url: `${ISSUER}/.well-known/openid-configuration`,
       effect: "once",
     });
+  });
+
+  test("of an issuer that has it advises to ask for offline_access, unless it is asked for", async () => {
+    outside.answer = () => [200, { ...METADATA, scopes_supported: ["openid", "offline_access"] }];
+    const without = await make("online", OIDC);
+    expect(without["advice"]).toEqual([expect.stringContaining("offline_access")]);
+    const asked = await make("offline", { ...OIDC, scopes_default: ["openid", "offline_access"] });
+    expect(asked["advice"]).toEqual([]);
   });
 
   test.each<[string, number, unknown, string]>([
@@ -272,7 +282,7 @@ describe("an integration that was made", () => {
       version: 1,
     });
     const read = await door.send("GET", "/v1/integrations/shown", { key: admin });
-    expect(await expectAnswer(read, "getIntegration", 200)).toEqual(made);
+    expect({ ...(await expectAnswer<View>(read, "getIntegration", 200)), advice: [] }).toEqual(made);
     expect(JSON.stringify(made)).not.toContain(CLIENT_SECRET);
     expect(await databaseText()).not.toContain(CLIENT_SECRET);
     expect([...outside.lines, ...door.lines].join("\n")).not.toContain(CLIENT_SECRET);
@@ -288,6 +298,37 @@ describe("an integration that was made", () => {
       expect(problem.errors).toMatchObject([{ pointer: `/${field}` }]);
     },
   );
+
+  test("of a kind is shown by its name, or as it is called, which can be changed; the catalogue's are not", async () => {
+    expect(await make("barometer", KEYED)).toMatchObject({ display_name: "barometer" });
+    const named = { ...KEYED, custom: { ...KEYED.custom, display_name: "Weather" } };
+    expect(await make("called", named)).toMatchObject({ display_name: "Weather" });
+    const rename = async (name: string) =>
+      door.send("PATCH", `/v1/integrations/${name}`, { key: admin, body: { display_name: "Storms" } });
+    expect(await expectAnswer(await rename("called"), "changeIntegration", 200)).toMatchObject({
+      ...{ display_name: "Storms", hosts: KEYED.custom.hosts },
+    });
+    const other = await door.send("PATCH", "/v1/integrations/called", { key: admin, body: {} });
+    expect(await expectAnswer(other, "changeIntegration", 200)).toMatchObject({ display_name: "Storms" });
+    const { return_to, client_id, client_secret } = APP;
+    await make("goog", { provider: "google", return_to, client_id, client_secret });
+    expect((await expectProblem(await rename("goog"), 422, "invalid_integration")).errors).toMatchObject([
+      { pointer: "/display_name", code: "field_unknown" },
+    ]);
+  });
+
+  test.each([
+    [{ header: "X-API-Key" }, { header: "x-api-key", scheme: "" }],
+    [{ header: "Authorization" }, { header: "authorization", scheme: "Bearer" }],
+    [
+      { header: "X-Auth", scheme: "Token" },
+      { header: "x-auth", scheme: "Token" },
+    ],
+  ])("presents a credential as %j says, in any case of letters", async (present, kept) => {
+    const name = `presents-${present.header.toLowerCase()}`;
+    await make(name, { ...KEYED, custom: { ...KEYED.custom, present } });
+    expect((await room.integration(TENANT, name))?.fixed.provider).toMatchObject({ present: kept });
+  });
 
   test("changes its settings as a whole, and only to what a new one could have", async () => {
     await make("changing", APP);

@@ -135,9 +135,13 @@ export const NOT_OFFERED: Page = {
 export const UNTRUSTED_FORM: Page = {
   title: "Not accepted",
   body: html`<p>
-    That did not come from this page, or the page was open for too long. Open the link again, and decide
-    there.
-  </p>`,
+      That did not come from this page, or the page was open for too long. Open the link again, and decide
+      there.
+    </p>
+    <p>
+      A program that stands in for a browser has to send the page's hidden fields and cookies, and this
+      deployment's own address as ${code("Origin")}.
+    </p>`,
 };
 
 export const NOT_NOW: Page = {

@@ -30,8 +30,8 @@ export function moment(at: number): string {
 }
 
 /** The provider's name: of the catalogue, or as the tenant calls it. */
-export function providerName({ fixed }: Integration): string {
-  return (fixed.provider as { readonly displayName: string }).displayName;
+export function providerName({ fixed, settings }: Pick<Integration, "fixed" | "settings">): string {
+  return settings.displayName ?? (fixed.provider as { readonly displayName: string }).displayName;
 }
 
 /** A way back, to an address that was fixed when the session was made. */
