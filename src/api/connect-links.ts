@@ -106,7 +106,7 @@ async function linkFor(
         ...{ tenant: identity.tenant, run, workflow, unit, user, integration, account, connection },
         ...{ scopes, since, limitAt },
       },
-      actorOf(identity),
+      { by: actorOf(identity), boundTo: identity.user },
     );
     return made === null ? null : { url: connectUrl(call, made.token), expires_at: made.expiresAt };
   } catch (error) {

@@ -73,15 +73,16 @@ export class Acquiring {
 
   /** J2, J3. Why no token is given, whatever its life. */
   #refusal(ask: Ask, record: ConnectionRecord | undefined): AcquireAnswer | null {
-    if (record === undefined) return this.#waitsFor(ask, "missing", null);
-    const { standing, grant, epoch } = record;
-    const workflows = this.#store.get("workflows");
+    // Before anything is waited for: who may not use it must not be shown the way to it.
+    const workflows = record === undefined ? ask.workflows : this.#store.get("workflows");
     if (workflows?.includes(ask.workflow) === false)
       return {
         kind: "refused",
         code: "not_for_workflow",
         message: `The connection is not for the workflow ${ask.workflow}.`,
       };
+    if (record === undefined) return this.#waitsFor(ask, "missing", null);
+    const { standing, grant, epoch } = record;
     if (standing.status === "dead") return this.#waitsFor(ask, standing.reason, grant);
     if (standing.status !== "active") return this.#waitsFor(ask, "missing", grant);
     if (ask.epoch !== undefined && ask.epoch !== epoch) return this.#waitsFor(ask, "replaced", grant);

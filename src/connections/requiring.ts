@@ -93,7 +93,7 @@ async function missing(
   const id = await connectionIdOf(await deps.serverKey(), { ...slot, owner: ownerText(owner) });
   const view = await deps.object(tenant, id).view(tenant);
   const consent = known.kind === "oauth2" || known.kind === "oidc";
-  const reason = reasonOf(view, workflow, scopes);
+  const reason = reasonOf(view, known.settings.workflows, workflow, scopes);
   if (reason === null) return null;
   const lacking = view === null || reason !== "scope_missing" ? scopes : lackingOf(view, scopes);
   return say(reason, account, {
@@ -105,10 +105,12 @@ async function missing(
 
 function reasonOf(
   view: ConnectionView | null,
+  allowed: readonly string[] | undefined,
   workflow: string,
   scopes: readonly string[],
 ): MissingConnection["reason"] | null {
-  if (view === null) return "missing";
+  // Where nothing was granted yet, the integration's own list says it.
+  if (view === null) return allowed?.includes(workflow) === false ? "not_for_workflow" : "missing";
   if (view.workflows?.includes(workflow) === false) return "not_for_workflow";
   const { standing } = view;
   if (standing.status === "dead") return standing.reason;

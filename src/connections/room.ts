@@ -135,10 +135,14 @@ export interface Connections {
   ticket(
     session: ConnectSession,
   ): Promise<{ readonly token: string; readonly ticket: string; readonly expiresAt: number } | null>;
-  /** Null: no consent would help, or none can be given by a link. */
+  /**
+   * Null: no consent would help, none can be given by a link, or it is not the asker's to hand out: a key that is bound to a
+   * user makes nothing for the tenant, and nothing for another user.
+   * @param asker `boundTo`: the user that its key is bound to; null: to none
+   */
   linkForWait(
     wait: WaitOfStep,
-    by: string,
+    asker: { readonly by: string; readonly boundTo: string | null },
   ): Promise<{ readonly token: string; readonly expiresAt: number } | null>;
 
   /** As its object says it. Null: the tenant has no such connection. */
@@ -221,12 +225,13 @@ export function createConnections(deps: ConnectionsDeps): Connections {
       if (token === null || !(await giveTicket(db, session.id, given, now()))) return null;
       return { token, ticket, expiresAt };
     },
-    async linkForWait(wait, by) {
+    async linkForWait(wait, { by, boundTo }) {
       const { tenant, integration: name, connection: id, scopes } = wait;
       const made = await cache.get(tenant, name);
       if (made === null || (made.kind !== "oauth2" && made.kind !== "oidc")) return null;
-      const listed = await viewOf(tenant, id);
       const user = made.owner === "tenant" ? null : wait.user;
+      if (boundTo !== null && boundTo !== user) return null;
+      const listed = await viewOf(tenant, id);
       const account = listed?.slot.account ?? (await accountOf(made, user, wait));
       if (account === null) return null;
       const wanted = widened(made, listed?.scopes ?? [], scopes);

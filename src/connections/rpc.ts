@@ -28,6 +28,8 @@ export interface Ask {
   readonly epoch?: number;
   /** The consent (`consentOf`) whose token a service has refused to this step: it is not tried again, however refreshed. */
   readonly refused?: number;
+  /** The integration's list of workflows, which counts until the slot has one of its own by a grant; missing: any may ask. */
+  readonly workflows?: readonly string[];
 }
 
 export interface TokenAnswer {

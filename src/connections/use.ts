@@ -129,6 +129,8 @@ interface Found {
   readonly slot: Slot;
   readonly id: string;
   readonly epoch?: number;
+  /** The integration's, as it is known here. */
+  readonly workflows?: readonly string[];
 }
 
 type Refusal = Extract<UseAnswer, { kind: "cannot" }>;
@@ -142,13 +144,14 @@ export function createUse(deps: UseDeps): (use: Use) => Promise<UseAnswer> {
   return async (use) => {
     const found = await find(use);
     if ("kind" in found) return found;
-    const { slot, id, epoch } = found;
+    const { slot, id, epoch, workflows } = found;
     const { reference, run, workflow, stepTimeoutMs, refused } = use;
     const ask: Ask = {
       ...{ slot, id, run, workflow, stepTimeoutMs },
       ...(reference.scopes === undefined ? {} : { scopes: reference.scopes }),
       ...(epoch === undefined ? {} : { epoch }),
       ...(refused === undefined ? {} : { refused }),
+      ...(workflows === undefined ? {} : { workflows }),
     };
     return answered(ask, reference, await deps.object(slot.tenant, id).acquire(ask));
   };
@@ -173,7 +176,8 @@ export function createUse(deps: UseDeps): (use: Use) => Promise<UseAnswer> {
     const account = reference.account ?? (await onlyAccount(tenant, integration, owner));
     if (typeof account === "object") return account;
     const slot: Slot = { tenant, integration, owner, account };
-    return { slot, id: await idOf(slot) };
+    const { workflows } = known.settings;
+    return { slot, id: await idOf(slot), ...(workflows === undefined ? {} : { workflows }) };
   }
 
   async function onlyAccount(tenant: string, integration: string, owner: Owner): Promise<string | Refusal> {

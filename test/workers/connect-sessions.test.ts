@@ -65,6 +65,7 @@ beforeAll(async () => {
     ["app", APP],
     ["linked", others],
     ["hosted", { ...APP, mode: "host_session" }],
+    ["ours", { ...others, owner: "tenant", workflows: ["any"] }],
   ] as const)
     await expectAnswer(
       await door.send("POST", "/v1/integrations", { key: admin, body: { name, ...body } }),
@@ -498,6 +499,21 @@ describe("a run that waits for a connection", () => {
     expect(next).not.toBe(url);
   });
 
+  test("for the tenant's own shows its link to no key that is bound to a user", async () => {
+    const { connection } = await begin({ integration: "ours" });
+    const wait = {
+      ...{ kind: "connection", integration: "ours", account: null, connection, reason: "missing" },
+      ...{ scopes: [], detail: null, since: SINCE, limit_at: Date.now() + 3_600_000, retry_at: null },
+    };
+    runs.view = viewOfRun(RUN, wait);
+    for (const path of ["", "/steps/call"]) {
+      expect(await linkSeenBy(ada, path)).toBeUndefined();
+      expect(await linkSeenBy(backend, path)).toMatch(/\/connect\/cs_/);
+      // Nor once it was made for somebody else.
+      expect(await linkSeenBy(ada, path)).toBeUndefined();
+    }
+  });
+
   test("shows no link where no consent would help", async () => {
     for (const reason of ["rate_limited", "unavailable", "misconfigured", "replaced"]) {
       await waiting(reason, "passing");
@@ -658,7 +674,7 @@ describe("the vault", () => {
       room.records.map(async (one) => [one.kind, await one.countByKid()] as const),
     );
     expect(Object.fromEntries(counts)).toMatchObject({
-      integrations: { k1: 3 },
+      integrations: { k1: 4 },
       connections: { k1: expect.any(Number) },
       connect_sessions: { k1: expect.any(Number) },
     });

@@ -146,9 +146,14 @@ export async function newIntegration(
   tenant: string,
   name: string,
   settings: Partial<IntegrationSettings> = {},
-  more: { readonly displayName?: string; readonly issuer?: string; readonly issRequired?: boolean } = {},
+  more: {
+    readonly displayName?: string;
+    readonly issuer?: string;
+    readonly issRequired?: boolean;
+    readonly owner?: "user" | "tenant";
+  } = {},
 ): Promise<void> {
-  const { displayName = "Calendar", issuer, issRequired } = more;
+  const { displayName = "Calendar", issuer, issRequired, owner = "user" } = more;
   const described: GenericSettings = {
     kind: "oauth2",
     displayName,
@@ -162,7 +167,7 @@ export async function newIntegration(
   if (!made.ok) throw new Error(made.error.code);
   const bound = { ...made.value, ...(issRequired === undefined ? {} : { issRequired }) };
   const request = {
-    ...({ tenant, name, provider: "oauth2", kind: "oauth2", owner: "user", createdBy: "key:test" } as const),
+    ...({ tenant, name, provider: "oauth2", kind: "oauth2", owner, createdBy: "key:test" } as const),
     fixed: { provider: bound, clientId: "client-1" },
     settings: { ...SETTINGS, ...settings },
   };

@@ -1,0 +1,60 @@
+/** Connections of the tenant's own: who is shown the way to make one, and which workflows may wait for it. */
+import { beforeAll, describe, expect, test } from "vitest";
+import type { Use } from "../../src/connections/use.ts";
+import { clock, newIntegration, newTenant, room } from "./connect-support.ts";
+
+beforeAll(async () => {
+  await newTenant("corp");
+  const links = { mode: "link", linkEnabled: true, returnTo: [] } as const;
+  await newIntegration("corp", "books", { ...links, workflows: ["nightly"] }, { owner: "tenant" });
+  await newIntegration("corp", "calendar", links);
+});
+
+const asked = (workflow: string, integration = "books"): Use => ({
+  ...{ tenant: "corp", run: `run_${workflow}`, user: "mallory", workflow, pinned: null },
+  ...{ reference: { connection: integration }, stepTimeoutMs: 1_000 },
+});
+
+async function linkFor(integration: string, connection: string, boundTo: string | null) {
+  const wait = {
+    ...{ tenant: "corp", run: "run_x", unit: "a", user: "mallory", account: null, scopes: [] },
+    ...{ integration, connection, since: 1, limitAt: clock.now + 3_600_000 },
+  };
+  return room.linkForWait(wait, { by: "key:x", boundTo });
+}
+
+describe("a connection of the tenant's own that was never made", () => {
+  test("is refused to a workflow that is not on the list", async () => {
+    expect(await room.use(asked("inline"))).toMatchObject({ kind: "cannot", code: "connection_refused" });
+  });
+
+  test("is waited for by one that is", async () => {
+    expect(await room.use(asked("nightly"))).toMatchObject({ kind: "needs", need: { reason: "missing" } });
+  });
+
+  test("is said to be not for the workflow before a start, too", async () => {
+    const run = { tenant: "corp", user: "mallory" };
+    const reference = [{ connection: "books" }];
+    expect(await room.missing({ ...run, workflow: "inline" }, reference)).toMatchObject([
+      { reason: "not_for_workflow", consent: false },
+    ]);
+    expect(await room.missing({ ...run, workflow: "nightly" }, reference)).toMatchObject([
+      { reason: "missing", consent: true },
+    ]);
+  });
+
+  test("has a link for who is bound to no user alone", async () => {
+    const use = await room.use(asked("nightly"));
+    const connection = use.kind === "needs" ? (use.need.connection ?? "") : "";
+    expect(await linkFor("books", connection, "mallory")).toBeNull();
+    expect(await linkFor("books", connection, null)).toMatchObject({ token: expect.stringMatching(/^cs_/) });
+  });
+});
+
+test("the link of a user's wait is for this user's keys, and for those that are bound to none", async () => {
+  const use = await room.use(asked("any", "calendar"));
+  const connection = use.kind === "needs" ? (use.need.connection ?? "") : "";
+  expect(await linkFor("calendar", connection, "bob")).toBeNull();
+  expect(await linkFor("calendar", connection, "mallory")).not.toBeNull();
+  expect(await linkFor("calendar", connection, null)).not.toBeNull();
+});
