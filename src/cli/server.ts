@@ -122,6 +122,8 @@ function wrangler({ root, tools, state }: Ground, log: string, args: readonly st
       WRANGLER_SEND_METRICS: "false",
       // The banner asks the registry for a newer wrangler.
       WRANGLER_HIDE_BANNER: "true",
+      // Its own store of traces would keep whole addresses: the codes and states of every consent.
+      X_LOCAL_OBSERVABILITY: "false",
       WRANGLER_LOG_PATH: state.path("wrangler-logs"),
       WRANGLER_REGISTRY_PATH: state.path("registry"),
     },

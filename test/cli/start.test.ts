@@ -2,19 +2,16 @@
  * `npm start` as a whole: real processes, a real server, the real world. What happened is counted from the world's own file,
  * and what is left running from the system's list of processes, not from what the start says of itself.
  */
-import { execFileSync, spawn, type ChildProcess } from "node:child_process";
-import { once } from "node:events";
+import { execFileSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import { personOf } from "../../src/cli/consents.ts";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parseSecrets } from "../../src/cli/state.ts";
 import { Referee } from "../world/index.ts";
+import { run, START, type Started } from "./started.ts";
 
-const ROOT = join(import.meta.dirname, "../..");
-const START = join(ROOT, "src/cli/start.ts");
 const TEST_TIMEOUT_MS = 90_000;
 /** The keeper gives its group two seconds. */
 const GONE_TIMEOUT_MS = 15_000;
@@ -29,48 +26,6 @@ beforeAll(() => {
 afterAll(() => {
   rmSync(state, { recursive: true, force: true });
 });
-
-interface Started {
-  readonly child: ChildProcess;
-  readonly output: () => string;
-  /** Waits for its end, and fails with what it said if that is another one. */
-  readonly endsWith: (code: number) => Promise<void>;
-  /** Waits until the output has a text. */
-  readonly says: (text: string) => Promise<void>;
-}
-
-function run(command: string, args: readonly string[]): Started {
-  const child = spawn(command, args, {
-    cwd: ROOT,
-    stdio: ["ignore", "pipe", "pipe"],
-    env: { ...process.env, NO_COLOR: "1" },
-  });
-  let output = "";
-  let look = (): void => {};
-  for (const stream of [child.stdout, child.stderr])
-    stream.on("data", (chunk: Buffer) => {
-      output += chunk.toString();
-      look();
-    });
-  const ended = once(child, "close").then(([code, signal]) => (code ?? signal) as number | string);
-  const endsWith = async (expected: number): Promise<void> => {
-    const how = await ended;
-    if (how !== expected) throw new Error(`ended with ${how} instead of ${expected}:\n${output}`);
-  };
-  const says = (text: string): Promise<void> =>
-    Promise.race([
-      new Promise<void>((resolve) => {
-        look = () => {
-          if (output.includes(text)) resolve();
-        };
-        look();
-      }),
-      ended.then((how) => {
-        if (!output.includes(text)) throw new Error(`ended (${how}) before it said "${text}":\n${output}`);
-      }),
-    ]);
-  return { child, output: () => output, endsWith, says };
-}
 
 function start(...args: string[]): Started {
   return run(process.execPath, [START, "--port", "0", "--state", state, ...args]);
@@ -205,26 +160,6 @@ describe("npm start", { timeout: TEST_TIMEOUT_MS }, () => {
       },
       duplicates: 0,
     });
-  });
-
-  it("waits with --browser until somebody has been at each link, and goes on then", async () => {
-    const started = start("--once", "--browser");
-    const link = /^http:\S+\/connect\/cs_\S+$/gm;
-    const links = (): string[] => started.output().match(link) ?? [];
-    for (const [words, count] of [
-      ["open this link to lend the calendar", 1],
-      ["open this link to lend it again", 2],
-    ] as const) {
-      await started.says(words.split(" ").slice(0, 4).join(" "));
-      const url = await vi.waitFor(() => {
-        expect(links()).toHaveLength(count);
-        return links()[count - 1] ?? "";
-      }, TEST_TIMEOUT_MS);
-      await personOf(false).follow(url);
-    }
-    await started.endsWith(0);
-    expect(started.output()).toContain("waits for a consent: it was taken back");
-    expect(counts().duplicates).toBe(0);
   });
 
   it("stays up, refuses a second start beside it, and ends with everything on Ctrl-C", async () => {
