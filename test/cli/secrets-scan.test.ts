@@ -54,7 +54,7 @@ function watchBrowser(secrets: Map<string, string>): void {
   };
   const real = globalThis.fetch;
   vi.spyOn(globalThis, "fetch").mockImplementation(async (input, init) => {
-    const address = new URL(String(input));
+    const address = new URL(input instanceof Request ? input.url : input);
     keep("link", /^\/connect\/cs_\w+\.([\w-]+)$/.exec(address.pathname)?.[1]);
     const isBack = address.pathname === "/connected";
     keep(isBack ? "one-time code" : "code", address.searchParams.get("code"));
@@ -272,8 +272,8 @@ it("a token that somebody planted is found: in a file, in a row, and divided by 
     "object/a.sqlite-wal: token, in base64 behind 1",
   ]);
   database.exec("DELETE FROM rows; VACUUM; PRAGMA wal_checkpoint(TRUNCATE)");
-  // Of a long value the first 486 bytes are in the page of its row, and all others elsewhere.
-  insert.run(`${"x".repeat(486 - 10)}${token}${"x".repeat(4_096)}`);
+  // Of a text of 4578 bytes the first 486 are in the page of its row, and the others in a page of their own.
+  insert.run(`${"x".repeat(486 - 10)}${token}`.padEnd(4_578, "x"));
   database.close();
   expect(foundInFiles(folder, search)).not.toContain("object/a.sqlite: token, itself");
   expect(foundInRows(folder, search)).toEqual({

@@ -107,13 +107,7 @@ function encodingsOf(bytes: Uint8Array): [string, string][] {
 /** Whatever stands before and behind: the characters that are the same between zeros and between ones. */
 function base64Behind(lead: number, bytes: Uint8Array): string {
   const between = (byte: number): string =>
-    btoa(
-      String.fromCharCode(
-        ...new Array<number>(lead).fill(byte),
-        ...bytes,
-        ...new Array<number>(3).fill(byte),
-      ),
-    );
+    btoa(String.fromCharCode(...Array.from({ length: lead }, () => byte), ...bytes, ...[byte, byte, byte]));
   const [zeros, ones] = [between(0), between(0xff)];
   return Array.from(zeros)
     .filter((char, i) => char === ones[i] && char !== "=")

@@ -1,7 +1,9 @@
 /** The way of a consent, and everybody who tries to bend it. */
+import { runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { sessionForWait } from "../../src/connections/making-sessions.ts";
+import { objectName } from "../../src/platform/index.ts";
 import { expectProblem, send } from "./api-support.ts";
 import {
   addressIn,
@@ -12,6 +14,7 @@ import {
   clock,
   FLOW_MS,
   formIn,
+  issued,
   LINK_MS,
   lines,
   newIntegration,
@@ -28,8 +31,11 @@ import {
   titleOf,
   Visitor,
 } from "./connect-support.ts";
+import { everythingKept, foundIn, listenToConsole } from "./kept.ts";
 
 const ISSUER = "https://login.calendar.example";
+
+const logged = listenToConsole();
 
 beforeAll(async () => {
   await Promise.all([newTenant("corp"), newTenant("rival")]);
@@ -629,5 +635,57 @@ describe("no page", () => {
       ["/oauth/callback/corp", "GET"],
     ] as const)
       await expect(visitor.get(path, "here", method)).rejects.toThrow("There is no page");
+  });
+});
+
+describe("of all these consents, and those who bent them", () => {
+  test("nothing that was kept or logged holds a code, token, cookie, verifier, link or state in any form", async () => {
+    // Alone, too: one consent that is used, and one that waits to be confirmed.
+    const { session, token } = await newSession({ integration: "direct", user: nobody() });
+    await new Visitor().consent(token);
+    expect(await standing("corp", session.connection)).toBe("active");
+    await new Visitor().consent((await newSession({ user: nobody() })).token);
+    expect(new Set(issued.values())).toEqual(
+      new Set([
+        ...["link", "cookie", "form token", "state", "code", "verifier", "client secret"],
+        ...["access token", "refresh token", "one-time code"],
+      ]),
+    );
+    const kept = new Map(await everythingKept());
+    expect([...kept.keys()]).toEqual(
+      expect.arrayContaining([
+        "D1 connections",
+        "D1 connect_sessions",
+        "D1 access_audit",
+        "connection record",
+      ]),
+    );
+    kept.set("log", [...lines, ...logged()]);
+    expect(lines.length).toBeGreaterThan(0);
+    expect(foundIn(kept, issued)).toEqual([]);
+  });
+
+  test("a token that somebody put into a row, an object's storage or the log would be found", async () => {
+    const { session, token } = await newSession({ integration: "direct", user: nobody() });
+    await new Visitor().consent(token);
+    const secret = [...issued].findLast(([, what]) => what === "access token")?.[0] ?? "";
+    await env.DB.prepare("UPDATE connect_sessions SET return_to = ? WHERE id = ?")
+      .bind(`a${btoa(`b${secret}`)}`, session.id)
+      .run();
+    const stub = env.CONNECTION.getByName(objectName("connection", "corp", session.connection));
+    await runInDurableObject(stub, (_object, { storage }) => {
+      storage.kv.put("planted", { deep: [encodeURIComponent(secret)] });
+      storage.sql.exec("INSERT INTO audit (body) VALUES (?)", secret);
+    });
+    console.debug("planted", { secret });
+    const kept = new Map(await everythingKept());
+    kept.set("log", logged());
+    const found = foundIn(kept, new Map([[secret, "token"]]));
+    expect(found.toSorted()).toEqual([
+      "D1 connect_sessions: token, in base64 behind 1",
+      "connection audit: token, itself",
+      "connection planted: token, itself",
+      "log: token, itself",
+    ]);
   });
 });

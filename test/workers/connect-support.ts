@@ -39,6 +39,13 @@ export const TICKET_MS = 60_000;
 /** The clock of the pages. Objects have their own, so it begins at their time. */
 export const clock = { now: Date.now() };
 
+/** Every secret that the provider gave out or was sent, that a browser saw or that a link had: what it is, by itself. */
+export const issued = new Map<string, string>();
+
+function remember(what: string, secret: string | null | undefined): void {
+  if (secret !== null && secret !== undefined && secret !== "") issued.set(secret, what);
+}
+
 /** A strict server: PKCE, codes for one use, exact redirect. */
 export class Provider {
   /** Requests to the token endpoint. */
@@ -56,7 +63,9 @@ export class Provider {
   consent(address: string): string {
     const query = new URL(address).searchParams;
     if (query.get("code_challenge_method") !== "S256") throw new Error("PKCE is missing");
-    const code = `code-${++this.#made}`;
+    const code = `code-of-the-provider-${++this.#made}`;
+    remember("code", code);
+    remember("state", query.get("state"));
     this.#codes.set(code, {
       challenge: query.get("code_challenge") ?? "",
       redirect: query.get("redirect_uri") ?? "",
@@ -70,6 +79,7 @@ export class Provider {
     if (pathname === "/whoami") return answer(200, this.account);
     const form = new URLSearchParams(String(request.body));
     this.asked.push(form);
+    remember("verifier", form.get("code_verifier"));
     const armed = this.next;
     this.next = null;
     if (armed !== null) return answer(armed.status, armed.body);
@@ -83,6 +93,8 @@ export class Provider {
       .replaceAll("=", "");
     if (known?.challenge !== challenge || known.redirect !== form.get("redirect_uri"))
       return answer(400, { error: "invalid_grant" });
+    remember("access token", `access-${code}`);
+    remember("refresh token", `refresh-${code}`);
     return answer(200, {
       access_token: `access-${code}`,
       refresh_token: `refresh-${code}`,
@@ -171,6 +183,7 @@ export async function newIntegration(
     fixed: { provider: bound, clientId: "client-1" },
     settings: { ...SETTINGS, ...settings },
   };
+  remember("client secret", "client-secret-of-the-tests");
   await insertIntegration(env.DB, room.flow.vault, request, "client-secret-of-the-tests", clock.now);
 }
 
@@ -206,6 +219,7 @@ export async function newSession(
     ...more,
   });
   if (!made.ok) throw new Error(made.error.code);
+  remember("link", made.value.token.split(".")[1]);
   return made.value;
 }
 
@@ -296,13 +310,17 @@ export class Visitor {
       const [, name = "", value = "", rest = ""] = /^([^=]+)=([^;]*)(.*)$/.exec(line) ?? [];
       if (!name.startsWith("__Host-") || !COOKIE_REST.test(rest))
         throw new Error(`A cookie is loose: ${line}`);
+      remember("cookie", value);
       if (rest.includes("Max-Age=0;")) this.jar.delete(name);
       else this.jar.set(name, { value, strict: rest.includes("Strict") });
     }
     const { status, headers } = response;
     // As it is read: on one line.
     const text = (await response.text()).replaceAll(/\s+/g, " ");
-    return { status, headers, location: headers.get("location") ?? "", text };
+    const location = headers.get("location") ?? "";
+    remember("form token", formIn(text));
+    if (location.startsWith(RETURN_TO)) remember("one-time code", new URL(location).searchParams.get("code"));
+    return { status, headers, location, text };
   }
 }
 

@@ -4,12 +4,15 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { randomId } from "../../src/platform/index.ts";
 import type { RunView } from "../../src/run/index.ts";
 import { expectAnswer, newTenant, send } from "./api-support.ts";
+import { everythingKept, foundIn, listenToConsole } from "./kept.ts";
 import { referee, step } from "./run-support.ts";
 
 const HOST = "api.skyline.example";
 const WRONG = "wrong-token-0123456789";
 const secrets = JSON.parse(env.SERVICE_TOKENS ?? "{}") as Record<string, { readonly token: string }>;
 const RIGHT = secrets["SKYLINE_TOKEN"]?.token ?? "";
+
+const logged = listenToConsole();
 
 let admin = "";
 beforeAll(async () => {
@@ -199,5 +202,39 @@ describe("a step of a plan that names a connection", () => {
       403,
       { errors: [{ pointer: "/plan/steps/book/with/url", code: "policy_denied" }] },
     ]);
+  });
+});
+
+describe("of all these runs", () => {
+  test("nothing that was kept or logged holds a key that was lent, of the services or of the API, in any form", async () => {
+    // Alone, too: one that is refused and one that is taken.
+    await lend("finn", WRONG);
+    const run = await start("finn");
+    await until(run, parked);
+    await lend("finn", RIGHT);
+    expect((await until(run, over)).status).toBe("succeeded");
+    // What writes to the log of a run is heard, so that silence means something.
+    const thrown = await send("POST", "/v1/runs", { key: admin, body: { workflow: "t-fatal" } });
+    const { id } = await expectAnswer<RunView>(thrown, "startRun", 202);
+    await until({ id, ref: "" }, over);
+    const kept = new Map(await everythingKept());
+    expect([...kept.keys()]).toEqual(
+      expect.arrayContaining(["D1 connections", "D1 api_keys", "connection record", "run turns"]),
+    );
+    kept.set("log", logged());
+    expect(logged().join()).toContain("step_threw");
+    const own = Object.values(secrets).map(({ token }) => [token, "service token"] as const);
+    const { keys } = JSON.parse(env.KEYRING) as { readonly keys: Record<string, string> };
+    const all = new Map([
+      ...own,
+      ...Object.values(keys).map((key) => [key, "key of the keyring"] as const),
+      ...([
+        [WRONG, "key that is refused"],
+        [admin, "API key"],
+        [env.SERVER_KEY, "server key"],
+        [env.ROOT_API_KEY ?? "", "root key"],
+      ] as const),
+    ]);
+    expect(foundIn(kept, all)).toEqual([]);
   });
 });
