@@ -198,6 +198,11 @@ export const PROBLEMS = {
     title: "Another account of the provider is connected there",
     hint: "Let the user choose the same account, make the session with `replace_account`, or name another `account`.",
   },
+  identity_unverified: {
+    status: 409,
+    title: "It is not known whether it is the account that is connected",
+    hint: "Let the user try again: the provider may say it then. Or make the session with `replace_account`.",
+  },
   connections_missing: {
     status: 409,
     title: "Connections that the run needs are not there",

@@ -180,6 +180,8 @@ async function create(
   const lent = {
     ...(account === undefined ? {} : { account }),
     ...{ user: user.value, label, by: actorOf(identity) },
+    // The tenant rotates; a user may bring another account, and a key alone does not say which.
+    sameAccount: identity.user === null,
     ...(body.api_key === undefined ? {} : { apiKey: body.api_key }),
     ...(username === undefined ? {} : { username }),
     ...(password === undefined ? {} : { password }),

@@ -68,7 +68,14 @@ export const SESSION_ROUTES: readonly Route[] = [
       "Of the mode `confirm`: until then nothing uses what was granted. Another user than the session's ends it, and what was granted is thrown away.",
     body: { schema: ConfirmSession, required: true, example: EXAMPLES.confirm },
     answers: [{ status: 200, description: "The connection is there.", schema: ConfirmedSession }],
-    problems: ["not_found", "session_over", "user_mismatch", "account_mismatch", "code_wrong"],
+    problems: [
+      "not_found",
+      "session_over",
+      "user_mismatch",
+      "account_mismatch",
+      "identity_unverified",
+      "code_wrong",
+    ],
     handle: ({ call, identity, body }) => confirm(call, identity, body),
   }),
   route({
@@ -158,6 +165,8 @@ async function confirm(
       return problemAt("user_mismatch", { pointer: "/user" }, "The session is for another user.");
     case "account_mismatch":
       return problem("account_mismatch", "The user chose another account than the one that is connected.");
+    case "identity_unverified":
+      return problem("identity_unverified", "The provider did not say which account the user chose.");
   }
 }
 

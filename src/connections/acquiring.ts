@@ -57,13 +57,21 @@ export class Acquiring {
         if (await this.#open(record)) continue;
         return needs("unavailable", version, { detail: "vault" });
       }
-      const answer = this.#choose(ask, record, { forced: refusedVersion === version, fresh });
+      const forced = refusedVersion === version;
+      const answer = this.#choose(ask, record, { forced, fresh });
       if (answer === null) continue;
       if (answer.kind !== "renew") return answer;
       const result = await this.#renewing.renew(ask.slot, ask.id, answer.renewal);
       fresh = result.kind === "renewed";
+      if (forced && fresh) this.#noteForced();
     }
     return needs("unavailable", null, { detail: "busy" });
+  }
+
+  /** F5. */
+  #noteForced(): void {
+    const record = this.#store.get("record");
+    if (record !== undefined) this.#store.put("record", { ...record, forcedAt: this.#wiring.now() });
   }
 
   /** Resolves when no refresh is in flight. */

@@ -206,6 +206,7 @@ export async function comeBack(
     replaceAccount: session.replaceAccount,
   };
   const granted = await deps.object(session.slot.tenant, session.connection).grant(request);
+  if (granted.kind === "identity_unverified") return fail("identity_unverified");
   if (granted.kind === "account_mismatch" || granted.kind === "not_found") return fail("account_mismatch");
   const narrower = session.scopes.filter((scope) => scopes?.includes(scope) === false);
   if (pending === null) {
@@ -270,14 +271,19 @@ function withCode(session: WithSecrets, code: string): string | null {
   return url.href;
 }
 
+export type ConfirmRefusal =
+  | "not_waiting"
+  | "code_wrong"
+  | "user_mismatch"
+  | "account_mismatch"
+  | "identity_unverified";
+
 /** P4. The tenant's backend says which of its users came back with the code. */
 export async function confirm(
   deps: ConnectDeps,
   session: WithSecrets,
   said: { readonly code: string; readonly user: string; readonly by: string },
-): Promise<
-  Result<{ readonly connection: string }, "not_waiting" | "code_wrong" | "user_mismatch" | "account_mismatch">
-> {
+): Promise<Result<{ readonly connection: string }, ConfirmRefusal>> {
   const { db, now } = deps;
   const { tenant, owner } = session.slot;
   if (session.state !== "unconfirmed" || session.expiresAt <= now()) return err("not_waiting");
@@ -299,9 +305,10 @@ export async function confirm(
   const granted = await object.confirm(tenant, session.id, said.by);
   if (granted.kind !== "active") {
     // What is not there (any more) may have been confirmed by another call at this moment: that one says how it ends.
-    if (granted.kind !== "account_mismatch") return err("not_waiting");
-    await endSession(db, session.id, ["unconfirmed"], "account_mismatch", now());
-    return err("account_mismatch");
+    if (granted.kind !== "account_mismatch" && granted.kind !== "identity_unverified")
+      return err("not_waiting");
+    await endSession(db, session.id, ["unconfirmed"], granted.kind, now());
+    return err(granted.kind);
   }
   await endSession(db, session.id, ["unconfirmed"], null, now());
   return ok({ connection: session.connection });

@@ -91,6 +91,8 @@ export interface ConnectionRecord {
   /** Consecutive refreshes that failed for a passing reason, and when the next one may be tried. */
   readonly failures: number;
   readonly retryAt: number;
+  /** When a token was last renewed because a service had refused the one before. */
+  readonly forcedAt?: number;
   /** Why the last refresh failed; missing: it did not. */
   readonly trouble?: Trouble;
 }

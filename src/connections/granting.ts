@@ -3,7 +3,8 @@
  *
  * - J4 while a new grant waits for its confirmation, the old one is as it was.
  * - J5 a grant of another account takes the place only where somebody asked for that; runs that began with the old one do not
- *      go on with it by themselves (the epoch).
+ *      go on with it by themselves (the epoch). An account that cannot be told is not the same one: where the old one is
+ *      known it needs the same word, and everywhere it has another epoch unless who hands it over vouches for it.
  * - J6 what is taken back gives no token from that moment on, whatever the provider says.
  * - J8 what is taken back of one account is told to the provider also if another account takes the place before that is done.
  *      A new consent of the same account ends it: to tell would end that, too.
@@ -34,6 +35,7 @@ interface Incoming {
   readonly integration: KeptIntegration;
   readonly workflows: readonly string[] | null;
   readonly replaceAccount: boolean;
+  readonly sameAccount: boolean;
   readonly by: string;
   readonly session: string | null;
 }
@@ -51,7 +53,9 @@ export class Granting {
 
   async grant(request: GrantRequest): Promise<GrantAnswer> {
     const { slot, id, pair, pending, account, replaceAccount, workflows, by } = request;
-    if (this.#isForeign(account, replaceAccount)) return { kind: "account_mismatch" };
+    const { sameAccount: vouched = false } = request;
+    const refusal = this.#refusalOf(account, replaceAccount);
+    if (refusal !== null) return refusal;
     const integration = await this.#kept(slot.tenant, id, request.integration);
     const grant = {
       ...request.times,
@@ -63,7 +67,8 @@ export class Granting {
     };
     if (pending === null) {
       this.#store.put("slot", { slot, id });
-      return this.#activate({ grant, pair, integration, workflows, replaceAccount, by, session: null });
+      const how = { replaceAccount, sameAccount: vouched, by, session: null };
+      return this.#activate({ grant, pair, integration, workflows, ...how });
     }
     const sealed = await sealPair(this.#wiring.vault, pendingPlace(slot, id, pending.session), pair);
     const waiting: PendingGrant = {
@@ -88,14 +93,16 @@ export class Granting {
     if (kept === undefined || pending === undefined || pending.grant.sealed === null)
       return { kind: "not_found" };
     const { grant, integration, workflows, replaceAccount } = pending;
-    if (this.#isForeign(grant.account, replaceAccount)) {
+    const refusal = this.#refusalOf(grant.account, replaceAccount);
+    if (refusal !== null) {
       this.discard(session);
-      return { kind: "account_mismatch" };
+      return refusal;
     }
     const place = pendingPlace(kept.slot, kept.id, session);
     const opened = await openPair(this.#wiring.vault, place, pending.grant.sealed);
     if (!opened.ok) throw new Error(`A pending grant does not open: ${opened.error.code}`);
-    return this.#activate({ grant, pair: opened.value, integration, workflows, replaceAccount, by, session });
+    const how = { replaceAccount, sameAccount: false, by, session };
+    return this.#activate({ grant, pair: opened.value, integration, workflows, ...how });
   }
 
   discard(session: string): void {
@@ -159,9 +166,9 @@ export class Granting {
   }
 
   async #activate(incoming: Incoming): Promise<GrantAnswer> {
-    const kept = this.#store.get("slot");
-    if (kept === undefined) return { kind: "not_found" };
-    const { slot, id } = kept;
+    const own = this.#store.get("slot");
+    if (own === undefined) return { kind: "not_found" };
+    const { slot, id } = own;
     // J7. A refresh of the old grant may land while this is sealed: then it is sealed once more.
     for (;;) {
       const before = this.#store.get("record");
@@ -173,11 +180,18 @@ export class Granting {
         return { kind: "not_found" };
       if (this.#store.get("record")?.grant.version !== before?.grant.version) continue;
       const { account } = incoming.grant;
-      if (this.#isForeign(account, incoming.replaceAccount)) return { kind: "account_mismatch" };
-      const replaced = before !== undefined && sameAccount(before.grant.account, account) === false;
+      const refusal = this.#refusalOf(account, incoming.replaceAccount);
+      if (refusal !== null) return refusal;
+      const same = before === undefined ? null : sameAccount(before.grant.account, account);
+      const vouched = same === null && incoming.sameAccount && !isOver(before);
+      const replaced = before !== undefined && same !== true && !vouched;
       const epoch = (before?.epoch ?? 1) + (replaced ? 1 : 0);
-      const left = replaced ? this.#stillToTell() : null;
-      this.#put(incoming, { ...incoming.grant, version, consent: version, sealed }, epoch);
+      // J8. Where nobody can tell, it may be the same one.
+      const left = same === false ? this.#stillToTell() : null;
+      // What was known of it stays known.
+      const kept =
+        vouched && account.id === null ? { ...account, id: before?.grant.account.id ?? null } : account;
+      this.#put(incoming, { ...incoming.grant, account: kept, version, consent: version, sealed }, epoch);
       if (left !== null) this.#store.put("revoking", left);
       // Whoever consents anew may have mended it; where not, the next answer says so again.
       this.#store.remove("limited");
@@ -201,11 +215,13 @@ export class Granting {
       this.#store.put("record", record);
       // Its secret may have been changed while the grant was on its way.
       const known = this.#store.get("integration");
-      if (known === undefined || known.version <= integration.version)
+      if (known === undefined || known.version <= integration.version) {
         this.#store.put("integration", integration);
+        // The same of the workflows that may use it: they may be fewer by now.
+        if (workflows === null) this.#store.remove("workflows");
+        else this.#store.put("workflows", workflows);
+      }
       this.#store.remove("revoking");
-      if (workflows === null) this.#store.remove("workflows");
-      else this.#store.put("workflows", workflows);
       if (session !== null)
         this.#store.put(
           "pending",
@@ -225,11 +241,12 @@ export class Granting {
   }
 
   /** J5. */
-  #isForeign(account: Account, replaceAccount: boolean): boolean {
+  #refusalOf(account: Account, replaceAccount: boolean): GrantAnswer | null {
     const before = this.#store.get("record");
-    if (before === undefined || replaceAccount) return false;
-    const over = before.standing.status === "disconnected" || before.standing.status === "revoking";
-    return !over && sameAccount(before.grant.account, account) === false;
+    if (before === undefined || replaceAccount || isOver(before)) return null;
+    const known = before.grant.account;
+    if (sameAccount(known, account) === false) return { kind: "account_mismatch" };
+    return known.id !== null && account.id === null ? { kind: "identity_unverified" } : null;
   }
 
   #pending(): readonly PendingGrant[] {
@@ -243,4 +260,10 @@ export class Granting {
     const sealedSecret = secret === null ? null : await this.#wiring.vault.seal(place, secret);
     return { name, version, provider, clientId, sealedSecret };
   }
+}
+
+/** Taken back: what comes then is a new beginning. */
+function isOver(record: ConnectionRecord | undefined): boolean {
+  const status = record?.standing.status;
+  return status === "disconnected" || status === "revoking";
 }

@@ -1,5 +1,5 @@
 /** The door of the connections room: users lend their accounts, and can take them back. */
-export type { ConnectDeps } from "./connecting.ts";
+export type { ConfirmRefusal, ConnectDeps } from "./connecting.ts";
 export { type ConnectPages, type ConnectPagesDeps, createConnectPages } from "./connect-app.ts";
 export type { DeathReason, IdentityLevel, Owner, Slot } from "./grant.ts";
 export type {
@@ -24,7 +24,7 @@ export type { ConnectionWiring } from "./ports.ts";
 export { createProviderClient, type ProviderClient } from "./provider-client.ts";
 export type { Bound, Provider } from "./providers/index.ts";
 export type { MissingConnection } from "./requiring.ts";
-export { type ConfirmRefusal, type Connections, type ConnectionsDeps, createConnections } from "./room.ts";
+export { type Connections, type ConnectionsDeps, createConnections } from "./room.ts";
 export type { ConnectionRpc, ConnectionView, RevocationReport } from "./rpc.ts";
 export type { ConnectSession } from "./sessions.ts";
 export {

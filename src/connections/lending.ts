@@ -33,6 +33,8 @@ export interface Lent {
   /** When it ends; missing: not known. */
   readonly expiresAt?: number;
   readonly by: string;
+  /** Whether who hands it over may vouch that it is of the account that is there: a rotation. */
+  readonly sameAccount: boolean;
 }
 
 export type LendRefusal =
@@ -70,6 +72,7 @@ export async function lend(
     identityLevel: lent.user === null ? "machine" : "confirm",
     // Whoever hands a credential over means this one.
     replaceAccount: true,
+    sameAccount: lent.sameAccount,
     ...given.value,
   });
   const view = granted.kind === "active" ? await object.view(tenant) : null;

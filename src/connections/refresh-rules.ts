@@ -7,8 +7,8 @@
  * F3 a refresh token that rotates is sent a second time only if the answer to the first was lost: within the provider's
  *    leeway at once; where the provider has none, or it is over, only when the access token has ended, because a strict
  *    provider answers a second use by ending all.
- * F5 a token that lives and has only just been issued is not renewed for a service that refuses it: that service would have
- *    the provider asked for ever.
+ * F5 a service that refuses a token has it renewed, and one that refuses the next one as well does not, for a while: it would
+ *    have the provider asked for ever.
  * F4 what a provider says after such a second use does not mean that the user took anything back.
  */
 import type { ConnectionRecord, DeathReason, Grant, PairTimes } from "./grant.ts";
@@ -91,7 +91,7 @@ export function chooseToken(
     if (forced) return { kind: "refused" };
     return living ? { kind: "use" } : { kind: "ended" };
   }
-  if (forced && living && now - grant.issuedAt < FORCED_REST_MS) return { kind: "refused" };
+  if (forced && living && now < (record.forcedAt ?? -Infinity) + FORCED_REST_MS) return { kind: "refused" };
   if (!forced && isLongEnough(grant, stepTimeoutMs, now)) return { kind: "use" };
   if (living && !forced && maySend(record, renewal, now) === "later") return { kind: "use" };
   if (now < record.retryAt) return living && !forced ? { kind: "use" } : { kind: "wait", at: record.retryAt };

@@ -4,7 +4,7 @@
  */
 import { connectionIdOf, err, isConnectionId, isSessionId, ok, type Result } from "../platform/index.ts";
 import type { SealedRecords } from "../vault/index.ts";
-import { callbackUrl, confirm, type ConnectDeps } from "./connecting.ts";
+import { callbackUrl, confirm, type ConfirmRefusal, type ConnectDeps } from "./connecting.ts";
 import { ownerText } from "./grant.ts";
 import { makeGrantLink } from "./grant-links.ts";
 import { createIntegrationCache } from "./integration-cache.ts";
@@ -75,8 +75,6 @@ export interface WaitOfStep {
   readonly since: number;
   readonly limitAt: number;
 }
-
-export type ConfirmRefusal = "not_waiting" | "code_wrong" | "user_mismatch" | "account_mismatch";
 
 type Optional<T, K extends keyof T> = Omit<T, K> & { readonly [P in K]?: T[P] };
 

@@ -94,6 +94,11 @@ export interface GrantRequest {
   /** Until when it waits for a confirmation; null: it is active at once. */
   readonly pending: { readonly session: string; readonly until: number } | null;
   readonly replaceAccount: boolean;
+  /**
+   * Whoever brings it vouches that it is of the account that is there, where it does not say so itself. Missing: nobody does.
+   * It counts for nothing after the old one was taken back.
+   */
+  readonly sameAccount?: boolean;
 }
 
 export type GrantAnswer =
@@ -101,6 +106,8 @@ export type GrantAnswer =
   | { readonly kind: "pending" }
   /** The account is another one, and nobody asked for that. Nothing was kept. */
   | { readonly kind: "account_mismatch" }
+  /** It does not say whose it is, and it is known whose the old one is. Nothing was kept. */
+  | { readonly kind: "identity_unverified" }
   | { readonly kind: "not_found" };
 
 export interface ConnectionView {

@@ -22,6 +22,8 @@ export type SessionFailure =
   | "callback_refused"
   /** The account is another one, and nobody asked for that. */
   | "account_mismatch"
+  /** The provider did not say which account it is, and it is known which one is connected. */
+  | "identity_unverified"
   | "identity_invalid"
   /** The tenant's backend says that it was another user. */
   | "user_mismatch"

@@ -596,6 +596,40 @@ describe("back from the provider", () => {
       epoch: 2,
     });
   });
+
+  test.each(["down", "unreadable"] as const)(
+    "an account that the provider does not tell (%s) takes no place, unless that was asked for: then runs wait",
+    async (whoami) => {
+      const user = nobody();
+      const { session, token } = await newSession({ integration: "direct", user });
+      await new Visitor().consent(token);
+      const { connection } = session;
+      const before = await object("corp", connection).view("corp");
+      provider.whoami = whoami;
+      try {
+        const again = await newSession({ integration: "direct", user });
+        const visitor = new Visitor();
+        const back = await visitor.consent(again.token);
+        expect(titleOf(await visitor.get(back.location))).toBe("Not connected");
+        expect(await stateOf(again.session.id)).toEqual(["failed", "identity_unverified"]);
+        expect(await object("corp", connection).view("corp")).toEqual(before);
+        const asked = await newSession({ integration: "direct", user, replaceAccount: true });
+        await new Visitor().consent(asked.token);
+        expect(await object("corp", connection).view("corp")).toMatchObject({
+          account: { id: null },
+          epoch: 2,
+        });
+      } finally {
+        provider.whoami = "told";
+      }
+      // Nor is one that is told again the one that was not.
+      await new Visitor().consent((await newSession({ integration: "direct", user })).token);
+      expect(await object("corp", connection).view("corp")).toMatchObject({
+        account: { id: "acct-1" },
+        epoch: 3,
+      });
+    },
+  );
 });
 
 describe("the Worker", () => {

@@ -52,6 +52,8 @@ export class Provider {
   readonly asked: URLSearchParams[] = [];
   /** Of the next account that consents. */
   account = { id: "acct-1", name: "ada@calendar.example" };
+  /** What it answers instead to who asks for the account. */
+  whoami: "told" | "down" | "unreadable" = "told";
   /** Missing: as asked. */
   scopes: readonly string[] | null = null;
   /** What the token endpoint answers to the next request. */
@@ -76,7 +78,8 @@ export class Provider {
 
   readonly egress = async (request: EgressRequest): Promise<EgressResult> => {
     const { pathname } = new URL(request.url);
-    if (pathname === "/whoami") return answer(200, this.account);
+    if (pathname === "/whoami" && this.whoami === "down") return answer(503, {});
+    if (pathname === "/whoami") return answer(200, this.whoami === "told" ? this.account : {});
     const form = new URLSearchParams(String(request.body));
     this.asked.push(form);
     remember("verifier", form.get("code_verifier"));

@@ -278,6 +278,60 @@ describe("a grant of another account", () => {
   });
 });
 
+describe("a grant of an account that cannot be told", () => {
+  const NOBODY = { account: { id: null, label: null } };
+
+  it("does not take the place of a known one, waiting for a confirmation or not", async () => {
+    const one = await connected();
+    const before = await one.record();
+    expect(await one.grant(NOBODY, `${one.family}b`)).toEqual({ kind: "identity_unverified" });
+    expect(await one.grant({ ...NOBODY, ...pendingOf(one, "cs_1") }, `${one.family}c`)).toEqual({
+      kind: "identity_unverified",
+    });
+    expect(await one.record()).toEqual(before);
+  });
+
+  it("is not confirmed where a known one came first", async () => {
+    const one = new Connected(new ConnectionHouse());
+    await one.grant({ ...NOBODY, ...pendingOf(one, "cs_1") });
+    await one.grant({}, `${one.family}b`);
+    expect(await one.object.confirm(TENANT, "cs_1", "key:1")).toEqual({ kind: "identity_unverified" });
+    expect(await one.kept("pending")).toEqual([]);
+    expect(await one.said()).toBe(pairOf(`${one.family}b`, 1).accessToken);
+  });
+
+  it.each([
+    ["that somebody asked for", { replaceAccount: true }, false],
+    ["after the old one was taken back", {}, true],
+    ["after that, whoever vouches for it", { sameAccount: true }, true],
+  ])("%s is another one to the runs that began before", async (_, more, takenBack) => {
+    const one = await connected();
+    if (takenBack) await one.object.disconnect(TENANT, BY_USER);
+    if (takenBack) await one.ring();
+    expect(await one.grant({ ...NOBODY, ...more }, `${one.family}b`)).toMatchObject({
+      ...{ kind: "active", epoch: 2, replaced: true },
+    });
+    expect(await one.said({ epoch: 1 })).toBe("replaced");
+  });
+
+  it("in the place of another such is another one, too, unless who brings it vouches for it", async () => {
+    const one = new Connected(new ConnectionHouse());
+    await one.grant(NOBODY);
+    expect(await one.grant(NOBODY, `${one.family}b`)).toMatchObject({ epoch: 2, replaced: true });
+    const vouched = { ...NOBODY, replaceAccount: true, sameAccount: true };
+    expect(await one.grant(vouched, `${one.family}c`)).toMatchObject({ epoch: 2, replaced: false });
+    expect(await one.said({ epoch: 2 })).toBe(pairOf(`${one.family}c`, 1).accessToken);
+  });
+
+  it("keeps what is known of it where who brings it vouches for it; against a known one nobody can", async () => {
+    const one = await connected();
+    const vouched = { replaceAccount: true, sameAccount: true };
+    expect(await one.grant({ ...NOBODY, ...vouched }, `${one.family}b`)).toMatchObject({ epoch: 1 });
+    expect(await one.object.view(TENANT)).toMatchObject({ account: { id: "account-1" } });
+    expect(await one.grant({ ...ANOTHER, ...vouched }, `${one.family}c`)).toMatchObject({ epoch: 2 });
+  });
+});
+
 describe("a grant that waits for its confirmation", () => {
   it("leaves the old one as it was; confirmed, it takes the place, once", async () => {
     const one = await connected();

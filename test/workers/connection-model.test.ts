@@ -142,7 +142,7 @@ class Model {
         return;
       }
       case "renew": {
-        const young = ((await one.record())?.grant.issuedAt ?? 0) > this.now - FORCED_REST_MS;
+        const young = ((await one.record())?.forcedAt ?? 0) > this.now - FORCED_REST_MS;
         const asked = one.object.renew(one.ask(), this.seen);
         this.judge(await asked.then(saying, () => "died"), young);
         return;

@@ -3,7 +3,7 @@ import { env } from "cloudflare:workers";
 import { beforeAll, describe, expect, test } from "vitest";
 import { randomId } from "../../src/platform/index.ts";
 import type { RunView } from "../../src/run/index.ts";
-import { expectAnswer, newTenant, send } from "./api-support.ts";
+import { expectAnswer, newKey, newTenant, send } from "./api-support.ts";
 import { everythingKept, foundIn, listenToConsole } from "./kept.ts";
 import { referee, step } from "./run-support.ts";
 
@@ -132,6 +132,21 @@ describe("a step of a plan that names a connection", () => {
     await lend("cleo", RIGHT);
     expect((await until(run, over)).status).toBe("succeeded");
     expect(await booked(run)).toBe(1);
+  });
+
+  test("does not go on by itself with a key that its user has put in the place of the other", async () => {
+    await lend("emil", WRONG);
+    const run = await start("emil");
+    await until(run, parked);
+    const key = await newKey(admin, {
+      ...{ user: "emil", scopes: ["connections:write"], expires_at: Date.now() + 600_000 },
+    });
+    const body = { integration: "skyline", api_key: RIGHT };
+    await expectAnswer(await send("POST", "/v1/connections", { key, body }), "createConnection", 201);
+    const replaced = (seen: RunView) => step(seen, "book").waiting_for?.reason === "replaced";
+    const seen = await until(run, (view) => replaced(view) || over(view));
+    expect(step(seen, "book").waiting_for).toMatchObject({ reason: "replaced" });
+    expect(await booked(run)).toBe(0);
   });
 
   test("fails where the service refuses the next one, too", async () => {

@@ -99,6 +99,11 @@ const FAILURES: Readonly<Record<SessionFailure, Words>> = {
     text: ({ provider, tenant }) =>
       `You chose another account at ${provider} than the one that is connected, and nothing was changed. Log in there with the first one, or ask ${tenant} to replace it.`,
   },
+  identity_unverified: {
+    title: NOT_CONNECTED,
+    text: ({ provider }) =>
+      `${provider} did not say which account it is, so it was not put in the place of the one that is connected. Ask for a new link and try again.`,
+  },
   identity_invalid: {
     title: NOT_CONNECTED,
     text: ({ provider }) =>
