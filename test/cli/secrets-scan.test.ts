@@ -32,6 +32,7 @@ const ALLOWED: readonly (readonly [found: RegExp, why: string])[] = [
   ],
   [/^world\.jsonl: service token, /, "the services outside know their own tokens"],
   [/^terminal: API key of the start, /, "it is shown to who started it, to try with"],
+  [/^terminal: client of the login server, /, "it is shown to who started it, to make an integration with"],
   [/^terminal: link, /, "with --browser the person before it opens the links"],
   [/^server\.log: link, /, "the local server logs paths: of links that were used up in that moment"],
 ];
@@ -194,6 +195,9 @@ it(
     const issued = await login.secrets();
     // The client's, and of each of two consents a code and both tokens.
     expect(issued.length).toBeGreaterThanOrEqual(7);
+    const [, client = ""] = /^\s*secret (\S+)$/m.exec(started.output()) ?? [];
+    expect(issued).toContain(client);
+    secrets.set(client, "client of the login server");
     for (const secret of issued) if (!secrets.has(secret)) secrets.set(secret, "of the login server");
 
     const [, url = ""] = /address\s+(http\S+)/.exec(started.output()) ?? [];
