@@ -156,23 +156,26 @@ export async function selectConnections(
   return results.map(toListed);
 }
 
-/** Whether another connection that lives was granted by the same account: to revoke one would end the other. */
-export async function hasSiblings(
+/**
+ * Others that were granted by the same account, those that are listed as active first: which of them live, their objects know.
+ * At most 20: one that lives is enough.
+ */
+export async function selectSiblings(
   db: D1Database,
   serverKey: CryptoKey,
   view: ConnectionView,
-): Promise<boolean> {
+): Promise<string[]> {
   const mac = await accountMac(serverKey, view);
-  if (mac === null) return false;
+  if (mac === null) return [];
   const { tenant, integration } = view.slot;
-  const row = await db
+  const { results } = await db
     .prepare(
-      `SELECT 1 AS found FROM connections
-       WHERE tenant = ? AND integration = ? AND account_mac = ? AND id <> ? AND status = 'active' LIMIT 1`,
+      `SELECT id FROM connections WHERE tenant = ? AND integration = ? AND account_mac = ? AND id <> ?
+       ORDER BY status <> 'active', updated_at DESC LIMIT 20`,
     )
     .bind(tenant, integration, mac, view.id)
-    .first<Row>();
-  return row !== null;
+    .all<Row>();
+  return results.map((row) => text(row, "id"));
 }
 
 export async function selectUses(

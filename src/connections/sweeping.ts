@@ -4,13 +4,15 @@
  *
  * W1 a change of an integration reaches every connection: it stays marked until all have it, and for a while longer, as a
  *    grant that comes at that moment may be listed later.
+ * W2 the last connection of an account that is taken back tells the provider: whether another one lives is asked of its object,
+ *    as the listing lags, and of one after the other, as two that are taken back at once would each wait for the other.
  */
 import { integer, type Logger, type Row, text } from "../platform/index.ts";
 import type { Vault } from "../vault/index.ts";
 import { dropOldGrantLinks } from "./grant-links.ts";
 import { openIntegration, selectIntegration } from "./integrations-store.ts";
-import { hasSiblings } from "./listing.ts";
-import type { ConnectionRpc } from "./rpc.ts";
+import { selectSiblings } from "./listing.ts";
+import type { ConnectionRpc, ConnectionView } from "./rpc.ts";
 import { dropOldSessions } from "./sessions-store.ts";
 
 export interface SweepDeps {
@@ -60,17 +62,34 @@ export async function settleIntegration(
     .bind(tenant, name, gone ? 1 : 0, made.version, limit)
     .all<Row>();
   const copy = gone || results.length === 0 ? null : await openIntegration(db, vault, made);
-  const told = await Promise.allSettled(
-    results.map(async (row) => {
-      const id = text(row, "id");
-      const connection = object(tenant, id);
-      if (copy !== null) return connection.updateIntegration(tenant, copy);
-      return disconnectOne(deps, tenant, id, by);
-    }),
-  );
-  const failed = told.filter(({ status }) => status === "rejected").length;
+  const ids = results.map((row) => text(row, "id"));
+  const failed =
+    copy === null
+      ? await disconnectAll(deps, tenant, ids, by)
+      : (
+          await Promise.allSettled(ids.map(async (id) => object(tenant, id).updateIntegration(tenant, copy)))
+        ).filter(({ status }) => status === "rejected").length;
   if (failed > 0) log.warn("connection.not_settled", { tenant, integration: name, failed });
   return { done: results.length - failed, left: results.length === limit || failed > 0 };
+}
+
+/** W2. Answers how many could not be told. */
+async function disconnectAll(
+  deps: SweepDeps,
+  tenant: string,
+  ids: readonly string[],
+  by: string,
+): Promise<number> {
+  let failed = 0;
+  for (const id of ids) {
+    try {
+      await disconnectOne(deps, tenant, id, by);
+    } catch (error) {
+      failed += 1;
+      deps.log.warn("connection.not_disconnected", { connection: id, error });
+    }
+  }
+  return failed;
 }
 
 /** Takes a connection back. Null: there was none. */
@@ -82,9 +101,22 @@ export async function disconnectOne(
 ) {
   const connection = object(tenant, id);
   const view = await connection.view(tenant);
-  const siblings = view !== null && (await hasSiblings(db, await serverKey(), view));
+  const siblings = view !== null && (await sharesGrant({ db, object, serverKey }, view));
   const after = await connection.disconnect(tenant, { by, siblings });
   return after === null ? null : { view: after, siblings };
+}
+
+/** W2. Whether another connection that lives was granted by the same account: to revoke one would end the other. */
+async function sharesGrant(
+  { db, object, serverKey }: Pick<SweepDeps, "db" | "object" | "serverKey">,
+  view: ConnectionView,
+): Promise<boolean> {
+  const { tenant } = view.slot;
+  for (const id of await selectSiblings(db, await serverKey(), view)) {
+    const other = await object(tenant, id).view(tenant);
+    if (other?.standing.status === "active" && other.account.id === view.account.id) return true;
+  }
+  return false;
 }
 
 /** For the cron trigger: with at most about `calls` outside calls. Never throws. */
@@ -111,8 +143,8 @@ async function dropOld({ db, now }: SweepDeps): Promise<void> {
 
 /** Asking for an integration, its connections and its secret, and unmarking it. */
 const CALLS_PER_INTEGRATION = 4;
-/** Taking one back: it is looked at, its siblings are, and it is told. */
-const CALLS_PER_CONNECTION = 3;
+/** Taking one back: it is looked at, its siblings are (at most 20, mostly one), and it is told. */
+const CALLS_PER_CONNECTION = 24;
 
 async function settleAll(deps: SweepDeps, calls: number): Promise<void> {
   const { db, now } = deps;

@@ -434,6 +434,29 @@ describe("a connection", () => {
     expect((await viewOf(two.connection))?.standing.status).toBe("active");
   });
 
+  test("that is the last of its account tells the provider, although the listing still has the others as active", async () => {
+    provider("solo-7");
+    const connections = [];
+    for (const account of ["solo-1", "solo-2", "solo-3"]) {
+      const { connection } = await connected(account);
+      await runDurableObjectAlarm(env.CONNECTION.getByName(`connection:${TENANT}:${connection}`));
+      connections.push(connection);
+    }
+    const outcomes = [];
+    for (const id of connections) {
+      const gone = await room.disconnect(TENANT, id, "key:test");
+      // Nothing of it is listed yet.
+      const row = await env.DB.prepare("SELECT status FROM connections WHERE id = ?").bind(id).first();
+      outcomes.push([gone?.siblings, row?.["status"]]);
+    }
+    expect(outcomes).toEqual([
+      [true, "active"],
+      [true, "active"],
+      [false, "active"],
+    ]);
+    provider("ada-1");
+  });
+
   test.each(["conn_nothing", `conn_${"0".repeat(26)}`, "%2e%2e", "run_x"])("%s is not found", async (id) => {
     for (const [method, path] of [
       ["GET", `/v1/connections/${id}`],
