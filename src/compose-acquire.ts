@@ -14,8 +14,6 @@ import {
   bindingName,
   type ConnectionRef,
   Lent,
-  type Lease,
-  type LeaseAnswer,
   type LendPort,
   notLent,
   permitOf,
@@ -27,7 +25,7 @@ import {
 import { INLINE_NAME, neededBy } from "./define/index.ts";
 import type { Acquired, Wanted } from "./driver/index.ts";
 import { type Binding, type Json, type Need, performanceOf, waitsForTime } from "./kernel/index.ts";
-import { classifyFault, type Logger } from "./platform/index.ts";
+import { classifyFault, type Lease, type LeaseAnswer, type Logger } from "./platform/index.ts";
 
 /** Whoever keeps the token did not answer: looked for again by itself. */
 const PASSING_LIMIT_MS = 60 * 60_000;

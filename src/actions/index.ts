@@ -18,15 +18,7 @@ export {
 export { examine, explain, findingsOf, meantBy, type Finding } from "./issues.ts";
 export { toJson, type AsJson } from "./json.ts";
 export { lazy } from "./lazy.ts";
-export {
-  bindingName,
-  Lent,
-  notLent,
-  type ConnectionRef,
-  type Lease,
-  type LeaseAnswer,
-  type LeaseFinding,
-} from "./lease.ts";
+export { bindingName, Lent, notLent, type ConnectionRef } from "./lease.ts";
 export type { CodeFetch } from "./lending-fetch.ts";
 export { performAction } from "./perform.ts";
 export { isConnectionRef } from "./authorization.ts";

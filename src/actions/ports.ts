@@ -13,8 +13,8 @@ import type {
   UnitRef,
   UnitStatus,
 } from "../kernel/index.ts";
-import type { Egress, Logger } from "../platform/index.ts";
-import type { ConnectionRef, LeaseAnswer } from "./lease.ts";
+import type { Egress, LeaseAnswer, Logger } from "../platform/index.ts";
+import type { ConnectionRef } from "./lease.ts";
 import type { RunParameters } from "./run.ts";
 
 /** A step as others see it. The output of one that did not succeed is null. */

@@ -27,11 +27,4 @@ export type { MissingConnection } from "./requiring.ts";
 export { type Connections, type ConnectionsDeps, createConnections } from "./room.ts";
 export type { ConnectionRpc, ConnectionView, RevocationReport } from "./rpc.ts";
 export type { ConnectSession } from "./sessions.ts";
-export {
-  type ConnectionLease,
-  type ConnectionReference,
-  type Pinned,
-  type Use,
-  type UseAnswer,
-  type UseFinding,
-} from "./use.ts";
+export { type ConnectionReference, type Pinned, type Use } from "./use.ts";

@@ -2,7 +2,15 @@
  * The room's door in one value: integrations, connect sessions, connections, and what uses them. Owns how the parts are put
  * together, and the isolate's memory of integrations; what each does stands in its file.
  */
-import { connectionIdOf, err, isConnectionId, isSessionId, ok, type Result } from "../platform/index.ts";
+import {
+  connectionIdOf,
+  err,
+  isConnectionId,
+  isSessionId,
+  type LeaseAnswer,
+  ok,
+  type Result,
+} from "../platform/index.ts";
 import type { SealedRecords } from "../vault/index.ts";
 import { callbackUrl, confirm, type ConfirmRefusal, type ConnectDeps } from "./connecting.ts";
 import { ownerText } from "./grant.ts";
@@ -45,14 +53,7 @@ import type { ConnectionView } from "./rpc.ts";
 import { type ConnectSession, TICKET_MS } from "./sessions.ts";
 import { giveTicket, selectSession } from "./sessions-store.ts";
 import { disconnectOne, type Settled, sweepConnections } from "./sweeping.ts";
-import {
-  type ConnectionReference,
-  createUse,
-  DEFAULT_ACCOUNT,
-  type Pinned,
-  type Use,
-  type UseAnswer,
-} from "./use.ts";
+import { type ConnectionReference, createUse, DEFAULT_ACCOUNT, type Pinned, type Use } from "./use.ts";
 
 export interface ConnectionsDeps extends ConnectDeps, DraftDeps {
   readonly serverKey: () => Promise<CryptoKey>;
@@ -85,7 +86,7 @@ export interface Page {
 
 export interface Connections {
   /** For runs. */
-  readonly use: (use: Use) => Promise<UseAnswer>;
+  readonly use: (use: Use) => Promise<LeaseAnswer>;
   /** For plans: why a step could never be lent what it names for this host. */
   refusalOf(
     reference: ConnectionReference,

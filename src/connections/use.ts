@@ -7,11 +7,11 @@
  * - U3 the token goes to the hosts of its integration, exactly, as they were fixed when the integration was made.
  */
 import type { Json, Need } from "../kernel/index.ts";
-import { connectionIdOf } from "../platform/index.ts";
+import { connectionIdOf, type Lease, type LeaseAnswer } from "../platform/index.ts";
 import { type Owner, ownerText, type Slot } from "./grant.ts";
 import type { Integration } from "./integrations.ts";
 import type { ListedConnection } from "./listing.ts";
-import { type ApiFinding, type Bound, mayReceive, presented, readApiAnswer } from "./providers/index.ts";
+import { type Bound, mayReceive, presented, readApiAnswer } from "./providers/index.ts";
 import type { AcquireAnswer, Ask, ConnectionRpc, NeedAnswer, TokenAnswer } from "./rpc.ts";
 import { secretsOf } from "./secrets.ts";
 
@@ -57,60 +57,6 @@ export interface Use {
   readonly refused?: number;
 }
 
-/** A service's word on the token, of which a step has to make something. */
-export type UseFinding = ApiFinding;
-
-/** What an attempt may do with the token. In memory only, and for this attempt only. */
-export interface ConnectionLease {
-  readonly about: {
-    readonly connection: string;
-    readonly integration: string;
-    readonly account: string;
-    readonly version: number;
-  };
-  /** Presents the token. Names in lower case. */
-  readonly headers: Readonly<Record<string, string>>;
-  /** Sent as well, unless the step has its own. */
-  readonly defaults: Readonly<Record<string, string>>;
-  /** What must not come back in an output or an error. */
-  readonly secrets: readonly string[];
-  /** Headers of an answer that `read` looks at. */
-  readonly keepHeaders: readonly string[];
-  /** Why the token may not go along with a request to this URL; null: it may. */
-  refusalFor(url: string): string | null;
-  /** What an answer says of the connection; undefined: nothing. */
-  read(answer: {
-    readonly host: string;
-    readonly status: number;
-    readonly headers: Readonly<Record<string, string>>;
-    readonly body: string;
-  }): UseFinding | undefined;
-  /** The service refused the token: another one, if it can be had. */
-  renew(): Promise<UseAnswer>;
-  /** The service will not answer for a while, whoever asks with this connection. */
-  limited(waitMs: number | undefined): Promise<void>;
-  /** The service says that the grant is gone. */
-  dead(): Promise<void>;
-  /** What it waits for after the service refused even a fresh token, or one of too few scopes. */
-  need(reason: "rejected" | "scope_missing" | "revoked", scopes?: readonly string[]): Need;
-}
-
-export type UseAnswer =
-  | {
-      readonly kind: "ready";
-      readonly lease: ConnectionLease;
-      readonly bound: { readonly name: string; readonly to: Json };
-    }
-  | { readonly kind: "needs"; readonly need: Need }
-  | {
-      readonly kind: "cannot";
-      readonly code: UseRefusalCode;
-      readonly message: string;
-      readonly hint: string;
-    };
-
-export type UseRefusalCode = "connection_ambiguous" | "connection_refused" | "connection_unknown";
-
 export interface UseDeps {
   readonly serverKey: () => Promise<CryptoKey>;
   /** From a cache; null: there is none, or it was deleted. */
@@ -133,14 +79,14 @@ interface Found {
   readonly workflows?: readonly string[];
 }
 
-type Refusal = Extract<UseAnswer, { kind: "cannot" }>;
+type Refusal = Extract<LeaseAnswer, { kind: "cannot" }>;
 
 /** Where a run pins which connection a reference means. */
 export function nameOf({ connection, account }: ConnectionReference): string {
   return account === undefined ? connection : `${connection}/${account}`;
 }
 
-export function createUse(deps: UseDeps): (use: Use) => Promise<UseAnswer> {
+export function createUse(deps: UseDeps): (use: Use) => Promise<LeaseAnswer> {
   return async (use) => {
     const found = await find(use);
     if ("kind" in found) return found;
@@ -199,7 +145,7 @@ export function createUse(deps: UseDeps): (use: Use) => Promise<UseAnswer> {
     return connectionIdOf(await deps.serverKey(), { ...slot, owner: ownerText(slot.owner) });
   }
 
-  function answered(ask: Ask, reference: ConnectionReference, answer: AcquireAnswer): UseAnswer {
+  function answered(ask: Ask, reference: ConnectionReference, answer: AcquireAnswer): LeaseAnswer {
     switch (answer.kind) {
       case "token": {
         const { account, owner } = ask.slot;
@@ -222,7 +168,7 @@ export function createUse(deps: UseDeps): (use: Use) => Promise<UseAnswer> {
     }
   }
 
-  function leaseOf(ask: Ask, reference: ConnectionReference, token: TokenAnswer): ConnectionLease {
+  function leaseOf(ask: Ask, reference: ConnectionReference, token: TokenAnswer): Lease {
     // Fixed and checked when the integration was made, and kept by the object since.
     const provider = token.provider as Bound;
     const { slot, id } = ask;

@@ -1,13 +1,14 @@
 /** What a step gets of a connection, from what its object answers. */
+import type { LeaseAnswer } from "../../src/platform/index.ts";
 import { describe, expect, test } from "vitest";
 import { basicValue, type Bound } from "../../src/connections/providers/index.ts";
 import type { AcquireAnswer, ConnectionRpc } from "../../src/connections/rpc.ts";
-import { createUse, type UseAnswer } from "../../src/connections/use.ts";
+import { createUse } from "../../src/connections/use.ts";
 
 const NOW = 1_800_000_000_000;
 const PINNED = { connection: "conn_1", owner: "tenant", account: "default", epoch: 1 };
 
-async function used(answer: AcquireAnswer): Promise<UseAnswer> {
+async function used(answer: AcquireAnswer): Promise<LeaseAnswer> {
   const object: Pick<ConnectionRpc, "acquire"> = { acquire: async () => Promise.resolve(answer) };
   const use = createUse({
     serverKey: async () => Promise.reject(new Error("Nothing is derived for what is pinned.")),

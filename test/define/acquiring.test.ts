@@ -1,6 +1,7 @@
 /** How a call comes by the connections that it names, before it begins (A1 to A4). */
+import type { LeaseAnswer } from "../../src/platform/index.ts";
 import { describe, expect, it } from "vitest";
-import type { LeaseAnswer, PolicyVerdict, UseRequest } from "../../src/actions/index.ts";
+import type { PolicyVerdict, UseRequest } from "../../src/actions/index.ts";
 import { type AcquireDeps, authorOf, createAcquire } from "../../src/compose-acquire.ts";
 import type { Wanted } from "../../src/driver/index.ts";
 import type { Json, Need, StepDef } from "../../src/kernel/index.ts";

@@ -1,12 +1,7 @@
 /** What a function does with connections: those that it declared, those that it did not, and how it waits for them. */
+import type { LeaseAnswer } from "../../src/platform/index.ts";
 import { describe, expect, it } from "vitest";
-import {
-  performAction,
-  type ActionCall,
-  type CodeTools,
-  type LeaseAnswer,
-  type LendPort,
-} from "../../src/actions/index.ts";
+import { performAction, type ActionCall, type CodeTools, type LendPort } from "../../src/actions/index.ts";
 import { connection } from "../../src/define/index.ts";
 import type { Effect } from "../../src/kernel/index.ts";
 import type { EgressRequest, EgressResult } from "../../src/platform/index.ts";

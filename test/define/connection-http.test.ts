@@ -1,6 +1,7 @@
 /** What an `http` step does with the token of a connection: where it goes, and what the service's word on it makes of the attempt. */
+import type { LeaseFinding } from "../../src/platform/index.ts";
 import { describe, expect, it } from "vitest";
-import { Lent, performAction, type ActionCall, type LeaseFinding } from "../../src/actions/index.ts";
+import { Lent, performAction, type ActionCall } from "../../src/actions/index.ts";
 import type { EgressRequest, EgressResult } from "../../src/platform/index.ts";
 import { always, FRESH, GOOGLE, HOST, keeper, needOf, OLD, type Keeper } from "./lending.ts";
 import { answered, call, outside } from "./support.ts";

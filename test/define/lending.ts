@@ -1,5 +1,8 @@
 /** A connection's lease as a test says it: what it is presented with, what it finds, what a renewal gives. */
-import type { Lease, LeaseAnswer, LeaseFinding } from "../../src/actions/index.ts";
+import type { Lease } from "../../src/platform/index.ts";
+import type { LeaseFinding } from "../../src/platform/index.ts";
+import type { LeaseAnswer } from "../../src/platform/index.ts";
+
 import { Lent } from "../../src/actions/index.ts";
 import type { Need } from "../../src/kernel/index.ts";
 

@@ -1,10 +1,6 @@
+import type { Lease } from "../../src/platform/index.ts";
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
-import {
-  parseServiceTokens,
-  type CredentialPort,
-  type Lease,
-  type UsePort,
-} from "../../src/actions/index.ts";
+import { parseServiceTokens, type CredentialPort, type UsePort } from "../../src/actions/index.ts";
 import { createRegistry, type Definition } from "../../src/define/index.ts";
 import type { Json } from "../../src/kernel/index.ts";
 import { createEgress, createLogger, parseDevelopmentHosts } from "../../src/platform/index.ts";

@@ -1,6 +1,7 @@
+import type { LeaseAnswer } from "../../src/platform/index.ts";
 import { runInDurableObject } from "cloudflare:test";
 import { describe, expect, it } from "vitest";
-import { createUse, type Use, type UseAnswer } from "../../src/connections/use.ts";
+import { createUse, type Use } from "../../src/connections/use.ts";
 import { ownerText } from "../../src/connections/grant.ts";
 import { pairOf } from "./connection-double.ts";
 import { ConnectionHouse } from "./connection-house.ts";
@@ -98,7 +99,7 @@ describe("a run that is told to wait", () => {
 
 describe("a run whose attempt the service refused", () => {
   /** As its step asks, with what it knows. */
-  async function use(one: Connected, more: Partial<Use> = {}): Promise<UseAnswer> {
+  async function use(one: Connected, more: Partial<Use> = {}): Promise<LeaseAnswer> {
     const { slot, id, house } = one;
     const ask = createUse({
       serverKey: async () => Promise.reject(new Error("It is pinned.")),
