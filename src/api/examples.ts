@@ -27,6 +27,23 @@ export const EXAMPLES = {
       output: { rain: "${{ steps.weather.output.body.rain }}" },
     },
   },
+  cloudRole: {
+    name: "invoices-writer",
+    provider: "aws" as const,
+    role_arn: "arn:aws:iam::123456789012:role/invoices-writer",
+    region: "eu-central-1",
+    workflows: ["code:process-order"],
+    hosts: ["invoices.s3.eu-central-1.amazonaws.com"],
+  },
+  changedCloudRole: {
+    provider: "aws" as const,
+    role_arn: "arn:aws:iam::123456789012:role/invoices-writer",
+    region: "eu-central-1",
+    duration_s: 900,
+    workflows: ["code:process-order", "plan:nightly"],
+    hosts: ["invoices.s3.eu-central-1.amazonaws.com"],
+  },
+  testCloudRole: { workflow: "code:process-order" },
   cancel: { mode: "graceful" as const, reason: "The traveller fell ill." },
   redrive: { resolve: { invoice: { as: "failed" as const, note: "The ledger has no such invoice." } } },
   resolve: {

@@ -4,6 +4,7 @@ import type { AuthCheck } from "../actions/index.ts";
 import type { Connections, ConnectPages } from "../connections/index.ts";
 import type { Registry, StoredPlans } from "../define/index.ts";
 import type { Directory } from "../directory/index.ts";
+import type { Identity } from "../identity/index.ts";
 import type { Logger, RunSource } from "../platform/index.ts";
 import type { RunRpc } from "../run/index.ts";
 import type { VaultOperations } from "../vault/index.ts";
@@ -17,6 +18,8 @@ export interface ApiDeps {
   readonly plans: StoredPlans;
   /** Whether a credential that a plan names would be given to a host. */
   readonly checkAuth: AuthCheck;
+  /** Cloud roles, and the issuer of the tenant. */
+  readonly identity: () => Identity;
   /** The object of a run. Both parts have the grammar of names by now; each call gives a fresh stub. */
   readonly runs: (tenant: string, id: string) => RunRpc;
   /** The lists of all tenants' runs. */

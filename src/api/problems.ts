@@ -168,6 +168,26 @@ export const PROBLEMS = {
     title: "The name belongs to a workflow of the deployment",
     hint: "Store the plan under another name.",
   },
+  plan_guarded: {
+    status: 403,
+    title: "The name is trusted by a cloud role",
+    hint: "Store the plan under another name, or with a key that also has `cloud_roles:write`: whoever changes this plan can use the role.",
+  },
+  cloud_role_exists: {
+    status: 409,
+    title: "There is a cloud role of this name",
+    hint: "Choose another name, or change that one with `PUT /v1/cloud-roles/{role}`.",
+  },
+  invalid_cloud_role: {
+    status: 422,
+    title: "The cloud role cannot be what it says",
+    hint: "`errors` names the field and its form; docs/identity.md has each provider's.",
+  },
+  identity_not_configured: {
+    status: 409,
+    title: "This deployment issues no identity tokens",
+    hint: "The operator sets ISSUER_ORIGIN and deploys (docs/identity.md).",
+  },
   limit_reached: {
     status: 409,
     title: "No more of these can be stored",

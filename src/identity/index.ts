@@ -4,3 +4,12 @@
 export { createMinter, type Minted, type Minter, type MinterDeps, type MintRequest } from "./minter.ts";
 export { claimFlaw, issuerUrl, MAX_CLAIMS, subjectText, tagFlaw, TTL_S } from "./token.ts";
 export type { IssuerRefusal, IssuerRpc, Published, PublishedAnswer, SignAnswer } from "./issuer-rpc.ts";
+
+// Cloud roles: who may exchange that identity where.
+export { createIdentity, type Identity, type RoleRefusal, type RoleTrial, type RoleTrust } from "./room.ts";
+export type { RoleAsker, RoleReferenceRefusal } from "./referring.ts";
+export type { Bearer, CredentialAnswer, CredentialsPort, IdentityDeps, LeaseMaker } from "./ports.ts";
+export type { RoleFlaw, RoleRequest } from "./roles.ts";
+export { readSubject } from "./subjects.ts";
+export type { RoleUse } from "./using.ts";
+export type { AwsTarget, CloudRole, RoleTarget, Subject } from "./role.ts";

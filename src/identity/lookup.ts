@@ -1,0 +1,48 @@
+/**
+ * Roles as steps find them: kept by the isolate for moments, and longer while the database does not answer.
+ *
+ * - L1 a change of a role counts everywhere within `FRESH_MS`.
+ * - L2 what the database does not tell is not made up: without an answer, and without one of before, nobody knows the role.
+ */
+import type { Logger } from "../platform/index.ts";
+import type { CloudRole } from "./role.ts";
+
+/** A role that was read so lately is not read again. Milliseconds. */
+export const FRESH_MS = 5_000;
+/** While the database does not answer, what it said last counts for so long. */
+const STALE_MS = 10 * 60_000;
+const MAX_KEPT = 1_000;
+
+export interface RoleLookup {
+  /** Null: there is none. Undefined: nobody can tell just now. */
+  find(tenant: string, name: string): Promise<CloudRole | null | undefined>;
+  /** It was changed here. */
+  forget(tenant: string, name: string): void;
+}
+
+export function createLookup(
+  select: (tenant: string, name: string) => Promise<CloudRole | null>,
+  { log, now }: { readonly log: Logger; readonly now: () => number },
+): RoleLookup {
+  const kept = new Map<string, { readonly role: CloudRole | null; readonly at: number }>();
+  const keyOf = (tenant: string, name: string): string => `${tenant}:${name}`;
+  return {
+    async find(tenant, name) {
+      const key = keyOf(tenant, name);
+      const known = kept.get(key);
+      if (known !== undefined && now() - known.at < FRESH_MS) return known.role;
+      try {
+        const role = await select(tenant, name);
+        if (kept.size >= MAX_KEPT) kept.clear();
+        kept.set(key, { role, at: now() });
+        return role;
+      } catch (error) {
+        log.error("cloud_role_not_read", { tenant, role: name, error });
+        return known !== undefined && now() - known.at < STALE_MS ? known.role : undefined;
+      }
+    },
+    forget: (tenant, name) => {
+      kept.delete(keyOf(tenant, name));
+    },
+  };
+}

@@ -1,0 +1,60 @@
+/** Whether a step that names a role could ever be given a credential of it: said of plans before they run. */
+import type { RoleLookup } from "./lookup.ts";
+import type { IdentityDeps } from "./ports.ts";
+import type { Subject } from "./role.ts";
+import { mayUse } from "./subjects.ts";
+import { fitsIn, notConfigured, notFor, tooShort, unknown } from "./using.ts";
+
+/** Who asks. */
+export interface RoleAsker {
+  readonly tenant: string;
+  /** For whom the step will speak. */
+  readonly subject: Subject;
+  /** Missing: not known. */
+  readonly stepTimeoutMs?: number;
+}
+
+/** Why not. */
+export interface RoleReferenceRefusal {
+  /** JSON Pointer from the reference. */
+  readonly at: string;
+  readonly code:
+    | "identity_not_configured"
+    | "unknown_cloud_role"
+    | "cloud_role_refused"
+    | "cloud_role_not_for_host"
+    | "timeout_exceeds_credential";
+  readonly detail: string;
+  readonly allowed?: readonly string[];
+}
+
+export function createReferring(
+  { issuerOrigin }: Pick<IdentityDeps, "issuerOrigin">,
+  lookup: RoleLookup,
+): (role: string, host: string, asker: RoleAsker) => Promise<RoleReferenceRefusal | undefined> {
+  return async (name, host, { tenant, subject, stepTimeoutMs }) => {
+    const at = "/cloud";
+    if (issuerOrigin === null) return { at, code: "identity_not_configured", detail: told(notConfigured()) };
+    const role = await lookup.find(tenant, name);
+    // Nobody can tell just now: the step finds out.
+    if (role === undefined) return undefined;
+    if (role === null) return { at, code: "unknown_cloud_role", detail: told(unknown(name)) };
+    if (!mayUse(role, subject))
+      return { at, code: "cloud_role_refused", detail: told(notFor(role, subject)) };
+    const hosts = role.hosts.map((one) => one.host);
+    if (!hosts.includes(host))
+      return {
+        at,
+        code: "cloud_role_not_for_host",
+        detail: `Credentials of ${name} are not sent to ${host}.`,
+        allowed: hosts,
+      };
+    if (stepTimeoutMs !== undefined && !fitsIn(role, stepTimeoutMs))
+      return { at, code: "timeout_exceeds_credential", detail: told(tooShort(role, stepTimeoutMs)) };
+    return undefined;
+  };
+}
+
+function told({ message, hint }: { readonly message: string; readonly hint: string }): string {
+  return `${message} ${hint}`;
+}

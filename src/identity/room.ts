@@ -1,0 +1,230 @@
+/**
+ * The identity room: roles made, looked at, tried, given up; and lent to steps.
+ *
+ * - I1 what changes a role is in the audit before it counts.
+ * - I2 nothing here holds a credential: they live in their objects.
+ */
+import { err, ok, randomId, type LeaseAnswer, type Result } from "../platform/index.ts";
+import { createLookup } from "./lookup.ts";
+import type { CredentialAnswer, IdentityDeps } from "./ports.ts";
+import { createReferring, type RoleAsker, type RoleReferenceRefusal } from "./referring.ts";
+import type { CloudRole, RoleProvider, Subject } from "./role.ts";
+import { draftRole, type RoleDraft, type RoleFlaw, type RoleRequest } from "./roles.ts";
+import {
+  deleteRole,
+  insertRole,
+  MAX_ROLES,
+  selectAudienceHolder,
+  selectRole,
+  selectRoles,
+  selectRolesTrusting,
+  updateRole,
+} from "./roles-store.ts";
+import { workflowText } from "./subjects.ts";
+import { issuerUrl, subjectText } from "./token.ts";
+import { trustTexts, type Trusted, type TrustText } from "./trust-policy/index.ts";
+import { createUse, type RoleUse } from "./using.ts";
+
+export type RoleRefusal =
+  | { readonly code: "not_found" | "role_exists" | "too_many" | "unavailable" | "identity_not_configured" }
+  | { readonly code: "invalid_role"; readonly flaw: RoleFlaw };
+
+export interface RoleTrust extends Trusted {
+  readonly texts: readonly TrustText[];
+}
+
+export interface RoleTrial {
+  readonly trusted: Trusted;
+  readonly subject: string;
+  readonly answer: CredentialAnswer;
+}
+
+export interface Identity {
+  /** `https://<host>/t/<tenant>`; null: this deployment is no issuer. */
+  issuerOf(tenant: string): string | null;
+  makeRole(
+    tenant: string,
+    name: string,
+    request: RoleRequest,
+    actor: string,
+  ): Promise<Result<CloudRole, RoleRefusal>>;
+  /** In the place of all that it was; its provider stays. */
+  changeRole(
+    tenant: string,
+    name: string,
+    request: RoleRequest,
+    actor: string,
+  ): Promise<Result<CloudRole, RoleRefusal>>;
+  deleteRole(tenant: string, name: string, actor: string): Promise<Result<void, RoleRefusal>>;
+  role(tenant: string, name: string): Promise<CloudRole | null>;
+  roles(
+    tenant: string,
+    page: { readonly after: string; readonly limit: number },
+  ): Promise<readonly CloudRole[]>;
+  /** Each `sub` that its tokens can have. */
+  subjectsOf(role: Pick<CloudRole, "tenant" | "workflows" | "inline">): readonly string[];
+  /** What the cloud has to be told. */
+  trust(tenant: string, name: string): Promise<Result<RoleTrust, RoleRefusal>>;
+  /** Does the exchange now, once, for one of those who may use the role; what it gives is thrown away. */
+  tryRole(
+    tenant: string,
+    name: string,
+    subject: Subject,
+    actor: string,
+  ): Promise<Result<RoleTrial, RoleRefusal>>;
+  use(use: RoleUse): Promise<LeaseAnswer>;
+  refusalOf(role: string, host: string, asker: RoleAsker): Promise<RoleReferenceRefusal | undefined>;
+  /** Names of the roles that trust a stored plan by its name: whoever changes the plan speaks for it. */
+  rolesTrustingPlan(tenant: string, plan: string): Promise<readonly string[]>;
+}
+
+/** How long a credential of a trial has to live on: it is thrown away. */
+const TRIAL_MS = 1_000;
+
+export function createIdentity(deps: IdentityDeps): Identity {
+  const { db, audit, now, issuerOrigin } = deps;
+  const lookup = createLookup((tenant, name) => selectRole(db, tenant, name), deps);
+  const issuerOf = (tenant: string): string | null =>
+    issuerOrigin === null ? null : issuerUrl(issuerOrigin, tenant);
+  return {
+    issuerOf,
+    async makeRole(tenant, name, request, actor) {
+      const drafted = await draft(tenant, name, request);
+      if (!drafted.ok) return drafted;
+      const at = now();
+      const role: CloudRole = {
+        ...{ ...drafted.value, tenant, name, version: 1 },
+        ...{ id: randomId("role"), createdAt: at, createdBy: actor, updatedAt: at },
+      };
+      if ((await selectRole(db, tenant, name)) !== null) return err({ code: "role_exists" });
+      await note(role, actor, "cloud_role.create");
+      if (await insertRole(db, role)) return ok(role);
+      return err(
+        (await selectRole(db, tenant, name)) === null ? { code: "too_many" } : { code: "role_exists" },
+      );
+    },
+    async changeRole(tenant, name, request, actor) {
+      const before = await selectRole(db, tenant, name);
+      if (before === null) return err({ code: "not_found" });
+      if (request.target.provider !== before.target.provider)
+        return err({ code: "invalid_role", flaw: providerFixed(before.target.provider) });
+      const drafted = await draft(tenant, name, request);
+      if (!drafted.ok) return drafted;
+      const change = { ...drafted.value, tenant, name, updatedAt: now() };
+      await note({ ...before, ...change }, actor, "cloud_role.change");
+      const changed = await updateRole(db, before, change);
+      lookup.forget(tenant, name);
+      return changed === null ? err({ code: "unavailable" }) : ok(changed);
+    },
+    async deleteRole(tenant, name, actor) {
+      const before = await selectRole(db, tenant, name);
+      if (before === null) return err({ code: "not_found" });
+      await note(before, actor, "cloud_role.delete");
+      const gone = await deleteRole(db, tenant, name);
+      lookup.forget(tenant, name);
+      return gone ? ok(undefined) : err({ code: "not_found" });
+    },
+    role: (tenant, name) => selectRole(db, tenant, name),
+    roles: (tenant, { after, limit }) => selectRoles(db, tenant, after, limit),
+    subjectsOf,
+    async trust(tenant, name) {
+      const found = await trustedBy(tenant, name);
+      return found.ok ? ok({ ...found.value.trusted, texts: found.value.texts }) : found;
+    },
+    async tryRole(tenant, name, subject, actor) {
+      const found = await trustedBy(tenant, name);
+      if (!found.ok) return found;
+      const { role, trusted } = found.value;
+      await note(role, actor, "cloud_role.test");
+      const bearer = { subject, workflowVersion: "test", run: role.perRun ? "run_test" : null };
+      const answer = await deps.credentials.get({ ...role, id: randomId("role") }, bearer, TRIAL_MS);
+      return ok({ trusted, subject: subjectOf(tenant, subject), answer });
+    },
+    use: createUse(deps, lookup),
+    refusalOf: createReferring(deps, lookup),
+    rolesTrustingPlan: (tenant, name) =>
+      selectRolesTrusting(db, tenant, workflowText({ kind: "plan", name })),
+  };
+
+  async function draft(
+    tenant: string,
+    name: string,
+    request: RoleRequest,
+  ): Promise<Result<RoleDraft, RoleRefusal>> {
+    if (issuerOrigin === null) return err({ code: "identity_not_configured" });
+    const drafted = draftRole(request, { ...deps, issuerOrigin });
+    if (!drafted.ok) return err({ code: "invalid_role", flaw: drafted.error });
+    const holder = await selectAudienceHolder(db, { ...drafted.value, tenant, name });
+    if (holder !== null) return err({ code: "invalid_role", flaw: audienceTaken(holder) });
+    const issuer = await deps.ensureIssuer(tenant);
+    return issuer.ok ? drafted : err({ code: "unavailable" });
+  }
+
+  async function trustedBy(
+    tenant: string,
+    name: string,
+  ): Promise<
+    Result<
+      { readonly role: CloudRole; readonly trusted: Trusted; readonly texts: readonly TrustText[] },
+      RoleRefusal
+    >
+  > {
+    const issuer = issuerOf(tenant);
+    if (issuer === null) return err({ code: "identity_not_configured" });
+    const role = await selectRole(db, tenant, name);
+    if (role === null) return err({ code: "not_found" });
+    const trusted = { issuer, audience: role.audience, subjects: subjectsOf(role) };
+    return ok({ role, trusted, texts: trustTexts(role.target, trusted) });
+  }
+
+  /** I1 */
+  async function note(role: CloudRole, actor: string, action: string): Promise<void> {
+    const { tenant, name, id, target, workflows, inline } = role;
+    await audit.write({
+      ...{ at: now(), tenant, actor, action, target: name, outcome: "granted" },
+      detail: {
+        ...{ role: id, provider: target.provider, inline },
+        workflows: workflows.map(workflowText).join(" ").slice(0, 500),
+        hosts: role.hosts
+          .map(({ host }) => host)
+          .join(" ")
+          .slice(0, 500),
+      },
+    });
+  }
+}
+
+function subjectsOf({
+  tenant,
+  workflows,
+  inline,
+}: Pick<CloudRole, "tenant" | "workflows" | "inline">): string[] {
+  const who: readonly Subject[] = [
+    ...workflows,
+    ...(inline ? [{ kind: "inline", name: null } as const] : []),
+  ];
+  return who.map((one) => subjectOf(tenant, one));
+}
+
+function subjectOf(tenant: string, subject: Subject): string {
+  const text = subjectText(tenant, subject);
+  if (!text.ok) throw new TypeError(text.error.message);
+  return text.value;
+}
+
+function providerFixed(provider: RoleProvider): RoleFlaw {
+  return {
+    pointer: "/provider",
+    code: "provider_fixed",
+    detail: "A role stays with its provider: make another role.",
+    allowed: [provider],
+  };
+}
+
+function audienceTaken(holder: string): RoleFlaw {
+  return {
+    pointer: "/audience",
+    code: "audience_taken",
+    detail: `The role ${holder} has this audience: whom one of the two gives a token could show it to the other's.`,
+  };
+}

@@ -1,0 +1,151 @@
+/**
+ * How steps come by the credentials of a role.
+ *
+ * - V1 only whom the role names gets one, by what the step speaks for, not by what it says of itself.
+ * - V2 a run that has used a role goes on with that very role: another one of its name does not take its place unseen.
+ * - V3 a credential lives at least as long as the step needs it; a role that can never give that is told before it is asked.
+ */
+import type { Json, Need } from "../kernel/index.ts";
+import type { LeaseAnswer } from "../platform/index.ts";
+import type { RoleLookup } from "./lookup.ts";
+import type { IdentityDeps } from "./ports.ts";
+import type { CloudRole, ExchangeRefusal, Subject } from "./role.ts";
+import { longestLifeS } from "./roles.ts";
+import { mayUse, workflowText } from "./subjects.ts";
+
+/** What a credential lives on after the step is over, at least; and what is never counted of a life. Milliseconds. */
+const MARGIN_MS = 30_000;
+const SLACK_MS = 60_000;
+const PASSING_LIMIT_MS = 60 * 60_000;
+/** Clouds learn of new keys and trusts within minutes. */
+const PROPAGATION_LIMIT_MS = 15 * 60_000;
+const RECHECK_MS = 1_000;
+const PROPAGATION_RECHECK_MS = 15_000;
+
+export interface RoleUse {
+  readonly tenant: string;
+  readonly run: string;
+  readonly subject: Subject;
+  readonly workflowVersion: string;
+  /** Its name. */
+  readonly role: string;
+  readonly stepTimeoutMs: number;
+  /** What the run has pinned under the role's name. */
+  readonly pinned: Json;
+}
+
+type Cannot = Extract<LeaseAnswer, { readonly kind: "cannot" }>;
+
+export function createUse(
+  deps: Pick<IdentityDeps, "credentials" | "leaseOf" | "issuerOrigin">,
+  lookup: RoleLookup,
+): (use: RoleUse) => Promise<LeaseAnswer> {
+  return async (use) => {
+    if (deps.issuerOrigin === null) return notConfigured();
+    const role = await lookup.find(use.tenant, use.role);
+    if (role === undefined) return needs(use.role, "unavailable", "The role could not be read just now.");
+    if (role === null) return unknown(use.role);
+    const refusal = refusalOf(role, use);
+    return refusal ?? lend(use, role);
+  };
+
+  async function lend(use: RoleUse, role: CloudRole, refused?: string): Promise<LeaseAnswer> {
+    const { subject, workflowVersion, run } = use;
+    const bearer = { subject, workflowVersion, run: role.perRun ? run : null };
+    const answer = await deps.credentials.get(role, bearer, use.stepTimeoutMs + MARGIN_MS, refused);
+    if (!answer.ok) return notGiven(role.name, answer.refusal);
+    const lease = deps.leaseOf(role, answer.credential, subject, async () =>
+      lend(use, role, answer.fingerprint),
+    );
+    return { kind: "ready", lease, bound: { name: boundName(role.name), to: { role: role.id } } };
+  }
+}
+
+/** Under which name a run pins which role it used. */
+export function boundName(role: string): string {
+  return `cloud/${role}`;
+}
+
+function refusalOf(role: CloudRole, { subject, pinned, stepTimeoutMs }: RoleUse): Cannot | null {
+  if (pinned !== null && !isPinned(pinned, role.id))
+    return cannot(
+      "cloud_role_replaced",
+      `The role ${role.name} is another one than the run has used so far.`,
+      "Start another run: this one does not go on under a role that was made anew.",
+    );
+  if (!mayUse(role, subject)) return notFor(role, subject);
+  return fitsIn(role, stepTimeoutMs) ? null : tooShort(role, stepTimeoutMs);
+}
+
+function isPinned(pinned: Json, id: string): boolean {
+  return typeof pinned === "object" && pinned !== null && "role" in pinned && pinned["role"] === id;
+}
+
+/** V3 */
+export function fitsIn(role: Pick<CloudRole, "target">, stepTimeoutMs: number): boolean {
+  const longest = longestLifeS(role.target);
+  return longest === null || stepTimeoutMs + MARGIN_MS <= longest * 1_000 - SLACK_MS;
+}
+
+export function notFor(role: Pick<CloudRole, "name" | "workflows">, subject: Subject): Cannot {
+  const who =
+    subject.kind === "inline" ? "steps that came as JSON without a stored plan" : workflowText(subject);
+  return cannot(
+    "cloud_role_refused",
+    `The role ${role.name} is not for ${who}.`,
+    `It is for: ${role.workflows.map(workflowText).join(", ") || "inline plans"}. Whoever keeps the role can name others.`,
+  );
+}
+
+export function tooShort(
+  { name, target }: Pick<CloudRole, "name" | "target">,
+  stepTimeoutMs: number,
+): Cannot {
+  return cannot(
+    "timeout_exceeds_credential",
+    `A credential of ${name} lives ${longestLifeS(target)} s at most, and the step may take ${stepTimeoutMs / 1_000} s.`,
+    "Give the step a timeout that ends a minute and a half before the credential does, or let the role's live longer.",
+  );
+}
+
+export function unknown(name: string): Cannot {
+  return cannot(
+    "cloud_role_unknown",
+    `There is no cloud role named "${name}".`,
+    "Make it with `POST /v1/cloud-roles`, or correct the step's `auth`.",
+  );
+}
+
+export function notConfigured(): Cannot {
+  return cannot(
+    "identity_not_configured",
+    "This deployment issues no identity tokens.",
+    "Set ISSUER_ORIGIN (docs/identity.md), and deploy.",
+  );
+}
+
+function notGiven(role: string, refusal: ExchangeRefusal): LeaseAnswer {
+  const { kind, message, hint, retryAfterMs } = refusal;
+  switch (kind) {
+    case "configuration":
+      return cannot("cloud_role_misconfigured", message, hint);
+    case "propagating":
+      return needs(role, "propagating", `${message} ${hint}`, PROPAGATION_RECHECK_MS);
+    case "passing":
+      return needs(role, "unavailable", message, retryAfterMs);
+  }
+}
+
+function needs(
+  role: string,
+  reason: Extract<Need, { kind: "cloud" }>["reason"],
+  detail: string,
+  recheckMs = RECHECK_MS,
+): LeaseAnswer {
+  const limitMs = reason === "propagating" ? PROPAGATION_LIMIT_MS : PASSING_LIMIT_MS;
+  return { kind: "needs", need: { kind: "cloud", role, reason, limitMs, recheckMs, detail } };
+}
+
+function cannot(code: Cannot["code"], message: string, hint: string): Cannot {
+  return { kind: "cannot", code, message, hint };
+}
