@@ -30,7 +30,7 @@ const MIN_GOOGLE_S = 600;
 
 const GUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 const AZURE_SCOPE = /^(?:https|api):\/\/[\w./:-]{1,250}\/\.default$/;
-const VAULT_PATH = /^[\w.-]{1,64}(?:\/[\w.-]{1,64}){0,7}$/;
+const VAULT_PATH = /^(?!\.)[\w.-]{1,64}(?:\/(?!\.)[\w.-]{1,64}){0,7}$/;
 const VENDOR_ID = /^[\w:.-]{1,128}$/;
 const OAUTH_SCOPE = /^[\x21\x23-\x5b\x5d-\x7e]{1,256}$/;
 

@@ -22,7 +22,7 @@ export function shellWord(text: string): string {
 
 /** For Terraform: nothing in it is a template. */
 export function terraformText(text: string): string {
-  return JSON.stringify(text).replaceAll("${", "$${").replaceAll("%{", "%%{");
+  return JSON.stringify(text).replace(/[$%](?=\{)/g, (sign) => sign + sign);
 }
 
 export function terraformList(texts: readonly string[]): string {
