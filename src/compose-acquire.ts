@@ -1,10 +1,10 @@
 /**
- * How the steps of runs come by the connections that they name.
+ * How the steps of runs come by the connections and the cloud roles that they name.
  *
- * Owns: what a call needs, who is said to ask, how several answers become one. Does not own connections (the `use` of their
- * room), or what an attempt does with a token (the actions).
+ * Owns: what a call needs, who is said to ask, how several answers become one. Does not own connections and roles (the `use`
+ * of their rooms), or what an attempt does with a credential (the actions).
  *
- * - A1 a call that names no connection is not held up: null, at once.
+ * - A1 a call that names neither is not held up: null, at once.
  * - A2 no token is asked for what the policies do not let through; the attempt finds that out for itself, and says so.
  * - A3 a plan, or steps that came as JSON later, never ask in the name of a workflow of this build.
  * - A4 what a service has refused is not asked for again, until it is another grant.
@@ -12,9 +12,13 @@
 
 import {
   bindingName,
+  carriedBy,
+  type CloudRef,
   type ConnectionRef,
+  isCloudRef,
   Lent,
   type LendPort,
+  type LentRef,
   notLent,
   permitOf,
   type PolicyCall,
@@ -22,30 +26,63 @@ import {
   type UsePort,
   type UseRequest,
 } from "./actions/index.ts";
-import { INLINE_NAME, neededBy } from "./define/index.ts";
+import { INLINE_NAME, lentTo, referenceTo } from "./define/index.ts";
 import type { Acquired, Wanted } from "./driver/index.ts";
-import { type Binding, type Json, type Need, performanceOf, waitsForTime } from "./kernel/index.ts";
+import type { Subject } from "./identity/index.ts";
+import {
+  type Binding,
+  type ConnectionNeed,
+  type Json,
+  type Need,
+  performanceOf,
+  waitsForTime,
+} from "./kernel/index.ts";
 import { classifyFault, type Lease, type LeaseAnswer, type Logger } from "./platform/index.ts";
 
 /** Whoever keeps the token did not answer: looked for again by itself. */
 const PASSING_LIMIT_MS = 60 * 60_000;
 const PASSING_RECHECK_MS = 1_000;
 
+/** What a run asks of the identity room for one step. */
+export interface RoleUse {
+  readonly tenant: string;
+  readonly run: string;
+  /** For whom the identity token speaks. */
+  readonly subject: Subject;
+  readonly workflowVersion: string;
+  /** Name of the role. */
+  readonly role: string;
+  /** What the run has pinned of the role, or null. */
+  readonly pinned: Json;
+  readonly stepTimeoutMs: number;
+}
+export type UseRolePort = (use: RoleUse) => Promise<LeaseAnswer>;
+
 export interface AcquireDeps {
   /** The connections room. */
   readonly use: UsePort;
+  /** The identity room. */
+  readonly useRole: UseRolePort;
   readonly policy: PolicyPort;
   /** Whether a workflow is one of this build's code. */
   readonly isCode: (workflow: string, version: string) => boolean;
   readonly log: Logger;
 }
 
+/** Of a deployment that has no issuer: it has no identity to exchange for a credential. */
+export const withoutIdentity: UseRolePort = async ({ role }) => ({
+  kind: "cannot",
+  code: "identity_not_configured",
+  message: `The cloud role ${role} cannot be used: this deployment has no issuer.`,
+  hint: "Let the operator set ISSUER_ORIGIN, then redrive the run.",
+});
+
 /** The `acquire` of a run's driver. */
 export function createAcquire(deps: AcquireDeps): (wanted: Wanted) => Promise<Acquired> | null {
   return (wanted) => {
     const { def, unit, action, with: parameters, parked } = wanted;
     const { connections } = performanceOf(def, unit) ?? def;
-    const named = neededBy({
+    const named = lentTo({
       ...{ ...def, action, with: parameters },
       ...(connections === undefined ? {} : { connections }),
     });
@@ -54,21 +91,20 @@ export function createAcquire(deps: AcquireDeps): (wanted: Wanted) => Promise<Ac
   };
 }
 
-/** The connection that a function uses without having said so, in the middle of its attempt. */
+/** What a function uses without having said so, in the middle of its attempt. */
 export function createLend(deps: AcquireDeps): LendPort {
-  return async (call, reference) =>
-    deps.use({
-      ...asking(deps, call, reference),
+  return async (call, reference) => {
+    const held = {
       pinned: call.bound?.(bindingName(reference)) ?? null,
       stepTimeoutMs: call.timeoutMs,
-    });
+    };
+    return isCloudRef(reference)
+      ? useRole(deps, call, reference, held)
+      : deps.use({ ...asking(deps, call, reference), ...held });
+  };
 }
 
-async function acquire(
-  deps: AcquireDeps,
-  wanted: Wanted,
-  references: readonly ConnectionRef[],
-): Promise<Acquired> {
+async function acquire(deps: AcquireDeps, wanted: Wanted, references: readonly LentRef[]): Promise<Acquired> {
   // A2
   if (!(await mayBeSent(deps, wanted))) return { kind: "ready", lease: null };
   let answers: readonly LeaseAnswer[];
@@ -82,13 +118,10 @@ async function acquire(
 }
 
 /** What a function was found to need without having said so: it is not called again before that is there (A4). */
-function foundMissing(
-  action: string,
-  named: readonly ConnectionRef[],
-  parked: Need | null,
-): readonly ConnectionRef[] {
-  if (action !== "code" || parked === null || parked.integration === "") return [];
-  if (named.some((one) => isAbout(parked, one))) return [];
+function foundMissing(action: string, named: readonly LentRef[], parked: Need | null): readonly LentRef[] {
+  if (action !== "code" || parked === null || named.some((one) => isAbout(parked, one))) return [];
+  if (parked.kind === "cloud") return [{ cloud: parked.role }];
+  if (parked.integration === "") return [];
   const { integration: connection, account } = parked;
   return [{ connection, ...(account === undefined ? {} : { account }) }];
 }
@@ -101,36 +134,53 @@ async function mayBeSent({ policy }: AcquireDeps, wanted: Wanted): Promise<boole
   const { url: text, method, auth } = parameters as Readonly<Record<string, Json>>;
   const url = typeof text === "string" ? URL.parse(text) : null;
   if (url === null || typeof method !== "string") return true;
-  const permit = permitOf(wanted, { policy }, nameIn(auth));
+  const permit = permitOf(wanted, { policy }, carriedBy(referenceTo(auth) ?? undefined));
   return (await permit({ url, method, redirectedFrom: null })) === null;
 }
 
-function nameIn(auth: Json | undefined): string | undefined {
-  const name =
-    typeof auth === "object" && auth !== null && "connection" in auth ? auth.connection : undefined;
-  return typeof name === "string" ? name : undefined;
-}
-
-async function answerFor(deps: AcquireDeps, wanted: Wanted, reference: ConnectionRef): Promise<LeaseAnswer> {
-  const parked = wanted.parked !== null && isAbout(wanted.parked, reference) ? wanted.parked : null;
+async function answerFor(deps: AcquireDeps, wanted: Wanted, reference: LentRef): Promise<LeaseAnswer> {
+  const held = { pinned: wanted.bound(bindingName(reference)), stepTimeoutMs: wanted.timeoutMs };
   try {
+    if (isCloudRef(reference)) return await useRole(deps, wanted, reference, held);
+    const parked = parkedFor(reference, wanted.parked);
     const answer = await deps.use({
       ...asking(deps, wanted, reference),
-      pinned: wanted.bound(bindingName(reference)),
-      stepTimeoutMs: wanted.timeoutMs,
+      ...held,
       ...(parked?.version === undefined ? {} : { refused: parked.version }),
     });
     return answer.kind === "needs" ? { kind: "needs", need: stillRefused(answer.need, parked) } : answer;
   } catch (error) {
     if (classifyFault(error)?.kind === "hop") throw error;
-    deps.log.error("connection_not_asked", { run: wanted.run.id, integration: reference.connection, error });
+    const about = isCloudRef(reference) ? { role: reference.cloud } : { integration: reference.connection };
+    deps.log.error("credential_not_asked", { run: wanted.run.id, ...about, error });
     return { kind: "needs", need: unanswered(reference) };
   }
 }
 
+async function useRole(
+  { useRole: use, isCode }: AcquireDeps,
+  call: PolicyCall,
+  reference: CloudRef,
+  held: Pick<RoleUse, "pinned" | "stepTimeoutMs">,
+): Promise<LeaseAnswer> {
+  const { tenant, id, version } = call.run;
+  const answer = await use({
+    ...{ tenant, run: id, workflowVersion: version, role: reference.cloud, ...held },
+    subject: subjectOf(call, isCode),
+  });
+  // What a run pins is told apart by name, whatever the room calls it.
+  return answer.kind === "ready"
+    ? { ...answer, bound: { name: bindingName(reference), to: answer.bound.to } }
+    : answer;
+}
+
+function parkedFor(reference: ConnectionRef, parked: Need | null): ConnectionNeed | null {
+  return parked?.kind === "connection" && isAbout(parked, reference) ? parked : null;
+}
+
 /** A4. It is still the grant that the service refused: what for stays what is waited for. */
-function stillRefused(need: Need, parked: Need | null): Need {
-  if (parked?.version === undefined || need.reason !== "rejected") return need;
+function stillRefused(need: Need, parked: ConnectionNeed | null): Need {
+  if (need.kind !== "connection" || parked?.version === undefined || need.reason !== "rejected") return need;
   const { reason, scopes, version } = parked;
   return { ...need, reason, version, ...(scopes === undefined ? {} : { scopes }) };
 }
@@ -153,26 +203,32 @@ export function plainRef({ connection, account, scopes }: ConnectionRef): UseReq
   };
 }
 
-/**
- * In whose name a call is made (A3): that of its workflow, or `inline`. Steps of a workflow in TypeScript are functions; data
- * in its graph was appended, or came from what a function was given, which stays so when the build has the workflow no
- * more. A plan that takes appended steps cannot tell them apart.
- */
-export function authorOf({ run, def, unit }: PolicyCall, isCode: AcquireDeps["isCode"]): string {
-  if ((performanceOf(def, unit) ?? def).with === null) return run.workflow;
-  // Steps that grew before they were marked are known by the workflow, for as long as the build has it.
-  const foreign = def.grown === true || run.open || isCode(run.workflow, run.version);
-  return foreign ? INLINE_NAME : run.workflow;
+/** In whose name a call is made (A3): that of its workflow, or `inline`. */
+export function authorOf(call: PolicyCall, isCode: AcquireDeps["isCode"]): string {
+  return subjectOf(call, isCode).name ?? INLINE_NAME;
 }
 
-function joined(references: readonly ConnectionRef[], answers: readonly LeaseAnswer[]): Acquired {
+/**
+ * For whom a call speaks (A3). Steps of a workflow in TypeScript are functions; data in its graph was appended, or came from
+ * what a function was given, which stays so when the build has the workflow no more. A plan that takes appended steps
+ * cannot tell them apart. It is never what the run says of itself: its parent, user, tags and input have no part in it.
+ */
+export function subjectOf({ run, def, unit }: PolicyCall, isCode: AcquireDeps["isCode"]): Subject {
+  const { workflow: name } = run;
+  if ((performanceOf(def, unit) ?? def).with === null) return { kind: "code", name };
+  // Steps that grew before they were marked are known by the workflow, for as long as the build has it.
+  const foreign = def.grown === true || run.open || isCode(name, run.version);
+  return foreign || name === INLINE_NAME ? { kind: "inline", name: null } : { kind: "plan", name };
+}
+
+function joined(references: readonly LentRef[], answers: readonly LeaseAnswer[]): Acquired {
   const cannot = answers.find((one) => one.kind === "cannot");
   if (cannot !== undefined) return notLent(cannot);
   const needs = answers.flatMap((one) => (one.kind === "needs" ? [one.need] : []));
   // What a person has to do is told first.
   const need = needs.find(({ reason }) => !waitsForTime(reason)) ?? needs[0];
   if (need !== undefined) return { kind: "needs", need };
-  const leases: (readonly [ConnectionRef, Lease])[] = [];
+  const leases: (readonly [LentRef, Lease])[] = [];
   const bound = new Map<string, Binding>();
   const about: Json[] = [];
   answers.forEach((answer, i) => {
@@ -185,24 +241,27 @@ function joined(references: readonly ConnectionRef[], answers: readonly LeaseAns
   return { kind: "ready", lease: new Lent(leases), bound: [...bound.values()], about };
 }
 
-function distinct(references: readonly ConnectionRef[]): readonly ConnectionRef[] {
+function distinct(references: readonly LentRef[]): readonly LentRef[] {
   return references.length < 2
     ? references
     : [...new Map(references.map((one) => [JSON.stringify(one), one])).values()];
 }
 
-function isAbout(need: Need, { connection, account }: ConnectionRef): boolean {
-  return need.integration === connection && need.account === account;
+function isAbout(need: Need, reference: LentRef): boolean {
+  if (need.kind === "cloud") return isCloudRef(reference) && need.role === reference.cloud;
+  return (
+    !isCloudRef(reference) && need.integration === reference.connection && need.account === reference.account
+  );
 }
 
-function unanswered({ connection, account }: ConnectionRef): Need {
-  return {
-    kind: "connection",
-    integration: connection,
-    ...(account === undefined ? {} : { account }),
+function unanswered(reference: LentRef): Need {
+  const times = {
     reason: "unavailable",
     limitMs: PASSING_LIMIT_MS,
     recheckMs: PASSING_RECHECK_MS,
     detail: "Whoever keeps the credential did not answer.",
-  };
+  } as const;
+  if (isCloudRef(reference)) return { kind: "cloud", role: reference.cloud, ...times };
+  const { connection: integration, account } = reference;
+  return { kind: "connection", integration, ...(account === undefined ? {} : { account }), ...times };
 }

@@ -1,29 +1,47 @@
-/** Whether the credentials that a plan names would be given to it: service tokens and connections alike. It lends nothing. */
+/** Whether the credentials that a plan names would be given to it: service tokens, connections and cloud roles. It lends nothing. */
 import {
   type AuthCheck,
   type AuthRefusal,
   didYouMean,
+  isCloudRef,
   isConnectionRef,
   nearest,
   parseAuthCheck,
 } from "./actions/index.ts";
 import { plainRef } from "./compose-acquire.ts";
 import type { Connections } from "./connections/index.ts";
+import type { Subject } from "./identity/index.ts";
 
 /** As many integrations are looked through for one that was meant. */
 const MAX_NAMES = 100;
 const MAX_TOLD = 20;
 
+/** Of the identity room: why a role would not be lent for a request to this host by a step of this timeout. */
+export interface RoleCheck {
+  refusalOf(
+    role: string,
+    host: string,
+    asker: { readonly tenant: string; readonly subject: Subject; readonly stepTimeoutMs: number },
+  ): Promise<AuthRefusal | undefined>;
+}
+
 /**
  * @param serviceTokens the secret. Where it does not fit no run gets on, and says why; a plan is not held up by it
  * @param connections asked only where a plan names a connection
+ * @param roles asked only where a plan names a cloud role
  */
 export function createAuthCheck(
   serviceTokens: string | undefined,
   connections: () => Pick<Connections, "refusalOf" | "integrations">,
+  roles: () => RoleCheck,
 ): AuthCheck {
   const tokens = parseAuthCheck(serviceTokens);
-  return async (auth, host, asker) => {
+  return async (auth, host, asker, stepTimeoutMs) => {
+    if (isCloudRef(auth)) {
+      const { tenant, plan } = asker;
+      const subject: Subject = plan === null ? { kind: "inline", name: null } : { kind: "plan", name: plan };
+      return roles().refusalOf(auth.cloud, host, { tenant, subject, stepTimeoutMs });
+    }
     if (!isConnectionRef(auth)) return tokens.ok ? tokens.value(auth, host) : undefined;
     const room = connections();
     const refusal = await room.refusalOf(plainRef(auth), host, asker);
@@ -40,3 +58,12 @@ function meant(refusal: AuthRefusal, word: string, names: readonly string[], all
   if (name !== null) return { ...refusal, detail: refusal.detail + didYouMean(word, names), allowed: [name] };
   return all && names.length > 0 ? { ...refusal, allowed: names.slice(0, MAX_TOLD) } : refusal;
 }
+
+/** Of a deployment that has no issuer. */
+export const withoutRoles: RoleCheck = {
+  refusalOf: async (role) => ({
+    at: "/cloud",
+    code: "identity_not_configured",
+    detail: `The cloud role "${role}" cannot be used: this deployment has no issuer.`,
+  }),
+};

@@ -20,8 +20,8 @@ import {
   type PolicyPort,
   type Surroundings,
 } from "./actions/index.ts";
-import { type AcquireDeps, authorOf, createAcquire, createLend } from "./compose-acquire.ts";
-import { createAuthCheck } from "./compose-auth-check.ts";
+import { type AcquireDeps, authorOf, createAcquire, createLend, withoutIdentity } from "./compose-acquire.ts";
+import { createAuthCheck, withoutRoles } from "./compose-auth-check.ts";
 import { createApi, createLinks, judgeSteps, type ApiDeps } from "./api/index.ts";
 import { type ComposedConnections, composeConnections, parsePublicOrigin } from "./compose-connections.ts";
 import { browserAddressOf, egressOf, ownHostsOf } from "./compose-egress.ts";
@@ -203,7 +203,11 @@ export function compose(
     const publicOrigin = parsePublicOrigin(env.PUBLIC_ORIGIN);
     return {
       ...familyOf(env, serverKey),
-      checkAuth: createAuthCheck(env.SERVICE_TOKENS, () => connectionsOf(env).connections),
+      checkAuth: createAuthCheck(
+        env.SERVICE_TOKENS,
+        () => connectionsOf(env).connections,
+        () => withoutRoles,
+      ),
       access: {
         db: env.DB,
         cache: createKeyCache(),
@@ -287,6 +291,7 @@ export function compose(
     const policy = policyPort(env);
     const acquiring: AcquireDeps = {
       use: (use) => connectionsOf(env).connections.use(use),
+      useRole: withoutIdentity,
       policy,
       isCode,
       log,

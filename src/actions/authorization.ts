@@ -1,10 +1,17 @@
-/** What authenticates the requests of one attempt: a service token, the lease of a connection, or nothing. */
+/** What authenticates the requests of one attempt: a service token, a connection, a cloud role, or nothing. */
 
 import type { FailureSeed } from "../kernel/index.ts";
 import type { Said } from "./consequences.ts";
 import { failure } from "./failures.ts";
-import { Borrowed, leaseFor, type ConnectionRef, type Consequence } from "./lease.ts";
-import type { ActionCall, ActionResult, BearerRef, CredentialRef, Surroundings } from "./ports.ts";
+import {
+  Borrowed,
+  isCloudRef,
+  leaseFor,
+  type ConnectionRef,
+  type Consequence,
+  type LentRef,
+} from "./lease.ts";
+import type { ActionCall, ActionResult, BearerRef, Carried, CredentialRef, Surroundings } from "./ports.ts";
 
 /** How one request is sent. */
 export interface Dressed {
@@ -12,6 +19,7 @@ export interface Dressed {
   /** Headers of the answer that are looked at, beside those that the step keeps. */
   readonly keepHeaders: readonly string[];
   readonly carriesTo: ((url: URL) => boolean) | undefined;
+  readonly sign: Borrowed["sign"];
   /** Whether what answered has seen the credential: a redirect may have led past it. */
   readonly carried: () => boolean;
 }
@@ -35,9 +43,11 @@ export function isConnectionRef(auth: CredentialRef): auth is ConnectionRef {
   return "connection" in auth;
 }
 
-/** Name of the integration; undefined: none is used. */
-export function connectionOf(auth: CredentialRef | undefined): string | undefined {
-  return auth !== undefined && isConnectionRef(auth) ? auth.connection : undefined;
+/** What a request with this `auth` carries. */
+export function carriedBy(auth: CredentialRef | undefined): Carried {
+  if (auth === undefined) return {};
+  if (isCloudRef(auth)) return { cloudRole: auth.cloud };
+  return isConnectionRef(auth) ? { connection: auth.connection } : {};
 }
 
 /** To be asked once per attempt, when the policies have allowed its request. */
@@ -48,7 +58,7 @@ export async function authorize(
   surroundings: Surroundings,
 ): Promise<Authorized> {
   if (auth === undefined) return { ok: true, authorization: bare({}, []) };
-  if (!isConnectionRef(auth)) return byToken(auth, url, call, surroundings);
+  if (!isConnectionRef(auth) && !isCloudRef(auth)) return byToken(auth, url, call, surroundings);
   const lease = leaseFor(call.lease, auth);
   // The policies refused the request when the token was to be asked for, and allow it now.
   if (lease === null) return { ok: false, end: { kind: "refused", failure: notLentYet(auth) } };
@@ -75,6 +85,7 @@ function bare(headers: Readonly<Record<string, string>>, secrets: readonly strin
       headers: { ...own({}), ...headers },
       keepHeaders: [],
       carriesTo: undefined,
+      sign: undefined,
       carried: () => false,
     }),
     consequence: async () => null,
@@ -95,6 +106,7 @@ function byLease(borrowed: Borrowed, secrets: readonly string[]): Authorization 
           carried &&= to.origin === origin && borrowed.mayGoTo(to);
           return carried;
         },
+        sign: borrowed.sign,
         carried: () => carried,
       };
     },
@@ -103,10 +115,11 @@ function byLease(borrowed: Borrowed, secrets: readonly string[]): Authorization 
   };
 }
 
-function notLentYet({ connection }: ConnectionRef): FailureSeed {
+function notLentYet(auth: LentRef): FailureSeed {
+  const what = isCloudRef(auth) ? `cloud role ${auth.cloud}` : `connection of ${auth.connection}`;
   return failure(
     "not_sent",
-    `Nothing was sent: the connection of ${connection} was not at hand.`,
+    `Nothing was sent: the ${what} was not at hand.`,
     "Nothing happened; the engine tries again.",
     { retryable: true },
   );

@@ -13,7 +13,13 @@ import { expectOk, BadAnswer, Trail } from "./expect-ok.ts";
 import { failure } from "./failures.ts";
 import { redacted } from "./http.ts";
 import { toJson } from "./json.ts";
-import { ConnectionLacking, CredentialRefused, LendingFetch, type CodeFetch } from "./lending-fetch.ts";
+import {
+  ConnectionLacking,
+  CredentialRefused,
+  lentBy,
+  LendingFetch,
+  type CodeFetch,
+} from "./lending-fetch.ts";
 import { isPermitRefusal, notPermitted, permitFailure } from "./permit.ts";
 import type { ActionCall, ActionResult, StepFunction, Surroundings } from "./ports.ts";
 import { viewOf, type ScopeView } from "./view.ts";
@@ -155,10 +161,11 @@ function judgeThrow(error: unknown, sent: boolean, call: ActionCall, trail: Trai
 function lacking({ need, own }: ConnectionLacking, call: ActionCall, trail: Trail): ActionResult {
   if (call.effect === "safe" || trail.changes - own <= 0) return { kind: "needs", need };
   if (call.effect !== "once") return { kind: "needs", need, maybe: true };
-  const message = `The connection of ${need.integration} could not be used any more: ${need.reason}.`;
+  const message = `${lentBy(need)} could not be used any more: ${need.reason}.`;
   const hint =
-    "Look at what the step has done, then resolve it. Connections that a `once` step declares are there first.";
-  return { kind: "unclear", failure: failure("connection_required", message, hint) };
+    "Look at what the step has done, then resolve it. What a `once` step declares in `connections` is there first.";
+  const code = need.kind === "cloud" ? "cloud_unavailable" : "connection_required";
+  return { kind: "unclear", failure: failure(code, message, hint) };
 }
 
 function thrown(error: unknown, retryable: boolean): FailureSeed {

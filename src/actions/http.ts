@@ -10,7 +10,7 @@ import {
   type Permit,
   type Redactor,
 } from "../platform/index.ts";
-import { authorize, connectionOf, type Authorization } from "./authorization.ts";
+import { authorize, carriedBy, type Authorization } from "./authorization.ts";
 import { consequent, saidBy, withoutExtra } from "./consequences.ts";
 import { failure, httpFailure } from "./failures.ts";
 import { addressOf } from "./http-address.ts";
@@ -52,7 +52,7 @@ export async function performHttp(call: ActionCall, surroundings: Surroundings):
   const { parameters } = checked;
   const url = addressOf(parameters);
   const { auth, method } = parameters;
-  const permit = permitOf(call, surroundings, connectionOf(auth));
+  const permit = permitOf(call, surroundings, carriedBy(auth));
   const target = auth === undefined ? null : URL.parse(url);
   // Egress asks as well, of every hop. Here it counts that nothing is lent for what is not sent.
   const refusal = target === null ? null : await permit({ url: target, method, redirectedFrom: null });
@@ -85,12 +85,12 @@ async function exchange(
   const refusal = authorization.refusalFor(url);
   if (refusal !== null) return cannot(refusal);
   for (;;) {
-    const { headers, keepHeaders, carriesTo, carried } = authorization.dress(url, (defaults) =>
+    const { headers, keepHeaders, carriesTo, carried, sign } = authorization.dress(url, (defaults) =>
       headersOf(asked, call, defaults),
     );
     const request = requestOf(asked, url, headers, call, permit);
     const keep = [...(request.keepHeaders ?? []), ...keepHeaders];
-    const result = await surroundings.egress({ ...request, keepHeaders: keep, carriesTo });
+    const result = await surroundings.egress({ ...request, keepHeaders: keep, carriesTo, sign });
     const said = carried() ? saidBy(result) : null;
     const consequence = said === null ? null : await authorization.consequence(said, hostOf(url));
     if (consequence?.kind === "again") continue;

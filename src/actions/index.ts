@@ -18,10 +18,18 @@ export {
 export { examine, explain, findingsOf, meantBy, type Finding } from "./issues.ts";
 export { toJson, type AsJson } from "./json.ts";
 export { lazy } from "./lazy.ts";
-export { bindingName, Lent, notLent, type ConnectionRef } from "./lease.ts";
+export {
+  bindingName,
+  isCloudRef,
+  Lent,
+  notLent,
+  type CloudRef,
+  type ConnectionRef,
+  type LentRef,
+} from "./lease.ts";
 export type { CodeFetch } from "./lending-fetch.ts";
 export { performAction } from "./perform.ts";
-export { isConnectionRef } from "./authorization.ts";
+export { carriedBy, isConnectionRef } from "./authorization.ts";
 export { permitOf } from "./permit.ts";
 export { didYouMean, nearest } from "./nearest.ts";
 export type {
@@ -34,6 +42,7 @@ export type {
   ChildrenPort,
   ChildState,
   BearerRef,
+  Carried,
   CodePort,
   Credential,
   CredentialPort,

@@ -1,19 +1,29 @@
 /**
- * Tokens of connections, as an attempt uses them: where each may go, what an answer says of it, another one in the place of
- * one that was refused.
+ * Connect tokens and cloud credentials, as an attempt uses them: where each may go, what an answer says of it, another one
+ * in the place of one that was refused.
  *
- * Owns: the lease of one connection within one attempt, and every secret that the attempt has had. Does not own how leases
- * come about (compose-acquire.ts), or what answers mean for a step (http.ts, code.ts).
+ * Owns: one lease within one attempt, and every secret that the attempt has had. Does not own how leases come about
+ * (compose-acquire.ts), or what answers mean for a step (http.ts, code.ts).
  *
  * - B1 a token goes along with a request only if its lease says so of the very URL; the same is asked of every redirect.
  * - B2 a step's headers cannot take the place of the lease's.
  * - B3 a refused token is renewed once in an attempt, and the request is sent once more: nothing has happened.
  * - B4 what the object is told of a token never delays or changes what the step makes of the answer.
+ * - B5 nobody is waited for because a service refuses a fresh credential of a cloud role: its answer means what it says.
  */
 
 import type { FailureSeed, Need } from "../kernel/index.ts";
 import type { Lease, LeaseAnswer } from "../platform/index.ts";
 import { failure } from "./failures.ts";
+
+/** What a step names: a cloud role of the tenant. */
+export interface CloudRef {
+  /** Its name. */
+  readonly cloud: string;
+}
+
+/** What an attempt can be lent: a connect token, or a cloud credential. */
+export type LentRef = ConnectionRef | CloudRef;
 
 /** What a step names: an integration of the tenant, and which account where there are several. */
 export interface ConnectionRef {
@@ -40,13 +50,13 @@ const decoder = new TextDecoder();
 const PASSING_LIMIT_MS = 60 * 60_000;
 const PASSING_RECHECK_MS = 1_000;
 
-/** The lease of one connection through one attempt. */
+/** One lease through one attempt. */
 export class Borrowed {
   readonly #secrets: string[];
   #lease: Lease;
   /** How often the token was renewed. */
   #generation = 0;
-  #renewal: Promise<Consequence> | null = null;
+  #renewal: Promise<Consequence | null> | null = null;
 
   /** @param secrets where everything is noted that the attempt is lent */
   constructor(lease: Lease, secrets: string[]) {
@@ -70,7 +80,9 @@ export class Borrowed {
     return failure(
       "egress_blocked",
       `Nothing was sent: ${message}`,
-      "Call one of the integration's own hosts with this connection; other hosts without it.",
+      "role" in this.#lease.about
+        ? "Call one of the role's hosts with it, or let the tenant add the host to the role."
+        : "Call one of the integration's own hosts with this connection; other hosts without it.",
     );
   }
 
@@ -81,6 +93,16 @@ export class Borrowed {
   /** The step's headers with what presents the token (B2). Names in lower case. */
   dressed(own: Readonly<Record<string, string>>): Record<string, string> {
     return { ...own, ...this.#lease.headers };
+  }
+
+  /** What signs a request; undefined: nothing does. */
+  get sign(): Lease["sign"] {
+    return this.#lease.sign;
+  }
+
+  /** The credential itself, for a library of the service; undefined: it is not given out. */
+  get raw(): Lease["raw"] {
+    return this.#lease.raw;
   }
 
   /** Which of its tokens a request is sent with now. */
@@ -111,9 +133,9 @@ export class Borrowed {
         return this.#again(generation);
       case "token_dead":
         await quietly(this.#lease.dead());
-        return { kind: "needs", need: this.#lease.need("revoked") };
+        return waitFor(this.#lease.need("revoked"));
       case "scope_missing":
-        return { kind: "needs", need: this.#lease.need("scope_missing", finding.scopes) };
+        return waitFor(this.#lease.need("scope_missing", finding.scopes));
       case "rate_limited":
         await quietly(this.#lease.limited(finding.waitMs));
         return { kind: "later", waitMs: finding.waitMs };
@@ -124,17 +146,18 @@ export class Borrowed {
   }
 
   /** B3. Requests that go on side by side share the renewal. */
-  async #again(generation: number): Promise<Consequence> {
+  async #again(generation: number): Promise<Consequence | null> {
     if (generation < this.#generation) return { kind: "again" };
     if (this.#generation > 0) return this.#rejected();
     return (this.#renewal ??= this.#renew());
   }
 
-  async #renew(): Promise<Consequence> {
-    const answer = await this.#lease.renew().catch((): LeaseAnswer => ({
-      kind: "needs",
-      need: passing(this.#lease.need("rejected")),
-    }));
+  async #renew(): Promise<Consequence | null> {
+    const answer = await this.#lease.renew().catch((): LeaseAnswer | null => {
+      const need = passing(this.#lease);
+      return need === null ? null : { kind: "needs", need };
+    });
+    if (answer === null) return null;
     if (answer.kind === "cannot") return notLent(answer);
     // There is no other one to be had: it is this very token that the service refused.
     if (answer.kind === "needs") return answer.need.reason === "rejected" ? this.#rejected() : answer;
@@ -144,47 +167,60 @@ export class Borrowed {
     return { kind: "again" };
   }
 
-  #rejected(): Consequence {
-    return { kind: "needs", need: this.#lease.need("rejected") };
+  #rejected(): Consequence | null {
+    return waitFor(this.#lease.need("rejected"));
   }
 }
 
 /** The lease of a reference, from what `acquire` gave for the attempt. */
-export function leaseFor(lent: unknown, reference: ConnectionRef): Lease | null {
+export function leaseFor(lent: unknown, reference: LentRef): Lease | null {
   return lent instanceof Lent ? lent.get(reference) : null;
 }
 
-/** What one attempt is lent: a lease for each connection that it names. */
+/** What one attempt is lent: a lease for each connection and each cloud role that it names. */
 export class Lent {
-  readonly #leases: readonly (readonly [ConnectionRef, Lease])[];
+  readonly #leases: readonly (readonly [LentRef, Lease])[];
 
-  constructor(leases: readonly (readonly [ConnectionRef, Lease])[]) {
+  constructor(leases: readonly (readonly [LentRef, Lease])[]) {
     this.#leases = leases;
   }
 
-  /** One of the same account that was asked for with at least these scopes. */
-  get({ connection, account, scopes = [] }: ConnectionRef): Lease | null {
-    const found = this.#leases.find(
-      ([of]) =>
-        of.connection === connection &&
-        of.account === account &&
-        scopes.every((scope) => of.scopes?.includes(scope) === true),
-    );
-    return found?.[1] ?? null;
+  get(reference: LentRef): Lease | null {
+    return this.#leases.find(([of]) => serves(of, reference))?.[1] ?? null;
   }
 }
 
+/** Of connections: the same account, asked for with at least these scopes. */
+function serves(of: LentRef, wanted: LentRef): boolean {
+  if (isCloudRef(of) || isCloudRef(wanted))
+    return isCloudRef(of) && isCloudRef(wanted) && of.cloud === wanted.cloud;
+  const { connection, account, scopes = [] } = wanted;
+  return (
+    of.connection === connection &&
+    of.account === account &&
+    scopes.every((scope) => of.scopes?.includes(scope) === true)
+  );
+}
+
+export function isCloudRef(auth: object): auth is CloudRef {
+  return "cloud" in auth;
+}
+
 /** Two references are one if they mean the same of the same account. */
-export function leaseName({ connection, account, scopes }: ConnectionRef): string {
+export function leaseName(reference: LentRef): string {
+  if (isCloudRef(reference)) return JSON.stringify({ cloud: reference.cloud });
+  const { connection, account, scopes } = reference;
   return JSON.stringify([connection, account ?? null, scopes === undefined ? null : scopes.toSorted()]);
 }
 
-/** Under which name a run pins which connection a reference means. */
-export function bindingName({ connection, account }: ConnectionRef): string {
+/** Under which name a run pins what a reference means. No integration and no account has a name with a colon. */
+export function bindingName(reference: LentRef): string {
+  if (isCloudRef(reference)) return `cloud:${reference.cloud}`;
+  const { connection, account } = reference;
   return account === undefined ? connection : `${connection}/${account}`;
 }
 
-/** A connection that can never be had like this. */
+/** What can never be had like this. */
 export function notLent({ code, message, hint }: Extract<LeaseAnswer, { kind: "cannot" }>): {
   readonly kind: "cannot";
   readonly failure: FailureSeed;
@@ -193,8 +229,19 @@ export function notLent({ code, message, hint }: Extract<LeaseAnswer, { kind: "c
 }
 
 /** Whoever keeps the token did not answer: that is mended by time. */
-function passing({ refused: _refused, version: _version, ...need }: Need): Need {
-  return { ...need, reason: "unavailable", limitMs: PASSING_LIMIT_MS, recheckMs: PASSING_RECHECK_MS };
+function passing(lease: Lease): Need | null {
+  const times = { reason: "unavailable", limitMs: PASSING_LIMIT_MS, recheckMs: PASSING_RECHECK_MS } as const;
+  const { role } = lease.about;
+  if (typeof role === "string") return { kind: "cloud", role, ...times };
+  const need = lease.need("rejected");
+  if (need?.kind !== "connection") return need;
+  const { refused: _refused, version: _version, ...about } = need;
+  return { ...about, ...times };
+}
+
+/** B5 */
+function waitFor(need: Need | null): Consequence | null {
+  return need === null || need.kind === "cloud" ? null : { kind: "needs", need };
 }
 
 /** B4 */

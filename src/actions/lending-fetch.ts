@@ -5,7 +5,7 @@
  * function's end is judged (code.ts), or what a lease is (lease.ts).
  *
  * - F1 nothing is lent for what the policies do not let through.
- * - F2 a connection that the step has declared was acquired before the function ran; another one is asked for on its first
+ * - F2 a connection or cloud role that the step has declared was acquired before the function ran; another one is asked for on its first
  *   use, and pinned when the attempt ends.
  */
 
@@ -18,10 +18,10 @@ import {
   type StepFetch,
   type StepFetchOptions,
 } from "../platform/index.ts";
-import { connectionOf, isConnectionRef } from "./authorization.ts";
+import { carriedBy, isConnectionRef } from "./authorization.ts";
 import { isReading, type Trail } from "./expect-ok.ts";
 import { egressTimeoutMs } from "./http.ts";
-import { Borrowed, leaseFor, leaseName, notLent, type ConnectionRef } from "./lease.ts";
+import { Borrowed, isCloudRef, leaseFor, leaseName, notLent, type LentRef } from "./lease.ts";
 import { permitOf } from "./permit.ts";
 import type { ActionCall, CredentialRef, Surroundings } from "./ports.ts";
 import { traceparentOf } from "./trace.ts";
@@ -50,10 +50,15 @@ export class ConnectionLacking extends Error {
   readonly own: number;
 
   constructor(need: Need, own: number) {
-    super(`The connection of ${need.integration} cannot be used: ${need.reason}.`);
+    super(`${lentBy(need)} cannot be used: ${need.reason}.`);
     this.need = need;
     this.own = own;
   }
+}
+
+/** As the subject of a sentence. */
+export function lentBy(need: Need): string {
+  return need.kind === "cloud" ? `The cloud role ${need.role}` : `The connection of ${need.integration}`;
 }
 
 export class LendingFetch {
@@ -88,11 +93,11 @@ export class LendingFetch {
     const request = new Request(input, rest);
     if (auth === undefined) return this.#asked(request, await this.#sendBy({}).fetch(request));
     // Egress asks as well, of every hop. Here it counts that nothing is lent for what is not sent (F1).
-    const permit = permitOf(this.#call, this.#surroundings, connectionOf(auth));
+    const permit = permitOf(this.#call, this.#surroundings, carriedBy(auth));
     const url = new URL(request.url);
     const refusal = await permit({ url, method: request.method, redirectedFrom: null });
     if (refusal !== null) throw new EgressError(refusal.code, refusal.message);
-    if (isConnectionRef(auth)) return this.#withConnection(auth, request);
+    if (isConnectionRef(auth) || isCloudRef(auth)) return this.#withLease(auth, request);
     const credential = await this.#surroundings.credential(auth, url.hostname, this.#call);
     if (!credential.ok) throw new CredentialRefused(credential.failure);
     this.#lent.push(...credential.secrets);
@@ -100,7 +105,7 @@ export class LendingFetch {
     return this.#asked(request, await this.#sendBy({}).fetch(request));
   };
 
-  async #withConnection(auth: ConnectionRef, request: Request): Promise<Response> {
+  async #withLease(auth: LentRef, request: Request): Promise<Response> {
     const borrowed = await this.#borrow(auth);
     const refusal = borrowed.refusalFor(request.url);
     if (refusal !== null) throw new CredentialRefused(refusal);
@@ -108,7 +113,8 @@ export class LendingFetch {
       const { origin, hostname: host } = new URL(request.url);
       let carried = true;
       const sender = this.#sendBy({
-        permit: permitOf(this.#call, this.#surroundings, auth.connection),
+        permit: permitOf(this.#call, this.#surroundings, carriedBy(auth)),
+        sign: borrowed.sign,
         keepHeaders: borrowed.keepHeaders,
         carriesTo: (to) => (carried &&= to.origin === origin && borrowed.mayGoTo(to)),
       });
@@ -153,7 +159,7 @@ export class LendingFetch {
   }
 
   /** One for all requests of the attempt, so that a token is renewed once. */
-  async #borrow(auth: ConnectionRef): Promise<Borrowed> {
+  async #borrow(auth: LentRef): Promise<Borrowed> {
     const name = leaseName(auth);
     let borrowed = this.#borrowed.get(name);
     if (borrowed === undefined) {
@@ -164,7 +170,7 @@ export class LendingFetch {
   }
 
   /** F2 */
-  async #lend(auth: ConnectionRef): Promise<Borrowed> {
+  async #lend(auth: LentRef): Promise<Borrowed> {
     const declared = leaseFor(this.#call.lease, auth);
     if (declared !== null) return new Borrowed(declared, this.#lent);
     let answer;
@@ -181,7 +187,7 @@ export class LendingFetch {
     return new Borrowed(answer.lease, this.#lent);
   }
 
-  #sendBy(more: Pick<StepFetchOptions, "keepHeaders" | "carriesTo" | "permit">): StepFetch {
+  #sendBy(more: Pick<StepFetchOptions, "keepHeaders" | "carriesTo" | "permit" | "sign">): StepFetch {
     const call = this.#call;
     const egress: Egress = (request) =>
       this.#surroundings.egress({

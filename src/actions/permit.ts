@@ -5,19 +5,19 @@ import type { EgressHop, Permit, PermitRefusal } from "../platform/index.ts";
 import { failure } from "./failures.ts";
 import { addressOf } from "./http-address.ts";
 import { checkHttp } from "./http-schema.ts";
-import type { ActionResult, PolicyCall, Surroundings } from "./ports.ts";
+import type { ActionResult, Carried, PolicyCall, Surroundings } from "./ports.ts";
 
-/** @param connection name of the integration whose credential goes along */
+/** @param carries whose credential goes along */
 export function permitOf(
   call: PolicyCall,
   { policy }: Pick<Surroundings, "policy">,
-  connection?: string,
+  carries: Carried = {},
 ): Permit {
   return async (hop) => {
     const { url, method, redirectedFrom } = hop;
     // Another host sees nothing of it.
     const carried = redirectedFrom === null || redirectedFrom === url.hostname;
-    const verdict = await policy(call, { url, method, ...(carried ? { connection } : {}) });
+    const verdict = await policy(call, { url, method, ...(carried ? carries : {}) });
     switch (verdict.kind) {
       case "denied":
         return { code: "policy_denied", message: verdict.message };

@@ -14,7 +14,7 @@ import type {
   UnitStatus,
 } from "../kernel/index.ts";
 import type { Egress, LeaseAnswer, Logger } from "../platform/index.ts";
-import type { ConnectionRef } from "./lease.ts";
+import type { CloudRef, ConnectionRef, LentRef } from "./lease.ts";
 import type { RunParameters } from "./run.ts";
 
 /** A step as others see it. The output of one that did not succeed is null. */
@@ -91,8 +91,8 @@ export interface BearerRef {
   readonly bearer: string;
 }
 
-/** A credential by reference: a service token of this deployment, or a connection of whom the run acts for. */
-export type CredentialRef = BearerRef | ConnectionRef;
+/** A credential by reference: a service token of this deployment, a connection of whom the run acts for, or a cloud role. */
+export type CredentialRef = BearerRef | ConnectionRef | CloudRef;
 
 export type Credential =
   | {
@@ -123,8 +123,8 @@ export interface UseRequest {
 }
 export type UsePort = (use: UseRequest) => Promise<LeaseAnswer>;
 
-/** Lends a connection that an attempt did not say it needs, in the middle of it. */
-export type LendPort = (call: ActionCall, reference: ConnectionRef) => Promise<LeaseAnswer>;
+/** Lends what an attempt did not say that it needs, in the middle of it. */
+export type LendPort = (call: ActionCall, reference: LentRef) => Promise<LeaseAnswer>;
 
 /** Resolves a reference for one request to one host, once per attempt. A credential is given to its own hosts only. */
 export type CredentialPort = (reference: BearerRef, host: string, call: ActionCall) => Promise<Credential>;
@@ -153,7 +153,11 @@ export type AuthCheck = (
     readonly user: string | null | undefined;
     /** Whether they may be told the names of what is there. */
     readonly seesIntegrations?: boolean;
+    /** The name under which the steps are kept, and speak for themselves; null: they come as JSON with a request. */
+    readonly plan: string | null;
   },
+  /** Of the step that names it: milliseconds. */
+  stepTimeoutMs: number,
 ) => Promise<AuthRefusal | undefined>;
 
 /** What the policies of a run say to one request. */
@@ -169,10 +173,16 @@ export type PolicyPort = (
   request: {
     readonly url: URL;
     readonly method: string;
-    /** Name of the integration whose credential goes along. */
-    readonly connection?: string | undefined;
-  },
+  } & Carried,
 ) => Promise<PolicyVerdict>;
+
+/** Whose credential goes along with a request; none of them: nobody's that a policy has a rule for. */
+export interface Carried {
+  /** Name of the integration. */
+  readonly connection?: string | undefined;
+  /** Name of the cloud role. */
+  readonly cloudRole?: string | undefined;
+}
 
 /** What of a call the policies are asked about. */
 export type PolicyCall = Pick<ActionCall, "run" | "def" | "unit" | "action" | "with">;

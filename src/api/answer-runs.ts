@@ -1,6 +1,6 @@
 /** A run, its steps, and what an append answers. */
 import * as z from "zod";
-import { EFFECTS, NEED_REASONS, RUN_STATUSES, UNIT_STATUSES } from "../kernel/index.ts";
+import { CLOUD_REASONS, EFFECTS, NEED_REASONS, RUN_STATUSES, UNIT_STATUSES } from "../kernel/index.ts";
 import { ConnectLink } from "./answer-connect-link.ts";
 import { finding } from "./answer-plans.ts";
 import { count, json, named, nullable, time } from "./schema.ts";
@@ -26,6 +26,24 @@ export const ConnectionWait = named("ConnectionWait", () =>
     })
     .describe("The connection that it waits for."),
 );
+
+export const CloudWait = named("CloudWait", () =>
+  z
+    .strictObject({
+      kind: z.literal("cloud"),
+      role: z.string().describe("Its name."),
+      reason: z
+        .enum(CLOUD_REASONS)
+        .describe("`propagating`: the cloud does not know yet what was changed a moment ago."),
+      detail: z.union([z.string(), z.null()]),
+      since: time(),
+      limit_at: time().describe("When it fails if nothing changes."),
+      retry_at: nullable(time()).describe("When it looks again by itself."),
+    })
+    .describe("The cloud role whose credential cannot be had just now. It goes on by itself."),
+);
+
+const wait = () => z.union([ConnectionWait.schema(), CloudWait.schema()]);
 
 export const Output = named("Output", () =>
   z
@@ -86,7 +104,7 @@ const unitFields = () => ({
   output: z.union([Output.schema(), z.null()]),
   failure: z.union([Failure.schema(), z.null()]),
   awaits_approval: z.string().optional().describe("The approval that it waits for."),
-  waiting_for: ConnectionWait.schema().optional(),
+  waiting_for: wait().optional(),
   child: z.string().optional().describe("The run that it started."),
   check: z
     .strictObject({
@@ -101,7 +119,7 @@ const unitFields = () => ({
     .strictObject({
       status: z.enum(UNIT_STATUSES as [string, ...string[]]),
       failure: z.union([Failure.schema(), z.null()]),
-      waiting_for: ConnectionWait.schema().optional(),
+      waiting_for: wait().optional(),
     })
     .optional()
     .describe("Its undoing. One whose status is unknown is resolved with `undo: true`."),

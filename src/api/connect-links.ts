@@ -3,7 +3,7 @@
  * nowhere else: not in the journal, not in events, feeds and lists.
  */
 import { actorOf, type KeyIdentity, may } from "../access/index.ts";
-import type { ConnectionWait, RunView, StepView, UnitView } from "../run/index.ts";
+import type { ConnectionWait, RunView, StepView, UnitView, UnitWait } from "../run/index.ts";
 import { connectUrl } from "./connection-views.ts";
 import type { Call } from "./route.ts";
 
@@ -128,8 +128,8 @@ function waitersOf(step: StepView): Waiter[] {
   ]);
 }
 
-function waiterOf(unit: string, wait: ConnectionWait | undefined): Waiter[] {
-  return wait !== undefined && FOR_PEOPLE.has(wait.reason) ? [{ unit, wait }] : [];
+function waiterOf(unit: string, wait: UnitWait | undefined): Waiter[] {
+  return wait?.kind === "connection" && FOR_PEOPLE.has(wait.reason) ? [{ unit, wait }] : [];
 }
 
 function linked<S extends UnitView & { readonly items?: readonly UnitView[] }>(
@@ -147,7 +147,8 @@ function linked<S extends UnitView & { readonly items?: readonly UnitView[] }>(
   };
 }
 
-function linkedWait(wait: ConnectionWait, links: ReadonlyMap<string, ConnectLink>): ConnectionWait {
+function linkedWait(wait: UnitWait, links: ReadonlyMap<string, ConnectLink>): UnitWait {
+  if (wait.kind !== "connection") return wait;
   const connect = FOR_PEOPLE.has(wait.reason) ? links.get(wait.connection ?? "") : undefined;
   return connect === undefined ? wait : { ...wait, ...{ connect } };
 }

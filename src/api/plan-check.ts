@@ -34,6 +34,8 @@ export interface Checked {
   readonly user: string | null | undefined;
   /** The name under which it is stored, if it is. */
   readonly name?: string | null | undefined;
+  /** The stored plan for which the steps speak; missing: as steps that come with a request they speak for nobody. */
+  readonly speaksFor?: string | undefined;
   /** What is being stored, as what it will be found. */
   readonly itself?: Extract<FoundStartable, { readonly kind: "found" }>["startable"];
 }
@@ -41,14 +43,19 @@ export interface Checked {
 export async function checkSurroundings(
   { deps }: Call,
   identity: KeyIdentity,
-  { steps, chain, definitionAt, user, name: own, itself }: Checked,
+  { steps, chain, definitionAt, user, name: own, itself, speaksFor }: Checked,
 ): Promise<Surroundings> {
   const { tenant } = identity;
   const seesIntegrations = may(identity, "integrations:read");
   const seesInside = may(identity, "workflows:read");
   const [auth, children] = await Promise.all([
-    checkAuth(steps, (reference, host) =>
-      deps.checkAuth(reference, host, { tenant, user, seesIntegrations }),
+    checkAuth(steps, (reference, host, stepTimeoutMs) =>
+      deps.checkAuth(
+        reference,
+        host,
+        { tenant, user, seesIntegrations, plan: speaksFor ?? null },
+        stepTimeoutMs,
+      ),
     ),
     checkChildren(steps, {
       find: async (name, version) =>

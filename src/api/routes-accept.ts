@@ -49,7 +49,7 @@ async function accept(call: Call, identity: KeyIdentity): Promise<Response | Pro
 function replacedOf(step: UnitView & { readonly items?: readonly UnitView[] }): ConnectionWait[] {
   const waits = [step, ...(step.items ?? [])]
     .flatMap((unit) => [unit.waiting_for, unit.compensation?.waiting_for])
-    .filter((wait) => wait?.reason === "replaced");
-  const byName = new Map(waits.map((wait) => [`${wait?.integration}/${wait?.account ?? ""}`, wait]));
-  return [...byName.values()].filter((wait) => wait !== undefined);
+    .filter((wait) => wait?.kind === "connection")
+    .filter(({ reason }) => reason === "replaced");
+  return [...new Map(waits.map((wait) => [`${wait.integration}/${wait.account ?? ""}`, wait])).values()];
 }

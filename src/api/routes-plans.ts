@@ -106,6 +106,8 @@ export const PLAN_ROUTES: readonly Route[] = [
         ...{ steps: compiled.plan.graph.steps, chain: chain.value },
         ...{ definitionAt: "", user: identity.user ?? undefined },
         itself: startableOf(compiled.plan, name, "next"),
+        // Where others may append, nobody can tell whose steps they are.
+        speaksFor: compiled.plan.open ? undefined : name,
       });
       if (around.errors.length > 0) return badPlan(around.errors);
       const by = actorOf(identity);

@@ -114,7 +114,9 @@ async function plannedStart(
   if (!plan.ok && flawed === undefined) return err(plan.error.problem);
   const steps = plan.ok ? plan.value.graph.steps : (flawed?.steps ?? []);
   const judged = judgeWish(chain.value, identity, { ...place, steps });
-  const around = await surroundingsOf(call, identity, body, { steps, user, chain: chain.value });
+  // Where others may append, nobody can tell whose steps they are.
+  const speaksFor = plan.ok && plan.value.open ? undefined : body.workflow;
+  const around = await surroundingsOf(call, identity, body, { steps, user, chain: chain.value, speaksFor });
   const found = { own: flawed?.errors ?? [], around, policy: judged.errors };
   const refusal = refusalOf(
     found,
@@ -135,7 +137,7 @@ async function surroundingsOf(
   call: Call,
   identity: KeyIdentity,
   { workflow, plan }: BodyOf<typeof StartRun>,
-  run: Pick<Checked, "steps" | "user" | "chain">,
+  run: Pick<Checked, "steps" | "user" | "chain" | "speaksFor">,
 ): Promise<Surroundings> {
   // What the deployment brings is the deployment's to see to.
   if (workflow !== undefined && call.deps.workflows.get(workflow) !== null)

@@ -1,6 +1,6 @@
-/** Connections as workflows name them: what a step needs, and what a workflow says that it needs up front. Pure. */
+/** Connections and cloud roles as workflows name them: what a step needs, and what a workflow says that it needs up front. Pure. */
 
-import type { ConnectionRef } from "../actions/index.ts";
+import type { CloudRef, ConnectionRef, LentRef } from "../actions/index.ts";
 import type { Graph, Json, Performance, StepDef } from "../kernel/index.ts";
 import { isList, isMap } from "./expressions/index.ts";
 
@@ -21,8 +21,17 @@ export function connection(
   };
 }
 
-/** What a step says that it needs before it runs: names, or references. */
-export type Declared = readonly (string | ConnectionRef)[];
+/**
+ * A cloud role of the tenant, by its name: the workflow's own identity is exchanged for its credential. Give it to a step's
+ * `auth`.
+ * @example const answer = await fetch(url, { method: "PUT", body, auth: cloud("invoices-writer") });
+ */
+export function cloud(name: string): CloudRef {
+  return { cloud: name };
+}
+
+/** What a step says that it needs before it runs: names of integrations, or references. */
+export type Declared = readonly (string | LentRef)[];
 
 /** What a workflow says that its runs need, by the name of the integration. */
 export type DeclaredUpFront = Readonly<
@@ -32,7 +41,7 @@ export type DeclaredUpFront = Readonly<
 /** As the graph holds them. */
 export function pinnedConnections(declared: Declared | undefined, auth: unknown): Json[] | undefined {
   const named = (declared ?? []).map((one) => (typeof one === "string" ? connection(one) : one));
-  const own = referenceIn(auth as Json);
+  const own = referenceTo(auth as Json);
   const all = own === null ? named : [...named, own];
   return all.length === 0 ? undefined : all.map(pinned);
 }
@@ -44,19 +53,20 @@ export function pinnedUpFront(declared: DeclaredUpFront | undefined): Json[] | u
 }
 
 /** What a call needs before it can begin. */
-export function neededBy({
-  action,
-  with: parameters,
-  connections = [],
-}: Performance): readonly ConnectionRef[] {
+export function lentTo({ action, with: parameters, connections = [] }: Performance): readonly LentRef[] {
   if (action === "http") return referencesOf(isMap(parameters) ? [parameters["auth"] ?? null] : connections);
   return action === "code" ? referencesOf(connections) : [];
+}
+
+/** The connections among them. */
+export function neededBy(performance: Performance): readonly ConnectionRef[] {
+  return lentTo(performance).filter((one) => "connection" in one);
 }
 
 /** Every connection that the steps of a graph name, and what its workflow declares; each once. */
 export function connectionsOf(graph: Pick<Graph, "steps" | "connections">): readonly ConnectionRef[] {
   const all = [
-    ...referencesOf(graph.connections ?? []),
+    ...(graph.connections ?? []).map(referenceIn).filter((one) => one !== null),
     ...graph.steps.flatMap((step) => performancesOf(step).flatMap(neededBy)),
   ];
   return [...new Map(all.map((one) => [JSON.stringify(pinned(one)), one])).values()];
@@ -66,8 +76,14 @@ function performancesOf(step: StepDef): readonly Performance[] {
   return [step, step.verify, step.compensate].filter((one) => one !== undefined);
 }
 
-function referencesOf(values: readonly Json[]): readonly ConnectionRef[] {
-  return values.map(referenceIn).filter((one) => one !== null);
+function referencesOf(values: readonly Json[]): readonly LentRef[] {
+  return values.map(referenceTo).filter((one) => one !== null);
+}
+
+/** Null: it names neither a connection nor a cloud role. */
+export function referenceTo(auth: Json | undefined): LentRef | null {
+  const role = auth !== undefined && isMap(auth) ? auth["cloud"] : undefined;
+  return typeof role === "string" ? cloud(role) : referenceIn(auth);
 }
 
 /** Null: it names no connection. */
@@ -83,7 +99,9 @@ export function referenceIn(auth: Json | undefined): ConnectionRef | null {
   });
 }
 
-function pinned({ connection: name, account, scopes }: ConnectionRef): Json {
+function pinned(reference: LentRef): Json {
+  if ("cloud" in reference) return { cloud: reference.cloud };
+  const { connection: name, account, scopes } = reference;
   return {
     connection: name,
     ...(account === undefined ? {} : { account }),

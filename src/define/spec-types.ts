@@ -46,7 +46,10 @@ export interface HttpSpec<Scope, M extends Method, Body> {
   readonly json?: Fill<Scope, JsonInput>;
   readonly form?: Fill<Scope, Readonly<Record<string, Scalar | undefined>>>;
   readonly text?: Fill<Scope, string>;
-  /** The credential by reference: `{ bearer: "NAME" }`, a service token of this deployment, or a `connection(...)`. */
+  /**
+   * The credential by reference: `{ bearer: "NAME" }`, a service token of this deployment, a `connection(...)`, or a
+   * `cloud(...)` role.
+   */
   readonly auth?: CredentialRef;
   /** Statuses that count as success: numbers, or ranges like `"200-299"` (the default). */
   readonly success?: readonly (number | `${number}-${number}`)[];
@@ -84,9 +87,12 @@ interface Attempts {
   readonly timeout?: Duration;
 }
 
-/** What only functions say: an `http` step names its connection in `auth`. */
+/** What only functions say: an `http` step names its connection or cloud role in `auth`. */
 interface Lends {
-  /** Connections that are there before the function runs: without them the step waits, and nothing has been sent. */
+  /**
+   * Connections, and `cloud(...)` roles, that are there before the function runs: without them the step waits, and nothing
+   * has been sent.
+   */
   readonly connections?: Declared;
 }
 

@@ -19,7 +19,7 @@ const ACQUIRE_MS = 60_000;
 /** An answer that could not be used at once is asked for again after this: what it lends may be old. */
 const FRESH_MS = 60_000;
 
-/** Nobody answered, so nobody said what for: any change of a connection makes the unit look again. */
+/** Nobody answered, so nobody said what for: any change of a connection makes the unit look again, and so does time. */
 const UNANSWERED: Need = {
   kind: "connection",
   integration: "",

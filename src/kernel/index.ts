@@ -56,10 +56,14 @@ export {
 } from "./lints.ts";
 export {
   boundTo,
+  CLOUD_REASONS,
   NEED_REASONS,
   waitsForTime,
   type ConnectionChange,
   type Binding,
+  type CloudNeed,
+  type CloudReason,
+  type ConnectionNeed,
   type Need,
   type NeedReason,
 } from "./needs.ts";

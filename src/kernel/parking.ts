@@ -23,6 +23,7 @@ import {
   recheckMs,
   sameNeed,
   waitsForTime,
+  type ConnectionNeed,
   type Need,
 } from "./needs.ts";
 import { unitOf } from "./state.ts";
@@ -102,7 +103,10 @@ export function rebind(turn: Turn, { name, to, by }: InputOf<"rebind">): Refusal
   const { bound } = turn.state;
   if (bound === undefined || !Object.hasOwn(bound, name) || !mayBind(bound, { name, to }))
     emit(turn, { t: "bound", at: turn.now, name, to, by });
-  unpark(turn, (need) => need.reason === "replaced" && bindingOf(need) === name);
+  unpark(
+    turn,
+    (need) => need.kind === "connection" && need.reason === "replaced" && bindingOf(need) === name,
+  );
   return null;
 }
 
@@ -121,6 +125,13 @@ function unpark(turn: Turn, may: (need: Need) => boolean): void {
 
 /** The limit of a park. */
 function expiredNeed(need: Need): FailureSeed {
+  if (need.kind === "cloud")
+    return seed(
+      "cloud_unavailable",
+      `The credential of the cloud role ${need.role} could not be had within its limit: ${need.reason}.`,
+      "Look at the cloud's token service, or at what was changed there, then redrive the run.",
+      true,
+    );
   const of = need.integration === "" ? "The connection" : `The connection of ${bindingOf(need)}`;
   return waitsForTime(need.reason)
     ? seed(
@@ -139,7 +150,7 @@ function expiredNeed(need: Need): FailureSeed {
 }
 
 /** The service refused a fresh credential, and after that was mended it did so again. */
-function refusedAgain(need: Need): FailureSeed {
+function refusedAgain(need: ConnectionNeed): FailureSeed {
   return seed(
     "connection_rejected",
     `The service refused the credential of ${bindingOf(need)} again, after it was renewed: ${need.reason}.`,
@@ -149,6 +160,13 @@ function refusedAgain(need: Need): FailureSeed {
 
 /** A credential was asked for in vain in the middle of an attempt that nobody waits for: nothing was done. */
 export function needlessly(need: Need): FailureSeed {
+  if (need.kind === "cloud")
+    return seed(
+      "cloud_unavailable",
+      `The service did not take the credential of the cloud role ${need.role}, and there was no other: ${need.reason}.`,
+      "Look at the cloud's token service.",
+      true,
+    );
   return seed(
     waitsForTime(need.reason) ? "connection_unavailable" : "connection_required",
     `The service did not take the credential of ${bindingOf(need)}: ${need.reason}.`,

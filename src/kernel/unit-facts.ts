@@ -229,7 +229,7 @@ function parked(unit: Unit, fact: FactOf<"parked">): Unit {
     tries: attempt === undefined ? unit.tries : Math.max(0, unit.tries - 1),
     maybe: unit.maybe || fact.maybe === true,
     parked: { need, since, limitAt, looks },
-    refusals: need.refused === true && !refusals.includes(refusal) ? [...refusals, refusal] : unit.refusals,
+    refusals: refusal !== null && !refusals.includes(refusal) ? [...refusals, refusal] : unit.refusals,
   };
 }
 

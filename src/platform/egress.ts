@@ -13,6 +13,7 @@
  * - E6 `sent` is false only if nothing can have left: it is what decides whether a step may be repeated.
  * - E7 no result holds a path, a query or a header of the request.
  * - E8 where the request has a `permit`, no hop is sent that it refuses.
+ * - E9 what is signed is what is sent, and it follows no redirect.
  */
 import { type BoundedBody, readBounded } from "./body.ts";
 import { startDeadline, type Deadline } from "./deadline.ts";
@@ -25,6 +26,7 @@ import {
   type HeaderRecord,
   type HeaderRefusal,
 } from "./headers.ts";
+import type { SignedRequest } from "./lease.ts";
 import { checkUrl, isHostPattern, type HostRules, type UrlRefusalCode } from "./hosts.ts";
 import { describeError } from "./errors.ts";
 import { err, ok, type Result } from "./result.ts";
@@ -58,6 +60,8 @@ export interface EgressRequest {
   readonly traceparent?: string | undefined;
   /** Asked of every redirect: whether what the request carries as a credential may go there. Missing: to its own origin. */
   readonly carriesTo?: ((url: URL) => boolean) | undefined;
+  /** Headers for exactly this request, once everything else of it is final: nothing that the caller gives replaces them (E9). */
+  readonly sign?: ((request: SignedRequest) => Promise<Readonly<Record<string, string>>>) | undefined;
   /** Asked about every hop, also the first, just before it is sent (E8). */
   readonly permit?: Permit | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -221,7 +225,9 @@ class Exchange {
       const refusal = await this.#refusal(hop, first);
       if (refusal !== null) return refusal;
       if (this.#deadline.reason() !== null) return this.#interrupted(hop, null);
-      const response = await this.#send(hop);
+      const signed = await this.#signed(hop);
+      if ("kind" in signed) return signed;
+      const response = await this.#send(signed);
       if (!(response instanceof Response)) return response;
       const location = this.#redirectTarget(response);
       if (location === null) return this.#read(hop, response, redirects);
@@ -258,6 +264,22 @@ class Exchange {
       : this.#failed(code, `A redirect was not followed. ${message}`, null);
   }
 
+  /** E9 */
+  async #signed(hop: Hop): Promise<Hop | EgressResult> {
+    const { sign, method, body } = this.#request;
+    if (sign === undefined) return hop;
+    try {
+      const added = checkHeaders(
+        await sign({ method, url: hop.url.href, headers: { ...hop.headers }, body }),
+      );
+      if (added.ok) return { url: hop.url, headers: { ...hop.headers, ...added.value } };
+      return { kind: "blocked", ...added.error };
+    } catch {
+      // What it threw may hold anything (E7).
+      return this.#failed("network", `The request to ${hop.url.host} could not be signed.`, null);
+    }
+  }
+
   async #send(hop: Hop): Promise<Response | EgressResult> {
     const { method, body } = this.#request;
     const { url, headers } = loopbackAddress(this.#config.developmentHosts, hop.url, hop.headers) ?? hop;
@@ -286,8 +308,8 @@ class Exchange {
   }
 
   #redirectTarget(response: Response): string | null {
-    const { effect, method } = this.#request;
-    if (effect !== "safe" || (method !== "GET" && method !== "HEAD")) return null;
+    const { effect, method, sign } = this.#request;
+    if (sign !== undefined || effect !== "safe" || (method !== "GET" && method !== "HEAD")) return null;
     return REDIRECT_STATUSES.has(response.status) ? response.headers.get("location") : null;
   }
 

@@ -56,7 +56,7 @@ export {
   type RunSource,
   sessionIdOfWait,
 } from "./ids.ts";
-export { type Lease, type LeaseAnswer, type LeaseFinding } from "./lease.ts";
+export { type Lease, type LeaseAnswer, type LeaseFinding, type SignedRequest } from "./lease.ts";
 export { createLogger, type LogFields, type Logger, type LogLevel, type LogWriter } from "./log.ts";
 export { type Filling, html, type Markup, type Page, type PageOptions, pageResponse } from "./page.ts";
 export { createRedactor, type Redacted, type Redactor } from "./redact.ts";

@@ -11,6 +11,7 @@ export type {
   ApprovalAddress,
   ApprovalView,
   Command,
+  CloudWait,
   ConnectionWait,
   Decide,
   EventsPage,
@@ -27,5 +28,6 @@ export type {
   StepView,
   UnitAddress,
   UnitView,
+  UnitWait,
   Viewer,
 } from "./rpc.ts";

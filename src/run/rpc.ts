@@ -11,6 +11,7 @@ import type {
   Graph,
   ConnectionChange,
   Json,
+  CloudReason,
   NeedReason,
   Outcome,
   RefusalCode,
@@ -99,6 +100,22 @@ export type Answer<T> =
 /** An output as shown: inline while small; else its size, and `GET .../steps/{step}` gives it whole. */
 export type OutputView = { readonly value: Json } | { readonly bytes: number } | { readonly redacted: true };
 
+/** What a step that is parked waits for. */
+export type UnitWait = ConnectionWait | CloudWait;
+
+/** The credential of a cloud role that cannot be had just now. Nobody is asked for it: time alone mends it. */
+export interface CloudWait {
+  readonly kind: "cloud";
+  /** Its name. */
+  readonly role: string;
+  readonly reason: CloudReason;
+  readonly detail: string | null;
+  readonly since: number;
+  readonly limit_at: number;
+  /** When it looks again by itself. */
+  readonly retry_at: number | null;
+}
+
 /** A connection that is not at hand. How a person gets to make or renew it is for the door to add. */
 export interface ConnectionWait {
   readonly kind: "connection";
@@ -133,7 +150,7 @@ export interface UnitView {
   /** The approval that it waits for. */
   readonly awaits_approval?: string;
   /** What it is parked for. */
-  readonly waiting_for?: ConnectionWait;
+  readonly waiting_for?: UnitWait;
   /** The run that it started. */
   readonly child?: string;
   /** The asking whether it happened (`verify`), once it was wanted. */
@@ -142,7 +159,7 @@ export interface UnitView {
   readonly compensation?: {
     readonly status: UnitStatus;
     readonly failure: Failure | null;
-    readonly waiting_for?: ConnectionWait;
+    readonly waiting_for?: UnitWait;
   };
 }
 

@@ -18,7 +18,7 @@ import {
   type Value,
 } from "../kernel/index.ts";
 import { failureShown, statusShown } from "./shown.ts";
-import type { ConnectionWait, EventView, OutputView, RunView, StepView, UnitView } from "./rpc.ts";
+import type { EventView, OutputView, RunView, StepView, UnitView, UnitWait } from "./rpc.ts";
 
 /** Outputs up to here are shown in lists of steps and in events; longer ones have an address of their own. */
 const SHOWN_BYTES = 4_096;
@@ -157,9 +157,12 @@ function viewUnit(
   };
 }
 
-function waitingFor(unit: Unit): { readonly waiting_for?: ConnectionWait } {
+function waitingFor(unit: Unit): { readonly waiting_for?: UnitWait } {
   if (!isParked(unit)) return {};
   const { need, since, limitAt } = unit.parked;
+  const times = { detail: need.detail ?? null, since, limit_at: limitAt, retry_at: unit.wakeAt };
+  if (need.kind === "cloud")
+    return { waiting_for: { kind: need.kind, role: need.role, reason: need.reason, ...times } };
   const { kind, reason, scopes = [] } = need;
   return {
     waiting_for: {
@@ -169,10 +172,7 @@ function waitingFor(unit: Unit): { readonly waiting_for?: ConnectionWait } {
       connection: need.connection ?? null,
       reason,
       scopes,
-      detail: need.detail ?? null,
-      since,
-      limit_at: limitAt,
-      retry_at: unit.wakeAt,
+      ...times,
     },
   };
 }

@@ -129,7 +129,8 @@ function parked(run: string): Promise<Wait> {
   return vi.waitFor(
     async () => {
       const seen = await call<RunView>("GET", `/v1/runs/${run}`);
-      const wait: Wait | undefined = seen.steps[0]?.waiting_for;
+      const found = seen.steps[0]?.waiting_for;
+      const wait: Wait | undefined = found?.kind === "connection" ? found : undefined;
       if (wait?.connect === undefined) throw new Error(`the step is ${seen.steps[0]?.status}`);
       return wait;
     },

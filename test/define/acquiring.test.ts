@@ -2,11 +2,11 @@
 import type { LeaseAnswer } from "../../src/platform/index.ts";
 import { describe, expect, it } from "vitest";
 import type { PolicyVerdict, UseRequest } from "../../src/actions/index.ts";
-import { type AcquireDeps, authorOf, createAcquire } from "../../src/compose-acquire.ts";
+import { type AcquireDeps, authorOf, createAcquire, type RoleUse } from "../../src/compose-acquire.ts";
 import type { Wanted } from "../../src/driver/index.ts";
 import type { Json, Need, StepDef } from "../../src/kernel/index.ts";
 import { createLogger } from "../../src/platform/index.ts";
-import { HOST, keeper, needOf, OLD, ready } from "./lending.ts";
+import { HOST, keeper, needOf, OLD, ready, roleReady } from "./lending.ts";
 import { call, RUN, stepDef } from "./support.ts";
 
 const URL_ = `https://${HOST}/calendar/v3/events`;
@@ -18,11 +18,13 @@ interface Scene {
   readonly parked?: Need;
   readonly bound?: Readonly<Record<string, Json>>;
   readonly answer?: (use: UseRequest) => LeaseAnswer | Error;
+  readonly role?: (use: RoleUse) => LeaseAnswer | Error;
   readonly verdict?: PolicyVerdict;
 }
 
 function acquire(scene: Scene) {
   const asked: UseRequest[] = [];
+  const roles: RoleUse[] = [];
   const lines: string[] = [];
   const heard: (string | undefined)[] = [];
   const deps: AcquireDeps = {
@@ -32,9 +34,15 @@ function acquire(scene: Scene) {
       if (answer instanceof Error) throw answer;
       return answer;
     },
-    async policy(_, { connection }) {
-      heard.push(connection);
+    async policy(_, { connection, cloudRole }) {
+      heard.push(connection ?? cloudRole);
       return scene.verdict ?? { kind: "allowed", approval: false };
+    },
+    async useRole(request) {
+      roles.push(request);
+      const answer = scene.role?.(request) ?? roleReady();
+      if (answer instanceof Error) throw answer;
+      return answer;
     },
     isCode: () => false,
     log: createLogger("debug", (_, line) => void lines.push(line)),
@@ -49,7 +57,7 @@ function acquire(scene: Scene) {
     bound: (name: string) => bound[name] ?? null,
     parked: scene.parked ?? null,
   } as unknown as Wanted;
-  return { acquired: createAcquire(deps)(wanted), asked, lines, heard };
+  return { acquired: createAcquire(deps)(wanted), asked, roles, lines, heard };
 }
 
 const code = (...connections: Json[]): Scene => ({ def: { action: "code", connections } });

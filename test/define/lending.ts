@@ -4,7 +4,7 @@ import type { LeaseFinding } from "../../src/platform/index.ts";
 import type { LeaseAnswer } from "../../src/platform/index.ts";
 
 import { Lent } from "../../src/actions/index.ts";
-import type { Need } from "../../src/kernel/index.ts";
+import type { ConnectionNeed } from "../../src/kernel/index.ts";
 
 export const OLD = "ya29.old-token-0123456789";
 export const FRESH = "ya29.fresh-token-9876543210";
@@ -31,7 +31,7 @@ export function always(finding: LeaseFinding): Read {
   return () => finding;
 }
 
-export function needOf(reason: Need["reason"], more: Partial<Need> = {}): Need {
+export function needOf(reason: ConnectionNeed["reason"], more: Partial<ConnectionNeed> = {}): ConnectionNeed {
   const times = { limitMs: 86_400_000, recheckMs: 300_000 };
   return { kind: "connection", integration: "google", connection: "conn_1", reason, ...times, ...more };
 }
@@ -80,4 +80,53 @@ export function ready(lease: Lease): LeaseAnswer {
     lease,
     bound: { name: "google", to: { connection: "conn_1", owner: "user:ada", account: "default", epoch: 1 } },
   };
+}
+
+/** What an object store takes from whoever writes invoices. */
+export const STORE = "invoices.s3.eu-central-1.amazonaws.com";
+export const WRITER = { cloud: "writer" } as const;
+export const ROLE_SECRET = "wJalrXUtnFEMI/K7MDENG/secret-key-1";
+
+/** The lease of an AWS role: each renewal has a key of its own, and every answer of 403 says that it has expired. */
+export function roleLease(
+  version = 1,
+  renewal?: LeaseAnswer | Error,
+): Lease & { readonly renewed: string[] } {
+  const renewed: string[] = [];
+  const key = `ASIA-${version}`;
+  return {
+    renewed,
+    about: { role: "writer", provider: "aws", subject: "tenant:acme:code:bill", version },
+    headers: {},
+    defaults: {},
+    secrets: [ROLE_SECRET, `session-token-of-${key}`],
+    raw: { accessKeyId: key, secretAccessKey: ROLE_SECRET, sessionToken: `session-token-of-${key}` },
+    keepHeaders: ["x-amz-request-id"],
+    sign: async ({ method, url, headers, body }) => ({
+      authorization: `AWS4-HMAC-SHA256 ${key} ${method} ${url} ${Object.keys(headers).join(";")} ${sizeOf(body)}`,
+      "x-amz-security-token": `session-token-of-${key}`,
+    }),
+    refusalFor: (url) =>
+      new URL(url).hostname === STORE
+        ? null
+        : `The credential of writer is not sent to ${new URL(url).hostname}.`,
+    read: ({ status, body }) =>
+      status === 403 && body.includes("ExpiredToken") ? { is: "token_refused" } : undefined,
+    async renew() {
+      renewed.push(key);
+      if (renewal instanceof Error) throw renewal;
+      return renewal ?? roleReady(roleLease(version + 1));
+    },
+    async limited() {},
+    async dead() {},
+    need: () => null,
+  };
+}
+
+export function roleReady(lease: Lease = roleLease()): LeaseAnswer {
+  return { kind: "ready", lease, bound: { name: "writer", to: { role: "role_1" } } };
+}
+
+function sizeOf(body: Uint8Array | string | undefined): number {
+  return body === undefined ? 0 : body.length;
 }

@@ -1,6 +1,6 @@
 /** A run driven by the production driver, evaluator and actions, with its journal in memory, against the world. */
 import { performAction, type Surroundings, type UsePort } from "../../src/actions/index.ts";
-import { createAcquire } from "../../src/compose-acquire.ts";
+import { createAcquire, withoutIdentity } from "../../src/compose-acquire.ts";
 import {
   createEvaluator,
   createCode,
@@ -91,7 +91,7 @@ function drive(
       random: () => Math.random(),
       perform: (call) => performAction(call, all),
       acquire: createAcquire({
-        ...{ use, policy: surroundings.policy, log: surroundings.log },
+        ...{ use, useRole: withoutIdentity, policy: surroundings.policy, log: surroundings.log },
         isCode: (name, version) => registry.get(name, version) !== null,
       }),
       background: (work) => void work.catch(reject),

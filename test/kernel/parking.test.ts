@@ -7,12 +7,14 @@ import {
   nextWake,
   toSnapshot,
   decide,
+  type ConnectionNeed,
   type Input,
   type Need,
   type NeedReason,
 } from "../../src/kernel/index.ts";
 import {
   call,
+  cloudNeed,
   DAY,
   ends,
   HOUR,
@@ -139,9 +141,12 @@ describe("what is due and lacks its credential", () => {
   });
 
   test("keeps nothing of a need but what a need has (K12)", () => {
-    const play = parked({ ...need(), token: "secret", detail: "d".repeat(9_999) } as Need);
-    expect(JSON.stringify([play.facts, toSnapshot(play.state)])).not.toContain("secret");
-    expect(play.unit("a").parked?.need.detail).toHaveLength(500);
+    for (const lacking of [need(), cloudNeed()]) {
+      const more = { token: "secret", detail: "d".repeat(9_999) };
+      const play = parked({ ...lacking, ...more } as Need);
+      expect(JSON.stringify([play.facts, toSnapshot(play.state)])).not.toContain("secret");
+      expect(play.unit("a").parked?.need.detail).toHaveLength(500);
+    }
   });
 
   test("takes a limit or a time to look again that is none for the usual ones (K9)", () => {
@@ -153,7 +158,7 @@ describe("what is due and lacks its credential", () => {
 });
 
 describe("a change of a connection", () => {
-  test.for<[string, Partial<Need>, Record<string, string>, boolean]>([
+  test.for<[string, Partial<ConnectionNeed>, Record<string, string>, boolean]>([
     ["of the integration", {}, {}, true],
     ["of another integration", {}, { integration: "slack" }, false],
     ["of the account", { account: "work" }, { account: "work" }, true],

@@ -10,6 +10,7 @@ import type { Acquired, Call, Wanted } from "../../src/driver/index.ts";
 import {
   performanceOf,
   sameJson,
+  type ConnectionNeed,
   type Json,
   type Need,
   type NeedReason,
@@ -253,7 +254,7 @@ export class Credentials {
     };
   }
 
-  #need({ integration, epoch }: Connection, reason: NeedReason): Need {
+  #need({ integration, epoch }: Connection, reason: NeedReason): ConnectionNeed {
     const { random } = this.#parts;
     return {
       kind: "connection",

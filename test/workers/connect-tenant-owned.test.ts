@@ -1,6 +1,7 @@
 /** Connections of the tenant's own: who is shown the way to make one, and which workflows may wait for it. */
 import { beforeAll, describe, expect, test } from "vitest";
 import type { Use } from "../../src/connections/use.ts";
+import type { LeaseAnswer } from "../../src/platform/index.ts";
 import { clock, newIntegration, newTenant, room } from "./connect-support.ts";
 
 beforeAll(async () => {
@@ -14,6 +15,10 @@ const asked = (workflow: string, integration = "books"): Use => ({
   ...{ tenant: "corp", run: `run_${workflow}`, user: "mallory", workflow, pinned: null },
   ...{ reference: { connection: integration }, stepTimeoutMs: 1_000 },
 });
+
+function neededOf(use: LeaseAnswer): string {
+  return use.kind === "needs" && use.need.kind === "connection" ? (use.need.connection ?? "") : "";
+}
 
 async function linkFor(integration: string, connection: string, boundTo: string | null) {
   const wait = {
@@ -45,7 +50,7 @@ describe("a connection of the tenant's own that was never made", () => {
 
   test("has a link for who is bound to no user alone", async () => {
     const use = await room.use(asked("nightly"));
-    const connection = use.kind === "needs" ? (use.need.connection ?? "") : "";
+    const connection = neededOf(use);
     expect(await linkFor("books", connection, "mallory")).toBeNull();
     expect(await linkFor("books", connection, null)).toMatchObject({ token: expect.stringMatching(/^cs_/) });
   });
@@ -53,7 +58,7 @@ describe("a connection of the tenant's own that was never made", () => {
 
 test("the link of a user's wait is for this user's keys, and for those that are bound to none", async () => {
   const use = await room.use(asked("any", "calendar"));
-  const connection = use.kind === "needs" ? (use.need.connection ?? "") : "";
+  const connection = neededOf(use);
   expect(await linkFor("calendar", connection, "bob")).toBeNull();
   expect(await linkFor("calendar", connection, "mallory")).not.toBeNull();
   expect(await linkFor("calendar", connection, null)).not.toBeNull();

@@ -109,7 +109,8 @@ describe("a step of a plan that names a connection", () => {
     expect((await until(run, over)).status).toBe("succeeded");
     expect(await booked(run)).toBe(1);
     const told = await eventsOf(run);
-    const { connection } = step(waiting, "book").waiting_for ?? {};
+    const wait = step(waiting, "book").waiting_for;
+    const connection = wait?.kind === "connection" ? wait.connection : undefined;
     expect(JSON.parse(told)).toMatchObject({
       data: expect.arrayContaining([
         expect.objectContaining({

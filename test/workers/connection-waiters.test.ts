@@ -125,7 +125,9 @@ describe("a run whose attempt the service refused", () => {
       const lent = await use(one);
       if (lent.kind !== "ready") throw new Error("There is no token.");
       if (reason === "revoked") await lent.lease.dead();
-      const { recheckMs, version } = lent.lease.need(reason, ["write"]);
+      const need = lent.lease.need(reason, ["write"]);
+      if (need?.kind !== "connection") throw new Error("It waits for no connection.");
+      const { recheckMs, version } = need;
       expect(recheckMs).toBe(1_000);
       one.house.later(recheckMs);
       const again = await use(one, version === undefined ? {} : { refused: version });

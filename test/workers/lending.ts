@@ -1,14 +1,14 @@
 /** Whoever keeps credentials, for runs tagged `lent`: what a test says is answered, and what was asked is remembered. */
 
 import type { Acquired, Call, Performed, Wanted } from "../../src/driver/index.ts";
-import type { Need } from "../../src/kernel/index.ts";
+import type { ConnectionNeed, Need } from "../../src/kernel/index.ts";
 
 /** `none`: the step needs no credential. `silence`: whoever is asked never answers. */
 export type Answer = Acquired | "none" | "silence";
 
 export const READY: Acquired = { kind: "ready", lease: "lent" };
 
-export function need(more: Partial<Need> = {}): Need {
+export function need(more: Partial<ConnectionNeed> = {}): ConnectionNeed {
   const times = { limitMs: 86_400_000, recheckMs: 60_000 };
   return { kind: "connection", integration: "google", reason: "missing", ...times, ...more };
 }

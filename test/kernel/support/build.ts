@@ -9,7 +9,9 @@ import {
   type FailureSeed,
   type Graph,
   type Json,
-  type Need,
+  type CloudNeed,
+  type CloudReason,
+  type ConnectionNeed,
   type NeedReason,
   type Outcome,
   type Performance,
@@ -92,8 +94,12 @@ export function seed(code: FailureCode): FailureSeed {
   return { code, message: `it was ${code}`, hint: "look", retryable: true };
 }
 
-export function need(reason: NeedReason = "missing", over: Partial<Need> = {}): Need {
+export function need(reason: NeedReason = "missing", over: Partial<ConnectionNeed> = {}): ConnectionNeed {
   return { kind: "connection", integration: "google", reason, limitMs: DAY, recheckMs: MINUTE, ...over };
+}
+
+export function cloudNeed(reason: CloudReason = "unavailable", over: Partial<CloudNeed> = {}): CloudNeed {
+  return { kind: "cloud", role: "writer", reason, limitMs: HOUR, recheckMs: SECOND, ...over };
 }
 
 export const ends = {
@@ -115,7 +121,7 @@ export const ends = {
   }),
   unclear: (code: FailureCode = "http_500"): AttemptEnd => ({ kind: "unclear", failure: seed(code) }),
   cannot: (code: FailureCode = "http_422"): AttemptEnd => ({ kind: "cannot", failure: seed(code) }),
-  needs: (reason: NeedReason = "rejected", over: Partial<Need> = {}): AttemptEnd => ({
+  needs: (reason: NeedReason = "rejected", over: Partial<ConnectionNeed> = {}): AttemptEnd => ({
     kind: "needs",
     need: need(reason, over),
   }),

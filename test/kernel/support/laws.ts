@@ -328,6 +328,7 @@ export class Laws {
       fact.attempt !== undefined || before.status !== "running",
       `${name} parks while its attempt runs, and does not say so`,
     );
+    if (fact.need.kind === "cloud") return;
     const { reason, scopes = [], refused } = fact.need;
     const missed = reason === "scope_missing" ? [reason, ...scopes.toSorted()].join(" ") : reason;
     law(
