@@ -170,8 +170,8 @@ export const PROBLEMS = {
   },
   plan_guarded: {
     status: 403,
-    title: "The name is trusted by a cloud role",
-    hint: "Store the plan under another name, or with a key that also has `cloud_roles:write`: whoever changes this plan can use the role.",
+    title: "The plan is trusted by its name",
+    hint: "Store it under another name, or with a key that also has the scope that `detail` names: whoever changes this plan can use what trusts it.",
   },
   cloud_role_exists: {
     status: 409,

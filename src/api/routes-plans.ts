@@ -1,5 +1,5 @@
 /** Plans: check one, store one under a name, and the schema by which they are written. */
-import { type AccessRefusal, actorOf, type KeyIdentity, userOfNewRun } from "../access/index.ts";
+import { type AccessRefusal, actorOf, type KeyIdentity, may, userOfNewRun } from "../access/index.ts";
 import {
   adviceOn,
   compilePlan,
@@ -21,7 +21,7 @@ import { chainFor, foretell, refusalOfStart } from "./policy-check.ts";
 import { type FieldError, type Problem, problem, problemAt } from "./problems.ts";
 import { jsonResponse, ofAccess } from "./replies.ts";
 import { PutWorkflow, ValidatePlan } from "./request-schemas.ts";
-import { type Route, route } from "./route.ts";
+import { type Call, type Route, route } from "./route.ts";
 import { badPlan } from "./start-plan.ts";
 import { withoutSecrets } from "./untold.ts";
 
@@ -84,7 +84,7 @@ export const PLAN_ROUTES: readonly Route[] = [
       { status: 200, description: "The newest version has this content already.", schema: StoredPlan },
       { status: 201, description: "The new version.", schema: StoredPlan, headers: ["Location"] },
     ],
-    problems: ["bad_plan", "policy_denied", "name_taken", "limit_reached"],
+    problems: ["bad_plan", "policy_denied", "plan_guarded", "name_taken", "limit_reached"],
     handle: async ({ call, identity, body }) => {
       const name = call.params["workflow"] ?? "";
       if (name === INLINE_NAME || call.deps.workflows.get(name) !== null)
@@ -95,6 +95,8 @@ export const PLAN_ROUTES: readonly Route[] = [
           { pointer: "/name" },
           `The address says ${name}: leave it out here.`,
         );
+      const guard = await guardOf(call, identity, name);
+      if (guard !== null) return guard;
       const chain = await chainFor(call, identity);
       if (!chain.ok) return chain.error;
       const refusal = refusalOfStart(chain.value, { workflow: null, at: "" });
@@ -117,6 +119,24 @@ export const PLAN_ROUTES: readonly Route[] = [
     },
   }),
 ];
+
+/** Whoever changes a plan that is trusted by its name uses what trusts it: that takes the right to say who may. */
+async function guardOf({ deps }: Call, identity: KeyIdentity, name: string): Promise<Problem | null> {
+  const { tenant } = identity;
+  const roles = may(identity, "cloud_roles:write")
+    ? []
+    : await deps.identity().rolesTrustingPlan(tenant, name);
+  const integrations = may(identity, "integrations:write")
+    ? []
+    : await deps.connections().integrationsTrusting(tenant, name);
+  const [trusting] = [
+    ...roles.map((one) => `The cloud role ${one} trusts the plan ${name}`),
+    ...integrations.map((one) => `The integration ${one} lends the tenant's own account to ${name}`),
+  ];
+  if (trusting === undefined) return null;
+  const scope = roles.length > 0 ? "cloud_roles:write" : "integrations:write";
+  return problem("plan_guarded", `${trusting}: changing it takes the scope ${scope} as well.`);
+}
 
 async function store(
   { plans, now }: Pick<Parameters<Route["answer"]>[0]["deps"], "plans" | "now">,

@@ -65,6 +65,22 @@ export async function selectIntegrations(
   return results.map(toIntegration);
 }
 
+/** The integrations whose own connections a workflow may use because they name it. */
+export async function selectIntegrationsTrusting(
+  db: D1Database,
+  tenant: string,
+  workflow: string,
+): Promise<string[]> {
+  const { results } = await db
+    .prepare(
+      `SELECT name FROM integrations WHERE tenant = ? AND owner = 'tenant' AND deleted_at IS NULL
+         AND EXISTS (SELECT 1 FROM json_each(settings, '$.workflows') WHERE value = ?) ORDER BY name`,
+    )
+    .bind(tenant, workflow)
+    .all<Row>();
+  return results.map((row) => text(row, "name"));
+}
+
 /**
  * Writes settings, and a secret if one is given. Null: it was changed meanwhile, or deleted.
  * @param secret missing: the old one stays

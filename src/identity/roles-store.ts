@@ -4,7 +4,7 @@ import type { CloudRole } from "./role.ts";
 import { readSubject, workflowText } from "./subjects.ts";
 
 /** Roles of one tenant: a list is a page. */
-export const MAX_ROLES = 500;
+const MAX_ROLES = 500;
 
 export type RoleChange = Omit<CloudRole, "version" | "createdAt" | "createdBy" | "id">;
 

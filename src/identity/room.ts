@@ -13,7 +13,6 @@ import { draftRole, type RoleDraft, type RoleFlaw, type RoleRequest } from "./ro
 import {
   deleteRole,
   insertRole,
-  MAX_ROLES,
   selectAudienceHolder,
   selectRole,
   selectRoles,
