@@ -1,4 +1,4 @@
-/** From an Authorization header to an identity. */
+/** From an Authorization header to an identity: a key's, a token's, or the operator's. */
 import { classifyFault, err, ok, type Result, sameSecret, sha256Hex } from "../platform/index.ts";
 import { auditStatement } from "./audit-store.ts";
 import type { AccessDeps } from "./deps.ts";
@@ -6,8 +6,12 @@ import { actorOf, type Identity, type KeyIdentity, type RootIdentity } from "./i
 import { isKeyText, KEY_PREFIX } from "./key-text.ts";
 import { type KeyRecord, selectKeyByHash, updateLastUsed } from "./keys-store.ts";
 import { authFailure, type AuthFailure } from "./refusals.ts";
+import { identityOfToken } from "./token-auth.ts";
+import { isToken } from "./token-text.ts";
+import { upsertCaller } from "./trusted-store.ts";
 
-const MAX_HEADER_CHARS = 4_096;
+/** Tokens of some issuers have several thousand. */
+const MAX_HEADER_CHARS = 12_288;
 /** RFC 6750 section 2.1; the scheme's name in any case, RFC 9110 section 11.1. */
 const BEARER = /^Bearer +([!-~]+) *$/i;
 /** How coarse `last_used_at` is. */
@@ -34,8 +38,39 @@ export async function authenticate(
   if (authorization === null) return err(authFailure("credentials_missing"));
   const token = authorization.length > MAX_HEADER_CHARS ? undefined : BEARER.exec(authorization)?.[1];
   if (token === undefined) return err(authFailure("credentials_malformed"));
+  if (isToken(token)) return authenticateToken(deps, token, now);
   if (!token.startsWith(KEY_PREFIX)) return authenticateRoot(deps, token, credentials.purpose, now);
   return isKeyText(token) ? authenticateKey(deps, token, now) : err(authFailure("key_malformed"));
+}
+
+/** Nothing is written before the token is proved. */
+async function authenticateToken(
+  deps: AccessDeps,
+  token: string,
+  now: number,
+): Promise<Result<Identity, AuthFailure>> {
+  return reachDatabase(deps, async () => {
+    const found = await identityOfToken(deps, token, now);
+    if (found.ok) {
+      noteCaller(deps, found.value, now);
+      return found;
+    }
+    const { reason, message, telling } = found.error;
+    if (reason === "unavailable") return err(authFailure("access_unavailable", message));
+    return err(authFailure("token_refused", telling ? message : undefined));
+  });
+}
+
+/** Not worth a failure, nor a wait. */
+function noteCaller(deps: AccessDeps, identity: KeyIdentity, now: number): void {
+  const { trust } = deps;
+  if (trust === null || identity.token === undefined || trust.noted.get(identity.keyId, now) !== undefined)
+    return;
+  trust.noted.put(identity.keyId, true, now);
+  const work = upsertCaller(deps.db, identity, now, now - LAST_USED_MS).catch((error: unknown) => {
+    deps.log.warn("access.caller_not_noted", { caller: identity.keyId, error });
+  });
+  deps.defer(work);
 }
 
 async function authenticateRoot(

@@ -2,6 +2,10 @@
 import type { Logger } from "../platform/index.ts";
 import type { KeyCache } from "./key-cache.ts";
 import type { PolicyCache } from "./policy-cache.ts";
+import type { SeenCache } from "./seen-cache.ts";
+import type { TrustedIssuer } from "./trusted-issuer.ts";
+import type { KeySource } from "./trusted-keys.ts";
+import { isToken } from "./token-text.ts";
 
 const MIN_ROOT_KEY_CHARS = 32;
 
@@ -13,17 +17,36 @@ export interface AccessDeps {
   readonly policies: PolicyCache;
   /** From `checkRootKey`. */
   readonly rootKey: string | null;
+  /** Null: the deployment does not know its own address, so no token can be for it. */
+  readonly trust: TrustDeps | null;
   readonly log: Logger;
   /** Lets work go on after the answer: `ctx.waitUntil`. */
   readonly defer: (work: Promise<unknown>) => void;
 }
 
+/** What is needed to take tokens of other issuers. One for each isolate. */
+export interface TrustDeps {
+  /** `https://<host>`: our own. */
+  readonly origin: string;
+  readonly keys: KeySource;
+  readonly known: SeenCache<TrustedIssuer>;
+  /** Callers that were noted lately. */
+  readonly noted: SeenCache<true>;
+  /** Whether a text is the https address of a public host that is not ours. */
+  readonly isAddress: (url: string) => boolean;
+}
+
 /** The root key as configured; null if it is unset. Throws a TypeError for one that could be guessed or confused. */
 export function checkRootKey(variable: string | undefined): string | null {
   if (variable === undefined || variable === "") return null;
-  if (variable.length < MIN_ROOT_KEY_CHARS || !/^[!-~]+$/.test(variable) || variable.startsWith("sck_")) {
+  if (
+    variable.length < MIN_ROOT_KEY_CHARS ||
+    !/^[!-~]+$/.test(variable) ||
+    variable.startsWith("sck_") ||
+    isToken(variable)
+  ) {
     throw new TypeError(
-      `ROOT_API_KEY must have at least ${MIN_ROOT_KEY_CHARS} visible ASCII characters and not begin like an API key (sck_).`,
+      `ROOT_API_KEY must have at least ${MIN_ROOT_KEY_CHARS} visible ASCII characters and not look like an API key (sck_) or a JWT.`,
     );
   }
   return variable;

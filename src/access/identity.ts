@@ -6,7 +6,7 @@ import { admits, isForUsers, type Scope, type ScopeGrant } from "./scopes.ts";
 /** A restriction on what may be reached and done, as it is stored: policy.ts reads it. */
 export type Policy = Readonly<Record<string, unknown>>;
 
-/** The holder of an API key. */
+/** The holder of an API key, or of what stands in the place of one. */
 export interface KeyIdentity {
   readonly kind: "key";
   readonly tenant: string;
@@ -18,6 +18,14 @@ export interface KeyIdentity {
   readonly policies: readonly Policy[];
   /** Milliseconds since 1970; null: never. */
   readonly expiresAt: number | null;
+  /** There is no key: who asks came with a token of an issuer that the tenant trusts, and `keyId` stands for its subject. */
+  readonly token?: {
+    /** Name of the trusted issuer, and which one and as what it was trusted. */
+    readonly issuer: string;
+    readonly issuerId: string;
+    readonly version: number;
+    readonly subject: string;
+  };
 }
 
 /** The operator. Belongs to no tenant: makes tenants and admin keys, and does what no tenant could (the directory, the vault). */
@@ -29,7 +37,8 @@ export type Identity = KeyIdentity | RootIdentity;
 
 /** How the audit and `created_by` columns write an identity. PERSISTED CONTRACT. */
 export function actorOf(identity: Identity): string {
-  return identity.kind === "root" ? "root" : `key:${identity.keyId}`;
+  if (identity.kind === "root") return "root";
+  return `${identity.token === undefined ? "key" : "token"}:${identity.keyId}`;
 }
 
 /** Whether an identity may do what a scope names. Root has no scope at all. */

@@ -64,3 +64,16 @@ export { canSeeRun, canSteerRun, type RunOwner, userOfNewRun } from "./run-acces
 export { isScopeGrant, type Scope, type ScopeGrant, SCOPES } from "./scopes.ts";
 export { createTenant, listTenants, MAX_TENANTS_PER_PAGE, type TenantPage } from "./tenants.ts";
 export { countTenants, selectTenantIds, type Tenant } from "./tenants-store.ts";
+export { createSeenCache } from "./seen-cache.ts";
+export { audienceOf } from "./token-text.ts";
+export { createKeySource } from "./trusted-keys.ts";
+export type { RuleUser, TrustedIssuer, TrustRequest, TrustRule } from "./trusted-issuer.ts";
+export {
+  changeTrusted,
+  createTrusted,
+  deleteTrustedIssuer,
+  getTrusted,
+  listTrusted,
+  type TrustedWithCallers,
+  tryToken,
+} from "./trusted-issuers.ts";

@@ -1,8 +1,9 @@
 /** API keys in D1. The only SQL about them, and the mapping from rows. */
 import { type AuditEntry, integer, integerOrNull, type Row, text, textOrNull } from "../platform/index.ts";
 import { auditStatement, auditStatementIf } from "./audit-store.ts";
-import type { Policy } from "./identity.ts";
+import type { Identity, Policy } from "./identity.ts";
 import { isScopeGrant, type ScopeGrant } from "./scopes.ts";
+import { standingOfAsker } from "./trusted-store.ts";
 
 /** A key without its text, which is kept nowhere. Times are milliseconds since 1970. */
 export interface KeyRecord {
@@ -28,20 +29,19 @@ const COLUMNS =
 
 /**
  * Writes audit and key in one transaction, if at that moment the maker may still make keys: a key that is neither revoked
- * nor expired, or, for root (`makerId` null), a tenant that exists. False: it may not, and nothing was written.
+ * nor expired, or, for root, a tenant that exists. False: it may not, and nothing was written.
  */
 export async function insertKey(
   db: D1Database,
   key: KeyRecord,
   hash: string,
-  makerId: string | null,
+  maker: Identity,
   audit: AuditEntry,
 ): Promise<boolean> {
-  const condition =
-    makerId === null
-      ? "EXISTS (SELECT 1 FROM tenants WHERE id = ?)"
-      : "EXISTS (SELECT 1 FROM api_keys WHERE id = ? AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?))";
-  const bindings = makerId === null ? [key.tenant] : [makerId, key.createdAt];
+  const { condition, bindings } =
+    maker.kind === "root"
+      ? { condition: "EXISTS (SELECT 1 FROM tenants WHERE id = ?)", bindings: [key.tenant] }
+      : standingOfAsker(maker, key.createdAt);
   const [, inserted] = await db.batch([
     auditStatementIf(db, audit, condition, bindings),
     db

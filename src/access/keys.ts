@@ -48,11 +48,10 @@ export async function createKey(
     revokedAt: null,
     lastUsedAt: null,
   };
-  const makerId = maker.kind === "root" ? null : maker.keyId;
-  if (await insertKey(deps.db, key, await sha256Hex(text), makerId, grantOf(maker, key, now)))
+  if (await insertKey(deps.db, key, await sha256Hex(text), maker, grantOf(maker, key, now)))
     return ok({ key, text });
   const refusal =
-    makerId === null
+    maker.kind === "root"
       ? refuse("tenant_unknown", "There is no such tenant.", "/tenant")
       : refuse("maker_ended", "The API key that makes it was revoked or has expired.");
   return refused(deps, maker, { action: "key.create", target: "" }, refusal, now);

@@ -77,7 +77,7 @@ export async function putPolicy(
 ): Promise<Result<PolicyChange, AccessRefusal>> {
   const allowed = requireScope(identity, "policy:write");
   if (!allowed.ok) return allowed;
-  const { tenant, keyId } = allowed.value;
+  const { tenant } = allowed.value;
   const text = readPolicy(policy) === null ? null : canonicalJson(policy);
   if (text === null || text.length > MAX_TENANT_POLICY_CHARS) {
     const message = `A policy of a tenant has hosts, connections, inline and workflows, and at most ${MAX_TENANT_POLICY_CHARS} characters.`;
@@ -91,7 +91,7 @@ export async function putPolicy(
     outcome: "granted",
     detail: { sha256: await sha256Hex(text), policy: text },
   } as const;
-  if (!(await upsertPolicy(deps.db, tenant, record, keyId, granted))) {
+  if (!(await upsertPolicy(deps.db, tenant, record, allowed.value, granted))) {
     const refusal = refuse("maker_ended", "The API key in use was revoked or has expired.");
     const refused = { ...entry, outcome: "refused", detail: { code: refusal.code } } as const;
     await auditStatement(deps.db, refused).run();

@@ -1,7 +1,8 @@
 /** Tenants' policies in D1. The only SQL about them. */
 import { type AuditEntry, integer, type Row, text } from "../platform/index.ts";
 import { auditStatementIf } from "./audit-store.ts";
-import type { Policy } from "./identity.ts";
+import type { KeyIdentity, Policy } from "./identity.ts";
+import { standingOfAsker } from "./trusted-store.ts";
 
 export interface PolicyRecord {
   readonly policy: Policy;
@@ -19,20 +20,18 @@ export async function selectPolicy(db: D1Database, tenant: string): Promise<Poli
 }
 
 /**
- * Writes audit and policy in one transaction, if the key that asks is at that moment neither revoked nor expired. False:
+ * Writes audit and policy in one transaction, if whoever asks may still do so at that moment. False:
  * it is, and nothing was written.
  */
 export async function upsertPolicy(
   db: D1Database,
   tenant: string,
   record: PolicyRecord,
-  keyId: string,
+  asker: KeyIdentity,
   audit: AuditEntry,
 ): Promise<boolean> {
   const { policy, updatedAt, updatedBy } = record;
-  const condition =
-    "EXISTS (SELECT 1 FROM api_keys WHERE id = ? AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?))";
-  const bindings = [keyId, updatedAt];
+  const { condition, bindings } = standingOfAsker(asker, updatedAt);
   const [, written] = await db.batch([
     auditStatementIf(db, audit, condition, bindings),
     db

@@ -8,6 +8,7 @@ const AUTH_FAILURES = {
   key_unknown: [401, "There is no such API key."],
   key_expired: [401, "The API key has expired. Ask for a new one where it was made."],
   key_revoked: [401, "The API key was revoked. Ask for a new one where it was made."],
+  token_refused: [401, "The token is not taken here."],
   access_unavailable: [503, "The API key could not be checked just now. Try again in a few seconds."],
 } as const satisfies Record<string, readonly [status: number, message: string]>;
 
@@ -19,9 +20,10 @@ export interface AuthFailure {
   readonly message: string;
 }
 
-export function authFailure(code: AuthFailureCode): AuthFailure {
+/** @param why in the place of the usual words */
+export function authFailure(code: AuthFailureCode, why?: string): AuthFailure {
   const [status, message] = AUTH_FAILURES[code];
-  return { code, status, message };
+  return { code, status, message: why ?? message };
 }
 
 /** Why an identity may not have what it asks for. */
@@ -42,7 +44,9 @@ const REFUSALS = {
   admin_keys_only: 403,
   tenant_unknown: 404,
   key_unknown: 404,
+  issuer_unknown: 404,
   tenant_exists: 409,
+  issuer_exists: 409,
   /** A field breaks its grammar or limit; `pointer` says which. */
   invalid: 422,
 } as const satisfies Record<string, number>;

@@ -21,6 +21,7 @@ import { DIRECTORY_ROUTES } from "./routes-directory.ts";
 import { EVENT_ROUTES } from "./routes-events.ts";
 import { FEED_ROUTES } from "./routes-feed.ts";
 import { INTEGRATION_ROUTES } from "./routes-integrations.ts";
+import { ISSUER_ROUTES } from "./routes-issuers.ts";
 import { KEY_ROUTES } from "./routes-keys.ts";
 import { metaRoutes } from "./routes-meta.ts";
 import { OPEN_ROUTES } from "./routes-open.ts";
@@ -47,6 +48,7 @@ const API_ROUTES: readonly Route[] = [
   ...WORKFLOW_ROUTES,
   ...PLAN_ROUTES,
   ...KEY_ROUTES,
+  ...ISSUER_ROUTES,
   ...POLICY_ROUTES,
   ...INTEGRATION_ROUTES,
   ...SESSION_ROUTES,

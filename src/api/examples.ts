@@ -43,6 +43,23 @@ export const EXAMPLES = {
     workflows: ["code:process-order", "plan:nightly"],
     hosts: ["invoices.s3.eu-central-1.amazonaws.com"],
   },
+  trustedIssuer: {
+    name: "github",
+    issuer: "https://token.actions.githubusercontent.com",
+    rules: [
+      {
+        subject: "repo:acme/shop:environment:production",
+        scopes: ["runs:write", "runs:read"],
+        policy: { workflows: ["process-order"] },
+      },
+    ],
+  },
+  changedIssuer: {
+    issuer: "https://token.actions.githubusercontent.com",
+    max_age_s: 900,
+    rules: [{ subject: "repo:acme/shop:ref:refs/heads/*", scopes: ["runs:read"] }],
+  },
+  testToken: { token: "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2lnbmF0dXJl" },
   testCloudRole: { workflow: "code:process-order" },
   cancel: { mode: "graceful" as const, reason: "The traveller fell ill." },
   redrive: { resolve: { invoice: { as: "failed" as const, note: "The ledger has no such invoice." } } },

@@ -18,6 +18,8 @@ export interface ApiDeps {
   readonly plans: StoredPlans;
   /** Whether a credential that a plan names would be given to a host. */
   readonly checkAuth: AuthCheck;
+  /** For whom tokens of trusted issuers must be; null: none is taken. */
+  readonly audienceOf: (tenant: string) => string | null;
   /** Cloud roles, and the issuer of the tenant. */
   readonly identity: () => Identity;
   /** The object of a run. Both parts have the grammar of names by now; each call gives a fresh stub. */

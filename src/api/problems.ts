@@ -48,6 +48,11 @@ export const PROBLEMS = {
     title: "The API key was revoked",
     hint: "Make a new key with `POST /v1/keys`.",
   },
+  invalid_token: {
+    status: 401,
+    title: "The token is not taken here",
+    hint: "Send one whose `iss` the tenant trusts, and whose only `aud` is the tenant's (docs/identity.md). `POST /v1/trusted-issuers/test` tells who keeps the trust what is wrong with it.",
+  },
   insufficient_scope: {
     status: 403,
     title: "The API key may not do this",
@@ -172,6 +177,11 @@ export const PROBLEMS = {
     status: 403,
     title: "The plan is trusted by its name",
     hint: "Store it under another name, or with a key that also has the scope that `detail` names: whoever changes this plan can use what trusts it.",
+  },
+  issuer_exists: {
+    status: 409,
+    title: "The name or the issuer is trusted already",
+    hint: "Change that one with `PUT /v1/trusted-issuers/{name}`. A tenant trusts at most 100.",
   },
   cloud_role_exists: {
     status: 409,

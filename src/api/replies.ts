@@ -64,6 +64,7 @@ const OF_AUTH: Readonly<Record<AuthFailureCode, ProblemCode>> = {
   key_unknown: "invalid_key",
   key_expired: "key_expired",
   key_revoked: "key_revoked",
+  token_refused: "invalid_token",
   access_unavailable: "unavailable",
 };
 
@@ -88,7 +89,9 @@ const OF_ACCESS: Readonly<Record<AccessRefusalCode, ProblemCode>> = {
   admin_keys_only: "insufficient_scope",
   tenant_unknown: "not_found",
   key_unknown: "not_found",
+  issuer_unknown: "not_found",
   tenant_exists: "tenant_exists",
+  issuer_exists: "issuer_exists",
   invalid: "invalid_request",
 };
 

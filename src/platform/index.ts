@@ -10,7 +10,7 @@ export {
   parseDevelopmentHosts,
 } from "./development.ts";
 export { armCrashPoint, crashPoint } from "./crash-points.ts";
-export { crc32, hmac, importHmacKey, sameSecret, sha256Hex } from "./digest.ts";
+export { crc32, hmac, importHmacKey, sameSecret, sha256, sha256Hex } from "./digest.ts";
 export {
   type BlockCode,
   createEgress,
