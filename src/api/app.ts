@@ -20,6 +20,7 @@ import { DIRECTORY_ROUTES } from "./routes-directory.ts";
 import { EVENT_ROUTES } from "./routes-events.ts";
 import { FEED_ROUTES } from "./routes-feed.ts";
 import { INTEGRATION_ROUTES } from "./routes-integrations.ts";
+import { ISSUER_ROUTES } from "./routes-issuer.ts";
 import { KEY_ROUTES } from "./routes-keys.ts";
 import { metaRoutes } from "./routes-meta.ts";
 import { OPEN_ROUTES } from "./routes-open.ts";
@@ -51,6 +52,7 @@ const API_ROUTES: readonly Route[] = [
   ...SESSION_ROUTES,
   ...CONNECTION_ROUTES,
   ...VAULT_ROUTES,
+  ...ISSUER_ROUTES,
 ];
 
 /** Every route of the API, each with its rule. */

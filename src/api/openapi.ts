@@ -43,6 +43,7 @@ const PARAMETERS: Readonly<Record<string, string>> = {
   session: "Id of the connect session.",
   connection: "Id of the connection.",
   user: "The end user, by your own id.",
+  issuer: "Id of the tenant whose issuer it is.",
 };
 
 export function openApiDocument(routes: readonly RouteInfo[]): JsonObject {
