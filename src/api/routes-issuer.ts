@@ -70,7 +70,7 @@ export const ISSUER_ROUTES: readonly Route[] = [
   route({
     id: "revokeIssuerKey",
     method: "POST",
-    path: "/v1/issuer/keys/{key}/revoke",
+    path: "/v1/issuer/keys/{kid}/revoke",
     rule: "cloud_roles:write",
     tag: "Identity",
     summary: "Take a signing key back at once: somebody else may have it",
@@ -80,7 +80,7 @@ export const ISSUER_ROUTES: readonly Route[] = [
     problems: ["identity_not_configured", "not_found", "unavailable"],
     handle: async ({ call, identity }) =>
       change(call, identity.tenant, (issuer) =>
-        issuer.revoke(identity.tenant, call.params["key"] ?? "", actorOf(identity)),
+        issuer.revoke(identity.tenant, call.params["kid"] ?? "", actorOf(identity)),
       ),
   }),
 ];

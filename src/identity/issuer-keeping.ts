@@ -95,7 +95,8 @@ export class IssuerKeeping {
       return ok(null);
     } catch (error) {
       log.warn("issuer.not_compared", { tenant, error });
-      this.#compareFrom = now() + COMPARE_AGAIN_MS;
+      // Without keys here, the database alone can tell whether there ever were some.
+      if (own !== undefined) this.#compareFrom = now() + COMPARE_AGAIN_MS;
       this.#failed();
       return own === undefined ? err("The database does not answer.") : ok(null);
     }

@@ -83,9 +83,11 @@ export abstract class WiredIssuerObject extends DurableObject<Env> implements Is
 
   async rotate(tenant: string): Promise<PublishedAnswer> {
     if (!this.#isFor(tenant)) return NOT_FOUND;
+    const isFirst = this.#store.get() === undefined;
     const ready = await this.#ready(tenant);
     if (ready !== null) return ready;
     if (this.#active() === undefined) return this.#notYet();
+    if (isFirst) return this.#answer();
     return this.#one(async () => {
       const can = canRotate(this.#keys());
       if (can === "later") return this.#tooMany();

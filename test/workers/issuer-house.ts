@@ -21,6 +21,8 @@ const BEGINNING = Date.UTC(2200, 0, 1);
 export class IssuerHouse {
   now = BEGINNING;
   keyring: Keyring = ring("k1", { k1: 1 });
+  /** Writes to the database that are refused before one is taken. */
+  refusals = 0;
   /** Whether the database answers; `slow`: never. */
   database: "here" | "away" | "slow" = "here";
   readonly lines: string[] = [];
@@ -44,7 +46,11 @@ export class IssuerHouse {
     return {
       ...{ vault: this.vault, log: this.#log, now: () => this.now },
       issuerOf: (tenant) => `${ISSUER_ORIGIN}/t/${tenant}`,
-      mirror: async (issuer) => this.#reach(() => writeIssuer(env.DB, issuer)),
+      mirror: async (issuer) =>
+        this.#reach(() => {
+          if (this.refusals-- > 0) throw new Error("D1_ERROR: Network connection lost.");
+          return writeIssuer(env.DB, issuer);
+        }),
       known: async (tenant) => this.#reach(() => selectIssuer(env.DB, tenant)),
     };
   }
