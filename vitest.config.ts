@@ -51,6 +51,7 @@ export default defineConfig({
                   ...TEST_SECRETS,
                   TEST_MIGRATIONS: await readD1Migrations("./migrations"),
                   DEV_HOSTS: JSON.stringify(names),
+                  ISSUER_ORIGIN: "https://id.showcaller.test",
                   SERVICE_TOKENS: JSON.stringify(serviceTokens(tokens, { inline: INLINE_TOKENS })),
                 },
               },

@@ -1,11 +1,13 @@
 /** The one way out, as the deployment's variables say. */
 import { browserAddress, createEgress, type Egress, parseDevelopmentHosts } from "./platform/index.ts";
 
-/** Those that the operator names, and the one where browsers find this deployment. */
-export function ownHostsOf(env: Pick<Env, "OWN_HOSTS" | "PUBLIC_ORIGIN">): readonly string[] {
-  const named = (env.OWN_HOSTS ?? "").split(",").filter((host) => host !== "");
-  const found = URL.parse(env.PUBLIC_ORIGIN ?? "")?.hostname ?? "";
-  return found === "" || named.includes(found) ? named : [...named, found];
+/** Those that the operator names, and those where browsers and verifiers find this deployment. */
+export function ownHostsOf(
+  env: Pick<Env, "OWN_HOSTS" | "PUBLIC_ORIGIN" | "ISSUER_ORIGIN">,
+): readonly string[] {
+  const named = (env.OWN_HOSTS ?? "").split(",");
+  const found = [env.PUBLIC_ORIGIN, env.ISSUER_ORIGIN].map((one) => URL.parse(one ?? "")?.hostname ?? "");
+  return [...new Set([...named, ...found])].filter((host) => host !== "");
 }
 
 export function egressOf(env: Env): Egress {

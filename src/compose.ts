@@ -24,6 +24,7 @@ import { type AcquireDeps, authorOf, createAcquire, createLend, withoutIdentity 
 import { createAuthCheck, withoutRoles } from "./compose-auth-check.ts";
 import { createApi, createLinks, judgeSteps, type ApiDeps } from "./api/index.ts";
 import { type ComposedConnections, composeConnections, parsePublicOrigin } from "./compose-connections.ts";
+import { type ComposedIssuer, composeIssuer } from "./compose-issuer.ts";
 import { browserAddressOf, egressOf, ownHostsOf } from "./compose-egress.ts";
 import { type ConnectionWiring, createConnectPages } from "./connections/index.ts";
 import {
@@ -45,6 +46,7 @@ import {
   sweepAll,
   type SweepPorts,
 } from "./directory/index.ts";
+import type { IssuerWiring } from "./identity/index.ts";
 import { createLogger, fromBase64, importHmacKey, objectName, runIdOf } from "./platform/index.ts";
 import {
   createChildren,
@@ -73,6 +75,8 @@ const CALLS_PER_EVENT = 1_000;
 /** What the vault, and connections, may use of them in one tick of the cron trigger. */
 const VAULT_PART = 0.25;
 const CONNECTIONS_PART = 0.2;
+/** The same of issuers. */
+const ISSUERS_PART = 0.05;
 
 type VaultParts = Pick<OperationsDeps, "keyring" | "check" | "vault">;
 
@@ -82,6 +86,8 @@ export interface House {
   readonly wiring: (env: Env) => RunWiring;
   /** What a connection object is given when it is constructed. */
   readonly lending: (env: Env) => ConnectionWiring;
+  /** What an issuer object is given when it is constructed. */
+  readonly issuing: (env: Env) => IssuerWiring;
   /** What a directory object is given when it is constructed. */
   readonly sweeping: (env: Env) => SweepPorts;
   /** The cron trigger. */
@@ -110,6 +116,7 @@ export function compose(
   let vault: VaultParts | undefined;
   let operations: VaultOperations | undefined;
   let lent: ComposedConnections | undefined;
+  let issued: ComposedIssuer | undefined;
   return {
     async fetch(request, env) {
       api ??= createApi(apiDeps(env, registry));
@@ -120,6 +127,7 @@ export function compose(
       return wiring;
     },
     lending: (env) => connectionsOf(env).wiring,
+    issuing: (env) => issuerOf(env).wiring,
     sweeping: (env) => ({
       ask: async (tenant, run) => runOf(env, tenant, run).poke(tenant),
       takeOver: async (tenant, shard, reports) =>
@@ -131,18 +139,20 @@ export function compose(
     async scheduled({ scheduledTime }, env) {
       const forVault = Math.floor(callsPerEvent(env) * VAULT_PART);
       const forConnections = Math.floor(callsPerEvent(env) * CONNECTIONS_PART);
+      const forIssuers = Math.floor(callsPerEvent(env) * ISSUERS_PART);
       const ports = {
         directory: directoryOf(env),
         countTenants: async () => countTenants(env.DB),
         tenants: async (offset: number, limit: number) => selectTenantIds(env.DB, offset, limit),
         // Each tick also asks the database twice.
-        visits: callsPerEvent(env) - forVault - forConnections - 2,
+        visits: callsPerEvent(env) - forVault - forConnections - forIssuers - 2,
         log,
       };
       await sweepAll(ports, scheduledTime);
       // Last: a keyring that cannot be read stops nothing else.
       await vaultOperations(env).tick(forVault);
       await connectionsOf(env).connections.sweep(forConnections);
+      await issuerOf(env).issuer?.sweep(forIssuers);
     },
   };
 
@@ -169,7 +179,11 @@ export function compose(
   function vaultOperations(env: Env): VaultOperations {
     operations ??= createVaultOperations({
       ...vaultOf(env),
-      records: [...connectionsOf(env).connections.records, ...sealed(env)],
+      records: [
+        ...connectionsOf(env).connections.records,
+        ...(issuerOf(env).issuer?.records ?? []),
+        ...sealed(env),
+      ],
       ...{ db: env.DB, audit: createAccessAudit(env.DB), log, now: () => Date.now() },
     });
     return operations;
@@ -183,6 +197,11 @@ export function compose(
       run: (tenant, id) => runOf(env, tenant, id),
     });
     return lent;
+  }
+
+  /** Throws a TypeError likewise, and if `ISSUER_ORIGIN` is none. */
+  function issuerOf(env: Env): ComposedIssuer {
+    return (issued ??= composeIssuer(env, vaultOf(env).vault, log));
   }
 
   function serverKeyOf(env: Env): () => Promise<CryptoKey> {
@@ -228,6 +247,7 @@ export function compose(
       links: createLinks(serverKey),
       vault: () => vaultOperations(env),
       connections: () => connectionsOf(env).connections,
+      issuer: () => issuerOf(env).issuer,
       publicOrigin,
       pages: createConnectPages({
         room: () => connectionsOf(env).connections,

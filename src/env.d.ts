@@ -15,6 +15,10 @@ interface Env {
   readonly SERVICE_TOKENS?: string;
   /** Host names of this deployment, by commas, beside that of PUBLIC_ORIGIN: no step may call them. */
   readonly OWN_HOSTS?: string;
+  /** Where verifiers find the issuers of tenants: an https origin without a port. Missing: workflows have no identity. Never change it. */
+  readonly ISSUER_ORIGIN?: string;
+  /** A claim of every identity token: `production` if it is missing. */
+  readonly ENVIRONMENT?: string;
   /** Where browsers find this deployment: an https origin, for links and redirect URIs. Missing: where the request came to. */
   readonly PUBLIC_ORIGIN?: string;
   /** Outside calls per event of the platform; 40 on a free plan. */
@@ -31,6 +35,8 @@ declare namespace Cloudflare {
     readonly DEV_HOSTS?: string;
     readonly SERVICE_TOKENS?: string;
     readonly OWN_HOSTS?: string;
+    readonly ISSUER_ORIGIN?: string;
+    readonly ENVIRONMENT?: string;
     readonly PUBLIC_ORIGIN?: string;
     readonly CALLS_PER_EVENT?: string;
     readonly DIRECTORY_SHARDS?: string;

@@ -3,6 +3,7 @@
 import { compose } from "./compose.ts";
 import { WiredConnectionObject } from "./connections/index.ts";
 import { WiredDirectoryObject } from "./directory/index.ts";
+import { WiredIssuerObject } from "./identity/index.ts";
 import { WiredRunObject } from "./run/index.ts";
 import { workflows } from "./workflows/index.ts";
 
@@ -23,6 +24,12 @@ export class ConnectionObject extends WiredConnectionObject {
 export class DirectoryObject extends WiredDirectoryObject {
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env, house.sweeping(env));
+  }
+}
+
+export class IssuerObject extends WiredIssuerObject {
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env, house.issuing(env));
   }
 }
 

@@ -21,7 +21,7 @@ import { DIRECTORY_ROUTES } from "./routes-directory.ts";
 import { EVENT_ROUTES } from "./routes-events.ts";
 import { FEED_ROUTES } from "./routes-feed.ts";
 import { INTEGRATION_ROUTES } from "./routes-integrations.ts";
-import { ISSUER_ROUTES } from "./routes-issuers.ts";
+import { ISSUER_ROUTES } from "./routes-issuer.ts";
 import { KEY_ROUTES } from "./routes-keys.ts";
 import { metaRoutes } from "./routes-meta.ts";
 import { OPEN_ROUTES } from "./routes-open.ts";
@@ -31,6 +31,7 @@ import { RUN_ROUTES } from "./routes-runs.ts";
 import { SESSION_ROUTES } from "./routes-sessions.ts";
 import { START_ROUTES } from "./routes-start.ts";
 import { STEERING_ROUTES } from "./routes-steering.ts";
+import { TRUSTED_ISSUER_ROUTES } from "./routes-trusted-issuers.ts";
 import { VAULT_ROUTES } from "./routes-vault.ts";
 import { WORKFLOW_ROUTES } from "./routes-workflows.ts";
 
@@ -48,13 +49,14 @@ const API_ROUTES: readonly Route[] = [
   ...WORKFLOW_ROUTES,
   ...PLAN_ROUTES,
   ...KEY_ROUTES,
-  ...ISSUER_ROUTES,
+  ...TRUSTED_ISSUER_ROUTES,
   ...POLICY_ROUTES,
   ...INTEGRATION_ROUTES,
   ...SESSION_ROUTES,
   ...CONNECTION_ROUTES,
   ...CLOUD_ROLE_ROUTES,
   ...VAULT_ROUTES,
+  ...ISSUER_ROUTES,
 ];
 
 /** Every route of the API, each with its rule. */

@@ -43,6 +43,8 @@ const PARAMETERS: Readonly<Record<string, string>> = {
   session: "Id of the connect session.",
   connection: "Id of the connection.",
   user: "The end user, by your own id.",
+  issuer: "Id of the tenant whose issuer it is.",
+  kid: "Name of the key.",
 };
 
 export function openApiDocument(routes: readonly RouteInfo[]): JsonObject {

@@ -4,7 +4,7 @@ import type { AuthCheck } from "../actions/index.ts";
 import type { Connections, ConnectPages } from "../connections/index.ts";
 import type { Registry, StoredPlans } from "../define/index.ts";
 import type { Directory } from "../directory/index.ts";
-import type { Identity } from "../identity/index.ts";
+import type { Identity, Issuer } from "../identity/index.ts";
 import type { Logger, RunSource } from "../platform/index.ts";
 import type { RunRpc } from "../run/index.ts";
 import type { VaultOperations } from "../vault/index.ts";
@@ -39,6 +39,8 @@ export interface ApiDeps {
   readonly vault: () => VaultOperations;
   /** Integrations and connections. Throws a TypeError likewise. */
   readonly connections: () => Connections;
+  /** The issuer; null: this deployment has none. Throws a TypeError likewise. */
+  readonly issuer: () => Issuer | null;
   /** The pages on which users consent, and take that back. */
   readonly pages: ConnectPages;
   /** Where browsers find this deployment; null: where the request came to. */

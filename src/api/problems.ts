@@ -113,6 +113,16 @@ export const PROBLEMS = {
     title: "The answer has no such form",
     hint: "Accept `application/json`, or `text/event-stream` for events.",
   },
+  identity_not_configured: {
+    status: 409,
+    title: "This deployment has no issuer",
+    hint: "The operator sets `ISSUER_ORIGIN` (docs/identity.md). Nothing else of the API needs it.",
+  },
+  too_many_signing_keys: {
+    status: 409,
+    title: "Keys that signed lately must stay published first",
+    hint: "Send it again after `Retry-After`; to take a key back at once, revoke it.",
+  },
   run_ended: {
     status: 409,
     title: "The run has ended",

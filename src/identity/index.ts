@@ -1,8 +1,10 @@
 /** The door of the identity room: workflows have an identity of their own, and clouds give them credentials for it. */
 
 // The issuer: keys, identity tokens, what verifiers read.
-export { createMinter, type Minted, type Minter, type MinterDeps, type MintRequest } from "./minter.ts";
-export { claimFlaw, issuerUrl, MAX_CLAIMS, subjectText, tagFlaw, TTL_S } from "./token.ts";
+export { createIssuer, type Issuer, type IssuerDeps, parseEnvironment, parseIssuerOrigin } from "./issuer.ts";
+export type { IssuerWiring } from "./issuer-keeping.ts";
+export { selectIssuer, writeIssuer } from "./issuer-mirror.ts";
+export { WiredIssuerObject } from "./issuer-object.ts";
 export type { IssuerRefusal, IssuerRpc, Published, PublishedAnswer, SignAnswer } from "./issuer-rpc.ts";
 
 // Cloud roles: who may exchange that identity where.
@@ -13,3 +15,6 @@ export type { RoleFlaw, RoleRequest } from "./roles.ts";
 export { readSubject } from "./subjects.ts";
 export type { RoleUse } from "./using.ts";
 export type { AwsTarget, CloudRole, RoleTarget, Subject } from "./role.ts";
+export { createMinter, type Minted, type Minter, type MinterDeps, type MintRequest } from "./minter.ts";
+export { goesAt, type SigningKey, signsFrom } from "./signing-keys.ts";
+export { claimFlaw, issuerUrl, MAX_CLAIMS, subjectText, tagFlaw, TTL_S } from "./token.ts";

@@ -61,6 +61,7 @@ export function client(replaced: Partial<ApiDeps> & Pick<ApiDeps, "runs" | "work
     connections: () => {
       throw new Error("The connections room was reached.");
     },
+    issuer: () => null,
     ...{ publicOrigin: null, pages: async () => null },
     ...replaced,
   };

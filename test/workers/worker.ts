@@ -3,9 +3,11 @@
 import { compose } from "../../src/compose.ts";
 import { WiredConnectionObject } from "../../src/connections/index.ts";
 import { WiredDirectoryObject } from "../../src/directory/index.ts";
+import { WiredIssuerObject } from "../../src/identity/index.ts";
 import { WiredRunObject, type Message, type RunReport } from "../../src/run/index.ts";
 import { workflows } from "../../src/workflows/index.ts";
 import { houses } from "./connection-house.ts";
+import { issuerHouses } from "./issuer-house.ts";
 import { testRecords } from "./sealed-records.ts";
 import { lending } from "./lending.ts";
 import { testWorkflows } from "./workflows.ts";
@@ -75,6 +77,12 @@ export class ConnectionObject extends WiredConnectionObject {
 export class DirectoryObject extends WiredDirectoryObject {
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env, house.sweeping(env));
+  }
+}
+
+export class IssuerObject extends WiredIssuerObject {
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env, issuerHouses.current?.wiring() ?? house.issuing(env));
   }
 }
 

@@ -107,7 +107,7 @@ const TokenTrial = named("TokenTrial", () =>
   }),
 );
 
-export const ISSUER_ROUTES: readonly Route[] = [
+export const TRUSTED_ISSUER_ROUTES: readonly Route[] = [
   route({
     id: "createTrustedIssuer",
     method: "POST",
