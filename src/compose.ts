@@ -8,14 +8,17 @@ import {
   createAccessAudit,
   createKeyCache,
   createPolicyCache,
+  judgeHolding,
   judgeRequest,
   judgeStart,
   selectTenantIds,
   tenantPolicy,
+  usedBy,
 } from "./access/index.ts";
 import {
   parseServiceTokens,
   performAction,
+  type HoldingPolicyPort,
   type PolicyCall,
   type PolicyPort,
   type Surroundings,
@@ -262,14 +265,23 @@ export function compose(
 
   /** The tenant's policy as it is now; those of the run and of the step as they were pinned. */
   function policyPort({ DB: db }: Env): PolicyPort {
-    return async (call, { url, method, connection }) => {
+    return async (call, { url, method, ...carried }) => {
       const { run, def } = call;
       const tenant = await tenantPolicy({ db, policies, log }, run.tenant, Date.now());
       if (!tenant.ok) return { kind: "unavailable" };
       const chain = chainOf(tenant.value, run.policies, def.policies);
-      const used =
-        connection === undefined ? {} : { connection: { name: connection, workflow: namedBy(call) } };
+      const used = usedBy(carried, namedBy(call));
       return judgeRequest(chain, { host: url.hostname, method, path: url.pathname, ...used });
+    };
+  }
+
+  function holdingPolicyPort({ DB: db }: Env): HoldingPolicyPort {
+    return async (call, name) => {
+      const { run, def } = call;
+      const tenant = await tenantPolicy({ db, policies, log }, run.tenant, Date.now());
+      if (!tenant.ok) return { kind: "unavailable" };
+      const chain = chainOf(tenant.value, run.policies, def.policies);
+      return judgeHolding(chain, { name, workflow: namedBy(call) });
     };
   }
 
@@ -321,6 +333,7 @@ export function compose(
       credential: tokens.value,
       code: createCode(known),
       policy,
+      holdingPolicy: holdingPolicyPort(env),
       lend: createLend(acquiring),
       children: createChildren(family, { workflows: known, plans: plansOf(env) }, permitChild(env)),
       log,

@@ -46,9 +46,10 @@ export { createPolicyCache, type PolicyCache, POLICY_EFFECTIVE_MS } from "./poli
 export {
   chainOf,
   judgeRequest,
-  type ConnectionUse,
   judgeStart,
   judgeUse,
+  judgeHolding,
+  usedBy,
   type PolicyRequest,
   type Standing,
   type Verdict,

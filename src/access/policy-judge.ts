@@ -1,6 +1,6 @@
 /** What policies say to a request and to a start. Pure: everything that is known comes as arguments. */
 import { matchesHost } from "../platform/index.ts";
-import { type ConnectionRule, type HostRule, type PolicyRules, readPolicy } from "./policy.ts";
+import { type HostRule, type PolicyRules, readPolicy, type UseRule } from "./policy.ts";
 import { pathFits, pathMayFit, type ReadPath, readPath } from "./policy-path.ts";
 
 /** Whose policy it is. */
@@ -19,13 +19,14 @@ export interface PolicyRequest {
   readonly method: string | null;
   /** `pathname` of the URL; null: not known yet. */
   readonly path: string | null;
-  /** Whose credential goes along with it. */
-  readonly connection?: ConnectionUse;
+  /** Whose credential goes along with it: one of them at most. */
+  readonly connection?: CredentialUse;
+  readonly cloudRole?: CredentialUse;
 }
 
-/** That a connection is used. */
-export interface ConnectionUse {
-  /** Name of the integration. */
+/** That a connection or a cloud role is used. */
+export interface CredentialUse {
+  /** Name of the integration, or of the role. */
   readonly name: string;
   /** In whose name; null: of steps that came as JSON. */
   readonly workflow: string | null;
@@ -43,8 +44,12 @@ export type Verdict =
  */
 export const USER_BOUND = { bound: true } as const;
 
-/** What rules on hosts and on connections have in common. */
-type RequestRule = Pick<ConnectionRule, "methods" | "paths" | "approval">;
+/** What rules on hosts, on connections and on cloud roles have in common. */
+type RequestRule = Pick<UseRule, "methods" | "paths" | "approval">;
+
+/** Of what credentials are, by the field of a policy that has the rules on them. */
+const LENT = { connections: "connection of", cloud_roles: "cloud role" } as const;
+export type Lent = keyof typeof LENT;
 
 const READING: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS"]);
 /** As many rules as a message names. */
@@ -68,11 +73,27 @@ export function chainOf(
   ];
 }
 
+/**
+ * What a request uses, of what it carries.
+ * @param workflow in whose name; null: of steps that came as JSON
+ */
+export function usedBy(
+  {
+    connection,
+    cloudRole,
+  }: { readonly connection?: string | undefined; readonly cloudRole?: string | undefined },
+  workflow: string | null,
+): Pick<PolicyRequest, "connection" | "cloudRole"> {
+  if (cloudRole !== undefined) return { cloudRole: { name: cloudRole, workflow } };
+  return connection === undefined ? {} : { connection: { name: connection, workflow } };
+}
+
 export function judgeRequest(chain: readonly Standing[], request: PolicyRequest): Verdict {
   const path = request.path === null ? undefined : readPath(request.path);
-  const { connection } = request;
-  if (connection !== undefined) {
-    const used = judgeUse(chain, connection);
+  const lent = request.cloudRole === undefined ? "connections" : "cloud_roles";
+  const use = request.cloudRole ?? request.connection;
+  if (use !== undefined) {
+    const used = judgeUse(chain, use, lent);
     if (used.kind === "denied") return used;
   }
   let approval = false;
@@ -80,12 +101,12 @@ export function judgeRequest(chain: readonly Standing[], request: PolicyRequest)
     if (isUserBound(policy)) continue;
     const rules = readPolicy(policy);
     if (rules === null) return unreadable(of);
-    const rule = connection === undefined ? undefined : ruleOf(rules, connection.name);
+    const rule = use === undefined ? undefined : ruleOf(rules, lent, use.name);
     if (rule !== undefined) {
       if (!ruleOpens(rule, request, path))
         return denied(
           of,
-          `${OWNERS[of]} does not allow ${shown(request)} with the connection of ${connection?.name}.`,
+          `${OWNERS[of]} does not allow ${shown(request)} with the ${LENT[lent]} ${use?.name}.`,
         );
       approval ||= ruleDemands(rule, request, path);
     }
@@ -103,30 +124,65 @@ export function judgeRequest(chain: readonly Standing[], request: PolicyRequest)
   return { kind: "allowed", approval };
 }
 
-/** Whether a connection may be used at all in the name of a workflow, whatever is sent with it. */
-export function judgeUse(chain: readonly Standing[], { name, workflow }: ConnectionUse): Verdict {
+/** Whether a credential may be used at all in the name of a workflow, whatever is sent with it. */
+export function judgeUse(
+  chain: readonly Standing[],
+  { name, workflow }: CredentialUse,
+  lent: Lent = "connections",
+): Verdict {
+  const what = `${LENT[lent]} ${name}`;
   for (const { of, policy } of chain) {
     if (isUserBound(policy)) continue;
     const rules = readPolicy(policy);
     if (rules === null) return unreadable(of);
-    if (rules.connections === undefined) continue;
-    const rule = ruleOf(rules, name);
+    const named = rules[lent];
+    if (named === undefined) continue;
+    const rule = ruleOf(rules, lent, name);
     if (rule === undefined)
-      return denied(
-        of,
-        `${OWNERS[of]} allows no connection of ${name}. It allows: ${list(Object.keys(rules.connections))}.`,
-      );
+      return denied(of, `${OWNERS[of]} allows no ${what}. It allows: ${list(Object.keys(named))}.`);
     const { workflows, inline = workflows === undefined } = rule;
     if (workflow === null && !inline)
-      return denied(of, `${OWNERS[of]} allows the connection of ${name} to no steps that come as JSON.`);
+      return denied(of, `${OWNERS[of]} allows the ${what} to no steps that come as JSON.`);
     if (workflow !== null && workflows?.includes(workflow) === false)
-      return denied(of, `${OWNERS[of]} allows the connection of ${name} to: ${list(workflows)}.`);
+      return denied(of, `${OWNERS[of]} allows the ${what} to: ${list(workflows)}.`);
   }
   const bound = chain.find(({ policy }) => isUserBound(policy));
-  if (bound !== undefined && !chain.some(({ policy }) => readPolicy(policy)?.connections !== undefined))
+  if (bound !== undefined && !chain.some(({ policy }) => readPolicy(policy)?.[lent] !== undefined))
     return denied(
       bound.of,
-      `No policy names the connection of ${name}, and a key that is bound to a user uses only those that a policy names.`,
+      `No policy names the ${what}, and a key that is bound to a user uses only those that a policy names.`,
+    );
+  return { kind: "allowed", approval: false };
+}
+
+/**
+ * Whether a function may be given the credential of a cloud role itself. What is sent with it then is seen by nobody, so a
+ * policy that restricts requests has to allow it in so many words.
+ */
+export function judgeHolding(chain: readonly Standing[], use: CredentialUse): Verdict {
+  const used = judgeUse(chain, use, "cloud_roles");
+  if (used.kind === "denied") return used;
+  let said = false;
+  for (const { of, policy } of chain) {
+    const rules = isUserBound(policy) ? null : readPolicy(policy);
+    if (rules === null) continue;
+    const { cloud_roles: roles = {}, hosts } = rules;
+    const rule = Object.hasOwn(roles, use.name) ? roles[use.name] : undefined;
+    const { methods, paths, approval = "never", hold } = rule ?? {};
+    const restricts =
+      hosts !== undefined || methods !== undefined || paths !== undefined || approval !== "never";
+    if (!(hold ?? !restricts))
+      return denied(
+        of,
+        `${OWNERS[of]} does not let a function hold the credential of the cloud role ${use.name}.`,
+      );
+    said ||= hold === true;
+  }
+  const bound = chain.find(({ policy }) => isUserBound(policy));
+  if (bound !== undefined && !said)
+    return denied(
+      bound.of,
+      `No policy lets a function hold the credential of the cloud role ${use.name}, and a key that is bound to a user needs one that does.`,
     );
   return { kind: "allowed", approval: false };
 }
@@ -147,8 +203,9 @@ export function judgeStart(chain: readonly Standing[], workflow: string | null):
   return { kind: "allowed", approval: false };
 }
 
-function ruleOf({ connections }: PolicyRules, name: string): ConnectionRule | undefined {
-  return connections !== undefined && Object.hasOwn(connections, name) ? connections[name] : undefined;
+function ruleOf(rules: PolicyRules, lent: Lent, name: string): UseRule | undefined {
+  const named = rules[lent];
+  return named !== undefined && Object.hasOwn(named, name) ? named[name] : undefined;
 }
 
 /** For what it opens, a rule is read exactly. */

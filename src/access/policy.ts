@@ -13,7 +13,7 @@ import { isPathPattern } from "./policy-path.ts";
 export const MAX_HOST_RULES = 64;
 export const MAX_PATHS = 32;
 export const MAX_WORKFLOWS = 128;
-export const MAX_CONNECTION_RULES = 64;
+const MAX_USE_RULES = 64;
 const MAX_PATH_CHARS = 256;
 
 /** What the action `http` can send. */
@@ -49,7 +49,7 @@ function buildHostRule() {
   });
 }
 
-function buildConnectionRule() {
+function buildUseRule() {
   return z.strictObject({
     workflows: z
       .array(workflowName())
@@ -71,17 +71,30 @@ function buildConnectionRule() {
   });
 }
 
+function buildRoleRule() {
+  return buildUseRule().extend({
+    hold: z
+      .boolean()
+      .exactOptional()
+      .describe(
+        "Whether functions may be given the credential itself, for a library: what that sends no policy sees. Missing: yes, but not where this policy restricts requests (`hosts`, or `methods`, `paths` or `approval` of this rule).",
+      ),
+  });
+}
+
+/** Rules by name. */
+function rulesOn<Rule extends z.ZodType>(what: string, rule: Rule) {
+  return z
+    .record(z.string().refine(isName, `${what} name has 1 to 64 of a-z, 0-9, _ and -.`), rule)
+    .refine((rules) => Object.keys(rules).length <= MAX_USE_RULES, `At most ${MAX_USE_RULES}.`);
+}
+
 function build() {
   return z.strictObject({
-    connections: z
-      .record(
-        z.string().refine(isName, "An integration's name has 1 to 64 of a-z, 0-9, _ and -."),
-        buildConnectionRule(),
-      )
-      .refine(
-        (rules) => Object.keys(rules).length <= MAX_CONNECTION_RULES,
-        `At most ${MAX_CONNECTION_RULES}.`,
-      )
+    cloud_roles: rulesOn("A cloud role's", buildRoleRule())
+      .exactOptional()
+      .describe("The only cloud roles that may be used, and how. Missing: all."),
+    connections: rulesOn("An integration's", buildUseRule())
       .exactOptional()
       .describe("The only integrations whose connections may be used, and how. Missing: all."),
     hosts: z
@@ -105,7 +118,9 @@ function build() {
 
 export type PolicyRules = z.output<ReturnType<typeof build>>;
 export type HostRule = z.output<ReturnType<typeof buildHostRule>>;
-export type ConnectionRule = z.output<ReturnType<typeof buildConnectionRule>>;
+/** How the connections of an integration, or the credentials of a cloud role, may be used. */
+export type UseRule = z.output<ReturnType<typeof buildUseRule>>;
+export type RoleRule = z.output<ReturnType<typeof buildRoleRule>>;
 
 let schema: ReturnType<typeof build> | undefined;
 

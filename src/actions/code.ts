@@ -11,8 +11,10 @@ import { Fatal, Grown, Refused, RetryAfter } from "./code-errors.ts";
 import { toMs, type Duration } from "./durations.ts";
 import { expectOk, BadAnswer, Trail } from "./expect-ok.ts";
 import { failure } from "./failures.ts";
+import type { HeldCredentials } from "./held-credentials.ts";
 import { redacted } from "./http.ts";
 import { toJson } from "./json.ts";
+import type { CloudRef } from "./lease.ts";
 import {
   ConnectionLacking,
   CredentialRefused,
@@ -32,11 +34,17 @@ export interface CodeTools {
   readonly signal: AbortSignal;
   /**
    * Standard `fetch` through the engine's egress: https to public hosts, answers of at most 1 MiB. `auth` names a
-   * service token, or a `connection(...)`; each is sent to its own hosts only. Once it was called, the step may have
-   * happened. A connection that is not there, or that the service refuses, makes it throw; let that through, and the step
+   * service token, a `connection(...)`, or a `cloud(...)` role; each is sent to its own hosts only. Once it was called, the step
+   * may have happened. A connection that is not there, or that the service refuses, makes it throw; let that through, and the step
    * waits for the connection.
    */
   readonly fetch: CodeFetch;
+  /**
+   * The credential of a `cloud(...)` role itself, for a library of the service. No other host is kept from it, and no policy sees
+   * what the library sends, so a policy may refuse it. From here on the step may have happened. Its values are taken out
+   * of whatever the step returns, throws and logs.
+   */
+  readonly credentials: (role: CloudRef) => Promise<HeldCredentials>;
   /**
    * The answer, if its status is a success (or among `also`). Else it throws what the status means, as for an `http` step:
    * 429 is tried again after Retry-After, 422 is not tried again, 500 is left to the step's effect.
@@ -65,6 +73,7 @@ export async function performCode(call: ActionCall, surroundings: Surroundings):
     attempt: call.attempt,
     signal: call.signal,
     fetch: (input, init) => fetcher.fetch(input, init),
+    credentials: (role) => fetcher.credentials(role),
     expectOk: (answer, also = []) => expectOk(answer, also, call, surroundings.now(), trail),
     log: (message, fields = {}) =>
       surroundings.log.info("step_log", {

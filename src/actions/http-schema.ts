@@ -139,6 +139,17 @@ const auth = () =>
             .optional(),
         })
         .meta({ description: "The connection of whom the run acts for. Missing, it parks the step." }),
+      z
+        .strictObject({
+          cloud: z
+            .string()
+            .regex(NAME_PATTERN, "This is not the name of a cloud role.")
+            .meta({ description: "Name of the cloud role." }),
+        })
+        .meta({
+          description:
+            "A cloud role of the tenant: what the step is given for its own identity. Plans sent with a run may use only roles that allow `inline`.",
+        }),
     ])
     .meta({ description: "Credential by reference; its value never stands in a plan." });
 

@@ -27,6 +27,7 @@ export {
   type ConnectionRef,
   type LentRef,
 } from "./lease.ts";
+export type { AwsCredentials, BearerCredentials, HeldCredentials } from "./held-credentials.ts";
 export type { CodeFetch } from "./lending-fetch.ts";
 export { performAction } from "./perform.ts";
 export { carriedBy, isConnectionRef } from "./authorization.ts";
@@ -47,6 +48,7 @@ export type {
   Credential,
   CredentialPort,
   CredentialRef,
+  HoldingPolicyPort,
   LendPort,
   PolicyCall,
   PolicyPort,

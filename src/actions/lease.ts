@@ -15,6 +15,7 @@
 import type { FailureSeed, Need } from "../kernel/index.ts";
 import type { Lease, LeaseAnswer } from "../platform/index.ts";
 import { failure } from "./failures.ts";
+import { heldBy, type HeldCredentials } from "./held-credentials.ts";
 
 /** What a step names: a cloud role of the tenant. */
 export interface CloudRef {
@@ -100,9 +101,9 @@ export class Borrowed {
     return this.#lease.sign;
   }
 
-  /** The credential itself, for a library of the service; undefined: it is not given out. */
-  get raw(): Lease["raw"] {
-    return this.#lease.raw;
+  /** The credential itself, for a library of the service; null: it is not given out. */
+  get held(): HeldCredentials | null {
+    return heldBy(this.#lease);
   }
 
   /** Which of its tokens a request is sent with now. */

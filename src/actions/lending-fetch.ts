@@ -7,6 +7,7 @@
  * - F1 nothing is lent for what the policies do not let through.
  * - F2 a connection or cloud role that the step has declared was acquired before the function ran; another one is asked for on its first
  *   use, and pinned when the attempt ends.
+ * - F3 a function that holds a credential itself may have done anything with it: from then on the attempt may have happened.
  */
 
 import type { Binding, FailureSeed, Need } from "../kernel/index.ts";
@@ -20,9 +21,11 @@ import {
 } from "../platform/index.ts";
 import { carriedBy, isConnectionRef } from "./authorization.ts";
 import { isReading, type Trail } from "./expect-ok.ts";
+import { failure } from "./failures.ts";
+import type { HeldCredentials } from "./held-credentials.ts";
 import { egressTimeoutMs } from "./http.ts";
-import { Borrowed, isCloudRef, leaseFor, leaseName, notLent, type LentRef } from "./lease.ts";
-import { permitOf } from "./permit.ts";
+import { Borrowed, isCloudRef, leaseFor, leaseName, notLent, type CloudRef, type LentRef } from "./lease.ts";
+import { mayHold, permitOf } from "./permit.ts";
 import type { ActionCall, CredentialRef, Surroundings } from "./ports.ts";
 import { traceparentOf } from "./trace.ts";
 
@@ -69,6 +72,7 @@ export class LendingFetch {
   readonly #borrowed = new Map<string, Promise<Borrowed>>();
   readonly #fetches: StepFetch[] = [];
   readonly #bound: Binding[] = [];
+  #holds = false;
 
   /** @param lent where every secret is noted */
   constructor(call: ActionCall, surroundings: Surroundings, lent: string[], trail: Trail) {
@@ -85,7 +89,7 @@ export class LendingFetch {
 
   /** Whether any request may have left so far. */
   sent(): boolean {
-    return this.#fetches.some((one) => one.sent());
+    return this.#holds || this.#fetches.some((one) => one.sent());
   }
 
   readonly fetch: CodeFetch = async (input, init) => {
@@ -103,6 +107,25 @@ export class LendingFetch {
     this.#lent.push(...credential.secrets);
     request.headers.set(credential.header, credential.value);
     return this.#asked(request, await this.#sendBy({}).fetch(request));
+  };
+
+  /** F3 */
+  readonly credentials = async (role: CloudRef): Promise<HeldCredentials> => {
+    const refusal = await mayHold(this.#call, this.#surroundings, role.cloud);
+    if (refusal !== null) throw new EgressError(refusal.code, refusal.message);
+    const { held } = await this.#borrow(role);
+    if (held === null)
+      throw new CredentialRefused(
+        failure(
+          "cloud_role_refused",
+          `Nothing was sent: the credential of the cloud role ${role.cloud} is not given out itself.`,
+          "Name the role in the `auth` of a request.",
+        ),
+      );
+    this.#holds = true;
+    this.#trail.changes += 1;
+    this.#call.sent();
+    return held;
   };
 
   async #withLease(auth: LentRef, request: Request): Promise<Response> {

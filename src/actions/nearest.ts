@@ -3,6 +3,7 @@
 /** Names of other systems for what is here. */
 const ELSEWHERE: Readonly<Record<string, string>> = {
   body: "json",
+  cloudrole: "cloud",
   data: "json",
   dependson: "needs",
   if: "when",
@@ -10,6 +11,7 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   onerror: "onFailure",
   params: "query",
   retries: "retry",
+  role: "cloud",
   rollback: "compensate",
   token: "bearer",
   type: "action",

@@ -22,10 +22,7 @@ export function permitOf(
       case "denied":
         return { code: "policy_denied", message: verdict.message };
       case "unavailable":
-        return {
-          code: "policy_unavailable",
-          message: "The policy of the tenant cannot be read just now, so nothing is sent.",
-        };
+        return UNKNOWN;
       case "allowed": {
         if (!verdict.approval || isAgreed(call, hop)) return null;
         const message = `A policy asks that a person agrees to ${method} to ${url.hostname}, and nobody was asked.`;
@@ -34,6 +31,28 @@ export function permitOf(
     }
   };
 }
+
+/** Whether a function may be given the credential of a cloud role itself; null: it may. */
+export async function mayHold(
+  call: PolicyCall,
+  { holdingPolicy }: Pick<Surroundings, "holdingPolicy">,
+  role: string,
+): Promise<PermitRefusal | null> {
+  const verdict = await holdingPolicy(call, role);
+  switch (verdict.kind) {
+    case "denied":
+      return { code: "policy_denied", message: verdict.message };
+    case "unavailable":
+      return UNKNOWN;
+    case "allowed":
+      return null;
+  }
+}
+
+const UNKNOWN: PermitRefusal = {
+  code: "policy_unavailable",
+  message: "The policy of the tenant cannot be read just now, so nothing is sent.",
+};
 
 /**
  * Whether a person has agreed to this very request: its method and its whole address, query included. A step with an

@@ -184,6 +184,9 @@ export interface Carried {
   readonly cloudRole?: string | undefined;
 }
 
+/** Asks the policies of the run whether a function may be given the credential of a cloud role itself. */
+export type HoldingPolicyPort = (call: PolicyCall, role: string) => Promise<PolicyVerdict>;
+
 /** What of a call the policies are asked about. */
 export type PolicyCall = Pick<ActionCall, "run" | "def" | "unit" | "action" | "with">;
 
@@ -247,4 +250,5 @@ export interface Surroundings {
   /** Milliseconds since the epoch. */
   readonly now: () => number;
   readonly policy: PolicyPort;
+  readonly holdingPolicy: HoldingPolicyPort;
 }

@@ -33,6 +33,14 @@ export const PlanReport = named("PlanReport", () =>
             }),
           )
           .describe("Every connection that whoever it acts for has to have."),
+        cloud_roles: z
+          .array(
+            z.strictObject({
+              role: z.string(),
+              hosts: z.array(z.string()).describe("Where its steps send what the role is given."),
+            }),
+          )
+          .describe("Every cloud role that it uses."),
         steps: z.array(summarisedStep()).describe("In an order in which they could run."),
       }),
     ]),
@@ -66,6 +74,7 @@ const summarisedStep = () =>
           }),
           z.null(),
         ]),
+        cloud_role: z.union([z.string(), z.null()]),
         effect: z.enum(EFFECTS),
         policy: z
           .strictObject({

@@ -11,8 +11,10 @@ import {
   type PolicyRequest,
   type Standing,
   standingOf,
+  usedBy,
 } from "../access/index.ts";
-import { type Judge, neededBy, referenceIn } from "../define/index.ts";
+import { carriedBy } from "../actions/index.ts";
+import { type Judge, lentTo, referenceTo } from "../define/index.ts";
 import { escapePointer, type Json, limits, type Performance, type StepDef } from "../kernel/index.ts";
 import { err, type Result } from "../platform/index.ts";
 import { type FieldError, type Problem, problem } from "./problems.ts";
@@ -95,9 +97,10 @@ export function foretell(
   const start =
     started.kind === "denied" ? [{ pointer: at, code: "policy_denied", detail: started.message }] : [];
   const { errors } = judgeSteps(chain, { workflow: null, steps: steps ?? [], at, definitionAt: at });
-  const judge: Judge = ({ host, method, path, connection }) => {
+  const judge: Judge = ({ host, method, path, connection, cloud_role: cloud }) => {
     const known = path.includes("*") ? null : path;
-    const used = connection === null ? {} : { connection: { name: connection.connection, workflow: null } };
+    const reference = cloud === null ? connection : { cloud };
+    const used = usedBy(carriedBy(reference ?? undefined), null);
     const verdict = judgeRequest(chain, { host, method, path: known, ...used });
     if (verdict.kind === "denied") return { verdict: "denied", detail: verdict.message };
     return { verdict: verdict.approval ? "approval" : "allowed", detail: null };
@@ -161,7 +164,7 @@ function hasPages({ with: parameters }: Performance): boolean {
   return isRecord(parameters) && parameters["paginate"] !== undefined;
 }
 
-/** Connections of which only the name is known: what is sent with them is judged when it is sent. */
+/** Connections and cloud roles of which only the name is known: what is sent with them is judged when it is sent. */
 function unusable(
   chain: readonly Standing[],
   {
@@ -178,8 +181,11 @@ function unusable(
     readonly at: string;
   },
 ): FieldError[] {
-  return neededBy(performance).flatMap(({ connection: name }) => {
-    const verdict = judgeUse(chain, { name, workflow });
+  return lentTo(performance).flatMap((reference) => {
+    const { connection, cloudRole } = usedBy(carriedBy(reference), workflow);
+    const use = connection ?? cloudRole;
+    if (use === undefined) return [];
+    const verdict = judgeUse(chain, use, cloudRole === undefined ? "connections" : "cloud_roles");
     if (verdict.kind !== "denied") return [];
     return [{ pointer: at, code: "policy_denied", detail: `${step.name}${place}: ${verdict.message}` }];
   });
@@ -205,7 +211,6 @@ function knownRequest(
 ): PolicyRequest | null {
   if (action !== "http" || !isRecord(parameters)) return null;
   const { url: text, method, auth } = parameters;
-  const connection = referenceIn(auth)?.connection;
   if (typeof text !== "string") return null;
   const hole = text.indexOf(EXPRESSION);
   const url = URL.parse(hole < 0 ? text : text.slice(0, hole));
@@ -215,7 +220,7 @@ function knownRequest(
     host: url.hostname,
     method: typeof method === "string" && !method.includes(EXPRESSION) ? method : null,
     path: hole < 0 || /[?#]/.test(text.slice(0, hole)) ? url.pathname : null,
-    ...(connection === undefined ? {} : { connection: { name: connection, workflow } }),
+    ...usedBy(carriedBy(referenceTo(auth) ?? undefined), workflow),
   };
 }
 

@@ -131,7 +131,7 @@ function spareAt(pointer: string, action: StepInput["action"]): unknown {
 const FORMS: readonly (readonly [place: RegExp, form: string])[] = [
   [
     /\/auth$/,
-    'Write `{"connection": "NAME"}`, with the name of an integration, or `{"bearer": "NAME"}`, with that of a service token.',
+    'Write `{"connection": "NAME"}`, with the name of an integration, `{"cloud": "NAME"}`, with that of a cloud role, or `{"bearer": "NAME"}`, with that of a service token.',
   ],
   [/^(?:\/verify|\/compensate)?\/retry$/, 'Write `{"attempts": 3}`.'],
   [/^\/needs$/, 'Write a list of names: `["a"]`.'],

@@ -1,6 +1,6 @@
 /** What a plan would do, in the order in which it would: for whoever is about to start it, and for policy. Pure. */
 
-import type { ConnectionRef, Finding } from "../actions/index.ts";
+import { isCloudRef, type ConnectionRef, type Finding } from "../actions/index.ts";
 import {
   escapePointer,
   type Effect,
@@ -9,7 +9,7 @@ import {
   type Performance,
   type StepDef,
 } from "../kernel/index.ts";
-import { referenceIn } from "./connections.ts";
+import { referenceIn, referenceTo } from "./connections.ts";
 import { isMap, splitTemplate } from "./expressions/index.ts";
 
 /** One request that a step would make. */
@@ -24,6 +24,8 @@ export interface PlannedRequest {
   readonly token: string | null;
   /** Which connection it is made with, or null. */
   readonly connection: ConnectionRef | null;
+  /** Name of the cloud role with whose credential it is made, or null. */
+  readonly cloud_role: string | null;
   readonly effect: Effect;
 }
 
@@ -60,10 +62,18 @@ export interface SummarisedConnection {
   readonly hosts: readonly string[];
 }
 
+/** A cloud role that the steps use. */
+export interface SummarisedRole {
+  readonly role: string;
+  /** Where the steps send what it is given. */
+  readonly hosts: readonly string[];
+}
+
 export interface PlanDigest {
   readonly hosts: readonly string[];
   readonly service_tokens: readonly string[];
   readonly connections: readonly SummarisedConnection[];
+  readonly cloud_roles: readonly SummarisedRole[];
   readonly steps: readonly SummarisedStep[];
 }
 
@@ -76,6 +86,10 @@ export function summarise(graph: Graph, judge?: Judge): PlanDigest {
     hosts: unique(requests.map(({ host }) => host)),
     service_tokens: unique(requests.map(({ token }) => token)),
     connections: connectionsIn(requests),
+    cloud_roles: unique(requests.map((one) => one.cloud_role)).map((role) => ({
+      role,
+      hosts: unique(requests.map((one) => (one.cloud_role === role ? one.host : null))),
+    })),
     steps,
   };
 }
@@ -140,7 +154,10 @@ export function requestsOf(def: StepDef): readonly PlannedRequest[] {
     const token = isMap(auth) && typeof auth["bearer"] === "string" ? auth["bearer"] : null;
     const { hostname: host, pathname: path } = parsed;
     const connection = referenceIn(auth);
-    return [{ step: def.name, role, method, host, path, token, connection, effect: performance.effect }];
+    const lent = referenceTo(auth);
+    const cloudRole = lent !== null && isCloudRef(lent) ? lent.cloud : null;
+    const credential = { token, connection, cloud_role: cloudRole };
+    return [{ step: def.name, role, method, host, path, ...credential, effect: performance.effect }];
   };
   return [...one("step", def), ...one("verify", def.verify), ...one("compensate", def.compensate)];
 }

@@ -36,8 +36,13 @@ export interface Lease {
    * goes along with a redirect.
    */
   readonly sign?: (request: SignedRequest) => Promise<Readonly<Record<string, string>>>;
-  /** The credential itself, for those who give it to a library of the service. Every value of it is in `secrets`. */
+  /**
+   * The credential itself, for those who give it to a library of the service: `accessKeyId`, `secretAccessKey` and
+   * `sessionToken`, or `token`. Every value of it is in `secrets`.
+   */
   readonly raw?: Readonly<Record<string, string>>;
+  /** Of `raw`: when it ends, in milliseconds since 1970. */
+  readonly expiresAt?: number;
   /** What must not come back in an output or an error. */
   readonly secrets: readonly string[];
   /** Headers of an answer that `read` looks at. */

@@ -1,12 +1,21 @@
 /** How a call comes by the connections that it names, before it begins (A1 to A4). */
 import type { LeaseAnswer } from "../../src/platform/index.ts";
 import { describe, expect, it } from "vitest";
-import type { PolicyVerdict, UseRequest } from "../../src/actions/index.ts";
-import { type AcquireDeps, authorOf, createAcquire, type RoleUse } from "../../src/compose-acquire.ts";
+import { bindingName, type PolicyVerdict, type UseRequest } from "../../src/actions/index.ts";
+import {
+  type AcquireDeps,
+  authorOf,
+  createAcquire,
+  type RoleUse,
+  subjectOf,
+  type UseRolePort,
+  withoutIdentity,
+} from "../../src/compose-acquire.ts";
 import type { Wanted } from "../../src/driver/index.ts";
-import type { Json, Need, StepDef } from "../../src/kernel/index.ts";
+import type { Json, Need, StepDef, UnitRef } from "../../src/kernel/index.ts";
 import { createLogger } from "../../src/platform/index.ts";
-import { HOST, keeper, needOf, OLD, ready, roleReady } from "./lending.ts";
+import { cloudNeed } from "../kernel/support/build.ts";
+import { HOST, keeper, needOf, OLD, ready, ROLE_SECRET, roleReady, STORE, WRITER } from "./lending.ts";
 import { call, RUN, stepDef } from "./support.ts";
 
 const URL_ = `https://${HOST}/calendar/v3/events`;
@@ -18,8 +27,9 @@ interface Scene {
   readonly parked?: Need;
   readonly bound?: Readonly<Record<string, Json>>;
   readonly answer?: (use: UseRequest) => LeaseAnswer | Error;
-  readonly role?: (use: RoleUse) => LeaseAnswer | Error;
+  readonly role?: ((use: RoleUse) => LeaseAnswer | Error) | undefined;
   readonly verdict?: PolicyVerdict;
+  readonly useRole?: UseRolePort;
 }
 
 function acquire(scene: Scene) {
@@ -39,6 +49,7 @@ function acquire(scene: Scene) {
       return scene.verdict ?? { kind: "allowed", approval: false };
     },
     async useRole(request) {
+      if (scene.useRole !== undefined) return scene.useRole(request);
       roles.push(request);
       const answer = scene.role?.(request) ?? roleReady();
       if (answer instanceof Error) throw answer;
@@ -181,6 +192,146 @@ describe("a step whose token a service has refused", () => {
     const { acquired, asked } = acquire({ ...scene, with: http({ connection: "slack" }) });
     await acquired;
     expect(asked[0]?.refused).toBeUndefined();
+  });
+});
+
+describe("a call that names a cloud role", () => {
+  const store = (more: object = {}): Json => ({
+    ...{ method: "PUT", url: `https://${STORE}/in_1.json`, auth: WRITER, ...more },
+  });
+
+  it("is lent it for whom it speaks, pins the role, and leaves in the journal which it was, without its secrets", async () => {
+    const { acquired, asked, roles, heard } = acquire({ with: store() });
+    const got = await acquired;
+    expect(roles).toEqual([
+      {
+        ...{ tenant: "default", run: RUN.id, workflowVersion: "1", role: "writer", stepTimeoutMs: 1_000 },
+        ...{ pinned: null, subject: { kind: "code", name: "t" } },
+      },
+    ]);
+    expect([asked, heard]).toEqual([[], ["writer"]]);
+    expect(got).toMatchObject({
+      kind: "ready",
+      bound: [{ name: "cloud:writer", to: { role: "role_1" } }],
+      about: [{ role: "writer", provider: "aws", subject: "tenant:acme:code:bill", version: 1 }],
+    });
+    expect(JSON.stringify({ ...got, lease: null })).not.toContain(ROLE_SECRET);
+  });
+
+  it("is asked with what the run has pinned, which no connection of that name can be", async () => {
+    const bound = { "cloud:writer": { role: "role_1" }, "cloud/writer": { connection: "conn_1" } };
+    const { acquired, roles } = acquire({ with: store(), bound });
+    await acquired;
+    expect(roles[0]?.pinned).toEqual({ role: "role_1" });
+    expect(bindingName(WRITER)).not.toBe(bindingName({ connection: "cloud", account: "writer" }));
+  });
+
+  it("waits for what time mends, is told what is not, and goes on in a fresh event", async () => {
+    const need = cloudNeed("propagating");
+    expect(await acquire({ with: store(), role: () => ({ kind: "needs", need }) }).acquired).toEqual({
+      kind: "needs",
+      need,
+    });
+    const cannot = await acquire({
+      with: store(),
+      role: () => ({ kind: "cannot", code: "cloud_role_replaced", message: "Another.", hint: "Start." }),
+    }).acquired;
+    expect(cannot).toMatchObject({ kind: "cannot", failure: { code: "cloud_role_replaced" } });
+    const away = acquire({ with: store(), role: () => new Error(`no ${ROLE_SECRET}`) });
+    expect(await away.acquired).toMatchObject({
+      kind: "needs",
+      need: { kind: "cloud", role: "writer", reason: "unavailable" },
+    });
+    const full = acquire({ with: store(), role: () => new Error("Too many subrequests.") });
+    expect(await full.acquired).toEqual({ kind: "hop" });
+  });
+
+  it("is lent nothing for what the policies do not let through (A2)", async () => {
+    const verdict = { kind: "denied", message: "No." } as const;
+    const { acquired, roles } = acquire({ with: store(), verdict });
+    expect(await acquired).toEqual({ kind: "ready", lease: null });
+    expect(roles).toEqual([]);
+  });
+
+  it("is called only once it is there, if it is a function that was found to use it", async () => {
+    const { acquired, roles } = acquire({ ...code(), parked: cloudNeed() });
+    expect(await acquired).toMatchObject({ kind: "ready" });
+    expect(roles.map(({ role }) => role)).toEqual(["writer"]);
+  });
+
+  it("has what a person has to do told first, where it lacks a connection as well", async () => {
+    const { acquired } = acquire({
+      ...code({ cloud: "writer" }, { connection: "google" }),
+      role: () => ({ kind: "needs", need: cloudNeed() }),
+      answer: () => ({ kind: "needs", need: needOf("missing") }),
+    });
+    expect(await acquired).toMatchObject({ kind: "needs", need: { kind: "connection", reason: "missing" } });
+  });
+
+  it("is refused where the deployment has no issuer", async () => {
+    const { acquired } = acquire({ with: store(), role: undefined, useRole: withoutIdentity });
+    expect(await acquired).toMatchObject({ kind: "cannot", failure: { code: "identity_not_configured" } });
+  });
+});
+
+describe("for whom a step speaks", () => {
+  const data = { with: { method: "GET" } };
+  const DATA = {
+    action: "http",
+    effect: "safe",
+    retry: stepDef().retry,
+    timeoutMs: 1_000,
+    keyTtlMs: 1,
+  } as const;
+  const both = (parameters: Json): Partial<StepDef> => ({
+    verify: { ...DATA, with: parameters, afterMs: 0 },
+    compensate: { ...DATA, with: parameters },
+  });
+  const INLINE = { kind: "inline", name: null };
+  const CODE = { kind: "code", name: "pay" };
+  const PLAN = { kind: "plan", name: "pay" };
+  const of = (more: object, def: Partial<StepDef>, isCode: boolean, role?: UnitRef["role"]): unknown =>
+    subjectOf(
+      call({
+        run: { ...RUN, workflow: "pay", ...more },
+        def: stepDef(def),
+        unit: { step: "s", ...(role === undefined ? {} : { role }) },
+      }),
+      () => isCode,
+    );
+
+  it.each([
+    ["a function of this deployment's code", {}, {}, true, CODE],
+    ["one of a build that has it no more", {}, {}, false, CODE],
+    ["one in an open run", { open: true }, {}, true, CODE],
+    ["one of its `onFailure` steps", {}, { part: "on_failure" }, true, CODE],
+    ["JSON that was appended to a run of code", { open: true }, { ...data, grown: true }, true, INLINE],
+    ["JSON that a function returned", {}, { ...data, grown: true }, true, INLINE],
+    ["the same, once the build has the workflow no more", {}, { ...data, grown: true }, false, INLINE],
+    ["JSON in a run of code that nothing marks", {}, data, true, INLINE],
+    ["a step of a stored plan", {}, data, false, PLAN],
+    ["an `onFailure` step of a stored plan", {}, { ...data, part: "on_failure" }, false, PLAN],
+    ["a step of a stored plan whose run takes more steps", { open: true }, data, false, INLINE],
+    ["a step that was appended to one", { open: true }, { ...data, grown: true }, false, INLINE],
+    ["a step of an inline plan, whatever that calls itself", { workflow: "inline" }, data, false, INLINE],
+    ["a child of another run", { parent: { run: "run_p", unit: "a", depth: 1 } }, {}, true, CODE],
+    ["a child that is a plan", { parent: { run: "run_p", unit: "a", depth: 1 } }, data, false, PLAN],
+    [
+      "a child of whoever: tags and starter say nothing",
+      { tags: ["code:pay"], startedBy: "code:pay", workflow: "inline" },
+      data,
+      false,
+      INLINE,
+    ],
+  ] as const)("%s", (_, run, def, isCode, expected) => {
+    expect(of(run, def, isCode)).toEqual(expected);
+  });
+
+  it.each(["verify", "undo"] as const)("what is done for %s speaks for whoever wrote it", (role) => {
+    expect(of({}, both(null), true, role)).toEqual(CODE);
+    expect(of({}, { ...data, ...both({ method: "GET" }) }, false, role)).toEqual(PLAN);
+    expect(of({}, { ...data, grown: true, ...both({ method: "GET" }) }, true, role)).toEqual(INLINE);
+    expect(of({ workflow: "inline" }, { ...data, ...both({ method: "GET" }) }, false, role)).toEqual(INLINE);
   });
 });
 

@@ -7,7 +7,7 @@ import { compilePlan } from "../../src/define/index.ts";
 import { FAILURE_CODES, LINT_CODES, type Json } from "../../src/kernel/index.ts";
 import { BAD_PLANS } from "./bad-plans.ts";
 import { runPlanInMemory } from "./run-in-memory.ts";
-import { keeper, ready } from "./lending.ts";
+import { keeper, ready, roleReady } from "./lending.ts";
 import { answered, outside } from "./support.ts";
 
 const REPOSITORY = join(import.meta.dirname, "../..");
@@ -116,6 +116,7 @@ describe("the page on plans", () => {
         INPUT,
         { ...world, credential, now: () => Date.now() },
         async () => ready(keeper().lease),
+        async () => roleReady(),
       );
       expect([ended.status, ended.state.failure]).toEqual(["succeeded", null]);
     }
@@ -136,6 +137,11 @@ describe("the page on plans", () => {
       "connection_not_for_host",
       "scope_not_allowed",
       "scopes_not_taken",
+      "unknown_cloud_role",
+      "cloud_role_refused",
+      "cloud_role_not_for_host",
+      "timeout_exceeds_credential",
+      "identity_not_configured",
     ];
     const advice = [
       "starts_itself",

@@ -101,6 +101,7 @@ export function roleLease(
     defaults: {},
     secrets: [ROLE_SECRET, `session-token-of-${key}`],
     raw: { accessKeyId: key, secretAccessKey: ROLE_SECRET, sessionToken: `session-token-of-${key}` },
+    expiresAt: 1_800_000_000_000,
     keepHeaders: ["x-amz-request-id"],
     sign: async ({ method, url, headers, body }) => ({
       authorization: `AWS4-HMAC-SHA256 ${key} ${method} ${url} ${Object.keys(headers).join(";")} ${sizeOf(body)}`,

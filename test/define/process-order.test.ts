@@ -45,6 +45,7 @@ function surroundings() {
     egress,
     credential,
     policy: async () => ({ kind: "allowed", approval: false }) as const,
+    holdingPolicy: async () => ({ kind: "allowed", approval: false }) as const,
     children: NO_CHILDREN,
     lend: NO_CONNECTIONS,
     log: createLogger("error"),

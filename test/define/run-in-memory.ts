@@ -1,6 +1,6 @@
 /** A run driven by the production driver, evaluator and actions, with its journal in memory, against the world. */
 import { performAction, type Surroundings, type UsePort } from "../../src/actions/index.ts";
-import { createAcquire, withoutIdentity } from "../../src/compose-acquire.ts";
+import { createAcquire, type UseRolePort, withoutIdentity } from "../../src/compose-acquire.ts";
 import {
   createEvaluator,
   createCode,
@@ -30,11 +30,12 @@ export function runPlanInMemory(
   input: Json,
   surroundings: Omit<Surroundings, "code">,
   use: UsePort = NOBODY,
+  useRole: UseRolePort = withoutIdentity,
 ): Promise<Ended> {
   const parsed = plan.parseInput(input);
   if (!parsed.ok) throw new Error(JSON.stringify(parsed));
   const what = { name: plan.name ?? "inline", version: "1", graph: plan.graph, input: parsed.value };
-  return drive(createRegistry([]), what, surroundings, use);
+  return drive(createRegistry([]), what, surroundings, use, useRole);
 }
 
 /** Starts a run and waits for its end; vitest's own limit ends a wait in vain. */
@@ -43,6 +44,7 @@ export function runInMemory(
   input: Json,
   surroundings: Omit<Surroundings, "code">,
   use: UsePort = NOBODY,
+  useRole: UseRolePort = withoutIdentity,
 ): Promise<Ended> {
   const registry = createRegistry([definition]);
   const registered = registry.list()[0];
@@ -50,7 +52,7 @@ export function runInMemory(
   if (registered === undefined || parsed?.ok !== true) throw new Error(JSON.stringify(parsed));
   const { name, version } = registered;
   const what = { name, version, graph: registered.graph(), input: parsed.value };
-  return drive(registry, what, surroundings, use);
+  return drive(registry, what, surroundings, use, useRole);
 }
 
 interface Driven {
@@ -68,7 +70,8 @@ function drive(
   registry: Registry,
   what: Driven,
   surroundings: Omit<Surroundings, "code">,
-  use: UsePort = NOBODY,
+  use: UsePort,
+  useRole: UseRolePort,
 ): Promise<Ended> {
   const rows: Row[] = [];
   const all = { ...surroundings, code: createCode(registry) };
@@ -91,7 +94,7 @@ function drive(
       random: () => Math.random(),
       perform: (call) => performAction(call, all),
       acquire: createAcquire({
-        ...{ use, useRole: withoutIdentity, policy: surroundings.policy, log: surroundings.log },
+        ...{ use, useRole, policy: surroundings.policy, log: surroundings.log },
         isCode: (name, version) => registry.get(name, version) !== null,
       }),
       background: (work) => void work.catch(reject),

@@ -144,6 +144,7 @@ export function outside(answer: Scripted, code: Partial<CodePort> = {}): Outside
     lend: NO_CONNECTIONS,
     code: { ...NO_CODE, ...code },
     policy: async () => ({ kind: "allowed", approval: false }),
+    holdingPolicy: async () => ({ kind: "allowed", approval: false }),
     children: NO_CHILDREN,
     log: createLogger("debug", (_, line) => void lines.push(line)),
     now: () => NOW,

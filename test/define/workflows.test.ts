@@ -72,6 +72,7 @@ function run(definition: Definition, input: Json): Promise<Ended> {
     }),
     credential,
     policy: async () => ({ kind: "allowed", approval: false }) as const,
+    holdingPolicy: async () => ({ kind: "allowed", approval: false }) as const,
     children: NO_CHILDREN,
     lend: NO_CONNECTIONS,
     log: createLogger("error"),

@@ -143,7 +143,7 @@ describe("what is due and lacks its credential", () => {
   test("keeps nothing of a need but what a need has (K12)", () => {
     for (const lacking of [need(), cloudNeed()]) {
       const more = { token: "secret", detail: "d".repeat(9_999) };
-      const play = parked({ ...lacking, ...more } as Need);
+      const play = parked({ ...lacking, ...more });
       expect(JSON.stringify([play.facts, toSnapshot(play.state)])).not.toContain("secret");
       expect(play.unit("a").parked?.need.detail).toHaveLength(500);
     }
