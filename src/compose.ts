@@ -29,6 +29,7 @@ import { createApi, createLinks, judgeSteps, type ApiDeps } from "./api/index.ts
 import { type ComposedConnections, composeConnections, parsePublicOrigin } from "./compose-connections.ts";
 import { type ComposedIssuer, composeIssuer } from "./compose-issuer.ts";
 import { browserAddressOf, egressOf, ownHostsOf } from "./compose-egress.ts";
+import { audiencesOf, composeTrust } from "./compose-trust.ts";
 import { type ConnectionWiring, createConnectPages } from "./connections/index.ts";
 import {
   createCode,
@@ -235,6 +236,7 @@ export function compose(
         cache: createKeyCache(),
         policies,
         rootKey: checkRootKey(env.ROOT_API_KEY),
+        trust: composeTrust(env, publicOrigin, log),
         log,
         defer: (work) => {
           waitUntil(work);
@@ -251,6 +253,7 @@ export function compose(
       vault: () => vaultOperations(env),
       connections: () => connectionsOf(env).connections,
       issuer: () => issuerOf(env).issuer,
+      audienceOf: audiencesOf(publicOrigin),
       publicOrigin,
       pages: createConnectPages({
         room: () => connectionsOf(env).connections,

@@ -1,7 +1,7 @@
 /** The door of the access room: tenants, API keys, scopes, and who may do what. */
 export { createAccessAudit } from "./audit-store.ts";
 export { authenticate, type Credentials } from "./authenticate.ts";
-export { type AccessDeps, checkRootKey } from "./deps.ts";
+export { type AccessDeps, checkRootKey, type TrustDeps } from "./deps.ts";
 export {
   actorOf,
   type Identity,

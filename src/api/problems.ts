@@ -203,11 +203,6 @@ export const PROBLEMS = {
     title: "The cloud role cannot be what it says",
     hint: "`errors` names the field and its form; docs/identity.md has each provider's.",
   },
-  identity_not_configured: {
-    status: 409,
-    title: "This deployment issues no identity tokens",
-    hint: "The operator sets ISSUER_ORIGIN and deploys (docs/identity.md).",
-  },
   limit_reached: {
     status: 409,
     title: "No more of these can be stored",

@@ -53,6 +53,7 @@ function isolate(fault?: Error): Isolate {
     cache: createKeyCache(),
     policies: createPolicyCache(),
     rootKey: checkRootKey(ROOT_KEY),
+    trust: null,
     log,
     defer: (work) => void deferred.push(work),
   };

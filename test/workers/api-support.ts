@@ -41,6 +41,7 @@ export function client(replaced: Partial<ApiDeps> & Pick<ApiDeps, "runs" | "work
     cache: createKeyCache(),
     policies: createPolicyCache(),
     rootKey: checkRootKey(ROOT_KEY),
+    trust: null,
     log,
     defer: (work) => void work,
   };
@@ -62,6 +63,10 @@ export function client(replaced: Partial<ApiDeps> & Pick<ApiDeps, "runs" | "work
       throw new Error("The connections room was reached.");
     },
     issuer: () => null,
+    identity: () => {
+      throw new Error("The identity room was reached.");
+    },
+    audienceOf: () => null,
     ...{ publicOrigin: null, pages: async () => null },
     ...replaced,
   };
