@@ -24,6 +24,7 @@ import { type AcquireDeps, authorOf, createAcquire, createLend, withoutIdentity 
 import { createAuthCheck, withoutRoles } from "./compose-auth-check.ts";
 import { createApi, createLinks, judgeSteps, type ApiDeps } from "./api/index.ts";
 import { type ComposedConnections, composeConnections, parsePublicOrigin } from "./compose-connections.ts";
+import { exchanging } from "./compose-identity.ts";
 import { browserAddressOf, egressOf, ownHostsOf } from "./compose-egress.ts";
 import { type ConnectionWiring, createConnectPages } from "./connections/index.ts";
 import {
@@ -45,6 +46,7 @@ import {
   sweepAll,
   type SweepPorts,
 } from "./directory/index.ts";
+import type { CredentialWiring } from "./identity/index.ts";
 import { createLogger, fromBase64, importHmacKey, objectName, runIdOf } from "./platform/index.ts";
 import {
   createChildren,
@@ -82,6 +84,8 @@ export interface House {
   readonly wiring: (env: Env) => RunWiring;
   /** What a connection object is given when it is constructed. */
   readonly lending: (env: Env) => ConnectionWiring;
+  /** What a credential object is given when it is constructed. */
+  readonly exchanging: (env: Env) => CredentialWiring;
   /** What a directory object is given when it is constructed. */
   readonly sweeping: (env: Env) => SweepPorts;
   /** The cron trigger. */
@@ -120,6 +124,7 @@ export function compose(
       return wiring;
     },
     lending: (env) => connectionsOf(env).wiring,
+    exchanging: (env) => exchanging(egressOf(env), log),
     sweeping: (env) => ({
       ask: async (tenant, run) => runOf(env, tenant, run).poke(tenant),
       takeOver: async (tenant, shard, reports) =>

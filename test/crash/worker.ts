@@ -3,6 +3,7 @@ import { env } from "cloudflare:workers";
 import { compose } from "../../src/compose.ts";
 import { WiredConnectionObject } from "../../src/connections/index.ts";
 import { WiredDirectoryObject } from "../../src/directory/index.ts";
+import { WiredCredentialObject } from "../../src/identity/index.ts";
 import { WiredRunObject } from "../../src/run/index.ts";
 import { workflows } from "../../src/workflows/index.ts";
 import { hammer } from "./hammer.ts";
@@ -36,6 +37,12 @@ export class RunObject extends WiredRunObject {
 export class ConnectionObject extends WiredConnectionObject {
   constructor(ctx: DurableObjectState, environment: Env) {
     super(ctx, environment, house.lending(environment));
+  }
+}
+
+export class CredentialObject extends WiredCredentialObject {
+  constructor(ctx: DurableObjectState, environment: Env) {
+    super(ctx, environment, house.exchanging(environment));
   }
 }
 

@@ -3,9 +3,15 @@
 import { compose } from "../../src/compose.ts";
 import { WiredConnectionObject } from "../../src/connections/index.ts";
 import { WiredDirectoryObject } from "../../src/directory/index.ts";
+import {
+  type CredentialAnswer,
+  type CredentialRequest,
+  WiredCredentialObject,
+} from "../../src/identity/index.ts";
 import { WiredRunObject, type Message, type RunReport } from "../../src/run/index.ts";
 import { workflows } from "../../src/workflows/index.ts";
 import { houses } from "./connection-house.ts";
+import { credentialHouses } from "./credential-house.ts";
 import { testRecords } from "./sealed-records.ts";
 import { lending } from "./lending.ts";
 import { testWorkflows } from "./workflows.ts";
@@ -69,6 +75,17 @@ export class RunObject extends WiredRunObject {
 export class ConnectionObject extends WiredConnectionObject {
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env, houses.current?.wiring(ctx) ?? house.lending(env));
+  }
+}
+
+export class CredentialObject extends WiredCredentialObject {
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env, credentialHouses.current?.wiring(ctx) ?? house.exchanging(env));
+  }
+
+  override async get(request: CredentialRequest): Promise<CredentialAnswer> {
+    credentialHouses.current?.asks();
+    return super.get(request);
   }
 }
 
