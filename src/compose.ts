@@ -23,10 +23,11 @@ import {
   type PolicyPort,
   type Surroundings,
 } from "./actions/index.ts";
-import { type AcquireDeps, authorOf, createAcquire, createLend, withoutIdentity } from "./compose-acquire.ts";
-import { createAuthCheck, withoutRoles } from "./compose-auth-check.ts";
+import { type AcquireDeps, authorOf, createAcquire, createLend } from "./compose-acquire.ts";
+import { createAuthCheck } from "./compose-auth-check.ts";
 import { createApi, createLinks, judgeSteps, type ApiDeps } from "./api/index.ts";
 import { type ComposedConnections, composeConnections, parsePublicOrigin } from "./compose-connections.ts";
+import { composeIdentity, exchanging } from "./compose-identity.ts";
 import { type ComposedIssuer, composeIssuer } from "./compose-issuer.ts";
 import { browserAddressOf, egressOf, ownHostsOf } from "./compose-egress.ts";
 import { audiencesOf, composeTrust } from "./compose-trust.ts";
@@ -50,7 +51,7 @@ import {
   sweepAll,
   type SweepPorts,
 } from "./directory/index.ts";
-import type { IssuerWiring } from "./identity/index.ts";
+import type { CredentialWiring, Identity, IssuerWiring } from "./identity/index.ts";
 import { createLogger, fromBase64, importHmacKey, objectName, runIdOf } from "./platform/index.ts";
 import {
   createChildren,
@@ -92,6 +93,8 @@ export interface House {
   readonly lending: (env: Env) => ConnectionWiring;
   /** What an issuer object is given when it is constructed. */
   readonly issuing: (env: Env) => IssuerWiring;
+  /** What a credential object is given when it is constructed. */
+  readonly exchanging: (env: Env) => CredentialWiring;
   /** What a directory object is given when it is constructed. */
   readonly sweeping: (env: Env) => SweepPorts;
   /** The cron trigger. */
@@ -121,6 +124,7 @@ export function compose(
   let operations: VaultOperations | undefined;
   let lent: ComposedConnections | undefined;
   let issued: ComposedIssuer | undefined;
+  let identity: Identity | undefined;
   return {
     async fetch(request, env) {
       api ??= createApi(apiDeps(env, registry));
@@ -132,6 +136,7 @@ export function compose(
     },
     lending: (env) => connectionsOf(env).wiring,
     issuing: (env) => issuerOf(env).wiring,
+    exchanging: (env) => exchanging(egressOf(env), issuerOf(env).issuer, log),
     sweeping: (env) => ({
       ask: async (tenant, run) => runOf(env, tenant, run).poke(tenant),
       takeOver: async (tenant, shard, reports) =>
@@ -208,6 +213,10 @@ export function compose(
     return (issued ??= composeIssuer(env, vaultOf(env).vault, log));
   }
 
+  function identityOf(env: Env): Identity {
+    return (identity ??= composeIdentity(env, issuerOf(env).issuer, log));
+  }
+
   function serverKeyOf(env: Env): () => Promise<CryptoKey> {
     // The key itself is kept, never its promise: one that another object began may never settle.
     let key: CryptoKey | undefined;
@@ -229,7 +238,7 @@ export function compose(
       checkAuth: createAuthCheck(
         env.SERVICE_TOKENS,
         () => connectionsOf(env).connections,
-        () => withoutRoles,
+        () => identityOf(env),
       ),
       access: {
         db: env.DB,
@@ -253,6 +262,7 @@ export function compose(
       vault: () => vaultOperations(env),
       connections: () => connectionsOf(env).connections,
       issuer: () => issuerOf(env).issuer,
+      identity: () => identityOf(env),
       audienceOf: audiencesOf(publicOrigin),
       publicOrigin,
       pages: createConnectPages({
@@ -326,7 +336,7 @@ export function compose(
     const policy = policyPort(env);
     const acquiring: AcquireDeps = {
       use: (use) => connectionsOf(env).connections.use(use),
-      useRole: withoutIdentity,
+      useRole: (use) => identityOf(env).use(use),
       policy,
       isCode,
       log,

@@ -3,7 +3,7 @@
 import { compose } from "./compose.ts";
 import { WiredConnectionObject } from "./connections/index.ts";
 import { WiredDirectoryObject } from "./directory/index.ts";
-import { WiredIssuerObject } from "./identity/index.ts";
+import { WiredCredentialObject, WiredIssuerObject } from "./identity/index.ts";
 import { WiredRunObject } from "./run/index.ts";
 import { workflows } from "./workflows/index.ts";
 
@@ -18,6 +18,12 @@ export class RunObject extends WiredRunObject {
 export class ConnectionObject extends WiredConnectionObject {
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env, house.lending(env));
+  }
+}
+
+export class CredentialObject extends WiredCredentialObject {
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env, house.exchanging(env));
   }
 }
 

@@ -136,7 +136,12 @@ const variants = <M extends z.ZodRawShape>(more: () => M) =>
       ...common(),
       ...more(),
     }),
-    z.strictObject({ provider: z.literal("openrouter"), ...common(), ...more() }),
+    z.strictObject({
+      provider: z.literal("openrouter"),
+      federation_policy_id: text(128),
+      ...common(),
+      ...more(),
+    }),
   ]);
 
 /** In the place of all that the role was. */
@@ -232,8 +237,9 @@ function targetOf(body: Settings): RoleTarget {
         ...(body.workspace_id === undefined ? {} : { workspaceId: body.workspace_id }),
       };
     case "jwt":
+      return { provider: "jwt" };
     case "openrouter":
-      return { provider: body.provider };
+      return { provider: "openrouter", federationPolicyId: body.federation_policy_id };
   }
 }
 

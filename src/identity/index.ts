@@ -10,7 +10,7 @@ export type { IssuerRefusal, IssuerRpc, Published, PublishedAnswer, SignAnswer }
 // Cloud roles: who may exchange that identity where.
 export { createIdentity, type Identity, type RoleRefusal, type RoleTrial, type RoleTrust } from "./room.ts";
 export type { RoleAsker, RoleReferenceRefusal } from "./referring.ts";
-export type { Bearer, CredentialAnswer, CredentialsPort, IdentityDeps, LeaseMaker } from "./ports.ts";
+export type { IdentityDeps, LeaseMaker } from "./ports.ts";
 export type { RoleFlaw, RoleRequest } from "./roles.ts";
 export { readSubject } from "./subjects.ts";
 export type { RoleUse } from "./using.ts";
@@ -18,3 +18,10 @@ export type { AwsTarget, CloudRole, RoleTarget, Subject } from "./role.ts";
 export { createMinter, type Minted, type Minter, type MinterDeps, type MintRequest } from "./minter.ts";
 export { goesAt, type SigningKey, signsFrom } from "./signing-keys.ts";
 export { claimFlaw, issuerUrl, MAX_CLAIMS, subjectText, tagFlaw, TTL_S } from "./token.ts";
+
+// Exchanges: identity tokens for credentials of clouds.
+export { type CredentialWiring, WiredCredentialObject } from "./credential-object.ts";
+export type { CredentialAnswer, CredentialRequest, CredentialRpc } from "./credential-rpc.ts";
+export { createCredentials, type Credentials, type CredentialsDeps } from "./credentials.ts";
+export { exchangeFor, type ExchangePorts, type Who } from "./exchange.ts";
+export { wantedLifeMs } from "./needed-life.ts";

@@ -98,6 +98,8 @@ export interface AnthropicTarget {
 /** RFC 8693 at OpenRouter. */
 export interface OpenRouterTarget {
   readonly provider: "openrouter";
+  /** The federation policy that is asked. */
+  readonly federationPolicyId: string;
 }
 
 export type RoleTarget =

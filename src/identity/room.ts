@@ -6,7 +6,8 @@
  */
 import { err, ok, randomId, type LeaseAnswer, type Result } from "../platform/index.ts";
 import { createLookup } from "./lookup.ts";
-import type { CredentialAnswer, IdentityDeps } from "./ports.ts";
+import type { CredentialAnswer } from "./credential-rpc.ts";
+import type { IdentityDeps } from "./ports.ts";
 import { createReferring, type RoleAsker, type RoleReferenceRefusal } from "./referring.ts";
 import type { CloudRole, RoleProvider, Subject } from "./role.ts";
 import { draftRole, type RoleDraft, type RoleFlaw, type RoleRequest } from "./roles.ts";
@@ -19,8 +20,8 @@ import {
   selectRolesTrusting,
   updateRole,
 } from "./roles-store.ts";
-import { workflowText } from "./subjects.ts";
-import { issuerUrl, subjectText } from "./token.ts";
+import { subjectOf, workflowText } from "./subjects.ts";
+import { issuerUrl } from "./token.ts";
 import { trustTexts, type Trusted, type TrustText } from "./trust-policy/index.ts";
 import { createUse, type RoleUse } from "./using.ts";
 
@@ -203,12 +204,6 @@ function subjectsOf({
     ...(inline ? [{ kind: "inline", name: null } as const] : []),
   ];
   return who.map((one) => subjectOf(tenant, one));
-}
-
-function subjectOf(tenant: string, subject: Subject): string {
-  const text = subjectText(tenant, subject);
-  if (!text.ok) throw new TypeError(text.error.message);
-  return text.value;
 }
 
 function providerFixed(provider: RoleProvider): RoleFlaw {

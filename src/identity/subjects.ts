@@ -1,6 +1,7 @@
 /** Workflows as roles name them: `code:<name>` is one of this deployment's code, `plan:<name>` a plan that the tenant stored. */
 import { isName } from "../platform/index.ts";
 import type { CloudRole, Subject } from "./role.ts";
+import { subjectText } from "./token.ts";
 
 type Named = Extract<Subject, { readonly kind: "code" | "plan" }>;
 
@@ -23,4 +24,11 @@ export function mayUse(
 ): boolean {
   if (subject.kind === "inline") return inline;
   return workflows.some(({ kind, name }) => kind === subject.kind && name === subject.name);
+}
+
+/** The `sub` of a subject. Throws a TypeError for names that were not checked. */
+export function subjectOf(tenant: string, subject: Subject): string {
+  const text = subjectText(tenant, subject);
+  if (!text.ok) throw new TypeError(text.error.message);
+  return text.value;
 }

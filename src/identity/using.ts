@@ -7,15 +7,14 @@
  */
 import type { Json, Need } from "../kernel/index.ts";
 import type { LeaseAnswer } from "../platform/index.ts";
+import { leaseOf } from "./lending.ts";
 import type { RoleLookup } from "./lookup.ts";
+import { BELOW_ISSUED_MS, wantedLifeMs } from "./needed-life.ts";
 import type { IdentityDeps } from "./ports.ts";
 import type { CloudRole, ExchangeRefusal, Subject } from "./role.ts";
 import { longestLifeS } from "./roles.ts";
-import { mayUse, workflowText } from "./subjects.ts";
+import { mayUse, subjectOf, workflowText } from "./subjects.ts";
 
-/** What a credential lives on after the step is over, at least; and what is never counted of a life. Milliseconds. */
-const MARGIN_MS = 30_000;
-const SLACK_MS = 60_000;
 const PASSING_LIMIT_MS = 60 * 60_000;
 /** Clouds learn of new keys and trusts within minutes. */
 const PROPAGATION_LIMIT_MS = 15 * 60_000;
@@ -37,7 +36,7 @@ export interface RoleUse {
 type Cannot = Extract<LeaseAnswer, { readonly kind: "cannot" }>;
 
 export function createUse(
-  deps: Pick<IdentityDeps, "credentials" | "leaseOf" | "issuerOrigin">,
+  deps: Pick<IdentityDeps, "credentials" | "issuerOrigin" | "now">,
   lookup: RoleLookup,
 ): (use: RoleUse) => Promise<LeaseAnswer> {
   return async (use) => {
@@ -52,11 +51,13 @@ export function createUse(
   async function lend(use: RoleUse, role: CloudRole, refused?: string): Promise<LeaseAnswer> {
     const { subject, workflowVersion, run } = use;
     const bearer = { subject, workflowVersion, run: role.perRun ? run : null };
-    const answer = await deps.credentials.get(role, bearer, use.stepTimeoutMs + MARGIN_MS, refused);
+    const answer = await deps.credentials.get(role, bearer, wantedLifeMs(use.stepTimeoutMs), refused);
     if (!answer.ok) return notGiven(role.name, answer.refusal);
-    const lease = deps.leaseOf(role, answer.credential, subject, async () =>
-      lend(use, role, answer.fingerprint),
-    );
+    const lease = leaseOf({
+      ...{ role, credential: answer.credential, now: deps.now },
+      subject: subjectOf(use.tenant, subject),
+      renew: async () => lend(use, role, answer.fingerprint),
+    });
     return { kind: "ready", lease, bound: { name: boundName(role.name), to: { role: role.id } } };
   }
 }
@@ -84,7 +85,7 @@ function isPinned(pinned: Json, id: string): boolean {
 /** V3 */
 export function fitsIn(role: Pick<CloudRole, "target">, stepTimeoutMs: number): boolean {
   const longest = longestLifeS(role.target);
-  return longest === null || stepTimeoutMs + MARGIN_MS <= longest * 1_000 - SLACK_MS;
+  return longest === null || wantedLifeMs(stepTimeoutMs) <= longest * 1_000 - BELOW_ISSUED_MS;
 }
 
 export function notFor(role: Pick<CloudRole, "name" | "workflows">, subject: Subject): Cannot {

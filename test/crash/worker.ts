@@ -3,7 +3,7 @@ import { env } from "cloudflare:workers";
 import { compose } from "../../src/compose.ts";
 import { WiredConnectionObject } from "../../src/connections/index.ts";
 import { WiredDirectoryObject } from "../../src/directory/index.ts";
-import { WiredIssuerObject } from "../../src/identity/index.ts";
+import { WiredCredentialObject, WiredIssuerObject } from "../../src/identity/index.ts";
 import { WiredRunObject } from "../../src/run/index.ts";
 import { workflows } from "../../src/workflows/index.ts";
 import { hammer } from "./hammer.ts";
@@ -43,6 +43,12 @@ export class ConnectionObject extends WiredConnectionObject {
 export class IssuerObject extends WiredIssuerObject {
   constructor(ctx: DurableObjectState, environment: Env) {
     super(ctx, environment, house.issuing(environment));
+  }
+}
+
+export class CredentialObject extends WiredCredentialObject {
+  constructor(ctx: DurableObjectState, environment: Env) {
+    super(ctx, environment, house.exchanging(environment));
   }
 }
 

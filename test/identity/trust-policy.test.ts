@@ -35,7 +35,7 @@ const TARGETS: readonly RoleTarget[] = [
   },
   { provider: "vault", host: "vault.acme.example", mount: "jwt", role: "agents" },
   { provider: "jwt" },
-  { provider: "openrouter" },
+  { provider: "openrouter", federationPolicyId: "policy-1" },
   { provider: "anthropic", organizationId: "org-1", federationRuleId: "rule-1" },
   { provider: "token_exchange", tokenUrl: "https://tokens.acme.example/token", subjectTokenType: "jwt" },
 ];

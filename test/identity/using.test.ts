@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { createLookup, FRESH_MS } from "../../src/identity/lookup.ts";
-import type { CredentialAnswer } from "../../src/identity/ports.ts";
+import type { CredentialAnswer } from "../../src/identity/credential-rpc.ts";
 import type { CloudRole, Subject } from "../../src/identity/role.ts";
 import { createUse, type RoleUse } from "../../src/identity/using.ts";
 import type { Lease, LeaseAnswer } from "../../src/platform/index.ts";

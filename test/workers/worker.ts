@@ -8,6 +8,12 @@ import { WiredRunObject, type Message, type RunReport } from "../../src/run/inde
 import { workflows } from "../../src/workflows/index.ts";
 import { houses } from "./connection-house.ts";
 import { issuerHouses } from "./issuer-house.ts";
+import {
+  type CredentialAnswer,
+  type CredentialRequest,
+  WiredCredentialObject,
+} from "../../src/identity/index.ts";
+import { credentialHouses } from "./credential-house.ts";
 import { testRecords } from "./sealed-records.ts";
 import { lending } from "./lending.ts";
 import { testWorkflows } from "./workflows.ts";
@@ -71,6 +77,17 @@ export class RunObject extends WiredRunObject {
 export class ConnectionObject extends WiredConnectionObject {
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env, houses.current?.wiring(ctx) ?? house.lending(env));
+  }
+}
+
+export class CredentialObject extends WiredCredentialObject {
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env, credentialHouses.current?.wiring(ctx) ?? house.exchanging(env));
+  }
+
+  override async get(request: CredentialRequest): Promise<CredentialAnswer> {
+    credentialHouses.current?.asks();
+    return super.get(request);
   }
 }
 
