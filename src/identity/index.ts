@@ -25,3 +25,5 @@ export type { CredentialAnswer, CredentialRequest, CredentialRpc } from "./crede
 export { createCredentials, type Credentials, type CredentialsDeps } from "./credentials.ts";
 export { exchangeFor, type ExchangePorts, type Who } from "./exchange.ts";
 export { wantedLifeMs } from "./needed-life.ts";
+export { leaseOf, type Lending } from "./lending.ts";
+export { mintingHost } from "./minting-hosts.ts";

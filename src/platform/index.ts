@@ -59,6 +59,7 @@ export {
 export { type Lease, type LeaseAnswer, type LeaseFinding, type SignedRequest } from "./lease.ts";
 export { createLogger, type LogFields, type Logger, type LogLevel, type LogWriter } from "./log.ts";
 export { type Filling, html, type Markup, type Page, type PageOptions, pageResponse } from "./page.ts";
+export { plainPath } from "./plain-path.ts";
 export { createRedactor, type Redacted, type Redactor } from "./redact.ts";
 export { err, ok, type Result } from "./result.ts";
 export { macOf, openSealed, sealText } from "./seal.ts";

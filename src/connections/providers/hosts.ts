@@ -7,7 +7,7 @@
  *    hosts of TOKEN_HOSTS. Whoever holds a token could otherwise turn it into another one, which nobody here knows.
  * H3 A path is read as leniently as any server may read it; one that stays ambiguous is refused where paths are denied.
  */
-import { checkUrl, err, ok, type Result, type UrlRefusalCode } from "../../platform/index.ts";
+import { checkUrl, err, ok, plainPath, type Result, type UrlRefusalCode } from "../../platform/index.ts";
 import type { Bound } from "./descriptor.ts";
 import { hostOfAnswer } from "./token-answer.ts";
 
@@ -30,9 +30,6 @@ export const TOKEN_HOSTS: readonly string[] = [
   "login.xero.com",
   "sts.amazonaws.com",
 ];
-
-/** How often a path is decoded to see whether it says something else. */
-const MAX_DECODINGS = 4;
 
 export interface HostRefusal {
   readonly code: UrlRefusalCode | "host_mints_tokens" | "path_denied" | "path_ambiguous";
@@ -102,26 +99,6 @@ function ownEndpoints(provider: Bound): readonly string[] {
     refreshUrl ?? tokenUrl,
     ...(revoke === undefined ? [] : [revoke.url.split("{")[0] ?? ""]),
   ];
-}
-
-/** The path as the most lenient server would read it: decoded, lower case, single slashes, no parameters. Null: unclear. */
-function plainPath(pathname: string): string | null {
-  let path = pathname;
-  for (let round = 0; path.includes("%"); round += 1) {
-    if (round === MAX_DECODINGS) return null;
-    try {
-      path = decodeURIComponent(path);
-    } catch {
-      return null;
-    }
-  }
-  const plain = path
-    .toLowerCase()
-    .replaceAll("\\", "/")
-    .replace(/;[^/]*/g, "")
-    .replace(/\/{2,}/g, "/");
-  // Dots that appear only after decoding would move the path at some servers, as would what is no printable character.
-  return /(?:^|\/)\.{1,2}(?:\/|$)|[^\x20-\x7e]/.test(plain) ? null : plain;
 }
 
 function beginsLike(path: string, pattern: string): boolean {
