@@ -8,7 +8,6 @@ import {
   type CredentialWiring,
   type Identity,
   type Issuer,
-  mintingHost,
 } from "./identity/index.ts";
 import { type Egress, err, type Logger, ok } from "./platform/index.ts";
 
@@ -38,7 +37,6 @@ export function composeIdentity(env: Env, issuer: Issuer | null, log: Logger): I
     issuerOrigin: issuer === null ? null : `https://${issuer.host}`,
     ownHosts: ownHostsOf(env),
     credentials: createCredentials({ objectOf: (name) => credentialObject(env, name), now, log }),
-    mints: mintingHost,
     ensureIssuer: async (tenant) => {
       const made = await issuer?.ensure(tenant);
       return made?.ok === true ? ok(undefined) : err(made?.error.message ?? "There is no issuer.");

@@ -10,7 +10,7 @@ export type { IssuerRefusal, IssuerRpc, Published, PublishedAnswer, SignAnswer }
 // Cloud roles: who may exchange that identity where.
 export { createIdentity, type Identity, type RoleRefusal, type RoleTrial, type RoleTrust } from "./room.ts";
 export type { RoleAsker, RoleReferenceRefusal } from "./referring.ts";
-export type { IdentityDeps, LeaseMaker } from "./ports.ts";
+export type { IdentityDeps } from "./ports.ts";
 export type { RoleFlaw, RoleRequest } from "./roles.ts";
 export { readSubject } from "./subjects.ts";
 export type { RoleUse } from "./using.ts";
@@ -26,4 +26,3 @@ export { createCredentials, type Credentials, type CredentialsDeps } from "./cre
 export { exchangeFor, type ExchangePorts, type Who } from "./exchange.ts";
 export { wantedLifeMs } from "./needed-life.ts";
 export { leaseOf, type Lending } from "./lending.ts";
-export { mintingHost } from "./minting-hosts.ts";

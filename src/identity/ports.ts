@@ -1,7 +1,6 @@
 /** What the identity room needs from the rest of the house, and what its parts give each other. */
-import type { AuditSink, HostRules, Lease, LeaseAnswer, Logger, Result } from "../platform/index.ts";
+import type { AuditSink, HostRules, Logger, Result } from "../platform/index.ts";
 import type { Credentials } from "./credentials.ts";
-import type { CloudCredential, CloudRole, Subject } from "./role.ts";
 
 export interface IdentityDeps {
   readonly db: D1Database;
@@ -13,8 +12,6 @@ export interface IdentityDeps {
   readonly issuerOrigin: string | null;
   readonly ownHosts: HostRules["ownHosts"];
   readonly credentials: Credentials;
-  /** Whether a host makes tokens, whatever the path. */
-  readonly mints: (host: string) => boolean;
   /** Makes the tenant's first key where there is none. */
   readonly ensureIssuer: (tenant: string) => Promise<Result<void, string>>;
 }

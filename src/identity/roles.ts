@@ -9,6 +9,7 @@
 import { escapePointer } from "../kernel/index.ts";
 import { checkUrl, err, isPublicName, ok, type HostRules, type Result } from "../platform/index.ts";
 import { awsEndpointOf } from "./aws-hosts.ts";
+import { mintingHost } from "./minting-hosts.ts";
 import { targetFlaw } from "./targets.ts";
 import type { CloudRole, RoleHost, RoleProvider, RoleTarget } from "./role.ts";
 import { readSubject } from "./subjects.ts";
@@ -42,8 +43,6 @@ export interface RoleRules {
   readonly ownHosts: HostRules["ownHosts"];
   /** Of our issuer: no token of ours is for ourselves. */
   readonly issuerOrigin: string;
-  /** Whether a host makes tokens, whatever the path. */
-  readonly mints: (host: string) => boolean;
 }
 
 /** Said by services that everybody may choose: each audience is one service's own (R2). */
@@ -153,7 +152,7 @@ function hostsOf({ target, hosts }: RoleRequest, rules: RoleRules): Result<reado
       return err(
         flaw(at, "host_unfit", "A host is the public DNS name of a service, in lower case, no pattern."),
       );
-    if (rules.mints(host))
+    if (mintingHost(host) !== null)
       return err(
         flaw(at, "host_mints_tokens", "That host makes tokens or keys; no credential is sent there."),
       );

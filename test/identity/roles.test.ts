@@ -5,7 +5,6 @@ import { draftRole, longestLifeS, type RoleRequest } from "../../src/identity/ro
 const RULES = {
   ownHosts: ["showcaller.example"],
   issuerOrigin: "https://id.showcaller.example",
-  mints: (host: string) => host.startsWith("sts."),
 };
 
 const AWS = {

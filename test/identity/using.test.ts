@@ -3,7 +3,6 @@ import { createLookup, FRESH_MS } from "../../src/identity/lookup.ts";
 import type { CredentialAnswer } from "../../src/identity/credential-rpc.ts";
 import type { CloudRole, Subject } from "../../src/identity/role.ts";
 import { createUse, type RoleUse } from "../../src/identity/using.ts";
-import type { Lease, LeaseAnswer } from "../../src/platform/index.ts";
 
 const ROLE: CloudRole = {
   ...{ tenant: "acme", name: "writer", id: "role_1", version: 1 },
@@ -33,24 +32,20 @@ interface Asked {
 
 function house(role: CloudRole | null | undefined = ROLE, answer: CredentialAnswer = CREDENTIAL) {
   const asked: Asked[] = [];
-  let renew: (() => Promise<LeaseAnswer>) | undefined;
   const use = createUse(
     {
       issuerOrigin: "https://id.example",
+      now: () => 0,
       credentials: {
         async get(_role, { run }, neededMs, refused) {
           asked.push({ run, neededMs, refused });
           return answer;
         },
       },
-      leaseOf: (of, _credential, _subject, again) => {
-        renew = again;
-        return { about: { role: of.name } } as unknown as Lease;
-      },
     },
     { find: async () => role, forget: () => {} },
   );
-  return { use, asked, renew: async () => renew!() };
+  return { use, asked };
 }
 
 describe("who gets a credential", () => {
@@ -58,7 +53,7 @@ describe("who gets a credential", () => {
     const { use, asked } = house();
     expect(await use(USE)).toMatchObject({
       kind: "ready",
-      lease: { about: { role: "writer" } },
+      lease: { about: { role: "writer", provider: "aws", subject: "tenant:acme:code:nightly", version: 1 } },
       bound: { name: "cloud/writer", to: { role: "role_1" } },
     });
     expect(asked).toEqual([{ run: null, neededMs: 90_000, refused: undefined }]);
@@ -108,7 +103,7 @@ describe("who gets a credential", () => {
       {
         issuerOrigin: "https://id.example",
         credentials: { get: async () => CREDENTIAL },
-        leaseOf: () => ({}) as Lease,
+        now: () => 0,
       },
       { find: async () => undefined, forget: () => {} },
     );
@@ -150,9 +145,9 @@ describe("what a refusal of the cloud comes to", () => {
   });
 
   test("a credential that the service did not take is named when another one is asked for", async () => {
-    const { use, asked, renew } = house({ ...ROLE, perRun: true });
-    await use(USE);
-    await renew();
+    const { use, asked } = house({ ...ROLE, perRun: true });
+    const given = await use(USE);
+    expect(given.kind === "ready" && (await given.lease.renew()).kind).toBe("ready");
     expect(asked.map(({ run, refused: of }) => [run, of])).toEqual([
       ["run_1", undefined],
       ["run_1", "f1"],
