@@ -296,13 +296,15 @@ export async function confirm(
     await object.discard(tenant, session.id);
     return err("user_mismatch");
   }
-  if ((await consentIntegration(db, session)) === null) {
+  const made = await consentIntegration(db, session);
+  if (made === null) {
     await endSession(db, session.id, ["unconfirmed"], "unconfirmed", now());
     await object.discard(tenant, session.id);
     return err("not_waiting");
   }
+  const current = await openIntegration(db, deps.vault, made);
   await audit(deps, session, "granted", null, said.by);
-  const granted = await object.confirm(tenant, session.id, said.by);
+  const granted = await object.confirm(tenant, session.id, said.by, current);
   if (granted.kind !== "active") {
     // What is not there (any more) may have been confirmed by another call at this moment: that one says how it ends.
     if (granted.kind !== "account_mismatch" && granted.kind !== "identity_unverified")

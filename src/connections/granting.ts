@@ -19,6 +19,7 @@ import {
   type Pair,
   type PendingGrant,
   sameAccount,
+  type Slot,
 } from "./grant.ts";
 import type { ConnectionWiring } from "./ports.ts";
 import type { GrantAnswer, GrantRequest, IntegrationCopy } from "./rpc.ts";
@@ -87,12 +88,13 @@ export class Granting {
     return { kind: "pending" };
   }
 
-  async confirm(session: string, by: string): Promise<GrantAnswer> {
+  /** @param current the integration as it is now: it may have changed since the grant came, and may be for fewer workflows */
+  async confirm(session: string, by: string, current: IntegrationCopy): Promise<GrantAnswer> {
     const kept = this.#store.get("slot");
     const pending = this.#pending().find((one) => one.session === session);
     if (kept === undefined || pending === undefined || pending.grant.sealed === null)
       return { kind: "not_found" };
-    const { grant, integration, workflows, replaceAccount } = pending;
+    const { grant, replaceAccount } = pending;
     const refusal = this.#refusalOf(grant.account, replaceAccount);
     if (refusal !== null) {
       this.discard(session);
@@ -102,6 +104,7 @@ export class Granting {
     const opened = await openPair(this.#wiring.vault, place, pending.grant.sealed);
     if (!opened.ok) throw new Error(`A pending grant does not open: ${opened.error.code}`);
     const how = { replaceAccount, sameAccount: false, by, session };
+    const { integration, workflows } = await this.#asOfNow(kept, pending, current);
     return this.#activate({ grant, pair: opened.value, integration, workflows, ...how });
   }
 
@@ -252,6 +255,21 @@ export class Granting {
   #pending(): readonly PendingGrant[] {
     const now = this.#wiring.now();
     return (this.#store.get("pending") ?? []).filter(({ until }) => until > now);
+  }
+
+  /** What a grant that waited is used with: the newer of what it came with and what is so now. Where tokens go was fixed then. */
+  async #asOfNow(
+    { slot, id }: { readonly slot: Slot; readonly id: string },
+    { integration, workflows }: PendingGrant,
+    current: IntegrationCopy,
+  ): Promise<Pick<Incoming, "integration" | "workflows">> {
+    if (current.version <= integration.version) return { integration, workflows };
+    const { provider, clientId } = integration;
+    const changed = { ...current, provider, clientId };
+    return {
+      integration: await this.#kept(slot.tenant, id, changed),
+      workflows: current.workflows ?? workflows,
+    };
   }
 
   async #kept(tenant: string, id: string, copy: IntegrationCopy): Promise<KeptIntegration> {

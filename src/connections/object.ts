@@ -74,8 +74,8 @@ export abstract class WiredConnectionObject extends DurableObject<Env> implement
     return this.#isFor(request) ? this.#granting.grant(request) : { kind: "not_found" };
   }
 
-  async confirm(tenant: string, session: string, by: string): Promise<GrantAnswer> {
-    return this.#isOf(tenant) ? this.#granting.confirm(session, by) : { kind: "not_found" };
+  async confirm(tenant: string, session: string, by: string, current: IntegrationCopy): Promise<GrantAnswer> {
+    return this.#isOf(tenant) ? this.#granting.confirm(session, by, current) : { kind: "not_found" };
   }
 
   async discard(tenant: string, session: string): Promise<void> {

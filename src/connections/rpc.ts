@@ -150,7 +150,8 @@ export interface ConnectionRpc {
   renew(ask: Ask, seenVersion: number): Promise<AcquireAnswer>;
   report(tenant: string, finding: Finding): Promise<void>;
   grant(request: GrantRequest): Promise<GrantAnswer>;
-  confirm(tenant: string, session: string, by: string): Promise<GrantAnswer>;
+  /** @param current the integration as it is now, which counts where the grant came with an older one */
+  confirm(tenant: string, session: string, by: string, current: IntegrationCopy): Promise<GrantAnswer>;
   discard(tenant: string, session: string): Promise<void>;
   /** The integration has another secret; where its version is known already, nothing happens. */
   updateIntegration(tenant: string, copy: IntegrationCopy): Promise<boolean>;

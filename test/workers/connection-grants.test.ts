@@ -223,7 +223,7 @@ describe("a connection that is taken back", () => {
     const one = await connected();
     await one.grant(pendingOf(one, "cs_1"), `${one.family}b`);
     await one.object.disconnect(TENANT, BY_USER);
-    expect(await one.object.confirm(TENANT, "cs_1", "key:1")).toEqual({ kind: "not_found" });
+    expect(await one.confirm("cs_1")).toEqual({ kind: "not_found" });
     await one.ring();
     expect(await one.said()).toBe("missing");
   });
@@ -295,7 +295,7 @@ describe("a grant of an account that cannot be told", () => {
     const one = new Connected(new ConnectionHouse());
     await one.grant({ ...NOBODY, ...pendingOf(one, "cs_1") });
     await one.grant({}, `${one.family}b`);
-    expect(await one.object.confirm(TENANT, "cs_1", "key:1")).toEqual({ kind: "identity_unverified" });
+    expect(await one.confirm("cs_1")).toEqual({ kind: "identity_unverified" });
     expect(await one.kept("pending")).toEqual([]);
     expect(await one.said()).toBe(pairOf(`${one.family}b`, 1).accessToken);
   });
@@ -339,12 +339,9 @@ describe("a grant that waits for its confirmation", () => {
     expect(await one.grant(pendingOf(one, "cs_1"), again)).toEqual({ kind: "pending" });
     one.house.later(4 * MINUTE_MS);
     expect(await one.said()).toBe(pairOf(one.family, 1).accessToken);
-    const both = await Promise.all([
-      one.object.confirm(TENANT, "cs_1", "key:1"),
-      one.object.confirm(TENANT, "cs_1", "key:1"),
-    ]);
+    const both = await Promise.all([one.confirm("cs_1"), one.confirm("cs_1")]);
     expect(both.map(({ kind }) => kind).toSorted()).toEqual(["active", "not_found"]);
-    expect(await one.object.confirm(TENANT, "cs_1", "key:1")).toEqual({ kind: "not_found" });
+    expect(await one.confirm("cs_1")).toEqual({ kind: "not_found" });
     expect(await one.said()).toBe(pairOf(again, 1).accessToken);
     expect(await one.record()).toMatchObject({ grant: { version: 2 } });
   });
@@ -359,7 +356,7 @@ describe("a grant that waits for its confirmation", () => {
     expect(await one.row()).toBe(null);
     // The audit does not wait for a consent that may never come.
     expect(await one.audited()).toEqual(["connection.pending"]);
-    await one.object.confirm(TENANT, "cs_1", "key:1");
+    await one.confirm("cs_1");
     await one.ring();
     expect(one.house.woken).toEqual([`run_${one.id}`]);
     expect(await one.said()).toBe(pairOf(one.family, 1).accessToken);
@@ -377,7 +374,7 @@ describe("a grant that waits for its confirmation", () => {
     const arrived = provider.arrival();
     const asked = one.said();
     await arrived;
-    await one.object.confirm(TENANT, "cs_1", "key:1");
+    await one.confirm("cs_1");
     provider.release();
     // The new pair is as old as its consent: it is renewed in its turn.
     expect(await asked).toBe(pairOf(again, 2).accessToken);
@@ -390,7 +387,7 @@ describe("a grant that waits for its confirmation", () => {
     await one.ring();
     expect(await one.toNextAlarm()).toBe(one.house.now);
     expect(await one.kept("pending")).toEqual([]);
-    expect(await one.object.confirm(TENANT, "cs_1", "key:1")).toEqual({ kind: "not_found" });
+    expect(await one.confirm("cs_1")).toEqual({ kind: "not_found" });
     expect(await one.audited()).toContain("connection.unconfirmed");
     expect(await one.alarmAt()).toBe(null);
     expect(await one.said()).toBe(pairOf(one.family, 1).accessToken);
@@ -400,7 +397,7 @@ describe("a grant that waits for its confirmation", () => {
     const one = await connected();
     await one.grant(pendingOf(one, "cs_1"), `${one.family}b`);
     await one.object.discard(TENANT, "cs_1");
-    expect(await one.object.confirm(TENANT, "cs_1", "key:1")).toEqual({ kind: "not_found" });
+    expect(await one.confirm("cs_1")).toEqual({ kind: "not_found" });
     await one.ring();
     expect(await one.alarmAt()).toBe(null);
   });
@@ -408,10 +405,10 @@ describe("a grant that waits for its confirmation", () => {
   it("several wait beside each other, four at most; each is confirmed by its own session", async () => {
     const one = await connected();
     for (let i = 1; i <= 5; i++) await one.grant(pendingOf(one, `cs_${i}`), `${one.family}n${i}`);
-    expect(await one.object.confirm(TENANT, "cs_1", "key:1")).toEqual({ kind: "not_found" });
-    expect(await one.object.confirm(TENANT, "cs_3", "key:1")).toMatchObject({ kind: "active" });
+    expect(await one.confirm("cs_1")).toEqual({ kind: "not_found" });
+    expect(await one.confirm("cs_3")).toMatchObject({ kind: "active" });
     expect(await one.said()).toBe(pairOf(`${one.family}n3`, 1).accessToken);
-    expect(await one.object.confirm(TENANT, "cs_5", "key:1")).toMatchObject({ kind: "active" });
+    expect(await one.confirm("cs_5")).toMatchObject({ kind: "active" });
     expect(await one.said()).toBe(pairOf(`${one.family}n5`, 1).accessToken);
   });
 
@@ -419,7 +416,7 @@ describe("a grant that waits for its confirmation", () => {
     const one = new Connected(new ConnectionHouse());
     await one.grant({ ...ANOTHER, ...pendingOf(one, "cs_1") }, `${one.family}b`);
     await one.grant();
-    expect(await one.object.confirm(TENANT, "cs_1", "key:1")).toEqual({ kind: "account_mismatch" });
+    expect(await one.confirm("cs_1")).toEqual({ kind: "account_mismatch" });
     expect(await one.kept("pending")).toEqual([]);
     expect(await one.said()).toBe(pairOf(one.family, 1).accessToken);
   });
@@ -428,12 +425,39 @@ describe("a grant that waits for its confirmation", () => {
     const one = await connected();
     const again = `${one.family}b`;
     await one.grant(pendingOf(one, "cs_1"), again);
-    const { integration } = one.request();
-    await one.object.updateIntegration(TENANT, { ...integration, version: 2, secret: "client-secret-2" });
-    await one.object.confirm(TENANT, "cs_1", "key:1");
+    const changed = { ...one.integration(), version: 2, secret: "client-secret-2" };
+    await one.object.updateIntegration(TENANT, changed);
+    await one.confirm("cs_1");
     one.house.later(HOUR_MS);
     expect(await one.said()).toBe(pairOf(again, 2).accessToken);
     expect(one.house.provider.reached.map(({ secret }) => secret)).toEqual(["client-secret-2"]);
+  });
+
+  it("as the first of its place: is for the workflows, and has the secret, of the time when it is confirmed", async () => {
+    const one = new Connected(new ConnectionHouse());
+    await one.grant({ ...pendingOf(one, "cs_1"), workflows: ["mail", "wide"] });
+    // Narrowed meanwhile; nobody could tell a connection that is not there yet.
+    const changed = { version: 2, secret: "client-secret-2", workflows: ["mail"] };
+    expect(await one.confirm("cs_1", changed)).toMatchObject({ kind: "active" });
+    expect(await one.said({ workflow: "wide" })).toBe("not_for_workflow");
+    expect(await one.said({ workflow: "mail" })).toBe(pairOf(one.family, 1).accessToken);
+    expect(await one.object.view(TENANT)).toMatchObject({ integrationVersion: 2, workflows: ["mail"] });
+    one.house.later(HOUR_MS);
+    await one.token();
+    expect(one.house.provider.reached.map(({ secret }) => secret)).toEqual(["client-secret-2"]);
+  });
+
+  it("is not moved to another provider by what is said of its integration, nor back to an older one", async () => {
+    const one = new Connected(new ConnectionHouse());
+    const now = { ...one.integration(), version: 2 };
+    await one.grant({ ...pendingOf(one, "cs_1"), integration: now, workflows: ["mail"] });
+    await one.grant({ ...pendingOf(one, "cs_2"), integration: now, workflows: ["mail"] });
+    await one.confirm("cs_1", { version: 1, workflows: ["wide"] });
+    expect(await one.object.view(TENANT)).toMatchObject({ integrationVersion: 2, workflows: ["mail"] });
+    const elsewhere = { ...one.house.provider.descriptor(), hosts: ["evil.example"] };
+    await one.confirm("cs_2", { version: 3, provider: elsewhere, clientId: "evil" });
+    expect(await one.token()).toMatchObject({ provider: { hosts: ["api.double.example"] } });
+    expect(await one.kept("integration")).toMatchObject({ version: 3, clientId: "client" });
   });
 });
 
@@ -447,7 +471,7 @@ describe("who may ask", () => {
     expect(await one.said({ slot: { ...asked.slot, tenant: "other" } })).toBe("not_found");
     expect(await one.object.view("other")).toBe(null);
     expect(await one.object.disconnect("other", BY_USER)).toBe(null);
-    expect(await one.object.confirm("other", "cs_1", "x")).toEqual({ kind: "not_found" });
+    expect(await one.object.confirm("other", "cs_1", "x", one.integration())).toEqual({ kind: "not_found" });
     expect(await one.object.rewrap("other")).toBe(false);
     expect(await one.said()).toBe(pairOf(one.family, 1).accessToken);
     expect(await one.said({ scopes: ["read", "write"] })).toBe("scope_missing");
