@@ -87,6 +87,8 @@ export interface ConnectionRecord {
   readonly grant: Grant;
   /** Raised when a grant of another account took the place: runs that began with the old one do not go on by themselves. */
   readonly epoch: number;
+  /** The session by whose confirmation the grant came, and whether it took the place of another account's; missing: by none. */
+  readonly confirmed?: { readonly session: string; readonly replaced: boolean };
   readonly sending: Sending | null;
   /** Consecutive refreshes that failed for a passing reason, and when the next one may be tried. */
   readonly failures: number;

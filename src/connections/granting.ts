@@ -6,6 +6,7 @@
  *      go on with it by themselves (the epoch). An account that cannot be told is not the same one: where the old one is
  *      known it needs the same word, and everywhere it has another epoch unless who hands it over vouches for it.
  * - J6 what is taken back gives no token from that moment on, whatever the provider says.
+ * - J9 a confirmation that comes again is answered as it was, and does nothing.
  * - J8 what is taken back of one account is told to the provider also if another account takes the place before that is done.
  *      A new consent of the same account ends it: to tell would end that, too.
  * - J7 every new pair has a version of its own, also after a grant was shredded: an old sealed text never opens again.
@@ -93,7 +94,7 @@ export class Granting {
     const kept = this.#store.get("slot");
     const pending = this.#pending().find((one) => one.session === session);
     if (kept === undefined || pending === undefined || pending.grant.sealed === null)
-      return { kind: "not_found" };
+      return this.#confirmedBefore(session);
     const { grant, replaceAccount } = pending;
     const refusal = this.#refusalOf(grant.account, replaceAccount);
     if (refusal !== null) {
@@ -178,9 +179,9 @@ export class Granting {
       const version = (before?.grant.version ?? 0) + 1;
       const sealed = await sealPair(this.#wiring.vault, pairPlace(slot, id, version), incoming.pair);
       const { session } = incoming;
-      // J6. Confirmed by another, discarded or taken back meanwhile.
+      // J6. Discarded or taken back meanwhile, or confirmed by another call.
       if (session !== null && !this.#pending().some((one) => one.session === session))
-        return { kind: "not_found" };
+        return this.#confirmedBefore(session);
       if (this.#store.get("record")?.grant.version !== before?.grant.version) continue;
       const { account } = incoming.grant;
       const refusal = this.#refusalOf(account, incoming.replaceAccount);
@@ -194,7 +195,8 @@ export class Granting {
       // What was known of it stays known.
       const kept =
         vouched && account.id === null ? { ...account, id: before?.grant.account.id ?? null } : account;
-      this.#put(incoming, { ...incoming.grant, account: kept, version, consent: version, sealed }, epoch);
+      const next = { ...incoming.grant, account: kept, version, consent: version, sealed };
+      this.#put(incoming, next, { epoch, replaced });
       if (left !== null) this.#store.put("revoking", left);
       // Whoever consents anew may have mended it; where not, the next answer says so again.
       this.#store.remove("limited");
@@ -205,11 +207,16 @@ export class Granting {
     }
   }
 
-  #put({ integration, workflows, session }: Incoming, grant: Grant, epoch: number): void {
+  #put(
+    { integration, workflows, session }: Incoming,
+    grant: Grant,
+    { epoch, replaced }: { readonly epoch: number; readonly replaced: boolean },
+  ): void {
     const record: ConnectionRecord = {
       standing: { status: "active" },
       grant,
       epoch,
+      ...(session === null ? {} : { confirmed: { session, replaced } }),
       sending: null,
       failures: 0,
       retryAt: 0,
@@ -231,6 +238,13 @@ export class Granting {
           this.#pending().filter((one) => one.session !== session),
         );
     });
+  }
+
+  /** J9. Whatever became of the grant afterwards, until the next one. */
+  #confirmedBefore(session: string): GrantAnswer {
+    const record = this.#store.get("record");
+    if (record?.confirmed?.session !== session) return { kind: "not_found" };
+    return { kind: "active", epoch: record.epoch, replaced: record.confirmed.replaced };
   }
 
   /** J8. */

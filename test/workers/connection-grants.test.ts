@@ -340,10 +340,18 @@ describe("a grant that waits for its confirmation", () => {
     one.house.later(4 * MINUTE_MS);
     expect(await one.said()).toBe(pairOf(one.family, 1).accessToken);
     const both = await Promise.all([one.confirm("cs_1"), one.confirm("cs_1")]);
-    expect(both.map(({ kind }) => kind).toSorted()).toEqual(["active", "not_found"]);
+    const active = { kind: "active", epoch: 1, replaced: false };
+    expect(both).toEqual([active, active]);
+    one.house.later(HOUR_MS);
+    expect(await one.said()).toBe(pairOf(again, 2).accessToken);
+    expect(await one.confirm("cs_1")).toEqual(active);
+    expect(await one.record()).toMatchObject({ grant: { version: 3 } });
+    expect((await one.audited()).filter((action) => action === "connection.grant")).toHaveLength(1);
+    await one.ring();
+    expect((await one.audited()).filter((action) => action === "connection.grant")).toHaveLength(2);
+    // The next one is another: what it replaced is not confirmed by it.
+    await one.grant({}, `${one.family}c`);
     expect(await one.confirm("cs_1")).toEqual({ kind: "not_found" });
-    expect(await one.said()).toBe(pairOf(again, 1).accessToken);
-    expect(await one.record()).toMatchObject({ grant: { version: 2 } });
   });
 
   it("where there is none yet: missing until then, and who waits is woken by the confirmation alone", async () => {
