@@ -1,12 +1,13 @@
 /**
  * What follows a change of a connection: the listing and the audit learn of it (mirroring.ts), waiting runs are woken
- * (waking.ts), the provider is told that a grant is over (revoking.ts), a refresh token is used before it ends unused. The
+ * (waking.ts), the provider is told that a grant is over (revoking.ts, leaving.ts), a refresh token is used before it ends unused. The
  * object's one alarm stands for all of it.
  *
  * - L1 what is due is on disk before anything is done, and is taken away only when it was done: every part is tried again,
  *      less and less often, until it succeeds or its time is over.
  * - L2 one part that fails holds up no other, and the alarm never comes again at once for it.
  */
+import { LeavingGrants } from "./leaving.ts";
 import { Mirroring } from "./mirroring.ts";
 import type { ConnectionWiring } from "./ports.ts";
 import { keepAliveDueAt } from "./refresh-rules.ts";
@@ -23,6 +24,7 @@ export class After {
   readonly #mirroring: Mirroring;
   readonly #waking: Waking;
   readonly #revoking: Revoking;
+  readonly #leaving: LeavingGrants;
   /** What the alarm is known to be set to; undefined: not known. */
   #armed: number | null | undefined;
   /** Rounds in a row in which something failed that should not. */
@@ -40,9 +42,9 @@ export class After {
     this.#wiring = wiring;
     this.#mirroring = new Mirroring(store, wiring);
     this.#waking = new Waking(store, wiring);
-    this.#revoking = new Revoking(store, wiring, settled, (action, by, detail) => {
-      this.changed(action, by, detail);
-    });
+    const changed = this.changed.bind(this);
+    this.#revoking = new Revoking(store, wiring, settled, changed);
+    this.#leaving = new LeavingGrants(store, wiring, settled, changed);
   }
 
   /** To be told to the listing and kept in the audit; without secrets. */
@@ -86,6 +88,7 @@ export class After {
       this.#dropUnconfirmed(),
       this.#waking.drain(),
       this.#revoking.drain(),
+      this.#leaving.drain(),
       this.#mirroring.drain(),
     ]);
     const [error] = parts.flatMap((part) => (part.status === "rejected" ? [part.reason as unknown] : []));
@@ -115,6 +118,7 @@ export class After {
       this.#mirroring.dueAt(),
       this.#store.get("waking")?.at,
       this.#store.get("revoking")?.retryAt,
+      this.#leaving.dueAt(),
       this.#keepAliveAt(now),
       ...(this.#store.get("pending") ?? []).map(({ until }) => until),
     ].filter((at) => at !== undefined && at !== null);

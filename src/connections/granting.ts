@@ -22,10 +22,11 @@ import {
   sameAccount,
   type Slot,
 } from "./grant.ts";
+import { addLeaving } from "./leaving.ts";
 import type { ConnectionWiring } from "./ports.ts";
 import type { GrantAnswer, GrantRequest, IntegrationCopy } from "./rpc.ts";
 import { openPair, pairPlace, pendingPlace, sealPair, secretPlace } from "./sealing.ts";
-import type { ConnectionStore, Revoking } from "./store.ts";
+import type { ConnectionStore, Leaving } from "./store.ts";
 
 /** Grants that wait for a confirmation, at a time. */
 const MAX_PENDING = 4;
@@ -197,7 +198,7 @@ export class Granting {
         vouched && account.id === null ? { ...account, id: before?.grant.account.id ?? null } : account;
       const next = { ...incoming.grant, account: kept, version, consent: version, sealed };
       this.#put(incoming, next, { epoch, replaced });
-      if (left !== null) this.#store.put("revoking", left);
+      if (left !== null) addLeaving(this.#store, left);
       // Whoever consents anew may have mended it; where not, the next answer says so again.
       this.#store.remove("limited");
       const { by } = incoming;
@@ -248,13 +249,15 @@ export class Granting {
   }
 
   /** J8. */
-  #stillToTell(): Revoking | null {
+  #stillToTell(): Leaving | null {
     const [record, integration] = [this.#store.get("record"), this.#store.get("integration")];
     const revoking = this.#store.get("revoking");
     if (record?.standing.status !== "revoking" || revoking?.report.outcome !== "pending") return null;
     const { sealed, version } = record.grant;
     if (sealed === null || integration === undefined) return null;
-    return { ...revoking, kept: { by: record.standing.by, version, sealed, integration } };
+    const { since, report, retryAt } = revoking;
+    const due = { since, retryAt: retryAt ?? since, tries: report.tries };
+    return { of: { kind: "pair", version }, by: record.standing.by, sealed, integration, ...due };
   }
 
   /** J5. */

@@ -1,16 +1,10 @@
-/**
- * Tells the provider that a grant is over, for a day at the longest; then the tokens are shredded. RFC 7009: the refresh token
- * first, an answer for an unknown token is a success, 503 with Retry-After is tried again.
- */
+/** Tells the provider that the connection's own grant is over, for a day at the longest; then the tokens are shredded. */
 import type { ConnectionRecord } from "./grant.ts";
-import type { ConnectionWiring, OpenIntegration } from "./ports.ts";
+import type { ConnectionWiring } from "./ports.ts";
 import type { RevocationReport } from "./rpc.ts";
-import { openPair, pairPlace, secretPlace } from "./sealing.ts";
+import { pairPlace } from "./sealing.ts";
 import type { ConnectionStore, Revoking as RevokingDue } from "./store.ts";
-
-const GIVE_UP_MS = 24 * 60 * 60_000;
-const FIRST_RETRY_MS = 2_000;
-const LAST_RETRY_MS = 60 * 60_000;
+import { nextTelling, tellProvider } from "./telling.ts";
 
 type Changed = (
   action: string,
@@ -42,22 +36,26 @@ export class Revoking {
     await this.#settled();
     const revoking = this.#store.get("revoking");
     if (revoking === undefined || !this.#isDue(revoking)) return;
-    if (revoking.kept === undefined && this.#store.get("record")?.standing.status !== "revoking") {
+    const record = this.#store.get("record");
+    const kept = this.#store.get("slot");
+    if (kept === undefined || record?.standing.status !== "revoking") {
       this.#store.remove("revoking");
       return;
     }
     const { report, since } = revoking;
     if (report.outcome !== "pending") return this.#finish(report);
-    const told = await this.#tell(revoking);
+    const { version, sealed } = record.grant;
+    const place = pairPlace(kept.slot, kept.id, version);
+    const integration = this.#store.get("integration");
+    const told = await tellProvider(this.#wiring, kept, { place, sealed, integration });
     const after = this.#store.get("revoking");
-    // A new consent came meanwhile: there is nothing to take back any more.
+    // A new consent came meanwhile: there is nothing to take back any more, or it is told by itself.
     if (after === undefined || after.since !== since) return;
     const now = this.#wiring.now();
     const tries = report.tries + 1;
     if (told.kind !== "later") return this.#finish({ outcome: told.kind, at: now, tries });
-    if (now - since >= GIVE_UP_MS) return this.#finish({ outcome: "gave_up", at: now, tries });
-    const wait = Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(report.tries, 16));
-    const retryAt = Math.min(now + Math.max(wait, told.retryAfterMs ?? 0), since + GIVE_UP_MS);
+    const retryAt = nextTelling({ since, tries: report.tries }, told, now);
+    if (retryAt === null) return this.#finish({ outcome: "gave_up", at: now, tries });
     this.#store.put("revoking", { ...after, retryAt, report: { ...report, at: now, tries } });
   }
 
@@ -65,48 +63,11 @@ export class Revoking {
     return revoking !== undefined && revoking.retryAt !== null && revoking.retryAt <= this.#wiring.now();
   }
 
-  async #tell(revoking: RevokingDue): ReturnType<ConnectionWiring["provider"]["revoke"]> {
-    try {
-      const opened = await this.#open(revoking);
-      if (opened === null) return { kind: "later" };
-      return await this.#wiring.provider.revoke(opened.integration, opened.pair);
-    } catch (error) {
-      this.#wiring.log.error("connection.not_revoked", { connection: this.#store.get("slot")?.id, error });
-      return { kind: "later" };
-    }
-  }
-
-  async #open({ kept: of }: RevokingDue): Promise<{
-    integration: OpenIntegration;
-    pair: { accessToken: string; refreshToken: string | null };
-  } | null> {
-    const { vault } = this.#wiring;
-    const kept = this.#store.get("slot");
-    const grant = of ?? this.#store.get("record")?.grant;
-    const integration = of?.integration ?? this.#store.get("integration");
-    if (kept === undefined || integration === undefined || grant === undefined || grant.sealed === null)
-      return null;
-    const { slot, id } = kept;
-    const pair = await openPair(vault, pairPlace(slot, id, grant.version), grant.sealed);
-    const secret =
-      integration.sealedSecret === null
-        ? null
-        : await vault.open(secretPlace(slot, id, integration.version), integration.sealedSecret);
-    if (!pair.ok || secret?.ok === false) return null;
-    const { provider, clientId } = integration;
-    return { integration: { provider, clientId, secret: secret?.value ?? null }, pair: pair.value };
-  }
-
   /** Shreds: the sealed text goes, and with it the key that opened it. */
   #finish(report: RevocationReport): void {
     const record = this.#store.get("record");
     const revoking = this.#store.get("revoking");
     const told = { revocation: report.outcome, tries: report.tries };
-    if (revoking?.kept !== undefined) {
-      this.#store.remove("revoking");
-      this.#changed("connection.disconnected", revoking.kept.by, told);
-      return;
-    }
     if (record === undefined || revoking === undefined || record.standing.status !== "revoking") return;
     const { by } = record.standing;
     const at = this.#wiring.now();

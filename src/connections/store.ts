@@ -21,13 +21,20 @@ export interface Revoking {
   /** When the provider is told again; null: that is over. */
   readonly retryAt: number | null;
   readonly since: number;
-  /** Of a grant whose place one of another account has taken meanwhile: what the provider is told of. */
-  readonly kept?: {
-    readonly by: string;
-    readonly version: number;
-    readonly sealed: string;
-    readonly integration: KeptIntegration;
-  };
+}
+
+/** A grant that has lost its place, of which the provider is still to be told. */
+export interface Leaving {
+  /** Which it was, and what its text is sealed for. `late`: what a refresh of that version brought afterwards. */
+  readonly of: { readonly kind: "pair" | "late"; readonly version: number };
+  /** Who took it back. */
+  readonly by: string;
+  readonly sealed: string;
+  readonly integration: KeptIntegration;
+  readonly since: number;
+  /** When the provider is told again. */
+  readonly retryAt: number;
+  readonly tries: number;
 }
 
 /** What is still to be written where connections are listed. */
@@ -72,6 +79,7 @@ interface Entries {
   /** The time of the newest change, raised so that no two changes have the same. */
   stamp: number;
   revoking: Revoking;
+  leaving: readonly Leaving[];
   /** Uses that the listing does not have yet. */
   uses: { readonly since: number; readonly of: readonly KeptUse[] };
 }

@@ -15,10 +15,9 @@ export function viewOf(
   const limited = store.get("limited") ?? 0;
   const revoking = store.get("revoking");
   const texts = [
-    revoking?.kept?.sealed ?? null,
-    revoking?.kept?.integration.sealedSecret ?? null,
     grant.sealed,
     store.get("integration")?.sealedSecret ?? null,
+    ...(store.get("leaving") ?? []).flatMap(({ sealed, integration }) => [sealed, integration.sealedSecret]),
     ...(store.get("pending") ?? []).flatMap(({ grant: { sealed: pair }, integration }) => [
       pair,
       integration.sealedSecret,
@@ -42,7 +41,6 @@ export function viewOf(
     limitedUntil: limited > now() ? limited : null,
     waiting: store.waiting(),
     kids: [...new Set(kids)],
-    // That of an earlier account is no news of this one.
-    revocation: revoking === undefined || revoking.kept !== undefined ? null : revoking.report,
+    revocation: revoking?.report ?? null,
   };
 }

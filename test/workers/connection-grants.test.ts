@@ -1,6 +1,8 @@
 import { evictDurableObject } from "cloudflare:test";
 import { describe, expect, it } from "vitest";
-import type { Revoking } from "../../src/connections/store.ts";
+import { latePlace, sealPair } from "../../src/connections/sealing.ts";
+import type { Leaving, Revoking } from "../../src/connections/store.ts";
+import { createVault } from "../../src/vault/index.ts";
 import { ring } from "../vault/support.ts";
 import { pairOf } from "./connection-double.ts";
 import { ConnectionHouse } from "./connection-house.ts";
@@ -217,6 +219,71 @@ describe("a connection that is taken back", () => {
     expect(house.provider.isDead(again)).toBe(false);
     expect(await one.said()).toBe(pairOf(again, 1).accessToken);
     expect(await one.row()).toMatchObject({ status: "active", revocation: null });
+  });
+
+  it("with a refresh in flight, and another account comes first: what the refresh brought is told to the provider", async () => {
+    const one = await connected();
+    const { house } = one;
+    const { provider } = house;
+    house.later(HOUR_MS);
+    provider.hold();
+    const arrived = provider.arrival();
+    const asked = one.said();
+    await arrived;
+    await one.object.disconnect(TENANT, BY_USER);
+    const again = `${one.family}b`;
+    expect(await one.grant(ANOTHER, again)).toMatchObject({ kind: "active", epoch: 2 });
+    const ringing = one.ring();
+    provider.release();
+    expect(await asked).toBe(pairOf(again, 1).accessToken);
+    await ringing;
+    await one.ring();
+    // The first was rotated away: a provider may take it for unknown, and leave the grant alive.
+    expect(provider.revoked).toEqual([pairOf(one.family, 2).refreshToken]);
+    expect(provider.isDead(again)).toBe(false);
+    expect(await one.kept("leaving")).toBeUndefined();
+    expect(await one.alarmAt()).toBe(null);
+  });
+
+  it("what a refresh brought late is moved with the keys as well", async () => {
+    const one = await connected();
+    const { house } = one;
+    house.provider.revokeStanding = { status: 503 };
+    await one.object.disconnect(TENANT, BY_USER);
+    await one.grant(ANOTHER, `${one.family}b`);
+    await one.ring();
+    const [left] = (await one.kept<Leaving[]>("leaving")) ?? [];
+    expect(left).toMatchObject({ of: { kind: "pair", version: 1 }, tries: 1 });
+    const vault = createVault(house.keyring);
+    const sealed = await sealPair(vault, latePlace(one.slot, one.id, 1), pairOf(one.family, 2));
+    await one.put("leaving", [{ ...left, of: { kind: "late", version: 1 }, sealed }]);
+    house.keyring = ring("k2", { k1: 1, k2: 2 });
+    await evictDurableObject(one.object);
+    expect(await one.object.rewrap(TENANT)).toBe(true);
+    expect(await one.object.view(TENANT)).toMatchObject({ kids: ["k2"] });
+    house.keyring = ring("k2", { k2: 2 });
+    await evictDurableObject(one.object);
+    house.provider.revokeStanding = "ok";
+    house.later(MINUTE_MS);
+    await one.object.poke(TENANT);
+    expect(house.provider.revoked).toEqual([pairOf(one.family, 2).refreshToken]);
+  });
+
+  it("and the next account as well: the provider is told of both, though it could not be told of the first yet", async () => {
+    const one = await connected();
+    const { provider } = one.house;
+    provider.revokeStanding = { status: 503 };
+    const families = [one.family, `${one.family}b`, `${one.family}c`];
+    await one.object.disconnect(TENANT, BY_USER);
+    await one.grant(ANOTHER, families[1]);
+    await one.object.disconnect(TENANT, BY_USER);
+    await one.grant({}, families[2]);
+    await one.ring();
+    provider.revokeStanding = "ok";
+    one.house.later(MINUTE_MS);
+    await one.object.poke(TENANT);
+    expect(families.map((family) => provider.isDead(family))).toEqual([true, true, false]);
+    expect(await one.said()).toBe(pairOf(families[2] ?? "", 1).accessToken);
   });
 
   it("takes with it what waits for a confirmation", async () => {
