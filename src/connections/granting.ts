@@ -113,7 +113,8 @@ export class Granting {
   discard(session: string): void {
     const left = this.#pending().filter((one) => one.session !== session);
     this.#store.put("pending", left);
-    this.#after.arm();
+    // The keys of what is left are counted.
+    this.#after.mirror();
   }
 
   /** A service says that the grant is gone. */
@@ -152,7 +153,10 @@ export class Granting {
     const record = this.#store.get("record");
     const { status } = record?.standing ?? { status: "disconnected" };
     // Also where nothing is active: what waits for a confirmation must not come to life afterwards.
-    if (this.#pending().length > 0) this.#store.put("pending", []);
+    if (this.#pending().length > 0) {
+      this.#store.put("pending", []);
+      this.#after.mirror();
+    }
     if (record === undefined || status === "revoking" || status === "disconnected") return;
     const at = this.#wiring.now();
     const known = record.grant.sealed !== null && !siblings;

@@ -49,12 +49,21 @@ export interface ProviderPort {
   ): Promise<{ readonly kind: "revoked" | "no_endpoint" | "later"; readonly retryAfterMs?: number }>;
 }
 
+/** A connection that nobody is shown yet, and that keeps sealed texts, or did. */
+export interface Unlisted {
+  readonly id: string;
+  readonly tenant: string;
+  readonly kids: readonly string[];
+}
+
 /** What is written where connections are listed. */
 export interface Mirrored {
   /** Greater than that of any earlier change of the connection; about the time of the change. */
   readonly at: number;
   /** Null: there was no consent yet, only attempts at it, which are for the audit. */
   readonly view: ConnectionView | null;
+  /** Of one without a view: what is to be known of its sealed texts all the same. */
+  readonly unlisted: Unlisted | null;
   /** The sealed pair, as it is kept in the object; null: shredded. */
   readonly sealed: string | null;
   readonly uses: readonly { readonly workflow: string; readonly at: number; readonly count: number }[];

@@ -11,7 +11,7 @@ import { integer, type Logger, type Row, text } from "../platform/index.ts";
 import type { Vault } from "../vault/index.ts";
 import { dropOldGrantLinks } from "./grant-links.ts";
 import { openIntegration, selectIntegration } from "./integrations-store.ts";
-import { selectSiblings } from "./listing.ts";
+import { dropOldMarks, selectSiblings } from "./listing.ts";
 import type { ConnectionRpc, ConnectionView } from "./rpc.ts";
 import { dropOldSessions } from "./sessions-store.ts";
 
@@ -139,6 +139,7 @@ async function dropOld({ db, now }: SweepDeps): Promise<void> {
   const before = now() - KEPT_MS;
   await dropOldSessions(db, before, DROPPED_AT_ONCE);
   await dropOldGrantLinks(db, before, DROPPED_AT_ONCE);
+  await dropOldMarks(db, before, DROPPED_AT_ONCE);
 }
 
 /** Asking for an integration, its connections and its secret, and unmarking it. */

@@ -14,16 +14,6 @@ export function viewOf(
   const { standing, epoch, grant } = record;
   const limited = store.get("limited") ?? 0;
   const revoking = store.get("revoking");
-  const texts = [
-    grant.sealed,
-    store.get("integration")?.sealedSecret ?? null,
-    ...(store.get("leaving") ?? []).flatMap(({ sealed, integration }) => [sealed, integration.sealedSecret]),
-    ...(store.get("pending") ?? []).flatMap(({ grant: { sealed: pair }, integration }) => [
-      pair,
-      integration.sealedSecret,
-    ]),
-  ];
-  const kids = texts.flatMap((text) => (text === null ? [] : [vault.kidOf(text) ?? ""]));
   return {
     id: kept.id,
     slot: kept.slot,
@@ -40,7 +30,21 @@ export function viewOf(
     endsAt: grant.endsAt,
     limitedUntil: limited > now() ? limited : null,
     waiting: store.waiting(),
-    kids: [...new Set(kids)],
+    kids: kidsOf(store, vault),
     revocation: revoking?.report ?? null,
   };
+}
+
+/** Keys of the vault that its texts are sealed under, those of grants that wait, or are leaving, among them. */
+export function kidsOf(store: ConnectionStore, vault: ConnectionWiring["vault"]): readonly string[] {
+  const texts = [
+    store.get("record")?.grant.sealed ?? null,
+    store.get("integration")?.sealedSecret ?? null,
+    ...(store.get("leaving") ?? []).flatMap(({ sealed, integration }) => [sealed, integration.sealedSecret]),
+    ...(store.get("pending") ?? []).flatMap(({ grant, integration }) => [
+      grant.sealed,
+      integration.sealedSecret,
+    ]),
+  ];
+  return [...new Set(texts.flatMap((text) => (text === null ? [] : [vault.kidOf(text) ?? ""])))];
 }
