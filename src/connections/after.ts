@@ -5,6 +5,8 @@
  *
  * - L1 what is due is on disk before anything is done, and is taken away only when it was done: every part is tried again,
  *      less and less often, until it succeeds or its time is over.
+ * - L3 a place that nobody ever gave anything, and for which nobody waits any more, leaves nothing behind: whoever writes plans
+ *      can name as many as they like.
  * - L2 one part that fails holds up no other, and the alarm never comes again at once for it.
  */
 import { LeavingGrants } from "./leaving.ts";
@@ -84,6 +86,7 @@ export class After {
 
   /** Does what is due. Never throws. */
   async drain(): Promise<void> {
+    this.#store.dropStaleWaiters(this.#wiring.now());
     const parts = await Promise.allSettled([
       this.#dropUnconfirmed(),
       this.#waking.drain(),
@@ -119,6 +122,7 @@ export class After {
       this.#store.get("waking")?.at,
       this.#store.get("revoking")?.retryAt,
       this.#leaving.dueAt(),
+      this.#store.staleWaitersAt(),
       this.#keepAliveAt(now),
       ...(this.#store.get("pending") ?? []).map(({ until }) => until),
     ].filter((at) => at !== undefined && at !== null);
@@ -150,6 +154,13 @@ export class After {
   /** The alarm has fired and is used up. */
   fired(): void {
     this.#armed = null;
+  }
+
+  /** L3. */
+  async forgetVoid(): Promise<void> {
+    if (!this.#store.isVoid()) return;
+    this.#armed = null;
+    await this.#store.forget();
   }
 
   async #dropUnconfirmed(): Promise<void> {

@@ -201,7 +201,7 @@ export class Granting {
       const kept =
         vouched && account.id === null ? { ...account, id: before?.grant.account.id ?? null } : account;
       const next = { ...incoming.grant, account: kept, version, consent: version, sealed };
-      this.#put(incoming, next, { epoch, replaced });
+      this.#put(own, incoming, next, { epoch, replaced });
       if (left !== null) addLeaving(this.#store, left);
       // Whoever consents anew may have mended it; where not, the next answer says so again.
       this.#store.remove("limited");
@@ -213,6 +213,7 @@ export class Granting {
   }
 
   #put(
+    own: { readonly slot: Slot; readonly id: string },
     { integration, workflows, session }: Incoming,
     grant: Grant,
     { epoch, replaced }: { readonly epoch: number; readonly replaced: boolean },
@@ -227,6 +228,8 @@ export class Granting {
       retryAt: 0,
     };
     this.#store.together(() => {
+      // It may have been forgotten since: there was nothing else yet.
+      this.#store.put("slot", own);
       this.#store.put("record", record);
       // Its secret may have been changed while the grant was on its way.
       const known = this.#store.get("integration");

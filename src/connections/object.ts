@@ -127,6 +127,7 @@ export abstract class WiredConnectionObject extends DurableObject<Env> implement
     try {
       if (this.#after.keepAliveIsDue()) await this.#acquiring.keepAlive();
       await this.#after.drain();
+      await this.#after.forgetVoid();
     } catch (error) {
       this.#after.failed(error);
     }

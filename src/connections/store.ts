@@ -85,8 +85,9 @@ interface Entries {
 }
 
 const MAX_WAITERS = 10_000;
+const HOUR_MS = 60 * 60_000;
 /** No step waits longer for a person. */
-const LONGEST_WAIT_MS = 25 * 60 * 60_000;
+const LONGEST_WAIT_MS = 25 * HOUR_MS;
 
 export class ConnectionStore {
   readonly #storage: DurableObjectStorage;
@@ -158,6 +159,41 @@ export class ConnectionStore {
     if (this.#waiting !== null) return this.#waiting;
     const [row] = this.#storage.sql.exec("SELECT count(*) AS n FROM waiters").toArray();
     return (this.#waiting = row === undefined ? 0 : integer(row, "n"));
+  }
+
+  /** When those that wait no more are forgotten next, at most once an hour; null: nobody waits. */
+  staleWaitersAt(): number | null {
+    if (this.waiting() === 0) return null;
+    // In the order in which they came, but for clocks that went back.
+    const [row] = this.#storage.sql.exec("SELECT since FROM waiters ORDER BY seq LIMIT 1").toArray();
+    if (row === undefined) return null;
+    return Math.ceil((integer(row, "since") + LONGEST_WAIT_MS) / HOUR_MS) * HOUR_MS;
+  }
+
+  dropStaleWaiters(now: number): void {
+    if (this.waiting() === 0) return;
+    const gone = this.#storage.sql.exec(
+      "DELETE FROM waiters WHERE since <= ? RETURNING seq",
+      now - LONGEST_WAIT_MS,
+    );
+    this.#counted(-gone.toArray().length);
+  }
+
+  /** Whether there never was a grant, and nothing waits or is still to be done. */
+  isVoid(): boolean {
+    if (this.get("slot") === undefined || this.get("record") !== undefined) return false;
+    const isDue = (["waking", "mirror", "revoking", "leaving"] as const).some(
+      (key) => this.get(key) !== undefined,
+    );
+    const pending = this.get("pending") ?? [];
+    return !isDue && pending.length === 0 && this.waiting() === 0 && this.audit(1).entries.length === 0;
+  }
+
+  /** All of it. What is written after this call stays, also before it has ended. */
+  async forget(): Promise<void> {
+    this.#ready = false;
+    this.#waiting = null;
+    await Promise.all([this.#storage.deleteAlarm(), this.#storage.deleteAll()]);
   }
 
   removeWaiter(seq: number): void {

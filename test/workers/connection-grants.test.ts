@@ -44,7 +44,8 @@ describe("a connection that is taken back", () => {
       outcome: "revoked",
       tries: 1,
     });
-    expect(await one.alarmAt()).toBe(null);
+    // Nothing but that the run that asked is forgotten in time.
+    expect((await one.alarmAt()) ?? 0).toBeGreaterThan(one.house.now + DAY_MS);
     // Again, it is as it was.
     expect(await one.object.disconnect(TENANT, BY_USER)).toMatchObject({
       standing: { status: "disconnected" },
@@ -118,7 +119,9 @@ describe("a connection that is taken back", () => {
     await one.object.disconnect(TENANT, BY_USER);
     await one.ring();
     let last = 0;
-    for (let at = await one.alarmAt(); at !== null; at = await one.alarmAt()) {
+    for (let rings = 0; (await one.record())?.standing.status === "revoking"; rings++) {
+      const at = (await one.alarmAt()) ?? 0;
+      expect(rings).toBeLessThan(50);
       expect(at).toBeGreaterThan(one.house.now);
       if (at < since + DAY_MS) expect(at - one.house.now).toBeGreaterThanOrEqual(last);
       last = at - one.house.now;
