@@ -157,7 +157,7 @@ export const DisconnectedConnection = named("DisconnectedConnection", () =>
     siblings: z
       .boolean()
       .describe(
-        "Whether others live on the same account: then the provider is not told, as that would end them.",
+        "Whether others live on the same account, or tell the provider themselves: then it is not told of this one, as that would end them. Where that is not known yet, `revocation` says `pending`.",
       ),
   }),
 );

@@ -73,6 +73,12 @@ export class After {
     this.arm();
   }
 
+  /** Whether the provider is to be told of what was taken back. Never throws: what is not known then is asked again. */
+  async askSiblings(): Promise<void> {
+    await this.#revoking.ask();
+    this.arm();
+  }
+
   /** A step was given the token. */
   used(workflow: string): void {
     if (this.#mirroring.used(workflow)) this.arm();

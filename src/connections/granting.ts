@@ -149,7 +149,7 @@ export class Granting {
   }
 
   /** J6. */
-  disconnect({ by, siblings }: { readonly by: string; readonly siblings: boolean }): void {
+  disconnect(by: string): void {
     const record = this.#store.get("record");
     const { status } = record?.standing ?? { status: "disconnected" };
     // Also where nothing is active: what waits for a confirmation must not come to life afterwards.
@@ -159,17 +159,17 @@ export class Granting {
     }
     if (record === undefined || status === "revoking" || status === "disconnected") return;
     const at = this.#wiring.now();
-    const known = record.grant.sealed !== null && !siblings;
     this.#store.together(() => {
       this.#store.put("record", { ...record, standing: { status: "revoking", at, by } });
       this.#store.put("pending", []);
       this.#store.put("revoking", {
         since: at,
         retryAt: at,
-        report: { outcome: known ? "pending" : "kept_for_siblings", at, tries: 0 },
+        asked: 0,
+        report: { outcome: "pending", at, tries: 0 },
       });
     });
-    this.#after.changed("connection.disconnect", by, { siblings });
+    this.#after.changed("connection.disconnect", by, {});
     // What they wait for is another thing now.
     this.#after.wake();
   }

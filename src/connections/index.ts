@@ -28,3 +28,4 @@ export { type Connections, type ConnectionsDeps, createConnections } from "./roo
 export type { ConnectionRpc, ConnectionView, RevocationReport } from "./rpc.ts";
 export type { ConnectSession } from "./sessions.ts";
 export { type ConnectionReference, type Pinned, type Use } from "./use.ts";
+export { siblingsOf } from "./siblings.ts";

@@ -54,7 +54,10 @@ const ACCOUNT_PURPOSE = "connection-account";
 const AUDIT_SQL = `INSERT INTO access_audit (at, tenant, actor, action, target, outcome, detail) VALUES (?, ?, ?, ?, ?, ?, ?)`;
 
 /** The account of a grant, in a form by which others on it are found and nobody else learns of it. */
-async function accountMac(serverKey: CryptoKey, view: ConnectionView): Promise<string | null> {
+async function accountMac(
+  serverKey: CryptoKey,
+  view: Pick<ConnectionView, "slot" | "account">,
+): Promise<string | null> {
   const { id } = view.account;
   const { tenant, integration } = view.slot;
   return id === null ? null : macOf(serverKey, ACCOUNT_PURPOSE, JSON.stringify([tenant, integration, id]));
@@ -189,7 +192,7 @@ export async function selectConnections(
 export async function selectSiblings(
   db: D1Database,
   serverKey: CryptoKey,
-  view: ConnectionView,
+  view: Pick<ConnectionView, "id" | "slot" | "account">,
 ): Promise<string[]> {
   const mac = await accountMac(serverKey, view);
   if (mac === null) return [];

@@ -86,12 +86,10 @@ export abstract class WiredConnectionObject extends DurableObject<Env> implement
     return this.#isOf(tenant) && this.#granting.updateIntegration(copy);
   }
 
-  async disconnect(
-    tenant: string,
-    how: { readonly by: string; readonly siblings: boolean },
-  ): Promise<ConnectionView | null> {
+  async disconnect(tenant: string, { by }: { readonly by: string }): Promise<ConnectionView | null> {
     if (!this.#isOf(tenant)) return null;
-    this.#granting.disconnect(how);
+    this.#granting.disconnect(by);
+    await this.#after.askSiblings();
     return this.view(tenant);
   }
 

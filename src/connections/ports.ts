@@ -70,11 +70,25 @@ export interface Mirrored {
   readonly audit: readonly AuditEntry[];
 }
 
+/** A grant, as far as others of the same account are looked for. */
+export interface Granted extends Pick<ConnectionView, "id" | "slot" | "account"> {
+  /** When it was taken back. */
+  readonly since: number;
+}
+
+/**
+ * Whether another connection lives on the account of a grant, so that to revoke the one would end the other.
+ * `undecided`: none, but one that is taken back at this moment goes first, and is still to find out whether it tells.
+ */
+export type Siblings = "living" | "undecided" | "none";
+
 export interface ConnectionWiring {
   readonly vault: Vault;
   readonly provider: ProviderPort;
   /** Writes a listing row unless it knows a newer version, adds uses, appends the audit: all or nothing. */
   mirror(mirrored: Mirrored): Promise<void>;
+  /** Asks the objects of the others. */
+  siblings(granted: Granted): Promise<Siblings>;
   /** Tells a run that what it waits for may be there. */
   wake(
     tenant: string,

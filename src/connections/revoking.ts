@@ -1,10 +1,15 @@
-/** Tells the provider that the connection's own grant is over, for a day at the longest; then the tokens are shredded. */
+/**
+ * Tells the provider that the connection's own grant is over, for a day at the longest; then the tokens are shredded.
+ *
+ * - R1 it is told only when it is known that no other connection lives on the account; that is asked until it is known.
+ */
 import type { ConnectionRecord } from "./grant.ts";
 import type { ConnectionWiring } from "./ports.ts";
+import { retryMs } from "./retry.ts";
 import type { RevocationReport } from "./rpc.ts";
 import { pairPlace } from "./sealing.ts";
 import type { ConnectionStore, Revoking as RevokingDue } from "./store.ts";
-import { nextTelling, tellProvider } from "./telling.ts";
+import { GIVE_UP_MS, nextTelling, tellProvider } from "./telling.ts";
 
 type Changed = (
   action: string,
@@ -42,6 +47,12 @@ export class Revoking {
       this.#store.remove("revoking");
       return;
     }
+    if (revoking.asked !== undefined) {
+      await this.ask();
+      const decided = this.#store.get("revoking");
+      if (decided?.asked === undefined && this.#isDue(decided)) return this.drain();
+      return;
+    }
     const { report, since } = revoking;
     if (report.outcome !== "pending") return this.#finish(report);
     const { version, sealed } = record.grant;
@@ -57,6 +68,32 @@ export class Revoking {
     const retryAt = nextTelling({ since, tries: report.tries }, told, now);
     if (retryAt === null) return this.#finish({ outcome: "gave_up", at: now, tries });
     this.#store.put("revoking", { ...after, retryAt, report: { ...report, at: now, tries } });
+  }
+
+  /** R1. Never throws. */
+  async ask(): Promise<void> {
+    const [kept, record] = [this.#store.get("slot"), this.#store.get("record")];
+    const revoking = this.#store.get("revoking");
+    if (kept === undefined || record === undefined || revoking?.asked === undefined) return;
+    const { since } = revoking;
+    const granted = { id: kept.id, slot: kept.slot, account: record.grant.account, since };
+    const found = await this.#wiring.siblings(granted).catch((error: unknown) => {
+      this.#wiring.log.warn("connection.siblings_not_asked", { connection: kept.id, error });
+      return "undecided" as const;
+    });
+    const after = this.#store.get("revoking");
+    if (after?.since !== since || after.asked === undefined) return;
+    const now = this.#wiring.now();
+    const { asked, ...decided } = after;
+    if (found === "none") this.#store.put("revoking", decided);
+    else if (found === "living")
+      this.#store.put("revoking", {
+        ...decided,
+        report: { outcome: "kept_for_siblings", at: now, tries: 0 },
+      });
+    else if (now - since >= GIVE_UP_MS)
+      this.#store.put("revoking", { ...decided, report: { outcome: "gave_up", at: now, tries: 0 } });
+    else this.#store.put("revoking", { ...after, asked: asked + 1, retryAt: now + retryMs(asked) });
   }
 
   #isDue(revoking: RevokingDue | undefined): boolean {

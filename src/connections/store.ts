@@ -21,6 +21,8 @@ export interface Revoking {
   /** When the provider is told again; null: that is over. */
   readonly retryAt: number | null;
   readonly since: number;
+  /** How often it was asked in vain whether another connection lives on the account; missing: that is known. */
+  readonly asked?: number;
 }
 
 /** A grant that has lost its place, of which the provider is still to be told. */

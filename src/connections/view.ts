@@ -32,6 +32,7 @@ export function viewOf(
     waiting: store.waiting(),
     kids: kidsOf(store, vault),
     revocation: revoking?.report ?? null,
+    undecided: revoking?.asked !== undefined,
   };
 }
 

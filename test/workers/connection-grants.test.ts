@@ -1,5 +1,8 @@
 import { evictDurableObject } from "cloudflare:test";
+import { env } from "cloudflare:workers";
 import { describe, expect, it } from "vitest";
+import { siblingsOf } from "../../src/connections/index.ts";
+import { importHmacKey } from "../../src/platform/index.ts";
 import { latePlace, sealPair } from "../../src/connections/sealing.ts";
 import type { Leaving, Revoking } from "../../src/connections/store.ts";
 import { createVault } from "../../src/vault/index.ts";
@@ -8,7 +11,7 @@ import { pairOf } from "./connection-double.ts";
 import { ConnectionHouse } from "./connection-house.ts";
 import { Connected, DAY_MS, HOUR_MS, MINUTE_MS, TENANT } from "./connection-support.ts";
 
-const BY_USER = { by: "user", siblings: false } as const;
+const BY_USER = { by: "user" } as const;
 
 async function connected(style: "strict" | "leeway" | "static" = "strict"): Promise<Connected> {
   const one = new Connected(new ConnectionHouse(style));
@@ -99,7 +102,8 @@ describe("a connection that is taken back", () => {
 
   it("keeps the grant at the provider where another connection lives on it", async () => {
     const one = await connected();
-    await one.object.disconnect(TENANT, { by: "user", siblings: true });
+    one.house.siblings = async () => "living";
+    await one.object.disconnect(TENANT, { by: "user" });
     expect(await one.said()).toBe("missing");
     await one.ring();
     expect(one.house.provider.revocations()).toBe(0);
@@ -110,6 +114,80 @@ describe("a connection that is taken back", () => {
       kids: [],
     });
   });
+
+  it("whose siblings cannot be asked: gives no token, and is told when they were, without the caller", async () => {
+    const one = await connected();
+    one.house.siblings = async () => {
+      throw new Error("D1_ERROR: Network connection lost.");
+    };
+    expect(await one.object.disconnect(TENANT, BY_USER)).toMatchObject({
+      ...{ standing: { status: "revoking" }, revocation: { outcome: "pending" }, undecided: true },
+    });
+    await one.ring();
+    await one.toNextAlarm();
+    expect(await one.said()).toBe("missing");
+    expect(one.house.provider.revocations()).toBe(0);
+    one.house.siblings = async () => "none";
+    while ((await one.record())?.standing.status === "revoking") await one.toNextAlarm();
+    expect(one.house.provider.revoked).toEqual([pairOf(one.family, 1).refreshToken]);
+    expect(await one.object.view(TENANT)).toMatchObject({
+      revocation: { outcome: "revoked" },
+      undecided: false,
+    });
+  });
+
+  it("whose siblings can never be asked is shredded after a day, and the provider is not told", async () => {
+    const one = await connected();
+    const since = one.house.now;
+    one.house.siblings = async () => "undecided";
+    await one.object.disconnect(TENANT, BY_USER);
+    for (let i = 0; i < 5; i++) await one.toNextAlarm();
+    expect(await one.object.view(TENANT)).toMatchObject({ standing: { status: "revoking" } });
+    one.house.now = since + DAY_MS;
+    await one.ring();
+    expect(await one.object.view(TENANT)).toMatchObject({ revocation: { outcome: "gave_up" }, kids: [] });
+    expect(one.house.provider.revocations()).toBe(0);
+  });
+
+  it.each([2, 3, 5])(
+    "%i of one account that are taken back at once: exactly one tells the provider",
+    async (count) => {
+      const house = new ConnectionHouse();
+      const all = Array.from({ length: count }, () => new Connected(house));
+      const account = { id: `shared-${count}`, label: null };
+      for (const one of all) {
+        await one.grant({ account });
+        await one.ring();
+      }
+      house.siblings = async (granted) =>
+        siblingsOf(
+          {
+            db: env.DB,
+            serverKey: async () => importHmacKey(new Uint8Array(32).fill(7)),
+            object: (_tenant, id) => {
+              const found = all.find((one) => one.id === id);
+              if (found === undefined) throw new Error("There is no such connection.");
+              return found.object;
+            },
+          },
+          granted,
+        );
+      await Promise.all(all.toReversed().map(async (one) => one.object.disconnect(TENANT, BY_USER)));
+      const isOpen = async (one: Connected): Promise<boolean> =>
+        (await one.record())?.standing.status === "revoking";
+      for (let i = 0; i < 20; i++) {
+        for (const one of all) await one.ring();
+        if ((await Promise.all(all.map(isOpen))).every((open) => !open)) break;
+        house.later(MINUTE_MS);
+      }
+      const views = await Promise.all(all.map(async (one) => one.object.view(TENANT)));
+      expect(views.map((view) => view?.revocation?.outcome).toSorted()).toEqual([
+        ...Array.from({ length: count - 1 }, () => "kept_for_siblings"),
+        "revoked",
+      ]);
+      expect(house.provider.revocations()).toBe(1);
+    },
+  );
 
   it("is told to a provider that is away less and less often for a day, then given up, and shredded all the same", async () => {
     const one = await connected();

@@ -157,7 +157,7 @@ class Model {
         }
         return;
       case "disconnect":
-        await one.object.disconnect(TENANT, { by: "user", siblings: false });
+        await one.object.disconnect(TENANT, { by: "user" });
         this.pending = [];
         this.family = null;
         return;

@@ -58,7 +58,8 @@ describe("the database is away", () => {
     const one = new Connected(new ConnectionHouse());
     one.house.whileWriting = async () => {
       one.house.whileWriting = null;
-      await one.object.disconnect(TENANT, { by: "user", siblings: true });
+      one.house.siblings = async () => "living";
+      await one.object.disconnect(TENANT, { by: "user" });
     };
     await one.grant();
     await one.ring();
@@ -70,7 +71,8 @@ describe("the database is away", () => {
     await one.object.report(TENANT, { kind: "token_dead", version: 1 });
     one.house.later(-HOUR_MS);
     await one.grant({}, `${one.family}b`);
-    await one.object.disconnect(TENANT, { by: "user", siblings: true });
+    one.house.siblings = async () => "living";
+    await one.object.disconnect(TENANT, { by: "user" });
     await one.ring();
     expect(await one.row()).toMatchObject({ status: "disconnected", version: 2 });
   });
@@ -374,7 +376,7 @@ describe("a first grant that waits for its confirmation", () => {
 
   it.each([
     ["discarded", async (one: Connected) => one.object.discard(TENANT, "cs_1")],
-    ["taken back", async (one: Connected) => one.object.disconnect(TENANT, { by: "user", siblings: true })],
+    ["taken back", async (one: Connected) => one.object.disconnect(TENANT, { by: "user" })],
     ["late", async ({ house }: Connected) => house.later(DAY_MS)],
   ])("is not counted any more when it was %s", async (_what, end) => {
     const one = await waiting(ring("k5", { k5: 5 }));
@@ -471,7 +473,7 @@ describe("texts that stand where they were not sealed for", () => {
     expect(await one.said()).toBe("revoked");
     await one.object.rewrap(TENANT);
     expect(await one.row()).toMatchObject({ status: "dead", epoch: 1, workflows: null, scopes: '["read"]' });
-    await one.object.disconnect(TENANT, { by: "user", siblings: false });
+    await one.object.disconnect(TENANT, { by: "user" });
     await one.ring();
     await alter();
     await die();

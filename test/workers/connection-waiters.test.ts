@@ -143,7 +143,8 @@ describe("a run whose attempt the service refused", () => {
     const one = empty();
     await one.grant();
     expect(await one.said({ run: "run_a", scopes: ["write"] })).toBe("scope_missing");
-    await one.object.disconnect(TENANT, { by: "user", siblings: true });
+    one.house.siblings = async () => "living";
+    await one.object.disconnect(TENANT, { by: "user" });
     await one.ring();
     expect(one.house.woken).toEqual(["run_a"]);
     expect(await one.said({ run: "run_a", scopes: ["write"] })).toBe("missing");
@@ -255,7 +256,7 @@ describe("the alarm", () => {
       if (i === 30) house.now += 50 * DAY_MS;
       // It was forgotten since, as no run waits for so long.
       if (i === 45) await one.said({ run: "run_a", scopes: ["write"] });
-      if (i === 45) await one.object.disconnect(TENANT, { by: "user", siblings: false });
+      if (i === 45) await one.object.disconnect(TENANT, { by: "user" });
     }
     house.listingAway = false;
     house.deaf.clear();
@@ -375,7 +376,7 @@ describe("a place that nobody ever gave anything", () => {
 it("runs that wait for what was taken back are forgotten as well, and the connection is not", async () => {
   const one = empty();
   await one.grant();
-  await one.object.disconnect(TENANT, { by: "user", siblings: false });
+  await one.object.disconnect(TENANT, { by: "user" });
   await one.ring();
   await one.said({ run: "run_a" });
   while ((await one.toNextAlarm()) !== null);

@@ -123,7 +123,7 @@ const REVOCATIONS: Readonly<Record<RevocationReport["outcome"], (provider: strin
     `${provider} is being told, for up to a day; then the access is destroyed in any case.`,
   revoked: (provider) => `${provider} was told, and the access is destroyed.`,
   kept_for_siblings: (provider) =>
-    `${provider} was not told, as the same account is still connected in another place, which would end as well. The access of this one is destroyed.`,
+    `${provider} is not told of this one: the same account is connected in another place, and to take this one back there would end that as well. Once the last one is taken back, ${provider} is told. The access of this one is destroyed.`,
   no_endpoint: (provider) =>
     `The access is destroyed here. ${provider} cannot be told by us: remove the app in the settings of your account there, too.`,
   gave_up: (provider) =>
