@@ -9,7 +9,7 @@
  *      can name as many as they like.
  * - L2 one part that fails holds up no other, and the alarm never comes again at once for it.
  */
-import { LeavingGrants } from "./leaving.ts";
+import { LeavingGrants, leavePending } from "./leaving.ts";
 import { Mirroring } from "./mirroring.ts";
 import type { ConnectionWiring } from "./ports.ts";
 import { keepAliveDueAt } from "./refresh-rules.ts";
@@ -173,7 +173,11 @@ export class After {
     const pending = this.#store.get("pending") ?? [];
     const left = pending.filter(({ until }) => until > this.#wiring.now());
     if (left.length === pending.length) return;
-    this.#store.put("pending", left);
+    this.#store.together(() => {
+      this.#store.put("pending", left);
+      const gone = pending.filter((one) => !left.includes(one));
+      leavePending(this.#store, gone, { by: "system", now: this.#wiring.now() });
+    });
     this.changed("connection.unconfirmed", "system", { dropped: pending.length - left.length });
   }
 

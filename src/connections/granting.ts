@@ -22,7 +22,7 @@ import {
   sameAccount,
   type Slot,
 } from "./grant.ts";
-import { addLeaving } from "./leaving.ts";
+import { addLeaving, leavePending } from "./leaving.ts";
 import type { ConnectionWiring } from "./ports.ts";
 import type { GrantAnswer, GrantRequest, IntegrationCopy } from "./rpc.ts";
 import { openPair, pairPlace, pendingPlace, sealPair, secretPlace } from "./sealing.ts";
@@ -83,8 +83,16 @@ export class Granting {
     };
     this.#store.together(() => {
       this.#store.put("slot", { slot, id });
-      const others = this.#pending().filter(({ session }) => session !== pending.session);
-      this.#store.put("pending", [...others.slice(1 - MAX_PENDING), waiting]);
+      const all = this.#store.get("pending") ?? [];
+      const others = all.filter(
+        ({ session, until }) => session !== pending.session && until > grant.grantedAt,
+      );
+      const left = others.slice(1 - MAX_PENDING);
+      this.#store.put("pending", [...left, waiting]);
+      this.#leave(
+        all.filter((one) => one.session !== pending.session && !left.includes(one)),
+        "system",
+      );
     });
     this.#after.changed("connection.pending", by, { session: pending.session });
     return { kind: "pending" };
@@ -99,7 +107,7 @@ export class Granting {
     const { grant, replaceAccount } = pending;
     const refusal = this.#refusalOf(grant.account, replaceAccount);
     if (refusal !== null) {
-      this.discard(session);
+      this.discard(session, by);
       return refusal;
     }
     const place = pendingPlace(kept.slot, kept.id, session);
@@ -110,11 +118,23 @@ export class Granting {
     return this.#activate({ grant, pair: opened.value, integration, workflows, ...how });
   }
 
-  discard(session: string): void {
-    const left = this.#pending().filter((one) => one.session !== session);
-    this.#store.put("pending", left);
+  discard(session: string, by = `connect_session:${session}`): void {
+    const all = this.#store.get("pending") ?? [];
+    const gone = all.filter((one) => one.session === session);
+    this.#store.together(() => {
+      this.#store.put(
+        "pending",
+        all.filter((one) => one.session !== session),
+      );
+      this.#leave(gone, by);
+    });
     // The keys of what is left are counted.
     this.#after.mirror();
+  }
+
+  /** What will never be confirmed: the provider is told. */
+  #leave(gone: readonly PendingGrant[], by: string): void {
+    leavePending(this.#store, gone, { by, now: this.#wiring.now() });
   }
 
   /** A service says that the grant is gone. */
@@ -153,15 +173,18 @@ export class Granting {
     const record = this.#store.get("record");
     const { status } = record?.standing ?? { status: "disconnected" };
     // Also where nothing is active: what waits for a confirmation must not come to life afterwards.
-    if (this.#pending().length > 0) {
-      this.#store.put("pending", []);
+    const waiting = this.#store.get("pending") ?? [];
+    if (waiting.length > 0) {
+      this.#store.together(() => {
+        this.#store.put("pending", []);
+        this.#leave(waiting, by);
+      });
       this.#after.mirror();
     }
     if (record === undefined || status === "revoking" || status === "disconnected") return;
     const at = this.#wiring.now();
     this.#store.together(() => {
       this.#store.put("record", { ...record, standing: { status: "revoking", at, by } });
-      this.#store.put("pending", []);
       this.#store.put("revoking", {
         since: at,
         retryAt: at,
@@ -260,11 +283,11 @@ export class Granting {
     const [record, integration] = [this.#store.get("record"), this.#store.get("integration")];
     const revoking = this.#store.get("revoking");
     if (record?.standing.status !== "revoking" || revoking?.report.outcome !== "pending") return null;
-    const { sealed, version } = record.grant;
+    const { sealed, version, account } = record.grant;
     if (sealed === null || integration === undefined) return null;
     const { since, report, retryAt } = revoking;
     const due = { since, retryAt: retryAt ?? since, tries: report.tries };
-    return { of: { kind: "pair", version }, by: record.standing.by, sealed, integration, ...due };
+    return { of: { kind: "pair", version }, by: record.standing.by, account, sealed, integration, ...due };
   }
 
   /** J5. */

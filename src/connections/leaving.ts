@@ -1,15 +1,18 @@
 /**
- * Grants that have lost their place, of which the provider is still to be told: for a day at the longest, then they are
- * shredded. Owns their list, which is beside the connection's own grant and changes nothing of it.
+ * Grants that have lost their place, or were never confirmed, of which the provider is still to be told: for a day at the
+ * longest, then they are shredded. Owns their list, which is beside the connection's own grant and changes nothing of it.
  *
+ * - E2 the provider is not told while the same account lives here or in another connection, as that would end both; each time
+ *      before it is told that is looked at anew. Of a grant that was never confirmed and does not say whose it is nobody
+ *      knows that, so it is not told: else whoever leads somebody to a link could end a connection of theirs.
  * - E1 what a refresh brings for a grant that has lost its place meanwhile is what the provider is told of: the refresh token
  *      that was sent may be of no meaning any more.
  */
 import type { ConnectionWiring } from "./ports.ts";
-import type { Pair, Slot } from "./grant.ts";
-import { latePlace, pairPlace, sealPair } from "./sealing.ts";
+import { type Account, type Pair, type PendingGrant, sameAccount, type Slot } from "./grant.ts";
+import { latePlace, pairPlace, pendingPlace, sealPair } from "./sealing.ts";
 import type { ConnectionStore, Leaving } from "./store.ts";
-import { nextTelling, tellProvider } from "./telling.ts";
+import { nextTelling, type Told, tellProvider } from "./telling.ts";
 import type { Place, Vault } from "../vault/index.ts";
 
 /** At a time: of more, the oldest is given up. */
@@ -23,7 +26,28 @@ type Changed = (
 
 /** PERSISTED CONTRACT: places are part of what is sealed. */
 export function leavingPlace(slot: Pick<Slot, "tenant">, id: string, { of }: Pick<Leaving, "of">): Place {
-  return of.kind === "late" ? latePlace(slot, id, of.version) : pairPlace(slot, id, of.version);
+  switch (of.kind) {
+    case "pair":
+      return pairPlace(slot, id, of.version);
+    case "late":
+      return latePlace(slot, id, of.version);
+    case "pending":
+      return pendingPlace(slot, id, of.session);
+  }
+}
+
+/** Grants that will never be confirmed go on the list. */
+export function leavePending(
+  store: ConnectionStore,
+  gone: readonly PendingGrant[],
+  { by, now }: { readonly by: string; readonly now: number },
+): void {
+  for (const { session, grant, integration } of gone) {
+    const { sealed, account } = grant;
+    if (sealed === null) continue;
+    const due = { since: now, retryAt: now, tries: 0 };
+    addLeaving(store, { of: { kind: "pending", session }, by, account, sealed, integration, ...due });
+  }
 }
 
 /** Puts one on the list. Answers those that had to go for it. */
@@ -85,15 +109,44 @@ export class LeavingGrants {
     await this.#settled();
     const due = this.#store.get("leaving")?.filter(({ retryAt }) => retryAt <= this.#wiring.now()) ?? [];
     for (const one of due) {
-      const { sealed, integration } = one;
-      const place = leavingPlace(kept.slot, kept.id, one);
-      const told = await tellProvider(this.#wiring, kept, { place, sealed, integration });
+      const told = await this.#end(kept, one);
       const now = this.#wiring.now();
       const tries = one.tries + 1;
       const retryAt = told.kind === "later" ? nextTelling(one, told, now) : null;
       if (retryAt !== null) this.#replace(one, { retryAt, tries });
       else this.#gone(one, told.kind === "later" ? "gave_up" : told.kind, tries);
     }
+  }
+
+  async #end(
+    kept: { readonly slot: Slot; readonly id: string },
+    one: Leaving,
+  ): Promise<
+    Told | { readonly kind: "kept_for_siblings" | "account_unknown"; readonly retryAfterMs?: never }
+  > {
+    const { account, since, sealed, integration } = one;
+    if (one.of.kind === "pending" && account.id === null) return { kind: "account_unknown" };
+    if (this.#livesHere(account)) return { kind: "kept_for_siblings" };
+    try {
+      const found = await this.#wiring.siblings({ ...kept, account, since });
+      if (found === "living") return { kind: "kept_for_siblings" };
+      if (found === "undecided") return { kind: "later" };
+    } catch (error) {
+      this.#wiring.log.warn("connection.siblings_not_asked", { connection: kept.id, error });
+      return { kind: "later" };
+    }
+    // A consent may have come while the others were asked.
+    if (this.#livesHere(account)) return { kind: "kept_for_siblings" };
+    const place = leavingPlace(kept.slot, kept.id, one);
+    return tellProvider(this.#wiring, kept, { place, sealed, integration });
+  }
+
+  /** E2. In this place, or waiting for it: whichever goes last tells. */
+  #livesHere(account: Account): boolean {
+    const record = this.#store.get("record");
+    const living = record?.standing.status === "active" ? [record.grant] : [];
+    const waiting = (this.#store.get("pending") ?? []).map(({ grant }) => grant);
+    return [...living, ...waiting].some((grant) => sameAccount(grant.account, account) !== false);
   }
 
   /** Only what changed: its text may have been moved under another key meanwhile. */
@@ -110,10 +163,13 @@ export class LeavingGrants {
     const left = (this.#store.get("leaving") ?? []).filter((one) => !isSame(one.of, of));
     if (left.length === 0) this.#store.remove("leaving");
     else this.#store.put("leaving", left);
-    this.#changed("connection.disconnected", by, { revocation, tries });
+    const what = of.kind === "pending" ? "connection.discarded" : "connection.disconnected";
+    this.#changed(what, by, { revocation, tries, ...(of.kind === "pending" ? { session: of.session } : {}) });
   }
 }
 
 function isSame(a: Leaving["of"], b: Leaving["of"]): boolean {
+  if (a.kind === "pending" || b.kind === "pending")
+    return a.kind === "pending" && b.kind === "pending" && a.session === b.session;
   return a.kind === b.kind && a.version === b.version;
 }

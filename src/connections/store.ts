@@ -3,7 +3,7 @@
  * they only gain optional fields. All calls are synchronous: what is read together is of one moment.
  */
 import { defineSchema, hasSchema, integer, migrate, text, type AuditEntry } from "../platform/index.ts";
-import type { ConnectionRecord, KeptIntegration, PendingGrant, Slot } from "./grant.ts";
+import type { Account, ConnectionRecord, KeptIntegration, PendingGrant, Slot } from "./grant.ts";
 import type { RevocationReport } from "./rpc.ts";
 
 const SCHEMA = defineSchema([
@@ -25,12 +25,18 @@ export interface Revoking {
   readonly asked?: number;
 }
 
-/** A grant that has lost its place, of which the provider is still to be told. */
+/** A grant that has lost its place, or never got one, of which the provider is still to be told. */
 export interface Leaving {
-  /** Which it was, and what its text is sealed for. `late`: what a refresh of that version brought afterwards. */
-  readonly of: { readonly kind: "pair" | "late"; readonly version: number };
-  /** Who took it back. */
+  /**
+   * Which it was, and what its text is sealed for. `late`: what a refresh of that version brought afterwards. `pending`: it was
+   * never confirmed.
+   */
+  readonly of:
+    | { readonly kind: "pair" | "late"; readonly version: number }
+    | { readonly kind: "pending"; readonly session: string };
+  /** Who took it back, or threw it away. */
   readonly by: string;
+  readonly account: Account;
   readonly sealed: string;
   readonly integration: KeptIntegration;
   readonly since: number;

@@ -189,31 +189,35 @@ describe("a connection that is taken back", () => {
     },
   );
 
-  it("is told to a provider that is away less and less often for a day, then given up, and shredded all the same", async () => {
-    const one = await connected();
-    const { provider } = one.house;
-    const since = one.house.now;
-    provider.revokeStanding = { status: 503 };
-    await one.object.disconnect(TENANT, BY_USER);
-    await one.ring();
-    let last = 0;
-    for (let rings = 0; (await one.record())?.standing.status === "revoking"; rings++) {
-      const at = (await one.alarmAt()) ?? 0;
-      expect(rings).toBeLessThan(50);
-      expect(at).toBeGreaterThan(one.house.now);
-      if (at < since + DAY_MS) expect(at - one.house.now).toBeGreaterThanOrEqual(last);
-      last = at - one.house.now;
-      await one.toNextAlarm();
-      expect(await one.said()).toBe("missing");
-    }
-    expect(one.house.now).toBe(since + DAY_MS);
-    expect(provider.revocations()).toBeLessThan(50);
-    expect(await one.object.view(TENANT)).toMatchObject({
-      standing: { status: "disconnected" },
-      revocation: { outcome: "gave_up", tries: provider.revocations() },
-      kids: [],
-    });
-  });
+  it(
+    "is told to a provider that is away less and less often for a day, then given up, and shredded all the same",
+    { timeout: 30_000 },
+    async () => {
+      const one = await connected();
+      const { provider } = one.house;
+      const since = one.house.now;
+      provider.revokeStanding = { status: 503 };
+      await one.object.disconnect(TENANT, BY_USER);
+      await one.ring();
+      let last = 0;
+      for (let rings = 0; (await one.record())?.standing.status === "revoking"; rings++) {
+        const at = (await one.alarmAt()) ?? 0;
+        expect(rings).toBeLessThan(50);
+        expect(at).toBeGreaterThan(one.house.now);
+        if (at < since + DAY_MS) expect(at - one.house.now).toBeGreaterThanOrEqual(last);
+        last = at - one.house.now;
+        await one.toNextAlarm();
+        expect(await one.said()).toBe("missing");
+      }
+      expect(one.house.now).toBe(since + DAY_MS);
+      expect(provider.revocations()).toBeLessThan(50);
+      expect(await one.object.view(TENANT)).toMatchObject({
+        standing: { status: "disconnected" },
+        revocation: { outcome: "gave_up", tries: provider.revocations() },
+        kids: [],
+      });
+    },
+  );
 
   it("a provider that wants to be left alone for a week is not waited for longer than a day", async () => {
     const one = await connected();
@@ -358,7 +362,7 @@ describe("a connection that is taken back", () => {
     await one.object.disconnect(TENANT, BY_USER);
     await one.grant(ANOTHER, families[1]);
     await one.object.disconnect(TENANT, BY_USER);
-    await one.grant({}, families[2]);
+    await one.grant({ account: { id: "account-3", label: null } }, families[2]);
     await one.ring();
     provider.revokeStanding = "ok";
     one.house.later(MINUTE_MS);
@@ -614,6 +618,90 @@ describe("a grant that waits for its confirmation", () => {
     await one.confirm("cs_2", { version: 3, provider: elsewhere, clientId: "evil" });
     expect(await one.token()).toMatchObject({ provider: { hosts: ["api.double.example"] } });
     expect(await one.kept("integration")).toMatchObject({ version: 3, clientId: "client" });
+  });
+});
+
+describe("a grant that is never confirmed", () => {
+  const REVOKED = (family: string) => pairOf(family, 1).refreshToken;
+
+  /** Until all is done. */
+  async function rest(one: Connected): Promise<void> {
+    for (let i = 0; i < 5; i++) await one.ring();
+  }
+
+  it.each([
+    ["expired", async (one: Connected) => void one.house.later(15 * MINUTE_MS)],
+    ["discarded", async (one: Connected) => one.object.discard(TENANT, "cs_1")],
+    ["taken back", async (one: Connected) => void (await one.object.disconnect(TENANT, BY_USER))],
+  ])("and %s: the provider is told of it, and it is shredded", async (_what, end) => {
+    const one = new Connected(new ConnectionHouse());
+    await one.grant(pendingOf(one, "cs_1"));
+    await one.ring();
+    await end(one);
+    await rest(one);
+    expect(one.house.provider.revoked).toEqual([REVOKED(one.family)]);
+    expect(await one.kept("leaving")).toBeUndefined();
+    expect((await one.audited()).at(-1)).toBe("connection.discarded");
+    expect(await one.alarmAt()).toBe(null);
+  });
+
+  it("as newer ones push it out: the provider is told of it, though not of those that wait", async () => {
+    const one = new Connected(new ConnectionHouse());
+    const families: string[] = [];
+    for (let i = 1; i <= 5; i++) {
+      families.push(`${one.family}n${i}`);
+      const account = { id: `account-${i}`, label: null };
+      await one.grant({ ...pendingOf(one, `cs_${i}`), account }, families.at(-1));
+    }
+    await rest(one);
+    expect(one.house.provider.revoked).toEqual([REVOKED(families[0] ?? "")]);
+    expect(await one.confirm("cs_5")).toMatchObject({ kind: "active" });
+  });
+
+  it("of another account than the connection's: the provider is told, less and less often, for a day", async () => {
+    const one = await connected();
+    const other = `${one.family}b`;
+    one.house.provider.revokeStanding = { status: 503 };
+    await one.grant({ ...pendingOf(one, "cs_1"), ...ANOTHER, replaceAccount: true }, other);
+    await one.object.discard(TENANT, "cs_1");
+    await one.ring();
+    expect(await one.kept("leaving")).toMatchObject([{ of: { kind: "pending", session: "cs_1" }, tries: 1 }]);
+    one.house.provider.revokeStanding = "ok";
+    await one.toNextAlarm();
+    expect(one.house.provider.revoked).toEqual([REVOKED(other)]);
+    expect(await one.said()).toBe(pairOf(one.family, 1).accessToken);
+  });
+
+  it("of an account that lives in this place: the provider is not told, as that would end it", async () => {
+    const one = await connected();
+    await one.grant(pendingOf(one, "cs_1"), `${one.family}b`);
+    await one.object.discard(TENANT, "cs_1");
+    await rest(one);
+    expect(one.house.provider.revocations()).toBe(0);
+    expect(await one.kept("leaving")).toBeUndefined();
+  });
+
+  it("of an account that waits here once more: the last one that is thrown away tells", async () => {
+    const one = new Connected(new ConnectionHouse());
+    for (const i of [1, 2]) await one.grant(pendingOf(one, `cs_${i}`), `${one.family}n${i}`);
+    await one.object.discard(TENANT, "cs_1");
+    await rest(one);
+    expect(one.house.provider.revocations()).toBe(0);
+    await one.object.discard(TENANT, "cs_2");
+    await rest(one);
+    expect(one.house.provider.revoked).toEqual([REVOKED(`${one.family}n2`)]);
+  });
+
+  it("of an account that lives in another connection, or that nobody can tell: the provider is not told", async () => {
+    const one = new Connected(new ConnectionHouse());
+    one.house.siblings = async ({ account }) => (account.id === "account-1" ? "living" : "none");
+    await one.grant(pendingOf(one, "cs_1"));
+    await one.object.discard(TENANT, "cs_1");
+    await one.grant({ ...pendingOf(one, "cs_2"), account: { id: null, label: null } }, `${one.family}b`);
+    await one.object.discard(TENANT, "cs_2");
+    await rest(one);
+    expect(one.house.provider.revocations()).toBe(0);
+    expect(await one.kept("leaving")).toBeUndefined();
   });
 });
 
