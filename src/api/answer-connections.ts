@@ -128,6 +128,10 @@ const connectionFields = () => ({
   granted_at: time(),
   expires_at: nullable(time()).describe("Of the present token, which is renewed before."),
   ends_at: nullable(time()).describe("When the grant ends whatever happens."),
+  warning: z
+    .enum(["ends_soon"])
+    .or(z.null())
+    .describe("`ends_soon`: it ends within a week, and only a new consent helps (`reconnect`)."),
   revocation: z
     .strictObject({
       outcome: z.enum(["pending", "revoked", "kept_for_siblings", "no_endpoint", "gave_up"]),

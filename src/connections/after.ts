@@ -9,6 +9,7 @@
  *      can name as many as they like.
  * - L2 one part that fails holds up no other, and the alarm never comes again at once for it.
  */
+import { dueWarning, warningDueAt } from "./ending.ts";
 import { LeavingGrants, leavePending } from "./leaving.ts";
 import { Mirroring } from "./mirroring.ts";
 import type { ConnectionWiring } from "./ports.ts";
@@ -18,6 +19,8 @@ import { retryMs } from "./retry.ts";
 import { Revoking } from "./revoking.ts";
 import type { ConnectionStore } from "./store.ts";
 import { Waking } from "./waking.ts";
+
+const DAY_MS = 24 * 60 * 60_000;
 
 export class After {
   readonly #ctx: DurableObjectState;
@@ -95,6 +98,7 @@ export class After {
     this.#store.dropStaleWaiters(this.#wiring.now());
     const parts = await Promise.allSettled([
       this.#dropUnconfirmed(),
+      this.#warn(),
       this.#waking.drain(),
       this.#revoking.drain(),
       this.#leaving.drain(),
@@ -130,6 +134,7 @@ export class After {
       this.#leaving.dueAt(),
       this.#store.staleWaitersAt(),
       this.#keepAliveAt(now),
+      this.#warningAt(now),
       ...(this.#store.get("pending") ?? []).map(({ until }) => until),
     ].filter((at) => at !== undefined && at !== null);
     const soonest = this.#failures === 0 ? now : now + retryMs(this.#failures);
@@ -179,6 +184,23 @@ export class After {
       leavePending(this.#store, gone, { by: "system", now: this.#wiring.now() });
     });
     this.changed("connection.unconfirmed", "system", { dropped: pending.length - left.length });
+  }
+
+  /** A grant ends soon whatever happens: the audit has it; the listing and the user's page show it by themselves. */
+  async #warn(): Promise<void> {
+    const record = this.#store.get("record");
+    const now = this.#wiring.now();
+    const at = this.#warningAt(now);
+    if (record === undefined || at === null || at > now) return;
+    const [beforeMs, { endsAt }] = [dueWarning(record, now), record.grant];
+    if (beforeMs === null || endsAt === null) return;
+    this.#store.put("record", { ...record, warned: { endsAt, beforeMs } });
+    this.changed("connection.ends_soon", "system", { ends_at: endsAt, days_before: beforeMs / DAY_MS });
+  }
+
+  #warningAt(now: number): number | null {
+    const record = this.#store.get("record");
+    return record === undefined ? null : warningDueAt(record, now);
   }
 
   #keepAliveAt(now: number): number | null {

@@ -95,6 +95,8 @@ export interface ConnectionRecord {
   readonly retryAt: number;
   /** When a token was last renewed because a service had refused the one before. */
   readonly forcedAt?: number;
+  /** The last warning that the grant ends soon: of which end, and how long before. */
+  readonly warned?: { readonly endsAt: number; readonly beforeMs: number };
   /** Why the last refresh failed; missing: it did not. */
   readonly trouble?: Trouble;
 }
