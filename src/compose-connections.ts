@@ -6,6 +6,7 @@ import {
   type ConnectionWiring,
   createConnections,
   createProviderClient,
+  siblingsOf,
   writeMirrored,
 } from "./connections/index.ts";
 import { type Egress, type Logger, objectName } from "./platform/index.ts";
@@ -34,15 +35,17 @@ export function composeConnections(
 ): ComposedConnections {
   const now = (): number => Date.now();
   const provider = createProviderClient({ egress, log, now });
+  const object = (tenant: string, id: string): ConnectionRpc => connectionObject(env, tenant, id);
   return {
     connections: createConnections({
       ...{ db: env.DB, vault, provider, serverKey, egress, ownHosts, log, now },
-      object: (tenant, id) => connectionObject(env, tenant, id),
+      object,
       audit: createAccessAudit(env.DB),
     }),
     wiring: {
       ...{ vault, provider, log, now },
       mirror: async (mirrored) => writeMirrored(env.DB, await serverKey(), mirrored),
+      siblings: async (granted) => siblingsOf({ db: env.DB, object, serverKey }, granted),
       async wake(tenant, id, change) {
         const told = await run(tenant, id).connectionChanged(tenant, change);
         // A run that is over or gone waits for nothing; one that cannot go on just now is told again.

@@ -128,6 +128,10 @@ const connectionFields = () => ({
   granted_at: time(),
   expires_at: nullable(time()).describe("Of the present token, which is renewed before."),
   ends_at: nullable(time()).describe("When the grant ends whatever happens."),
+  warning: z
+    .enum(["ends_soon"])
+    .or(z.null())
+    .describe("`ends_soon`: it ends within a week, and only a new consent helps (`reconnect`)."),
   revocation: z
     .strictObject({
       outcome: z.enum(["pending", "revoked", "kept_for_siblings", "no_endpoint", "gave_up"]),
@@ -157,7 +161,7 @@ export const DisconnectedConnection = named("DisconnectedConnection", () =>
     siblings: z
       .boolean()
       .describe(
-        "Whether others live on the same account: then the provider is not told, as that would end them.",
+        "Whether others live on the same account, or tell the provider themselves: then it is not told of this one, as that would end them. Where that is not known yet, `revocation` says `pending`.",
       ),
   }),
 );

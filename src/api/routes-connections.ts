@@ -72,7 +72,10 @@ export const CONNECTION_ROUTES: readonly Route[] = [
         .connections()
         .connections(identity.tenant, { ...wanted, ...whose }, { after: cursor, limit });
       const next = page.length < limit ? null : (page.at(-1)?.id ?? null);
-      return jsonResponse({ data: page.map(viewConnection), next_cursor: next });
+      return jsonResponse({
+        data: page.map((one) => viewConnection(one, call.deps.now())),
+        next_cursor: next,
+      });
     },
   }),
   route({
@@ -89,7 +92,7 @@ export const CONNECTION_ROUTES: readonly Route[] = [
       const one = await find(call, identity);
       if (one === null) return noConnection();
       const uses = await call.deps.connections().uses(one.id);
-      return jsonResponse({ ...viewConnection(one), uses: uses.map(viewUse) });
+      return jsonResponse({ ...viewConnection(one, call.deps.now()), uses: uses.map(viewUse) });
     },
   }),
   route({
@@ -109,7 +112,10 @@ export const CONNECTION_ROUTES: readonly Route[] = [
       if (one === null) return noConnection();
       const done = await call.deps.connections().disconnect(identity.tenant, one.id, actorOf(identity));
       if (done === null) return noConnection();
-      return jsonResponse({ ...viewConnection(done.connection), siblings: done.siblings }, 202);
+      return jsonResponse(
+        { ...viewConnection(done.connection, call.deps.now()), siblings: done.siblings },
+        202,
+      );
     },
   }),
   route({
@@ -190,7 +196,9 @@ async function create(
   const connection = await room.lend(made, lent);
   if (!connection.ok) return ofLending(connection.error);
   const { value } = connection;
-  return jsonResponse(viewConnection(value), 201, { location: `/v1/connections/${value.id}` });
+  return jsonResponse(viewConnection(value, call.deps.now()), 201, {
+    location: `/v1/connections/${value.id}`,
+  });
 }
 
 /** Null: there is none, or it is not the key's to see. */

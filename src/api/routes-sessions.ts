@@ -65,7 +65,7 @@ export const SESSION_ROUTES: readonly Route[] = [
     tag: "Connections",
     summary: "Say which user came back with the code of a session",
     description:
-      "Of the mode `confirm`: until then nothing uses what was granted. Another user than the session's ends it, and what was granted is thrown away.",
+      "Of the mode `confirm`: until then nothing uses what was granted. Another user than the session's ends it, and what was granted is thrown away. Sent again with the same code and user, it is answered as the first time.",
     body: { schema: ConfirmSession, required: true, example: EXAMPLES.confirm },
     answers: [{ status: 200, description: "The connection is there.", schema: ConfirmedSession }],
     problems: [

@@ -151,6 +151,7 @@ export class Acquiring {
   #waitsFor(ask: Ask, reason: NeedReason, grant: Grant | null, scopes?: readonly string[]): NeedAnswer {
     this.#store.put("slot", { slot: ask.slot, id: ask.id });
     this.#store.addWaiter(ask.run, this.#wiring.now());
+    this.#after.arm();
     return needs(reason, grant?.version ?? null, scopes === undefined ? {} : { scopes });
   }
 

@@ -1,12 +1,16 @@
 /**
  * What follows a change of a connection: the listing and the audit learn of it (mirroring.ts), waiting runs are woken
- * (waking.ts), the provider is told that a grant is over (revoking.ts), a refresh token is used before it ends unused. The
+ * (waking.ts), the provider is told that a grant is over (revoking.ts, leaving.ts), a refresh token is used before it ends unused. The
  * object's one alarm stands for all of it.
  *
  * - L1 what is due is on disk before anything is done, and is taken away only when it was done: every part is tried again,
  *      less and less often, until it succeeds or its time is over.
+ * - L3 a place that nobody ever gave anything, and for which nobody waits any more, leaves nothing behind: whoever writes plans
+ *      can name as many as they like.
  * - L2 one part that fails holds up no other, and the alarm never comes again at once for it.
  */
+import { dueWarning, warningDueAt } from "./ending.ts";
+import { LeavingGrants, leavePending } from "./leaving.ts";
 import { Mirroring } from "./mirroring.ts";
 import type { ConnectionWiring } from "./ports.ts";
 import { keepAliveDueAt } from "./refresh-rules.ts";
@@ -16,6 +20,8 @@ import { Revoking } from "./revoking.ts";
 import type { ConnectionStore } from "./store.ts";
 import { Waking } from "./waking.ts";
 
+const DAY_MS = 24 * 60 * 60_000;
+
 export class After {
   readonly #ctx: DurableObjectState;
   readonly #store: ConnectionStore;
@@ -23,6 +29,7 @@ export class After {
   readonly #mirroring: Mirroring;
   readonly #waking: Waking;
   readonly #revoking: Revoking;
+  readonly #leaving: LeavingGrants;
   /** What the alarm is known to be set to; undefined: not known. */
   #armed: number | null | undefined;
   /** Rounds in a row in which something failed that should not. */
@@ -40,9 +47,9 @@ export class After {
     this.#wiring = wiring;
     this.#mirroring = new Mirroring(store, wiring);
     this.#waking = new Waking(store, wiring);
-    this.#revoking = new Revoking(store, wiring, settled, (action, by, detail) => {
-      this.changed(action, by, detail);
-    });
+    const changed = this.changed.bind(this);
+    this.#revoking = new Revoking(store, wiring, settled, changed);
+    this.#leaving = new LeavingGrants(store, wiring, settled, changed);
   }
 
   /** To be told to the listing and kept in the audit; without secrets. */
@@ -69,6 +76,12 @@ export class After {
     this.arm();
   }
 
+  /** Whether the provider is to be told of what was taken back. Never throws: what is not known then is asked again. */
+  async askSiblings(): Promise<void> {
+    await this.#revoking.ask();
+    this.arm();
+  }
+
   /** A step was given the token. */
   used(workflow: string): void {
     if (this.#mirroring.used(workflow)) this.arm();
@@ -82,10 +95,13 @@ export class After {
 
   /** Does what is due. Never throws. */
   async drain(): Promise<void> {
+    this.#store.dropStaleWaiters(this.#wiring.now());
     const parts = await Promise.allSettled([
       this.#dropUnconfirmed(),
+      this.#warn(),
       this.#waking.drain(),
       this.#revoking.drain(),
+      this.#leaving.drain(),
       this.#mirroring.drain(),
     ]);
     const [error] = parts.flatMap((part) => (part.status === "rejected" ? [part.reason as unknown] : []));
@@ -115,7 +131,10 @@ export class After {
       this.#mirroring.dueAt(),
       this.#store.get("waking")?.at,
       this.#store.get("revoking")?.retryAt,
+      this.#leaving.dueAt(),
+      this.#store.staleWaitersAt(),
       this.#keepAliveAt(now),
+      this.#warningAt(now),
       ...(this.#store.get("pending") ?? []).map(({ until }) => until),
     ].filter((at) => at !== undefined && at !== null);
     const soonest = this.#failures === 0 ? now : now + retryMs(this.#failures);
@@ -148,12 +167,40 @@ export class After {
     this.#armed = null;
   }
 
+  /** L3. */
+  async forgetVoid(): Promise<void> {
+    if (!this.#store.isVoid()) return;
+    this.#armed = null;
+    await this.#store.forget();
+  }
+
   async #dropUnconfirmed(): Promise<void> {
     const pending = this.#store.get("pending") ?? [];
     const left = pending.filter(({ until }) => until > this.#wiring.now());
     if (left.length === pending.length) return;
-    this.#store.put("pending", left);
+    this.#store.together(() => {
+      this.#store.put("pending", left);
+      const gone = pending.filter((one) => !left.includes(one));
+      leavePending(this.#store, gone, { by: "system", now: this.#wiring.now() });
+    });
     this.changed("connection.unconfirmed", "system", { dropped: pending.length - left.length });
+  }
+
+  /** A grant ends soon whatever happens: the audit has it; the listing and the user's page show it by themselves. */
+  async #warn(): Promise<void> {
+    const record = this.#store.get("record");
+    const now = this.#wiring.now();
+    const at = this.#warningAt(now);
+    if (record === undefined || at === null || at > now) return;
+    const [beforeMs, { endsAt }] = [dueWarning(record, now), record.grant];
+    if (beforeMs === null || endsAt === null) return;
+    this.#store.put("record", { ...record, warned: { endsAt, beforeMs } });
+    this.changed("connection.ends_soon", "system", { ends_at: endsAt, days_before: beforeMs / DAY_MS });
+  }
+
+  #warningAt(now: number): number | null {
+    const record = this.#store.get("record");
+    return record === undefined ? null : warningDueAt(record, now);
   }
 
   #keepAliveAt(now: number): number | null {

@@ -8,6 +8,7 @@
  * - P3 where the browser goes in the end was fixed when the session was made, from the integration's own list.
  * - P4 what is granted is active at once only where it is known whose browser it was, or the tenant wants links that anybody
  *      may open; else it waits until the tenant's backend has said who that was.
+ * - P6 a confirmation can be sent again with the same code and user: it is answered as the first time, and does nothing.
  * - P5 grants and refusals are in the audit before they take effect.
  */
 import { calculatePKCECodeChallenge, generateRandomCodeVerifier } from "oauth4webapi";
@@ -286,6 +287,7 @@ export async function confirm(
 ): Promise<Result<{ readonly connection: string }, ConfirmRefusal>> {
   const { db, now } = deps;
   const { tenant, owner } = session.slot;
+  if (session.state === "done") return confirmedBefore(session, said);
   if (session.state !== "unconfirmed" || session.expiresAt <= now()) return err("not_waiting");
   if (!(await matchesHash(said.code, session.codeHash))) return err("code_wrong");
   const object = deps.object(tenant, session.connection);
@@ -296,15 +298,17 @@ export async function confirm(
     await object.discard(tenant, session.id);
     return err("user_mismatch");
   }
-  if ((await consentIntegration(db, session)) === null) {
+  const made = await consentIntegration(db, session);
+  if (made === null) {
     await endSession(db, session.id, ["unconfirmed"], "unconfirmed", now());
     await object.discard(tenant, session.id);
     return err("not_waiting");
   }
+  const current = await openIntegration(db, deps.vault, made);
   await audit(deps, session, "granted", null, said.by);
-  const granted = await object.confirm(tenant, session.id, said.by);
+  const granted = await object.confirm(tenant, session.id, said.by, current);
   if (granted.kind !== "active") {
-    // What is not there (any more) may have been confirmed by another call at this moment: that one says how it ends.
+    // It was thrown away meanwhile, or another consent came after it: the session says so by itself, or ends with its time.
     if (granted.kind !== "account_mismatch" && granted.kind !== "identity_unverified")
       return err("not_waiting");
     await endSession(db, session.id, ["unconfirmed"], granted.kind, now());
@@ -312,6 +316,18 @@ export async function confirm(
   }
   await endSession(db, session.id, ["unconfirmed"], null, now());
   return ok({ connection: session.connection });
+}
+
+/**
+ * P6. What was answered was lost, so it is asked again. Whoever does not say the very same learns no more than that nothing
+ * waits.
+ */
+async function confirmedBefore(
+  { slot, connection, codeHash }: WithSecrets,
+  said: { readonly code: string; readonly user: string },
+): Promise<Result<{ readonly connection: string }, ConfirmRefusal>> {
+  const isTheirs = slot.owner.kind === "tenant" || slot.owner.user === said.user;
+  return (await matchesHash(said.code, codeHash)) && isTheirs ? ok({ connection }) : err("not_waiting");
 }
 
 /**

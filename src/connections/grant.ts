@@ -87,12 +87,16 @@ export interface ConnectionRecord {
   readonly grant: Grant;
   /** Raised when a grant of another account took the place: runs that began with the old one do not go on by themselves. */
   readonly epoch: number;
+  /** The session by whose confirmation the grant came, and whether it took the place of another account's; missing: by none. */
+  readonly confirmed?: { readonly session: string; readonly replaced: boolean };
   readonly sending: Sending | null;
   /** Consecutive refreshes that failed for a passing reason, and when the next one may be tried. */
   readonly failures: number;
   readonly retryAt: number;
   /** When a token was last renewed because a service had refused the one before. */
   readonly forcedAt?: number;
+  /** The last warning that the grant ends soon: of which end, and how long before. */
+  readonly warned?: { readonly endsAt: number; readonly beforeMs: number };
   /** Why the last refresh failed; missing: it did not. */
   readonly trouble?: Trouble;
 }

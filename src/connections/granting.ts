@@ -6,6 +6,7 @@
  *      go on with it by themselves (the epoch). An account that cannot be told is not the same one: where the old one is
  *      known it needs the same word, and everywhere it has another epoch unless who hands it over vouches for it.
  * - J6 what is taken back gives no token from that moment on, whatever the provider says.
+ * - J9 a confirmation that comes again is answered as it was, and does nothing.
  * - J8 what is taken back of one account is told to the provider also if another account takes the place before that is done.
  *      A new consent of the same account ends it: to tell would end that, too.
  * - J7 every new pair has a version of its own, also after a grant was shredded: an old sealed text never opens again.
@@ -19,11 +20,13 @@ import {
   type Pair,
   type PendingGrant,
   sameAccount,
+  type Slot,
 } from "./grant.ts";
+import { addLeaving, leavePending } from "./leaving.ts";
 import type { ConnectionWiring } from "./ports.ts";
 import type { GrantAnswer, GrantRequest, IntegrationCopy } from "./rpc.ts";
 import { openPair, pairPlace, pendingPlace, sealPair, secretPlace } from "./sealing.ts";
-import type { ConnectionStore, Revoking } from "./store.ts";
+import type { ConnectionStore, Leaving } from "./store.ts";
 
 /** Grants that wait for a confirmation, at a time. */
 const MAX_PENDING = 4;
@@ -80,35 +83,58 @@ export class Granting {
     };
     this.#store.together(() => {
       this.#store.put("slot", { slot, id });
-      const others = this.#pending().filter(({ session }) => session !== pending.session);
-      this.#store.put("pending", [...others.slice(1 - MAX_PENDING), waiting]);
+      const all = this.#store.get("pending") ?? [];
+      const others = all.filter(
+        ({ session, until }) => session !== pending.session && until > grant.grantedAt,
+      );
+      const left = others.slice(1 - MAX_PENDING);
+      this.#store.put("pending", [...left, waiting]);
+      this.#leave(
+        all.filter((one) => one.session !== pending.session && !left.includes(one)),
+        "system",
+      );
     });
     this.#after.changed("connection.pending", by, { session: pending.session });
     return { kind: "pending" };
   }
 
-  async confirm(session: string, by: string): Promise<GrantAnswer> {
+  /** @param current the integration as it is now: it may have changed since the grant came, and may be for fewer workflows */
+  async confirm(session: string, by: string, current: IntegrationCopy): Promise<GrantAnswer> {
     const kept = this.#store.get("slot");
     const pending = this.#pending().find((one) => one.session === session);
     if (kept === undefined || pending === undefined || pending.grant.sealed === null)
-      return { kind: "not_found" };
-    const { grant, integration, workflows, replaceAccount } = pending;
+      return this.#confirmedBefore(session);
+    const { grant, replaceAccount } = pending;
     const refusal = this.#refusalOf(grant.account, replaceAccount);
     if (refusal !== null) {
-      this.discard(session);
+      this.discard(session, by);
       return refusal;
     }
     const place = pendingPlace(kept.slot, kept.id, session);
     const opened = await openPair(this.#wiring.vault, place, pending.grant.sealed);
     if (!opened.ok) throw new Error(`A pending grant does not open: ${opened.error.code}`);
     const how = { replaceAccount, sameAccount: false, by, session };
+    const { integration, workflows } = await this.#asOfNow(kept, pending, current);
     return this.#activate({ grant, pair: opened.value, integration, workflows, ...how });
   }
 
-  discard(session: string): void {
-    const left = this.#pending().filter((one) => one.session !== session);
-    this.#store.put("pending", left);
-    this.#after.arm();
+  discard(session: string, by = `connect_session:${session}`): void {
+    const all = this.#store.get("pending") ?? [];
+    const gone = all.filter((one) => one.session === session);
+    this.#store.together(() => {
+      this.#store.put(
+        "pending",
+        all.filter((one) => one.session !== session),
+      );
+      this.#leave(gone, by);
+    });
+    // The keys of what is left are counted.
+    this.#after.mirror();
+  }
+
+  /** What will never be confirmed: the provider is told. */
+  #leave(gone: readonly PendingGrant[], by: string): void {
+    leavePending(this.#store, gone, { by, now: this.#wiring.now() });
   }
 
   /** A service says that the grant is gone. */
@@ -143,24 +169,30 @@ export class Granting {
   }
 
   /** J6. */
-  disconnect({ by, siblings }: { readonly by: string; readonly siblings: boolean }): void {
+  disconnect(by: string): void {
     const record = this.#store.get("record");
     const { status } = record?.standing ?? { status: "disconnected" };
     // Also where nothing is active: what waits for a confirmation must not come to life afterwards.
-    if (this.#pending().length > 0) this.#store.put("pending", []);
+    const waiting = this.#store.get("pending") ?? [];
+    if (waiting.length > 0) {
+      this.#store.together(() => {
+        this.#store.put("pending", []);
+        this.#leave(waiting, by);
+      });
+      this.#after.mirror();
+    }
     if (record === undefined || status === "revoking" || status === "disconnected") return;
     const at = this.#wiring.now();
-    const known = record.grant.sealed !== null && !siblings;
     this.#store.together(() => {
       this.#store.put("record", { ...record, standing: { status: "revoking", at, by } });
-      this.#store.put("pending", []);
       this.#store.put("revoking", {
         since: at,
         retryAt: at,
-        report: { outcome: known ? "pending" : "kept_for_siblings", at, tries: 0 },
+        asked: 0,
+        report: { outcome: "pending", at, tries: 0 },
       });
     });
-    this.#after.changed("connection.disconnect", by, { siblings });
+    this.#after.changed("connection.disconnect", by, {});
     // What they wait for is another thing now.
     this.#after.wake();
   }
@@ -175,9 +207,9 @@ export class Granting {
       const version = (before?.grant.version ?? 0) + 1;
       const sealed = await sealPair(this.#wiring.vault, pairPlace(slot, id, version), incoming.pair);
       const { session } = incoming;
-      // J6. Confirmed by another, discarded or taken back meanwhile.
+      // J6. Discarded or taken back meanwhile, or confirmed by another call.
       if (session !== null && !this.#pending().some((one) => one.session === session))
-        return { kind: "not_found" };
+        return this.#confirmedBefore(session);
       if (this.#store.get("record")?.grant.version !== before?.grant.version) continue;
       const { account } = incoming.grant;
       const refusal = this.#refusalOf(account, incoming.replaceAccount);
@@ -191,8 +223,9 @@ export class Granting {
       // What was known of it stays known.
       const kept =
         vouched && account.id === null ? { ...account, id: before?.grant.account.id ?? null } : account;
-      this.#put(incoming, { ...incoming.grant, account: kept, version, consent: version, sealed }, epoch);
-      if (left !== null) this.#store.put("revoking", left);
+      const next = { ...incoming.grant, account: kept, version, consent: version, sealed };
+      this.#put(own, incoming, next, { epoch, replaced });
+      if (left !== null) addLeaving(this.#store, left);
       // Whoever consents anew may have mended it; where not, the next answer says so again.
       this.#store.remove("limited");
       const { by } = incoming;
@@ -202,16 +235,24 @@ export class Granting {
     }
   }
 
-  #put({ integration, workflows, session }: Incoming, grant: Grant, epoch: number): void {
+  #put(
+    own: { readonly slot: Slot; readonly id: string },
+    { integration, workflows, session }: Incoming,
+    grant: Grant,
+    { epoch, replaced }: { readonly epoch: number; readonly replaced: boolean },
+  ): void {
     const record: ConnectionRecord = {
       standing: { status: "active" },
       grant,
       epoch,
+      ...(session === null ? {} : { confirmed: { session, replaced } }),
       sending: null,
       failures: 0,
       retryAt: 0,
     };
     this.#store.together(() => {
+      // It may have been forgotten since: there was nothing else yet.
+      this.#store.put("slot", own);
       this.#store.put("record", record);
       // Its secret may have been changed while the grant was on its way.
       const known = this.#store.get("integration");
@@ -230,14 +271,23 @@ export class Granting {
     });
   }
 
+  /** J9. Whatever became of the grant afterwards, until the next one. */
+  #confirmedBefore(session: string): GrantAnswer {
+    const record = this.#store.get("record");
+    if (record?.confirmed?.session !== session) return { kind: "not_found" };
+    return { kind: "active", epoch: record.epoch, replaced: record.confirmed.replaced };
+  }
+
   /** J8. */
-  #stillToTell(): Revoking | null {
+  #stillToTell(): Leaving | null {
     const [record, integration] = [this.#store.get("record"), this.#store.get("integration")];
     const revoking = this.#store.get("revoking");
     if (record?.standing.status !== "revoking" || revoking?.report.outcome !== "pending") return null;
-    const { sealed, version } = record.grant;
+    const { sealed, version, account } = record.grant;
     if (sealed === null || integration === undefined) return null;
-    return { ...revoking, kept: { by: record.standing.by, version, sealed, integration } };
+    const { since, report, retryAt } = revoking;
+    const due = { since, retryAt: retryAt ?? since, tries: report.tries };
+    return { of: { kind: "pair", version }, by: record.standing.by, account, sealed, integration, ...due };
   }
 
   /** J5. */
@@ -252,6 +302,21 @@ export class Granting {
   #pending(): readonly PendingGrant[] {
     const now = this.#wiring.now();
     return (this.#store.get("pending") ?? []).filter(({ until }) => until > now);
+  }
+
+  /** What a grant that waited is used with: the newer of what it came with and what is so now. Where tokens go was fixed then. */
+  async #asOfNow(
+    { slot, id }: { readonly slot: Slot; readonly id: string },
+    { integration, workflows }: PendingGrant,
+    current: IntegrationCopy,
+  ): Promise<Pick<Incoming, "integration" | "workflows">> {
+    if (current.version <= integration.version) return { integration, workflows };
+    const { provider, clientId } = integration;
+    const changed = { ...current, provider, clientId };
+    return {
+      integration: await this.#kept(slot.tenant, id, changed),
+      workflows: current.workflows ?? workflows,
+    };
   }
 
   async #kept(tenant: string, id: string, copy: IntegrationCopy): Promise<KeptIntegration> {

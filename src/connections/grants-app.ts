@@ -81,7 +81,9 @@ async function showGrants(request: Request, room: Connections) {
     }),
   );
   const found = grants.filter((one) => one !== null);
-  return shown(pages.grantsPage(link, found, listed.length > MAX_SHOWN), 200, [form.cookie]);
+  return shown(pages.grantsPage(link, found, { more: listed.length > MAX_SHOWN, now: flow.now() }), 200, [
+    form.cookie,
+  ]);
 }
 
 /** U2. */

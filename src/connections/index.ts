@@ -19,6 +19,7 @@ export {
 } from "./listing.ts";
 export type { MadeSession, SessionRefusal, SessionRequest } from "./making-sessions.ts";
 export type { IntegrationChange, ManageRefusal } from "./managing.ts";
+export { endsSoon } from "./ending.ts";
 export { WiredConnectionObject } from "./object.ts";
 export type { ConnectionWiring } from "./ports.ts";
 export { createProviderClient, type ProviderClient } from "./provider-client.ts";
@@ -28,3 +29,4 @@ export { type Connections, type ConnectionsDeps, createConnections } from "./roo
 export type { ConnectionRpc, ConnectionView, RevocationReport } from "./rpc.ts";
 export type { ConnectSession } from "./sessions.ts";
 export { type ConnectionReference, type Pinned, type Use } from "./use.ts";
+export { siblingsOf } from "./siblings.ts";

@@ -14,7 +14,7 @@ import {
   textOrNull,
 } from "../platform/index.ts";
 import type { IdentityLevel } from "./grant.ts";
-import type { Mirrored } from "./ports.ts";
+import type { Mirrored, Unlisted } from "./ports.ts";
 import type { ConnectionView, RevocationReport } from "./rpc.ts";
 
 export interface ListedConnection {
@@ -54,7 +54,10 @@ const ACCOUNT_PURPOSE = "connection-account";
 const AUDIT_SQL = `INSERT INTO access_audit (at, tenant, actor, action, target, outcome, detail) VALUES (?, ?, ?, ?, ?, ?, ?)`;
 
 /** The account of a grant, in a form by which others on it are found and nobody else learns of it. */
-async function accountMac(serverKey: CryptoKey, view: ConnectionView): Promise<string | null> {
+async function accountMac(
+  serverKey: CryptoKey,
+  view: Pick<ConnectionView, "slot" | "account">,
+): Promise<string | null> {
   const { id } = view.account;
   const { tenant, integration } = view.slot;
   return id === null ? null : macOf(serverKey, ACCOUNT_PURPOSE, JSON.stringify([tenant, integration, id]));
@@ -62,9 +65,10 @@ async function accountMac(serverKey: CryptoKey, view: ConnectionView): Promise<s
 
 /** G1. */
 export async function writeMirrored(db: D1Database, serverKey: CryptoKey, mirrored: Mirrored): Promise<void> {
-  const { audit } = mirrored;
-  const rows = mirrored.view === null ? [] : await rowsOf(db, serverKey, mirrored, mirrored.view);
-  const statements = [...rows, ...audit.map((entry) => auditStatement(db, entry))];
+  const { audit, view, unlisted } = mirrored;
+  const rows = view === null ? [] : await rowsOf(db, serverKey, mirrored, view);
+  const mark = unlisted === null ? [] : [unlistedStatement(db, mirrored.at, unlisted)];
+  const statements = [...rows, ...mark, ...audit.map((entry) => auditStatement(db, entry))];
   if (statements.length > 0) await db.batch(statements);
 }
 
@@ -111,7 +115,32 @@ async function rowsOf(
       )
       .bind(view.id, workflow, at, count),
   );
-  return [row, ...used];
+  const mark = db
+    .prepare("UPDATE unlisted_connections SET kids = '[]', updated_at = ?2 WHERE id = ?1 AND kids <> '[]'")
+    .bind(view.id, stamp);
+  return [row, mark, ...used];
+}
+
+/** G1. What was listed once is never unlisted again. */
+function unlistedStatement(db: D1Database, at: number, { id, tenant, kids }: Unlisted): D1PreparedStatement {
+  return db
+    .prepare(
+      `INSERT INTO unlisted_connections (id, tenant, kids, updated_at)
+       SELECT ?1, ?2, ?3, ?4 WHERE NOT EXISTS (SELECT 1 FROM connections WHERE id = ?1)
+       ON CONFLICT (id) DO UPDATE SET kids = ?3, updated_at = ?4 WHERE updated_at <= ?4`,
+    )
+    .bind(id, tenant, JSON.stringify(kids), at);
+}
+
+/** Takes away marks of those that keep nothing any more, once no message can come late. */
+export async function dropOldMarks(db: D1Database, before: number, limit: number): Promise<void> {
+  await db
+    .prepare(
+      `DELETE FROM unlisted_connections WHERE id IN
+         (SELECT id FROM unlisted_connections WHERE kids = '[]' AND updated_at < ? ORDER BY updated_at LIMIT ?)`,
+    )
+    .bind(before, limit)
+    .run();
 }
 
 function auditStatement(db: D1Database, entry: AuditEntry): D1PreparedStatement {
@@ -163,7 +192,7 @@ export async function selectConnections(
 export async function selectSiblings(
   db: D1Database,
   serverKey: CryptoKey,
-  view: ConnectionView,
+  view: Pick<ConnectionView, "id" | "slot" | "account">,
 ): Promise<string[]> {
   const mac = await accountMac(serverKey, view);
   if (mac === null) return [];

@@ -7,10 +7,10 @@
  * - M3 that a workflow used the connection is on disk before the token leaves, and is told also if the object dies; only how
  *      often within that minute may then be told too low.
  */
-import type { ConnectionWiring } from "./ports.ts";
+import type { ConnectionWiring, Unlisted } from "./ports.ts";
 import { retryMs } from "./retry.ts";
 import type { ConnectionStore, KeptUse } from "./store.ts";
-import { viewOf } from "./view.ts";
+import { kidsOf, viewOf } from "./view.ts";
 
 /** Uses are told together: those of so long in one write. */
 const USES_MS = 60_000;
@@ -83,7 +83,8 @@ export class Mirroring {
     this.#telling = uses;
     try {
       const view = viewOf(this.#store, this.#wiring);
-      await this.#wiring.mirror({ at: stamp, view, sealed, uses, audit: entries });
+      const unlisted = view === null ? this.#unlisted() : null;
+      await this.#wiring.mirror({ at: stamp, view, unlisted, sealed, uses, audit: entries });
     } catch (error) {
       const connection = this.#store.get("slot")?.id;
       const tries = before?.tries ?? 0;
@@ -101,6 +102,13 @@ export class Mirroring {
     const newest = this.#store.get("mirror");
     if (left) this.#store.put("mirror", { at: now, tries: 0, stamp: newest?.stamp ?? stamp });
     else if (newest !== undefined && newest.stamp === before?.stamp) this.#store.remove("mirror");
+  }
+
+  /** The keys of the vault are counted by what is written of it. */
+  #unlisted(): Unlisted | null {
+    const kept = this.#store.get("slot");
+    if (kept === undefined) return null;
+    return { id: kept.id, tenant: kept.slot.tenant, kids: kidsOf(this.#store, this.#wiring.vault) };
   }
 
   #keepUses(): void {

@@ -74,8 +74,8 @@ export abstract class WiredConnectionObject extends DurableObject<Env> implement
     return this.#isFor(request) ? this.#granting.grant(request) : { kind: "not_found" };
   }
 
-  async confirm(tenant: string, session: string, by: string): Promise<GrantAnswer> {
-    return this.#isOf(tenant) ? this.#granting.confirm(session, by) : { kind: "not_found" };
+  async confirm(tenant: string, session: string, by: string, current: IntegrationCopy): Promise<GrantAnswer> {
+    return this.#isOf(tenant) ? this.#granting.confirm(session, by, current) : { kind: "not_found" };
   }
 
   async discard(tenant: string, session: string): Promise<void> {
@@ -86,12 +86,10 @@ export abstract class WiredConnectionObject extends DurableObject<Env> implement
     return this.#isOf(tenant) && this.#granting.updateIntegration(copy);
   }
 
-  async disconnect(
-    tenant: string,
-    how: { readonly by: string; readonly siblings: boolean },
-  ): Promise<ConnectionView | null> {
+  async disconnect(tenant: string, { by }: { readonly by: string }): Promise<ConnectionView | null> {
     if (!this.#isOf(tenant)) return null;
-    this.#granting.disconnect(how);
+    this.#granting.disconnect(by);
+    await this.#after.askSiblings();
     return this.view(tenant);
   }
 
@@ -127,6 +125,7 @@ export abstract class WiredConnectionObject extends DurableObject<Env> implement
     try {
       if (this.#after.keepAliveIsDue()) await this.#acquiring.keepAlive();
       await this.#after.drain();
+      await this.#after.forgetVoid();
     } catch (error) {
       this.#after.failed(error);
     }

@@ -49,23 +49,46 @@ export interface ProviderPort {
   ): Promise<{ readonly kind: "revoked" | "no_endpoint" | "later"; readonly retryAfterMs?: number }>;
 }
 
+/** A connection that nobody is shown yet, and that keeps sealed texts, or did. */
+export interface Unlisted {
+  readonly id: string;
+  readonly tenant: string;
+  readonly kids: readonly string[];
+}
+
 /** What is written where connections are listed. */
 export interface Mirrored {
   /** Greater than that of any earlier change of the connection; about the time of the change. */
   readonly at: number;
   /** Null: there was no consent yet, only attempts at it, which are for the audit. */
   readonly view: ConnectionView | null;
+  /** Of one without a view: what is to be known of its sealed texts all the same. */
+  readonly unlisted: Unlisted | null;
   /** The sealed pair, as it is kept in the object; null: shredded. */
   readonly sealed: string | null;
   readonly uses: readonly { readonly workflow: string; readonly at: number; readonly count: number }[];
   readonly audit: readonly AuditEntry[];
 }
 
+/** A grant, as far as others of the same account are looked for. */
+export interface Granted extends Pick<ConnectionView, "id" | "slot" | "account"> {
+  /** When it was taken back. */
+  readonly since: number;
+}
+
+/**
+ * Whether another connection lives on the account of a grant, so that to revoke the one would end the other.
+ * `undecided`: none, but one that is taken back at this moment goes first, and is still to find out whether it tells.
+ */
+export type Siblings = "living" | "undecided" | "none";
+
 export interface ConnectionWiring {
   readonly vault: Vault;
   readonly provider: ProviderPort;
   /** Writes a listing row unless it knows a newer version, adds uses, appends the audit: all or nothing. */
   mirror(mirrored: Mirrored): Promise<void>;
+  /** Asks the objects of the others. */
+  siblings(granted: Granted): Promise<Siblings>;
   /** Tells a run that what it waits for may be there. */
   wake(
     tenant: string,

@@ -59,6 +59,10 @@ function ofIntegrations({ db, log }: RecordsDeps): SealedRecords {
   };
 }
 
+/** All that keep sealed texts: those that are listed, and those that wait for their first confirmation. */
+const KEPT = `SELECT id, tenant, kids FROM connections
+  UNION ALL SELECT id, tenant, kids FROM unlisted_connections WHERE kids <> '[]'`;
+
 /** Only their objects write; the listing follows. */
 function ofConnections({ db, object, log }: RecordsDeps): SealedRecords {
   let after = "";
@@ -68,14 +72,14 @@ function ofConnections({ db, object, log }: RecordsDeps): SealedRecords {
       counted(
         await db
           .prepare(
-            "SELECT kids.value AS kid, count(*) AS n FROM connections, json_each(connections.kids) AS kids GROUP BY kids.value",
+            `SELECT kids.value AS kid, count(*) AS n FROM (${KEPT}) AS kept, json_each(kept.kids) AS kids GROUP BY kids.value`,
           )
           .all<Row>(),
       ),
     async rewrapSome(vault, limit) {
       const { results } = await db
         .prepare(
-          `SELECT id, tenant FROM connections
+          `SELECT id, tenant FROM (${KEPT})
            WHERE id > ? AND EXISTS (SELECT 1 FROM json_each(kids) WHERE value <> ?) ORDER BY id LIMIT ?`,
         )
         .bind(after, vault.active, limit)
@@ -89,7 +93,7 @@ function ofConnections({ db, object, log }: RecordsDeps): SealedRecords {
       // An object may have another keyring than whoever asks it: what its row says counts.
       const row = await db
         .prepare(
-          `SELECT count(*) AS n FROM connections WHERE id IN (SELECT value FROM json_each(?1))
+          `SELECT count(*) AS n FROM (${KEPT}) WHERE id IN (SELECT value FROM json_each(?1))
              AND NOT EXISTS (SELECT 1 FROM json_each(kids) WHERE value <> ?2)`,
         )
         .bind(JSON.stringify(results.map((one) => text(one, "id"))), vault.active)

@@ -10,6 +10,7 @@
 import type { Logger } from "../platform/index.ts";
 import type { Vault } from "../vault/index.ts";
 import type { ConnectionRecord, Pair, Slot, Trouble } from "./grant.ts";
+import { keepLate } from "./leaving.ts";
 import type { Renewed, RenewOutcome, ProviderPort } from "./ports.ts";
 import { backOffMs, deathOf, type Renewal } from "./refresh-rules.ts";
 import { openPair, pairPlace, sealPair, secretPlace } from "./sealing.ts";
@@ -187,12 +188,24 @@ export class Renewing {
     // It was done, but cannot be kept: as if the answer had been lost.
     if (sealed === null) return this.#passing(sent, { code: "vault_unavailable", lost: true });
     const record = store.get("record");
-    if (record?.grant.version !== sent.version || record.standing.status === "disconnected")
+    if (record?.grant.version !== sent.version || record.standing.status === "disconnected") {
+      await this.#keepLate(slot, id, sent.version, pair);
       return { kind: "moved" };
+    }
     store.put("record", renewed(record, { version, sealed, answer, now: now() }));
     changed("renewed", {});
     // Taken back in the meantime: the new pair is what the provider must be told of.
     return record.standing.status === "active" ? { kind: "renewed" } : { kind: "moved" };
+  }
+
+  /** Another grant has the place now: the provider is to be told of this pair, if of the one before. */
+  async #keepLate(slot: Slot, id: string, version: number, pair: Pair): Promise<void> {
+    const { store, vault, log } = this.#parts;
+    try {
+      await keepLate(store, vault, { slot, id, version }, pair);
+    } catch (error) {
+      log.error("connection.pair_not_sealed", { connection: id, tenant: slot.tenant, error });
+    }
   }
 
   /** The provider has made the pair, so it is kept if there is any way. */

@@ -1,16 +1,15 @@
 /**
- * Tells the provider that a grant is over, for a day at the longest; then the tokens are shredded. RFC 7009: the refresh token
- * first, an answer for an unknown token is a success, 503 with Retry-After is tried again.
+ * Tells the provider that the connection's own grant is over, for a day at the longest; then the tokens are shredded.
+ *
+ * - R1 it is told only when it is known that no other connection lives on the account; that is asked until it is known.
  */
 import type { ConnectionRecord } from "./grant.ts";
-import type { ConnectionWiring, OpenIntegration } from "./ports.ts";
+import type { ConnectionWiring } from "./ports.ts";
+import { retryMs } from "./retry.ts";
 import type { RevocationReport } from "./rpc.ts";
-import { openPair, pairPlace, secretPlace } from "./sealing.ts";
+import { pairPlace } from "./sealing.ts";
 import type { ConnectionStore, Revoking as RevokingDue } from "./store.ts";
-
-const GIVE_UP_MS = 24 * 60 * 60_000;
-const FIRST_RETRY_MS = 2_000;
-const LAST_RETRY_MS = 60 * 60_000;
+import { GIVE_UP_MS, nextTelling, tellProvider } from "./telling.ts";
 
 type Changed = (
   action: string,
@@ -42,59 +41,63 @@ export class Revoking {
     await this.#settled();
     const revoking = this.#store.get("revoking");
     if (revoking === undefined || !this.#isDue(revoking)) return;
-    if (revoking.kept === undefined && this.#store.get("record")?.standing.status !== "revoking") {
+    const record = this.#store.get("record");
+    const kept = this.#store.get("slot");
+    if (kept === undefined || record?.standing.status !== "revoking") {
       this.#store.remove("revoking");
+      return;
+    }
+    if (revoking.asked !== undefined) {
+      await this.ask();
+      const decided = this.#store.get("revoking");
+      if (decided?.asked === undefined && this.#isDue(decided)) return this.drain();
       return;
     }
     const { report, since } = revoking;
     if (report.outcome !== "pending") return this.#finish(report);
-    const told = await this.#tell(revoking);
+    const { version, sealed } = record.grant;
+    const place = pairPlace(kept.slot, kept.id, version);
+    const integration = this.#store.get("integration");
+    const told = await tellProvider(this.#wiring, kept, { place, sealed, integration });
     const after = this.#store.get("revoking");
-    // A new consent came meanwhile: there is nothing to take back any more.
+    // A new consent came meanwhile: there is nothing to take back any more, or it is told by itself.
     if (after === undefined || after.since !== since) return;
     const now = this.#wiring.now();
     const tries = report.tries + 1;
     if (told.kind !== "later") return this.#finish({ outcome: told.kind, at: now, tries });
-    if (now - since >= GIVE_UP_MS) return this.#finish({ outcome: "gave_up", at: now, tries });
-    const wait = Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(report.tries, 16));
-    const retryAt = Math.min(now + Math.max(wait, told.retryAfterMs ?? 0), since + GIVE_UP_MS);
+    const retryAt = nextTelling({ since, tries: report.tries }, told, now);
+    if (retryAt === null) return this.#finish({ outcome: "gave_up", at: now, tries });
     this.#store.put("revoking", { ...after, retryAt, report: { ...report, at: now, tries } });
+  }
+
+  /** R1. Never throws. */
+  async ask(): Promise<void> {
+    const [kept, record] = [this.#store.get("slot"), this.#store.get("record")];
+    const revoking = this.#store.get("revoking");
+    if (kept === undefined || record === undefined || revoking?.asked === undefined) return;
+    const { since } = revoking;
+    const granted = { id: kept.id, slot: kept.slot, account: record.grant.account, since };
+    const found = await this.#wiring.siblings(granted).catch((error: unknown) => {
+      this.#wiring.log.warn("connection.siblings_not_asked", { connection: kept.id, error });
+      return "undecided" as const;
+    });
+    const after = this.#store.get("revoking");
+    if (after?.since !== since || after.asked === undefined) return;
+    const now = this.#wiring.now();
+    const { asked, ...decided } = after;
+    if (found === "none") this.#store.put("revoking", decided);
+    else if (found === "living")
+      this.#store.put("revoking", {
+        ...decided,
+        report: { outcome: "kept_for_siblings", at: now, tries: 0 },
+      });
+    else if (now - since >= GIVE_UP_MS)
+      this.#store.put("revoking", { ...decided, report: { outcome: "gave_up", at: now, tries: 0 } });
+    else this.#store.put("revoking", { ...after, asked: asked + 1, retryAt: now + retryMs(asked) });
   }
 
   #isDue(revoking: RevokingDue | undefined): boolean {
     return revoking !== undefined && revoking.retryAt !== null && revoking.retryAt <= this.#wiring.now();
-  }
-
-  async #tell(revoking: RevokingDue): ReturnType<ConnectionWiring["provider"]["revoke"]> {
-    try {
-      const opened = await this.#open(revoking);
-      if (opened === null) return { kind: "later" };
-      return await this.#wiring.provider.revoke(opened.integration, opened.pair);
-    } catch (error) {
-      this.#wiring.log.error("connection.not_revoked", { connection: this.#store.get("slot")?.id, error });
-      return { kind: "later" };
-    }
-  }
-
-  async #open({ kept: of }: RevokingDue): Promise<{
-    integration: OpenIntegration;
-    pair: { accessToken: string; refreshToken: string | null };
-  } | null> {
-    const { vault } = this.#wiring;
-    const kept = this.#store.get("slot");
-    const grant = of ?? this.#store.get("record")?.grant;
-    const integration = of?.integration ?? this.#store.get("integration");
-    if (kept === undefined || integration === undefined || grant === undefined || grant.sealed === null)
-      return null;
-    const { slot, id } = kept;
-    const pair = await openPair(vault, pairPlace(slot, id, grant.version), grant.sealed);
-    const secret =
-      integration.sealedSecret === null
-        ? null
-        : await vault.open(secretPlace(slot, id, integration.version), integration.sealedSecret);
-    if (!pair.ok || secret?.ok === false) return null;
-    const { provider, clientId } = integration;
-    return { integration: { provider, clientId, secret: secret?.value ?? null }, pair: pair.value };
   }
 
   /** Shreds: the sealed text goes, and with it the key that opened it. */
@@ -102,11 +105,6 @@ export class Revoking {
     const record = this.#store.get("record");
     const revoking = this.#store.get("revoking");
     const told = { revocation: report.outcome, tries: report.tries };
-    if (revoking?.kept !== undefined) {
-      this.#store.remove("revoking");
-      this.#changed("connection.disconnected", revoking.kept.by, told);
-      return;
-    }
     if (record === undefined || revoking === undefined || record.standing.status !== "revoking") return;
     const { by } = record.standing;
     const at = this.#wiring.now();

@@ -4,9 +4,10 @@
  * X1 a text is replaced only where it still stands: whoever wrote another meanwhile, sealed it under the active key.
  */
 import type { PendingGrant } from "./grant.ts";
+import { leavingPlace } from "./leaving.ts";
 import type { ConnectionWiring } from "./ports.ts";
 import { pairPlace, pendingPlace, secretPlace } from "./sealing.ts";
-import type { ConnectionStore } from "./store.ts";
+import type { ConnectionStore, Leaving } from "./store.ts";
 import type { Place } from "../vault/index.ts";
 
 /** False: not all of it can be moved just now. What can be was. */
@@ -40,17 +41,17 @@ function textsOf(store: ConnectionStore): (readonly [Place, string])[] {
   const { slot, id } = kept;
   const record = store.get("record");
   const pending = store.get("pending") ?? [];
-  const left = store.get("revoking")?.kept;
+  const leaving = store.get("leaving") ?? [];
   const integrations = [
     store.get("integration"),
-    left?.integration,
+    ...leaving.map(({ integration }) => integration),
     ...pending.map(({ integration }) => integration),
   ];
   const texts = [
     ...(record === undefined
       ? []
       : [[pairPlace(slot, id, record.grant.version), record.grant.sealed] as const]),
-    ...(left === undefined ? [] : [[pairPlace(slot, id, left.version), left.sealed] as const]),
+    ...leaving.map((one) => [leavingPlace(slot, id, one), one.sealed] as const),
     ...integrations.flatMap((one) =>
       one === undefined ? [] : [[secretPlace(slot, id, one.version), one.sealedSecret] as const],
     ),
@@ -65,14 +66,15 @@ function replaceTexts(store: ConnectionStore, moved: ReadonlyMap<string, string>
   const record = store.get("record");
   const integration = store.get("integration");
   const pending = store.get("pending");
-  const revoking = store.get("revoking");
+  const leaving = store.get("leaving");
   store.together(() => {
-    if (revoking?.kept !== undefined) {
-      const { kept } = revoking;
-      const sealed = moved.get(kept.sealed) ?? kept.sealed;
-      const secret = next(kept.integration.sealedSecret);
-      const left = { ...kept, sealed, integration: { ...kept.integration, sealedSecret: secret } };
-      store.put("revoking", { ...revoking, kept: left });
+    if (leaving !== undefined) {
+      const replaced = leaving.map((one): Leaving => ({
+        ...one,
+        sealed: moved.get(one.sealed) ?? one.sealed,
+        integration: { ...one.integration, sealedSecret: next(one.integration.sealedSecret) },
+      }));
+      store.put("leaving", replaced);
     }
     if (record !== undefined)
       store.put("record", { ...record, grant: { ...record.grant, sealed: next(record.grant.sealed) } });

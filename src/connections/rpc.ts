@@ -130,6 +130,8 @@ export interface ConnectionView {
   /** Keys of the vault that its texts are sealed under. */
   readonly kids: readonly string[];
   readonly revocation: RevocationReport | null;
+  /** Taken back, and whether the provider is to be told is still to be found out. */
+  readonly undecided: boolean;
 }
 
 /** What became of telling the provider. */
@@ -150,15 +152,13 @@ export interface ConnectionRpc {
   renew(ask: Ask, seenVersion: number): Promise<AcquireAnswer>;
   report(tenant: string, finding: Finding): Promise<void>;
   grant(request: GrantRequest): Promise<GrantAnswer>;
-  confirm(tenant: string, session: string, by: string): Promise<GrantAnswer>;
+  /** @param current the integration as it is now, which counts where the grant came with an older one */
+  confirm(tenant: string, session: string, by: string, current: IntegrationCopy): Promise<GrantAnswer>;
   discard(tenant: string, session: string): Promise<void>;
   /** The integration has another secret; where its version is known already, nothing happens. */
   updateIntegration(tenant: string, copy: IntegrationCopy): Promise<boolean>;
-  /** @param siblings whether another connection lives on the same grant, so that the provider must not be told */
-  disconnect(
-    tenant: string,
-    how: { readonly by: string; readonly siblings: boolean },
-  ): Promise<ConnectionView | null>;
+  /** Whether others live on the same account is found out after that, if need be later. */
+  disconnect(tenant: string, how: { readonly by: string }): Promise<ConnectionView | null>;
   view(tenant: string): Promise<ConnectionView | null>;
   /** Seals under the active key what is sealed under another. False: it cannot just now. */
   rewrap(tenant: string): Promise<boolean>;

@@ -16,6 +16,11 @@ export function pendingPlace(slot: Pick<Slot, "tenant">, id: string, session: st
   return placeOf(slot, id, `pending:${session}`, 0);
 }
 
+/** Of a pair that came when the grant had lost its place: its number may be that of the next grant. */
+export function latePlace(slot: Pick<Slot, "tenant">, id: string, version: number): Place {
+  return placeOf(slot, id, "late_pair", version);
+}
+
 /** The integration's secret, as this connection keeps it. */
 export function secretPlace(slot: Pick<Slot, "tenant">, id: string, version: number): Place {
   return placeOf(slot, id, "client_secret", version);

@@ -96,7 +96,7 @@ export async function awaitConfirmation(
   );
 }
 
-/** A session ends. @param from states that it may end from */
+/** A session ends. Of one that came to its aim the code's hash stays, for who asks again. @param from states that it may end from */
 export async function endSession(
   db: D1Database,
   id: string,
@@ -107,7 +107,8 @@ export async function endSession(
   return moved(
     db
       .prepare(
-        `UPDATE connect_sessions SET state = ?2, failure = ?3, ended_at = ?4, verifier = NULL, code_hash = NULL
+        `UPDATE connect_sessions SET state = ?2, failure = ?3, ended_at = ?4, verifier = NULL,
+           code_hash = iif(?3 IS NULL, code_hash, NULL)
          WHERE id = ?1 AND state IN (SELECT value FROM json_each(?5))`,
       )
       .bind(id, failure === null ? "done" : "failed", failure, now, JSON.stringify(from)),

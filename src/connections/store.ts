@@ -3,7 +3,7 @@
  * they only gain optional fields. All calls are synchronous: what is read together is of one moment.
  */
 import { defineSchema, hasSchema, integer, migrate, text, type AuditEntry } from "../platform/index.ts";
-import type { ConnectionRecord, KeptIntegration, PendingGrant, Slot } from "./grant.ts";
+import type { Account, ConnectionRecord, KeptIntegration, PendingGrant, Slot } from "./grant.ts";
 import type { RevocationReport } from "./rpc.ts";
 
 const SCHEMA = defineSchema([
@@ -21,13 +21,28 @@ export interface Revoking {
   /** When the provider is told again; null: that is over. */
   readonly retryAt: number | null;
   readonly since: number;
-  /** Of a grant whose place one of another account has taken meanwhile: what the provider is told of. */
-  readonly kept?: {
-    readonly by: string;
-    readonly version: number;
-    readonly sealed: string;
-    readonly integration: KeptIntegration;
-  };
+  /** How often it was asked in vain whether another connection lives on the account; missing: that is known. */
+  readonly asked?: number;
+}
+
+/** A grant that has lost its place, or never got one, of which the provider is still to be told. */
+export interface Leaving {
+  /**
+   * Which it was, and what its text is sealed for. `late`: what a refresh of that version brought afterwards. `pending`: it was
+   * never confirmed.
+   */
+  readonly of:
+    | { readonly kind: "pair" | "late"; readonly version: number }
+    | { readonly kind: "pending"; readonly session: string };
+  /** Who took it back, or threw it away. */
+  readonly by: string;
+  readonly account: Account;
+  readonly sealed: string;
+  readonly integration: KeptIntegration;
+  readonly since: number;
+  /** When the provider is told again. */
+  readonly retryAt: number;
+  readonly tries: number;
 }
 
 /** What is still to be written where connections are listed. */
@@ -72,13 +87,15 @@ interface Entries {
   /** The time of the newest change, raised so that no two changes have the same. */
   stamp: number;
   revoking: Revoking;
+  leaving: readonly Leaving[];
   /** Uses that the listing does not have yet. */
   uses: { readonly since: number; readonly of: readonly KeptUse[] };
 }
 
 const MAX_WAITERS = 10_000;
+const HOUR_MS = 60 * 60_000;
 /** No step waits longer for a person. */
-const LONGEST_WAIT_MS = 25 * 60 * 60_000;
+const LONGEST_WAIT_MS = 25 * HOUR_MS;
 
 export class ConnectionStore {
   readonly #storage: DurableObjectStorage;
@@ -150,6 +167,41 @@ export class ConnectionStore {
     if (this.#waiting !== null) return this.#waiting;
     const [row] = this.#storage.sql.exec("SELECT count(*) AS n FROM waiters").toArray();
     return (this.#waiting = row === undefined ? 0 : integer(row, "n"));
+  }
+
+  /** When those that wait no more are forgotten next, at most once an hour; null: nobody waits. */
+  staleWaitersAt(): number | null {
+    if (this.waiting() === 0) return null;
+    // In the order in which they came, but for clocks that went back.
+    const [row] = this.#storage.sql.exec("SELECT since FROM waiters ORDER BY seq LIMIT 1").toArray();
+    if (row === undefined) return null;
+    return Math.ceil((integer(row, "since") + LONGEST_WAIT_MS) / HOUR_MS) * HOUR_MS;
+  }
+
+  dropStaleWaiters(now: number): void {
+    if (this.waiting() === 0) return;
+    const gone = this.#storage.sql.exec(
+      "DELETE FROM waiters WHERE since <= ? RETURNING seq",
+      now - LONGEST_WAIT_MS,
+    );
+    this.#counted(-gone.toArray().length);
+  }
+
+  /** Whether there never was a grant, and nothing waits or is still to be done. */
+  isVoid(): boolean {
+    if (this.get("slot") === undefined || this.get("record") !== undefined) return false;
+    const isDue = (["waking", "mirror", "revoking", "leaving"] as const).some(
+      (key) => this.get(key) !== undefined,
+    );
+    const pending = this.get("pending") ?? [];
+    return !isDue && pending.length === 0 && this.waiting() === 0 && this.audit(1).entries.length === 0;
+  }
+
+  /** All of it. What is written after this call stays, also before it has ended. */
+  async forget(): Promise<void> {
+    this.#ready = false;
+    this.#waiting = null;
+    await Promise.all([this.#storage.deleteAlarm(), this.#storage.deleteAll()]);
   }
 
   removeWaiter(seq: number): void {

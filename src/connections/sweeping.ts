@@ -4,14 +4,12 @@
  *
  * W1 a change of an integration reaches every connection: it stays marked until all have it, and for a while longer, as a
  *    grant that comes at that moment may be listed later.
- * W2 the last connection of an account that is taken back tells the provider: whether another one lives is asked of its object,
- *    as the listing lags, and of one after the other, as two that are taken back at once would each wait for the other.
  */
 import { integer, type Logger, type Row, text } from "../platform/index.ts";
 import type { Vault } from "../vault/index.ts";
 import { dropOldGrantLinks } from "./grant-links.ts";
 import { openIntegration, selectIntegration } from "./integrations-store.ts";
-import { selectSiblings } from "./listing.ts";
+import { dropOldMarks } from "./listing.ts";
 import type { ConnectionRpc, ConnectionView } from "./rpc.ts";
 import { dropOldSessions } from "./sessions-store.ts";
 
@@ -73,7 +71,7 @@ export async function settleIntegration(
   return { done: results.length - failed, left: results.length === limit || failed > 0 };
 }
 
-/** W2. Answers how many could not be told. */
+/** One after the other, as each asks the others. Answers how many could not be told. */
 async function disconnectAll(
   deps: SweepDeps,
   tenant: string,
@@ -94,29 +92,13 @@ async function disconnectAll(
 
 /** Takes a connection back. Null: there was none. */
 export async function disconnectOne(
-  { db, object, serverKey }: Pick<SweepDeps, "db" | "object" | "serverKey">,
+  { object }: Pick<SweepDeps, "object">,
   tenant: string,
   id: string,
   by: string,
-) {
-  const connection = object(tenant, id);
-  const view = await connection.view(tenant);
-  const siblings = view !== null && (await sharesGrant({ db, object, serverKey }, view));
-  const after = await connection.disconnect(tenant, { by, siblings });
-  return after === null ? null : { view: after, siblings };
-}
-
-/** W2. Whether another connection that lives was granted by the same account: to revoke one would end the other. */
-async function sharesGrant(
-  { db, object, serverKey }: Pick<SweepDeps, "db" | "object" | "serverKey">,
-  view: ConnectionView,
-): Promise<boolean> {
-  const { tenant } = view.slot;
-  for (const id of await selectSiblings(db, await serverKey(), view)) {
-    const other = await object(tenant, id).view(tenant);
-    if (other?.standing.status === "active" && other.account.id === view.account.id) return true;
-  }
-  return false;
+): Promise<{ readonly view: ConnectionView; readonly siblings: boolean } | null> {
+  const view = await object(tenant, id).disconnect(tenant, { by });
+  return view === null ? null : { view, siblings: view.revocation?.outcome === "kept_for_siblings" };
 }
 
 /** For the cron trigger: with at most about `calls` outside calls. Never throws. */
@@ -139,6 +121,7 @@ async function dropOld({ db, now }: SweepDeps): Promise<void> {
   const before = now() - KEPT_MS;
   await dropOldSessions(db, before, DROPPED_AT_ONCE);
   await dropOldGrantLinks(db, before, DROPPED_AT_ONCE);
+  await dropOldMarks(db, before, DROPPED_AT_ONCE);
 }
 
 /** Asking for an integration, its connections and its secret, and unmarking it. */

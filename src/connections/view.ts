@@ -14,17 +14,6 @@ export function viewOf(
   const { standing, epoch, grant } = record;
   const limited = store.get("limited") ?? 0;
   const revoking = store.get("revoking");
-  const texts = [
-    revoking?.kept?.sealed ?? null,
-    revoking?.kept?.integration.sealedSecret ?? null,
-    grant.sealed,
-    store.get("integration")?.sealedSecret ?? null,
-    ...(store.get("pending") ?? []).flatMap(({ grant: { sealed: pair }, integration }) => [
-      pair,
-      integration.sealedSecret,
-    ]),
-  ];
-  const kids = texts.flatMap((text) => (text === null ? [] : [vault.kidOf(text) ?? ""]));
   return {
     id: kept.id,
     slot: kept.slot,
@@ -41,8 +30,22 @@ export function viewOf(
     endsAt: grant.endsAt,
     limitedUntil: limited > now() ? limited : null,
     waiting: store.waiting(),
-    kids: [...new Set(kids)],
-    // That of an earlier account is no news of this one.
-    revocation: revoking === undefined || revoking.kept !== undefined ? null : revoking.report,
+    kids: kidsOf(store, vault),
+    revocation: revoking?.report ?? null,
+    undecided: revoking?.asked !== undefined,
   };
+}
+
+/** Keys of the vault that its texts are sealed under, those of grants that wait, or are leaving, among them. */
+export function kidsOf(store: ConnectionStore, vault: ConnectionWiring["vault"]): readonly string[] {
+  const texts = [
+    store.get("record")?.grant.sealed ?? null,
+    store.get("integration")?.sealedSecret ?? null,
+    ...(store.get("leaving") ?? []).flatMap(({ sealed, integration }) => [sealed, integration.sealedSecret]),
+    ...(store.get("pending") ?? []).flatMap(({ grant, integration }) => [
+      grant.sealed,
+      integration.sealedSecret,
+    ]),
+  ];
+  return [...new Set(texts.flatMap((text) => (text === null ? [] : [vault.kidOf(text) ?? ""])))];
 }

@@ -2,6 +2,8 @@
 import { beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { confirm as confirmSession, redeem } from "../../src/connections/connecting.ts";
 import type { ConnectMode } from "../../src/connections/index.ts";
+import { openIntegration } from "../../src/connections/integrations-store.ts";
+import type { IntegrationCopy } from "../../src/connections/rpc.ts";
 import { selectSession } from "../../src/connections/sessions-store.ts";
 import {
   auditOf,
@@ -60,6 +62,14 @@ async function confirm(
   return room.confirm("corp", session.id, { code, user, by: "key:backend", ...more });
 }
 
+/** The integration as it is now, as an object is told of it. */
+async function current(): Promise<IntegrationCopy> {
+  const { db, vault } = room.flow;
+  const made = await room.integration("corp", "calendar");
+  if (made === null) throw new Error("there is no integration");
+  return openIntegration(db, vault, made);
+}
+
 describe("a consent that is to be confirmed", () => {
   test("gives nothing until the tenant's backend has said who it was, and then what was granted", async () => {
     const made = await consented();
@@ -80,7 +90,14 @@ describe("a consent that is to be confirmed", () => {
     expect(await confirm(made, { user: "mallory" })).toEqual({ ok: false, error: "user_mismatch" });
     expect(await stateOf(made.session.id)).toEqual(["failed", "user_mismatch"]);
     expect(await confirm(made)).toEqual({ ok: false, error: "not_waiting" });
-    expect(await object("corp", made.session.connection).confirm("corp", made.session.id, "key:x")).toEqual({
+    expect(
+      await object("corp", made.session.connection).confirm(
+        "corp",
+        made.session.id,
+        "key:x",
+        await current(),
+      ),
+    ).toEqual({
       kind: "not_found",
     });
     expect(await standing("corp", made.session.connection)).toBe("nothing");
@@ -94,24 +111,54 @@ describe("a consent that is to be confirmed", () => {
     expect(await confirm(made)).toMatchObject({ ok: true });
   });
 
-  test("is confirmed once: a second time, at once or later, there is nothing to confirm", async () => {
+  test("is confirmed once, and whoever says the same again, at once or later, gets the same answer", async () => {
     const made = await consented();
-    const both = await Promise.all([confirm(made), confirm(made)]);
-    expect(both.filter(({ ok }) => ok)).toHaveLength(1);
-    expect(await confirm(made)).toEqual({ ok: false, error: "not_waiting" });
+    const { connection } = made.session;
+    const confirmed = { ok: true, value: { connection } };
+    expect(await Promise.all([confirm(made), confirm(made)])).toEqual([confirmed, confirmed]);
+    const before = await object("corp", connection).view("corp");
+    clock.now += FLOW_MS;
+    expect(await confirm(made)).toEqual(confirmed);
+    expect(await stateOf(made.session.id)).toEqual(["done", null]);
+    expect(await object("corp", connection).view("corp")).toEqual(before);
+    // Also when it was taken back since: it was confirmed, and is not again.
+    await room.disconnect("corp", connection, "user");
+    expect(await confirm(made)).toEqual(confirmed);
+    expect(await standing("corp", connection)).not.toBe("active");
+  });
+
+  test("was confirmed: another code and another user are refused, and cannot be told from each other", async () => {
+    const made = await consented();
+    await confirm(made);
+    const other = (await consented()).code;
+    for (const wrong of [
+      { code: other },
+      { code: "" },
+      { user: "mallory" },
+      { code: other, user: "mallory" },
+    ])
+      expect(await confirm(made, wrong)).toEqual({ ok: false, error: "not_waiting" });
     expect(await stateOf(made.session.id)).toEqual(["done", null]);
     expect(await standing("corp", made.session.connection)).toBe("active");
   });
 
-  test("is not called failed by a second confirmation that finds the first one's work done", async () => {
+  test("in `link` mode had no code, and none confirms it afterwards", async () => {
+    const user = nobody();
+    const { session, token } = await newSession({ integration: "direct", user });
+    await new Visitor().consent(token);
+    expect(await stateOf(session.id)).toEqual(["done", null]);
+    expect(await confirm({ session, user, code: "" })).toEqual({ ok: false, error: "not_waiting" });
+  });
+
+  test("is done for a caller whose first confirmation died before it was told, when it asks again", async () => {
     const { session, code, user } = await consented();
-    const current = await selectSession(room.flow.db, session.id);
-    if (current === null) throw new Error("there is no session");
+    const waiting = await selectSession(room.flow.db, session.id);
+    if (waiting === null) throw new Error("there is no session");
     // The first one has the object's answer, and has not told the database yet.
-    await object("corp", session.connection).confirm("corp", session.id, "key:first");
-    const second = await confirmSession(room.flow, current, { code, user, by: "key:second" });
-    expect(second).toEqual({ ok: false, error: "not_waiting" });
-    expect(await stateOf(session.id)).toEqual(["unconfirmed", null]);
+    await object("corp", session.connection).confirm("corp", session.id, "key:first", await current());
+    const second = await confirmSession(room.flow, waiting, { code, user, by: "key:second" });
+    expect(second).toEqual({ ok: true, value: { connection: session.connection } });
+    expect(await stateOf(session.id)).toEqual(["done", null]);
   });
 
   test("can be confirmed to the last millisecond of its quarter hour, and not at its end", async () => {

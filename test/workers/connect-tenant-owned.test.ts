@@ -2,7 +2,7 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import type { Use } from "../../src/connections/use.ts";
 import type { LeaseAnswer } from "../../src/platform/index.ts";
-import { clock, newIntegration, newTenant, room } from "./connect-support.ts";
+import { clock, newIntegration, newSession, newTenant, RETURN_TO, room, Visitor } from "./connect-support.ts";
 
 beforeAll(async () => {
   await newTenant("corp");
@@ -54,6 +54,21 @@ describe("a connection of the tenant's own that was never made", () => {
     expect(await linkFor("books", connection, "mallory")).toBeNull();
     expect(await linkFor("books", connection, null)).toMatchObject({ token: expect.stringMatching(/^cs_/) });
   });
+});
+
+test("a consent that waited while its integration was narrowed gives no more than is allowed when it is confirmed", async () => {
+  const asBackend = { mode: "confirm", returnTo: [RETURN_TO] } as const;
+  const wide = { ...asBackend, workflows: ["mail", "wide"] };
+  await newIntegration("corp", "archive", wide, { owner: "tenant" });
+  const { session, token } = await newSession({ integration: "archive", user: null });
+  const { location } = await new Visitor().consent(token);
+  await room.changeIntegration("corp", "archive", { workflows: ["mail"] }, "key:x");
+  const code = new URL(location).searchParams.get("code") ?? "";
+  expect(await room.confirm("corp", session.id, { code, user: null, by: "key:x" })).toMatchObject({
+    ok: true,
+  });
+  expect(await room.use(asked("wide", "archive"))).toMatchObject({ code: "connection_refused" });
+  expect(await room.use(asked("mail", "archive"))).toMatchObject({ kind: "ready" });
 });
 
 test("the link of a user's wait is for this user's keys, and for those that are bound to none", async () => {

@@ -1,12 +1,17 @@
 import { evictDurableObject } from "cloudflare:test";
+import { env } from "cloudflare:workers";
 import { describe, expect, it } from "vitest";
-import type { Revoking } from "../../src/connections/store.ts";
+import { siblingsOf } from "../../src/connections/index.ts";
+import { importHmacKey } from "../../src/platform/index.ts";
+import { latePlace, sealPair } from "../../src/connections/sealing.ts";
+import type { Leaving, Revoking } from "../../src/connections/store.ts";
+import { createVault } from "../../src/vault/index.ts";
 import { ring } from "../vault/support.ts";
 import { pairOf } from "./connection-double.ts";
 import { ConnectionHouse } from "./connection-house.ts";
 import { Connected, DAY_MS, HOUR_MS, MINUTE_MS, TENANT } from "./connection-support.ts";
 
-const BY_USER = { by: "user", siblings: false } as const;
+const BY_USER = { by: "user" } as const;
 
 async function connected(style: "strict" | "leeway" | "static" = "strict"): Promise<Connected> {
   const one = new Connected(new ConnectionHouse(style));
@@ -42,7 +47,8 @@ describe("a connection that is taken back", () => {
       outcome: "revoked",
       tries: 1,
     });
-    expect(await one.alarmAt()).toBe(null);
+    // Nothing but that the run that asked is forgotten in time.
+    expect((await one.alarmAt()) ?? 0).toBeGreaterThan(one.house.now + DAY_MS);
     // Again, it is as it was.
     expect(await one.object.disconnect(TENANT, BY_USER)).toMatchObject({
       standing: { status: "disconnected" },
@@ -96,7 +102,8 @@ describe("a connection that is taken back", () => {
 
   it("keeps the grant at the provider where another connection lives on it", async () => {
     const one = await connected();
-    await one.object.disconnect(TENANT, { by: "user", siblings: true });
+    one.house.siblings = async () => "living";
+    await one.object.disconnect(TENANT, { by: "user" });
     expect(await one.said()).toBe("missing");
     await one.ring();
     expect(one.house.provider.revocations()).toBe(0);
@@ -108,29 +115,109 @@ describe("a connection that is taken back", () => {
     });
   });
 
-  it("is told to a provider that is away less and less often for a day, then given up, and shredded all the same", async () => {
+  it("whose siblings cannot be asked: gives no token, and is told when they were, without the caller", async () => {
     const one = await connected();
-    const { provider } = one.house;
-    const since = one.house.now;
-    provider.revokeStanding = { status: 503 };
-    await one.object.disconnect(TENANT, BY_USER);
+    one.house.siblings = async () => {
+      throw new Error("D1_ERROR: Network connection lost.");
+    };
+    expect(await one.object.disconnect(TENANT, BY_USER)).toMatchObject({
+      ...{ standing: { status: "revoking" }, revocation: { outcome: "pending" }, undecided: true },
+    });
     await one.ring();
-    let last = 0;
-    for (let at = await one.alarmAt(); at !== null; at = await one.alarmAt()) {
-      expect(at).toBeGreaterThan(one.house.now);
-      if (at < since + DAY_MS) expect(at - one.house.now).toBeGreaterThanOrEqual(last);
-      last = at - one.house.now;
-      await one.toNextAlarm();
-      expect(await one.said()).toBe("missing");
-    }
-    expect(one.house.now).toBe(since + DAY_MS);
-    expect(provider.revocations()).toBeLessThan(50);
+    await one.toNextAlarm();
+    expect(await one.said()).toBe("missing");
+    expect(one.house.provider.revocations()).toBe(0);
+    one.house.siblings = async () => "none";
+    while ((await one.record())?.standing.status === "revoking") await one.toNextAlarm();
+    expect(one.house.provider.revoked).toEqual([pairOf(one.family, 1).refreshToken]);
     expect(await one.object.view(TENANT)).toMatchObject({
-      standing: { status: "disconnected" },
-      revocation: { outcome: "gave_up", tries: provider.revocations() },
-      kids: [],
+      revocation: { outcome: "revoked" },
+      undecided: false,
     });
   });
+
+  it("whose siblings can never be asked is shredded after a day, and the provider is not told", async () => {
+    const one = await connected();
+    const since = one.house.now;
+    one.house.siblings = async () => "undecided";
+    await one.object.disconnect(TENANT, BY_USER);
+    for (let i = 0; i < 5; i++) await one.toNextAlarm();
+    expect(await one.object.view(TENANT)).toMatchObject({ standing: { status: "revoking" } });
+    one.house.now = since + DAY_MS;
+    await one.ring();
+    expect(await one.object.view(TENANT)).toMatchObject({ revocation: { outcome: "gave_up" }, kids: [] });
+    expect(one.house.provider.revocations()).toBe(0);
+  });
+
+  it.each([2, 3, 5])(
+    "%i of one account that are taken back at once: exactly one tells the provider",
+    async (count) => {
+      const house = new ConnectionHouse();
+      const all = Array.from({ length: count }, () => new Connected(house));
+      const account = { id: `shared-${count}`, label: null };
+      for (const one of all) {
+        await one.grant({ account });
+        await one.ring();
+      }
+      house.siblings = async (granted) =>
+        siblingsOf(
+          {
+            db: env.DB,
+            serverKey: async () => importHmacKey(new Uint8Array(32).fill(7)),
+            object: (_tenant, id) => {
+              const found = all.find((one) => one.id === id);
+              if (found === undefined) throw new Error("There is no such connection.");
+              return found.object;
+            },
+          },
+          granted,
+        );
+      await Promise.all(all.toReversed().map(async (one) => one.object.disconnect(TENANT, BY_USER)));
+      const isOpen = async (one: Connected): Promise<boolean> =>
+        (await one.record())?.standing.status === "revoking";
+      for (let i = 0; i < 20; i++) {
+        for (const one of all) await one.ring();
+        if ((await Promise.all(all.map(isOpen))).every((open) => !open)) break;
+        house.later(MINUTE_MS);
+      }
+      const views = await Promise.all(all.map(async (one) => one.object.view(TENANT)));
+      expect(views.map((view) => view?.revocation?.outcome).toSorted()).toEqual([
+        ...Array.from({ length: count - 1 }, () => "kept_for_siblings"),
+        "revoked",
+      ]);
+      expect(house.provider.revocations()).toBe(1);
+    },
+  );
+
+  it(
+    "is told to a provider that is away less and less often for a day, then given up, and shredded all the same",
+    { timeout: 30_000 },
+    async () => {
+      const one = await connected();
+      const { provider } = one.house;
+      const since = one.house.now;
+      provider.revokeStanding = { status: 503 };
+      await one.object.disconnect(TENANT, BY_USER);
+      await one.ring();
+      let last = 0;
+      for (let rings = 0; (await one.record())?.standing.status === "revoking"; rings++) {
+        const at = (await one.alarmAt()) ?? 0;
+        expect(rings).toBeLessThan(50);
+        expect(at).toBeGreaterThan(one.house.now);
+        if (at < since + DAY_MS) expect(at - one.house.now).toBeGreaterThanOrEqual(last);
+        last = at - one.house.now;
+        await one.toNextAlarm();
+        expect(await one.said()).toBe("missing");
+      }
+      expect(one.house.now).toBe(since + DAY_MS);
+      expect(provider.revocations()).toBeLessThan(50);
+      expect(await one.object.view(TENANT)).toMatchObject({
+        standing: { status: "disconnected" },
+        revocation: { outcome: "gave_up", tries: provider.revocations() },
+        kids: [],
+      });
+    },
+  );
 
   it("a provider that wants to be left alone for a week is not waited for longer than a day", async () => {
     const one = await connected();
@@ -219,11 +306,76 @@ describe("a connection that is taken back", () => {
     expect(await one.row()).toMatchObject({ status: "active", revocation: null });
   });
 
+  it("with a refresh in flight, and another account comes first: what the refresh brought is told to the provider", async () => {
+    const one = await connected();
+    const { house } = one;
+    const { provider } = house;
+    house.later(HOUR_MS);
+    provider.hold();
+    const arrived = provider.arrival();
+    const asked = one.said();
+    await arrived;
+    await one.object.disconnect(TENANT, BY_USER);
+    const again = `${one.family}b`;
+    expect(await one.grant(ANOTHER, again)).toMatchObject({ kind: "active", epoch: 2 });
+    const ringing = one.ring();
+    provider.release();
+    expect(await asked).toBe(pairOf(again, 1).accessToken);
+    await ringing;
+    await one.ring();
+    // The first was rotated away: a provider may take it for unknown, and leave the grant alive.
+    expect(provider.revoked).toEqual([pairOf(one.family, 2).refreshToken]);
+    expect(provider.isDead(again)).toBe(false);
+    expect(await one.kept("leaving")).toBeUndefined();
+    expect(await one.alarmAt()).toBe(null);
+  });
+
+  it("what a refresh brought late is moved with the keys as well", async () => {
+    const one = await connected();
+    const { house } = one;
+    house.provider.revokeStanding = { status: 503 };
+    await one.object.disconnect(TENANT, BY_USER);
+    await one.grant(ANOTHER, `${one.family}b`);
+    await one.ring();
+    const [left] = (await one.kept<Leaving[]>("leaving")) ?? [];
+    expect(left).toMatchObject({ of: { kind: "pair", version: 1 }, tries: 1 });
+    const vault = createVault(house.keyring);
+    const sealed = await sealPair(vault, latePlace(one.slot, one.id, 1), pairOf(one.family, 2));
+    await one.put("leaving", [{ ...left, of: { kind: "late", version: 1 }, sealed }]);
+    house.keyring = ring("k2", { k1: 1, k2: 2 });
+    await evictDurableObject(one.object);
+    expect(await one.object.rewrap(TENANT)).toBe(true);
+    expect(await one.object.view(TENANT)).toMatchObject({ kids: ["k2"] });
+    house.keyring = ring("k2", { k2: 2 });
+    await evictDurableObject(one.object);
+    house.provider.revokeStanding = "ok";
+    house.later(MINUTE_MS);
+    await one.object.poke(TENANT);
+    expect(house.provider.revoked).toEqual([pairOf(one.family, 2).refreshToken]);
+  });
+
+  it("and the next account as well: the provider is told of both, though it could not be told of the first yet", async () => {
+    const one = await connected();
+    const { provider } = one.house;
+    provider.revokeStanding = { status: 503 };
+    const families = [one.family, `${one.family}b`, `${one.family}c`];
+    await one.object.disconnect(TENANT, BY_USER);
+    await one.grant(ANOTHER, families[1]);
+    await one.object.disconnect(TENANT, BY_USER);
+    await one.grant({ account: { id: "account-3", label: null } }, families[2]);
+    await one.ring();
+    provider.revokeStanding = "ok";
+    one.house.later(MINUTE_MS);
+    await one.object.poke(TENANT);
+    expect(families.map((family) => provider.isDead(family))).toEqual([true, true, false]);
+    expect(await one.said()).toBe(pairOf(families[2] ?? "", 1).accessToken);
+  });
+
   it("takes with it what waits for a confirmation", async () => {
     const one = await connected();
     await one.grant(pendingOf(one, "cs_1"), `${one.family}b`);
     await one.object.disconnect(TENANT, BY_USER);
-    expect(await one.object.confirm(TENANT, "cs_1", "key:1")).toEqual({ kind: "not_found" });
+    expect(await one.confirm("cs_1")).toEqual({ kind: "not_found" });
     await one.ring();
     expect(await one.said()).toBe("missing");
   });
@@ -295,7 +447,7 @@ describe("a grant of an account that cannot be told", () => {
     const one = new Connected(new ConnectionHouse());
     await one.grant({ ...NOBODY, ...pendingOf(one, "cs_1") });
     await one.grant({}, `${one.family}b`);
-    expect(await one.object.confirm(TENANT, "cs_1", "key:1")).toEqual({ kind: "identity_unverified" });
+    expect(await one.confirm("cs_1")).toEqual({ kind: "identity_unverified" });
     expect(await one.kept("pending")).toEqual([]);
     expect(await one.said()).toBe(pairOf(`${one.family}b`, 1).accessToken);
   });
@@ -339,14 +491,19 @@ describe("a grant that waits for its confirmation", () => {
     expect(await one.grant(pendingOf(one, "cs_1"), again)).toEqual({ kind: "pending" });
     one.house.later(4 * MINUTE_MS);
     expect(await one.said()).toBe(pairOf(one.family, 1).accessToken);
-    const both = await Promise.all([
-      one.object.confirm(TENANT, "cs_1", "key:1"),
-      one.object.confirm(TENANT, "cs_1", "key:1"),
-    ]);
-    expect(both.map(({ kind }) => kind).toSorted()).toEqual(["active", "not_found"]);
-    expect(await one.object.confirm(TENANT, "cs_1", "key:1")).toEqual({ kind: "not_found" });
-    expect(await one.said()).toBe(pairOf(again, 1).accessToken);
-    expect(await one.record()).toMatchObject({ grant: { version: 2 } });
+    const both = await Promise.all([one.confirm("cs_1"), one.confirm("cs_1")]);
+    const active = { kind: "active", epoch: 1, replaced: false };
+    expect(both).toEqual([active, active]);
+    one.house.later(HOUR_MS);
+    expect(await one.said()).toBe(pairOf(again, 2).accessToken);
+    expect(await one.confirm("cs_1")).toEqual(active);
+    expect(await one.record()).toMatchObject({ grant: { version: 3 } });
+    expect((await one.audited()).filter((action) => action === "connection.grant")).toHaveLength(1);
+    await one.ring();
+    expect((await one.audited()).filter((action) => action === "connection.grant")).toHaveLength(2);
+    // The next one is another: what it replaced is not confirmed by it.
+    await one.grant({}, `${one.family}c`);
+    expect(await one.confirm("cs_1")).toEqual({ kind: "not_found" });
   });
 
   it("where there is none yet: missing until then, and who waits is woken by the confirmation alone", async () => {
@@ -359,7 +516,7 @@ describe("a grant that waits for its confirmation", () => {
     expect(await one.row()).toBe(null);
     // The audit does not wait for a consent that may never come.
     expect(await one.audited()).toEqual(["connection.pending"]);
-    await one.object.confirm(TENANT, "cs_1", "key:1");
+    await one.confirm("cs_1");
     await one.ring();
     expect(one.house.woken).toEqual([`run_${one.id}`]);
     expect(await one.said()).toBe(pairOf(one.family, 1).accessToken);
@@ -377,7 +534,7 @@ describe("a grant that waits for its confirmation", () => {
     const arrived = provider.arrival();
     const asked = one.said();
     await arrived;
-    await one.object.confirm(TENANT, "cs_1", "key:1");
+    await one.confirm("cs_1");
     provider.release();
     // The new pair is as old as its consent: it is renewed in its turn.
     expect(await asked).toBe(pairOf(again, 2).accessToken);
@@ -390,7 +547,7 @@ describe("a grant that waits for its confirmation", () => {
     await one.ring();
     expect(await one.toNextAlarm()).toBe(one.house.now);
     expect(await one.kept("pending")).toEqual([]);
-    expect(await one.object.confirm(TENANT, "cs_1", "key:1")).toEqual({ kind: "not_found" });
+    expect(await one.confirm("cs_1")).toEqual({ kind: "not_found" });
     expect(await one.audited()).toContain("connection.unconfirmed");
     expect(await one.alarmAt()).toBe(null);
     expect(await one.said()).toBe(pairOf(one.family, 1).accessToken);
@@ -400,7 +557,7 @@ describe("a grant that waits for its confirmation", () => {
     const one = await connected();
     await one.grant(pendingOf(one, "cs_1"), `${one.family}b`);
     await one.object.discard(TENANT, "cs_1");
-    expect(await one.object.confirm(TENANT, "cs_1", "key:1")).toEqual({ kind: "not_found" });
+    expect(await one.confirm("cs_1")).toEqual({ kind: "not_found" });
     await one.ring();
     expect(await one.alarmAt()).toBe(null);
   });
@@ -408,10 +565,10 @@ describe("a grant that waits for its confirmation", () => {
   it("several wait beside each other, four at most; each is confirmed by its own session", async () => {
     const one = await connected();
     for (let i = 1; i <= 5; i++) await one.grant(pendingOf(one, `cs_${i}`), `${one.family}n${i}`);
-    expect(await one.object.confirm(TENANT, "cs_1", "key:1")).toEqual({ kind: "not_found" });
-    expect(await one.object.confirm(TENANT, "cs_3", "key:1")).toMatchObject({ kind: "active" });
+    expect(await one.confirm("cs_1")).toEqual({ kind: "not_found" });
+    expect(await one.confirm("cs_3")).toMatchObject({ kind: "active" });
     expect(await one.said()).toBe(pairOf(`${one.family}n3`, 1).accessToken);
-    expect(await one.object.confirm(TENANT, "cs_5", "key:1")).toMatchObject({ kind: "active" });
+    expect(await one.confirm("cs_5")).toMatchObject({ kind: "active" });
     expect(await one.said()).toBe(pairOf(`${one.family}n5`, 1).accessToken);
   });
 
@@ -419,7 +576,7 @@ describe("a grant that waits for its confirmation", () => {
     const one = new Connected(new ConnectionHouse());
     await one.grant({ ...ANOTHER, ...pendingOf(one, "cs_1") }, `${one.family}b`);
     await one.grant();
-    expect(await one.object.confirm(TENANT, "cs_1", "key:1")).toEqual({ kind: "account_mismatch" });
+    expect(await one.confirm("cs_1")).toEqual({ kind: "account_mismatch" });
     expect(await one.kept("pending")).toEqual([]);
     expect(await one.said()).toBe(pairOf(one.family, 1).accessToken);
   });
@@ -428,12 +585,123 @@ describe("a grant that waits for its confirmation", () => {
     const one = await connected();
     const again = `${one.family}b`;
     await one.grant(pendingOf(one, "cs_1"), again);
-    const { integration } = one.request();
-    await one.object.updateIntegration(TENANT, { ...integration, version: 2, secret: "client-secret-2" });
-    await one.object.confirm(TENANT, "cs_1", "key:1");
+    const changed = { ...one.integration(), version: 2, secret: "client-secret-2" };
+    await one.object.updateIntegration(TENANT, changed);
+    await one.confirm("cs_1");
     one.house.later(HOUR_MS);
     expect(await one.said()).toBe(pairOf(again, 2).accessToken);
     expect(one.house.provider.reached.map(({ secret }) => secret)).toEqual(["client-secret-2"]);
+  });
+
+  it("as the first of its place: is for the workflows, and has the secret, of the time when it is confirmed", async () => {
+    const one = new Connected(new ConnectionHouse());
+    await one.grant({ ...pendingOf(one, "cs_1"), workflows: ["mail", "wide"] });
+    // Narrowed meanwhile; nobody could tell a connection that is not there yet.
+    const changed = { version: 2, secret: "client-secret-2", workflows: ["mail"] };
+    expect(await one.confirm("cs_1", changed)).toMatchObject({ kind: "active" });
+    expect(await one.said({ workflow: "wide" })).toBe("not_for_workflow");
+    expect(await one.said({ workflow: "mail" })).toBe(pairOf(one.family, 1).accessToken);
+    expect(await one.object.view(TENANT)).toMatchObject({ integrationVersion: 2, workflows: ["mail"] });
+    one.house.later(HOUR_MS);
+    await one.token();
+    expect(one.house.provider.reached.map(({ secret }) => secret)).toEqual(["client-secret-2"]);
+  });
+
+  it("is not moved to another provider by what is said of its integration, nor back to an older one", async () => {
+    const one = new Connected(new ConnectionHouse());
+    const now = { ...one.integration(), version: 2 };
+    await one.grant({ ...pendingOf(one, "cs_1"), integration: now, workflows: ["mail"] });
+    await one.grant({ ...pendingOf(one, "cs_2"), integration: now, workflows: ["mail"] });
+    await one.confirm("cs_1", { version: 1, workflows: ["wide"] });
+    expect(await one.object.view(TENANT)).toMatchObject({ integrationVersion: 2, workflows: ["mail"] });
+    const elsewhere = { ...one.house.provider.descriptor(), hosts: ["evil.example"] };
+    await one.confirm("cs_2", { version: 3, provider: elsewhere, clientId: "evil" });
+    expect(await one.token()).toMatchObject({ provider: { hosts: ["api.double.example"] } });
+    expect(await one.kept("integration")).toMatchObject({ version: 3, clientId: "client" });
+  });
+});
+
+describe("a grant that is never confirmed", () => {
+  const REVOKED = (family: string) => pairOf(family, 1).refreshToken;
+
+  /** Until all is done. */
+  async function rest(one: Connected): Promise<void> {
+    for (let i = 0; i < 5; i++) await one.ring();
+  }
+
+  it.each([
+    ["expired", async (one: Connected) => void one.house.later(15 * MINUTE_MS)],
+    ["discarded", async (one: Connected) => one.object.discard(TENANT, "cs_1")],
+    ["taken back", async (one: Connected) => void (await one.object.disconnect(TENANT, BY_USER))],
+  ])("and %s: the provider is told of it, and it is shredded", async (_what, end) => {
+    const one = new Connected(new ConnectionHouse());
+    await one.grant(pendingOf(one, "cs_1"));
+    await one.ring();
+    await end(one);
+    await rest(one);
+    expect(one.house.provider.revoked).toEqual([REVOKED(one.family)]);
+    expect(await one.kept("leaving")).toBeUndefined();
+    expect((await one.audited()).at(-1)).toBe("connection.discarded");
+    expect(await one.alarmAt()).toBe(null);
+  });
+
+  it("as newer ones push it out: the provider is told of it, though not of those that wait", async () => {
+    const one = new Connected(new ConnectionHouse());
+    const families: string[] = [];
+    for (let i = 1; i <= 5; i++) {
+      families.push(`${one.family}n${i}`);
+      const account = { id: `account-${i}`, label: null };
+      await one.grant({ ...pendingOf(one, `cs_${i}`), account }, families.at(-1));
+    }
+    await rest(one);
+    expect(one.house.provider.revoked).toEqual([REVOKED(families[0] ?? "")]);
+    expect(await one.confirm("cs_5")).toMatchObject({ kind: "active" });
+  });
+
+  it("of another account than the connection's: the provider is told, less and less often, for a day", async () => {
+    const one = await connected();
+    const other = `${one.family}b`;
+    one.house.provider.revokeStanding = { status: 503 };
+    await one.grant({ ...pendingOf(one, "cs_1"), ...ANOTHER, replaceAccount: true }, other);
+    await one.object.discard(TENANT, "cs_1");
+    await one.ring();
+    expect(await one.kept("leaving")).toMatchObject([{ of: { kind: "pending", session: "cs_1" }, tries: 1 }]);
+    one.house.provider.revokeStanding = "ok";
+    await one.toNextAlarm();
+    expect(one.house.provider.revoked).toEqual([REVOKED(other)]);
+    expect(await one.said()).toBe(pairOf(one.family, 1).accessToken);
+  });
+
+  it("of an account that lives in this place: the provider is not told, as that would end it", async () => {
+    const one = await connected();
+    await one.grant(pendingOf(one, "cs_1"), `${one.family}b`);
+    await one.object.discard(TENANT, "cs_1");
+    await rest(one);
+    expect(one.house.provider.revocations()).toBe(0);
+    expect(await one.kept("leaving")).toBeUndefined();
+  });
+
+  it("of an account that waits here once more: the last one that is thrown away tells", async () => {
+    const one = new Connected(new ConnectionHouse());
+    for (const i of [1, 2]) await one.grant(pendingOf(one, `cs_${i}`), `${one.family}n${i}`);
+    await one.object.discard(TENANT, "cs_1");
+    await rest(one);
+    expect(one.house.provider.revocations()).toBe(0);
+    await one.object.discard(TENANT, "cs_2");
+    await rest(one);
+    expect(one.house.provider.revoked).toEqual([REVOKED(`${one.family}n2`)]);
+  });
+
+  it("of an account that lives in another connection, or that nobody can tell: the provider is not told", async () => {
+    const one = new Connected(new ConnectionHouse());
+    one.house.siblings = async ({ account }) => (account.id === "account-1" ? "living" : "none");
+    await one.grant(pendingOf(one, "cs_1"));
+    await one.object.discard(TENANT, "cs_1");
+    await one.grant({ ...pendingOf(one, "cs_2"), account: { id: null, label: null } }, `${one.family}b`);
+    await one.object.discard(TENANT, "cs_2");
+    await rest(one);
+    expect(one.house.provider.revocations()).toBe(0);
+    expect(await one.kept("leaving")).toBeUndefined();
   });
 });
 
@@ -447,7 +715,7 @@ describe("who may ask", () => {
     expect(await one.said({ slot: { ...asked.slot, tenant: "other" } })).toBe("not_found");
     expect(await one.object.view("other")).toBe(null);
     expect(await one.object.disconnect("other", BY_USER)).toBe(null);
-    expect(await one.object.confirm("other", "cs_1", "x")).toEqual({ kind: "not_found" });
+    expect(await one.object.confirm("other", "cs_1", "x", one.integration())).toEqual({ kind: "not_found" });
     expect(await one.object.rewrap("other")).toBe(false);
     expect(await one.said()).toBe(pairOf(one.family, 1).accessToken);
     expect(await one.said({ scopes: ["read", "write"] })).toBe("scope_missing");

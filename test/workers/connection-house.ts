@@ -4,6 +4,7 @@
  */
 import { env } from "cloudflare:workers";
 import { createProviderClient, writeMirrored, type ConnectionWiring } from "../../src/connections/index.ts";
+import type { Granted, Siblings } from "../../src/connections/ports.ts";
 import { createLogger, importHmacKey } from "../../src/platform/index.ts";
 import { createKeyCheck, createVault, type Keyring, type Vault } from "../../src/vault/index.ts";
 import { ring } from "../vault/support.ts";
@@ -21,6 +22,8 @@ export class ConnectionHouse {
   /** Writes that are done although nobody learns of it. */
   listingLost = 0;
   writes = 0;
+  /** Whether others live on the account of a grant. */
+  siblings: (granted: Granted) => Promise<Siblings> = async () => "none";
   readonly woken: string[] = [];
   /** Runs that cannot be told. */
   readonly deaf = new Set<string>();
@@ -71,6 +74,7 @@ export class ConnectionHouse {
           throw new Error("D1_ERROR: Network connection lost.");
         }
       },
+      siblings: async (granted) => this.siblings(granted),
       wake: async (_tenant, run) => {
         await this.whileTelling?.(run);
         if (this.killWhileTelling === run) {

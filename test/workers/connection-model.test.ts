@@ -157,7 +157,7 @@ class Model {
         }
         return;
       case "disconnect":
-        await one.object.disconnect(TENANT, { by: "user", siblings: false });
+        await one.object.disconnect(TENANT, { by: "user" });
         this.pending = [];
         this.family = null;
         return;
@@ -173,7 +173,7 @@ class Model {
       case "confirm": {
         const chosen = this.pending[move.which];
         if (chosen === undefined) return;
-        const answer = await one.object.confirm(TENANT, chosen.session, "key:1");
+        const answer = await one.confirm(chosen.session);
         this.pending = this.pending.filter((other) => other !== chosen);
         const expected =
           chosen.until <= house.now

@@ -3,6 +3,7 @@ import { env } from "cloudflare:workers";
 import { describe, expect, it } from "vitest";
 import { createAccessAudit } from "../../src/access/index.ts";
 import type { KeptIntegration } from "../../src/connections/grant.ts";
+import { dropOldMarks } from "../../src/connections/listing.ts";
 import { sealedRecords } from "../../src/connections/records.ts";
 import { writeMirrored } from "../../src/connections/index.ts";
 import { createLogger, importHmacKey } from "../../src/platform/index.ts";
@@ -57,7 +58,8 @@ describe("the database is away", () => {
     const one = new Connected(new ConnectionHouse());
     one.house.whileWriting = async () => {
       one.house.whileWriting = null;
-      await one.object.disconnect(TENANT, { by: "user", siblings: true });
+      one.house.siblings = async () => "living";
+      await one.object.disconnect(TENANT, { by: "user" });
     };
     await one.grant();
     await one.ring();
@@ -69,7 +71,8 @@ describe("the database is away", () => {
     await one.object.report(TENANT, { kind: "token_dead", version: 1 });
     one.house.later(-HOUR_MS);
     await one.grant({}, `${one.family}b`);
-    await one.object.disconnect(TENANT, { by: "user", siblings: true });
+    one.house.siblings = async () => "living";
+    await one.object.disconnect(TENANT, { by: "user" });
     await one.ring();
     expect(await one.row()).toMatchObject({ status: "disconnected", version: 2 });
   });
@@ -80,7 +83,7 @@ describe("the database is away", () => {
     if (view === null) throw new Error("There is no connection.");
     const key = await importHmacKey(new Uint8Array(32));
     const at = one.house.now;
-    const told = { sealed: null, uses: [], audit: [] };
+    const told = { unlisted: null, sealed: null, uses: [], audit: [] };
     await writeMirrored(env.DB, key, { ...told, at: at + 10, view: { ...view, version: 3 } });
     const stale = [
       { at: at + 9, version: 3 },
@@ -231,26 +234,27 @@ describe("an object whose keyring is not the one of its rows", () => {
   });
 });
 
-describe("the keys are changed in four stages while 200 connections are in use", () => {
-  function isolate(house: ConnectionHouse, keyring: Keyring) {
-    const log = createLogger();
-    const now = (): number => house.now;
-    const check = createKeyCheck({ db: env.DB, log, now });
-    const vault = createVault(keyring, check);
-    const object = (tenant: string, id: string) => {
-      const known = all.find((one) => one.id === id);
-      if (known === undefined || tenant !== TENANT) throw new Error("There is no such connection.");
-      return known.object;
-    };
-    const records = sealedRecords({ db: env.DB, object, log, now }).filter(
-      ({ kind }) => kind === "connections",
-    );
-    const operations = createVaultOperations({
-      ...{ db: env.DB, keyring, check, vault, records, log, now, audit: createAccessAudit(env.DB) },
-    });
-    return { operations, records };
-  }
+/** What an operator asks of the vault. */
+function isolate(house: ConnectionHouse, keyring: Keyring, all: readonly Connected[]) {
+  const log = createLogger();
+  const now = (): number => house.now;
+  const check = createKeyCheck({ db: env.DB, log, now });
+  const vault = createVault(keyring, check);
+  const object = (tenant: string, id: string) => {
+    const known = all.find((one) => one.id === id);
+    if (known === undefined || tenant !== TENANT) throw new Error("There is no such connection.");
+    return known.object;
+  };
+  const records = sealedRecords({ db: env.DB, object, log, now }).filter(
+    ({ kind }) => kind === "connections",
+  );
+  const operations = createVaultOperations({
+    ...{ db: env.DB, keyring, check, vault, records, log, now, audit: createAccessAudit(env.DB) },
+  });
+  return { operations, records };
+}
 
+describe("the keys are changed in four stages while 200 connections are in use", () => {
   let all: Connected[] = [];
 
   it("nothing fails, all are under the new key in the end, and the old key can go", async () => {
@@ -299,7 +303,7 @@ describe("the keys are changed in four stages while 200 connections are in use",
     house.later(HOUR_MS);
     await use(3);
     await settle();
-    const { operations, records } = isolate(house, NEW);
+    const { operations, records } = isolate(house, NEW, all);
     expect(await records[0]?.countByKid()).toEqual({ k7: 200, k8: 100 });
     expect(await operations.drop("k7", "root")).toMatchObject({ error: { code: "key_in_use" } });
     // A sweep while half of the objects are behind: these cannot move, and are not counted as if they had.
@@ -326,10 +330,78 @@ describe("the keys are changed in four stages while 200 connections are in use",
     await use(4);
     house.later(HOUR_MS);
     await use(5);
-    expect(await all[0]?.object.confirm(TENANT, "cs_1", "key:1")).toMatchObject({ kind: "active" });
+    expect(await all[0]?.confirm("cs_1")).toMatchObject({ kind: "active" });
     expect(house.provider.reused).toBe(0);
     expect(house.provider.refreshes()).toBe(4 * 200);
   }, 300_000);
+});
+
+describe("a first grant that waits for its confirmation", () => {
+  const [ADDED, LAST] = [ring("k4", { k3: 3, k4: 4 }), ring("k4", { k4: 4 })];
+
+  async function waiting(keyring: Keyring): Promise<Connected> {
+    const house = new ConnectionHouse();
+    house.keyring = keyring;
+    const one = new Connected(house);
+    await one.grant({ pending: { session: "cs_1", until: house.now + DAY_MS } });
+    await one.ring();
+    return one;
+  }
+
+  const marked = async (one: Connected) =>
+    env.DB.prepare("SELECT kids FROM unlisted_connections WHERE id = ?").bind(one.id).first("kids");
+
+  it("is counted though nobody is shown it; its key cannot be dropped before it was moved, and it is confirmed after that", async () => {
+    const one = await waiting(ring("k3", { k3: 3 }));
+    one.house.keyring = ADDED;
+    await evictDurableObject(one.object);
+    const { operations, records } = isolate(one.house, ADDED, [one]);
+    expect(await one.row()).toBe(null);
+    expect(await records[0]?.countByKid()).toMatchObject({ k3: 1 });
+    expect(await operations.drop("k3", "root")).toMatchObject({ error: { code: "key_in_use" } });
+    await env.DB.exec("DELETE FROM connection_uses");
+    await env.DB.exec("DELETE FROM connections");
+    expect(await operations.rewrap(40)).toMatchObject({ rewrapped: { connections: 1 }, left: {} });
+    expect(await records[0]?.countByKid()).toEqual({ k4: 1 });
+    one.house.later(HOUR_MS);
+    expect(await operations.drop("k3", "root")).toMatchObject({ ok: true });
+    one.house.keyring = LAST;
+    await evictDurableObject(one.object);
+    expect(await one.confirm("cs_1")).toMatchObject({ kind: "active" });
+    await one.ring();
+    expect(await marked(one)).toBe("[]");
+    expect(await one.row()).toMatchObject({ kids: '["k4"]' });
+    expect(await records[0]?.countByKid()).toEqual({ k4: 1 });
+  });
+
+  it.each([
+    ["discarded", async (one: Connected) => one.object.discard(TENANT, "cs_1")],
+    ["taken back", async (one: Connected) => one.object.disconnect(TENANT, { by: "user" })],
+    ["late", async ({ house }: Connected) => house.later(DAY_MS)],
+  ])("is not counted any more when it was %s", async (_what, end) => {
+    const one = await waiting(ring("k5", { k5: 5 }));
+    await dropOldMarks(env.DB, one.house.now + DAY_MS, 10_000);
+    expect(await marked(one)).toBe('["k5"]');
+    await end(one);
+    await one.ring();
+    await one.ring();
+    expect(await marked(one)).toBe("[]");
+  });
+
+  it("is not counted again by a message that comes late, whether it was given up or confirmed", async () => {
+    const one = await waiting(ring("k5", { k5: 5 }));
+    const key = await importHmacKey(new Uint8Array(32));
+    const unlisted = { id: one.id, tenant: TENANT, kids: ["k5"] };
+    const late = { at: one.house.now - 1, view: null, unlisted, sealed: null, uses: [], audit: [] };
+    await writeMirrored(env.DB, key, { ...late, at: one.house.now + 9, unlisted: { ...unlisted, kids: [] } });
+    await writeMirrored(env.DB, key, late);
+    expect(await marked(one)).toBe("[]");
+    await one.confirm("cs_1");
+    await one.ring();
+    await dropOldMarks(env.DB, one.house.now + DAY_MS, 10_000);
+    await writeMirrored(env.DB, key, late);
+    expect(await marked(one)).toBe(null);
+  });
 });
 
 describe("texts that stand where they were not sealed for", () => {
@@ -401,7 +473,7 @@ describe("texts that stand where they were not sealed for", () => {
     expect(await one.said()).toBe("revoked");
     await one.object.rewrap(TENANT);
     expect(await one.row()).toMatchObject({ status: "dead", epoch: 1, workflows: null, scopes: '["read"]' });
-    await one.object.disconnect(TENANT, { by: "user", siblings: false });
+    await one.object.disconnect(TENANT, { by: "user" });
     await one.ring();
     await alter();
     await die();

@@ -3,7 +3,13 @@ import { abortAllDurableObjects, runDurableObjectAlarm, runInDurableObject } fro
 import { env } from "cloudflare:workers";
 import type { ConnectionRpc } from "../../src/connections/index.ts";
 import type { ConnectionRecord, Slot } from "../../src/connections/grant.ts";
-import type { AcquireAnswer, Ask, GrantRequest, TokenAnswer } from "../../src/connections/rpc.ts";
+import type {
+  AcquireAnswer,
+  Ask,
+  GrantRequest,
+  IntegrationCopy,
+  TokenAnswer,
+} from "../../src/connections/rpc.ts";
 import { openPair, pairPlace } from "../../src/connections/sealing.ts";
 import { createVault } from "../../src/vault/index.ts";
 import { objectName } from "../../src/platform/index.ts";
@@ -40,15 +46,19 @@ export class Connected {
     return named as DurableObjectStub & ConnectionRpc;
   }
 
+  integration(): IntegrationCopy {
+    return {
+      ...{ name: "double", version: 1, provider: this.house.provider.descriptor() },
+      ...{ clientId: "client", secret: "client-secret-1" },
+    };
+  }
+
   request(more: Partial<GrantRequest> = {}, family = this.family): GrantRequest {
     const { house } = this;
     const { expiresIn, refreshExpiresIn } = house.provider;
     return {
       ...{ slot: this.slot, id: this.id },
-      integration: {
-        ...{ name: "double", version: 1, provider: house.provider.descriptor() },
-        ...{ clientId: "client", secret: "client-secret-1" },
-      },
+      integration: this.integration(),
       pair: house.provider.consent(family),
       times: {
         issuedAt: house.now,
@@ -66,6 +76,11 @@ export class Connected {
 
   async grant(more: Partial<GrantRequest> = {}, family?: string) {
     return this.object.grant(this.request(more, family));
+  }
+
+  /** @param more what has become of the integration since */
+  async confirm(session: string, more: Partial<IntegrationCopy> = {}) {
+    return this.object.confirm(TENANT, session, "key:1", { ...this.integration(), ...more });
   }
 
   ask(more: Partial<Ask> = {}): Ask {

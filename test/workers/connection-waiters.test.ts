@@ -5,7 +5,7 @@ import { createUse, type Use } from "../../src/connections/use.ts";
 import { ownerText } from "../../src/connections/grant.ts";
 import { pairOf } from "./connection-double.ts";
 import { ConnectionHouse } from "./connection-house.ts";
-import { Connected, DAY_MS, die, MINUTE_MS, TENANT } from "./connection-support.ts";
+import { Connected, DAY_MS, die, HOUR_MS, MINUTE_MS, TENANT } from "./connection-support.ts";
 
 function empty(): Connected {
   return new Connected(new ConnectionHouse());
@@ -145,7 +145,8 @@ describe("a run whose attempt the service refused", () => {
     const one = empty();
     await one.grant();
     expect(await one.said({ run: "run_a", scopes: ["write"] })).toBe("scope_missing");
-    await one.object.disconnect(TENANT, { by: "user", siblings: true });
+    one.house.siblings = async () => "living";
+    await one.object.disconnect(TENANT, { by: "user" });
     await one.ring();
     expect(one.house.woken).toEqual(["run_a"]);
     expect(await one.said({ run: "run_a", scopes: ["write"] })).toBe("missing");
@@ -255,7 +256,9 @@ describe("the alarm", () => {
       expect((await one.alarmAt()) ?? 0).toBeGreaterThan(house.now);
       house.now = (await one.alarmAt()) ?? 0;
       if (i === 30) house.now += 50 * DAY_MS;
-      if (i === 45) await one.object.disconnect(TENANT, { by: "user", siblings: false });
+      // It was forgotten since, as no run waits for so long.
+      if (i === 45) await one.said({ run: "run_a", scopes: ["write"] });
+      if (i === 45) await one.object.disconnect(TENANT, { by: "user" });
     }
     house.listingAway = false;
     house.deaf.clear();
@@ -292,4 +295,93 @@ describe("the alarm", () => {
     await one.object.poke(TENANT);
     expect((await one.alarmAt()) ?? Number.POSITIVE_INFINITY).toBeGreaterThan(one.house.now);
   });
+});
+
+describe("a place that nobody ever gave anything", () => {
+  /** All that the object keeps. */
+  async function left(one: Connected): Promise<unknown[]> {
+    return runInDurableObject(one.object, async (_object, { storage }) => [
+      ...[...storage.kv.list()].map(([key]) => key),
+      ...storage.sql.exec("SELECT name FROM sqlite_master WHERE name NOT LIKE '\\_%' ESCAPE '\\'").toArray(),
+      ...((await storage.getAlarm()) === null ? [] : ["alarm"]),
+    ]);
+  }
+
+  it("is forgotten when nobody can wait for it any more, and not before", async () => {
+    const one = empty();
+    const began = one.house.now;
+    await one.said({ run: "run_a" });
+    one.house.later(20 * HOUR_MS);
+    await one.said({ run: "run_b" });
+    const seen: number[] = [];
+    while ((await one.alarmAt()) !== null) {
+      await one.toNextAlarm();
+      seen.push(await waiting(one).catch(() => 0));
+    }
+    expect(seen).toEqual([1, 0]);
+    expect(one.house.now - began).toBeGreaterThanOrEqual(45 * HOUR_MS);
+    expect(one.house.now - began).toBeLessThanOrEqual(46 * HOUR_MS);
+    expect(await left(one)).toEqual([]);
+  });
+
+  it("costs few alarms, however many wait", async () => {
+    const one = empty();
+    for (let i = 0; i < 50; i++) {
+      await one.said({ run: `run_${i}` });
+      one.house.later(MINUTE_MS);
+    }
+    let alarms = 0;
+    while ((await one.toNextAlarm()) !== null) alarms += 1;
+    expect(alarms).toBeLessThanOrEqual(2);
+    expect(await left(one)).toEqual([]);
+  });
+
+  it("can be asked for and filled after that as if it were new", async () => {
+    const one = empty();
+    await one.said({ run: "run_a" });
+    await one.toNextAlarm();
+    expect(await left(one)).toEqual([]);
+    expect(await one.said({ run: "run_b" })).toBe("missing");
+    await one.grant();
+    await one.ring();
+    expect(one.house.woken).toEqual(["run_b"]);
+    expect(await one.said()).toBe(pairOf(one.family, 1).accessToken);
+  });
+
+  it("is forgotten after a consent that nobody confirmed, too; one that waits for its confirmation is not", async () => {
+    const one = empty();
+    await one.said({ run: "run_a" });
+    await one.grant({ pending: { session: "cs_1", until: one.house.now + 2 * DAY_MS } });
+    await one.toNextAlarm();
+    await one.toNextAlarm();
+    expect(await waiting(one)).toBe(0);
+    expect(await one.confirm("cs_1")).toMatchObject({ kind: "active" });
+    const other = empty();
+    await other.grant({ pending: { session: "cs_1", until: other.house.now + MINUTE_MS } });
+    while ((await other.toNextAlarm()) !== null);
+    expect(await other.audited()).toContain("connection.unconfirmed");
+    expect(await left(other)).toEqual([]);
+  });
+
+  it("of which somebody takes hold in the moment in which it is forgotten is not lost", async () => {
+    const one = empty();
+    await one.said({ run: "run_a" });
+    one.house.now = (await one.alarmAt()) ?? 0;
+    const [said] = await Promise.all([one.said({ run: "run_b" }), one.ring(), one.grant()]);
+    await one.ring();
+    if (said === "missing") expect(one.house.woken).toContain("run_b");
+    expect(await one.said()).toBe(pairOf(one.family, 1).accessToken);
+    expect(await one.object.view(TENANT)).toMatchObject({ id: one.id, standing: { status: "active" } });
+  });
+});
+
+it("runs that wait for what was taken back are forgotten as well, and the connection is not", async () => {
+  const one = empty();
+  await one.grant();
+  await one.object.disconnect(TENANT, { by: "user" });
+  await one.ring();
+  await one.said({ run: "run_a" });
+  while ((await one.toNextAlarm()) !== null);
+  expect(await waiting(one)).toBe(0);
+  expect(await one.object.view(TENANT)).toMatchObject({ standing: { status: "disconnected" } });
 });

@@ -599,7 +599,7 @@ describe("the sweep", () => {
     const stub = env.CONNECTION.getByName(`connection:${TENANT}:${id}`);
     await runDurableObjectAlarm(stub);
     await runInDurableObject(stub, async (instance, { storage }) => {
-      await instance.disconnect(TENANT, { by: "key:x", siblings: false });
+      await instance.disconnect(TENANT, { by: "key:x" });
       await storage.deleteAlarm();
     });
     await env.DB.prepare("UPDATE connections SET status = 'revoking', updated_at = 0 WHERE id = ?")

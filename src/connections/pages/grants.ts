@@ -1,5 +1,6 @@
 /** The pages on which a user sees what they have granted, and takes it back. */
 import { type Filling, html, type Markup, type Page } from "../../platform/index.ts";
+import { endsSoon } from "../ending.ts";
 import type { ConnectionUse, ListedConnection } from "../listing.ts";
 import type { RevocationReport } from "../rpc.ts";
 import { code, facts, list, moment } from "./parts.ts";
@@ -34,11 +35,15 @@ export function entryPage({ tenant, user }: Whose, form: string): Page {
   };
 }
 
-export function grantsPage({ tenant, user }: Whose, grants: readonly ShownGrant[], more: boolean): Page {
+export function grantsPage(
+  { tenant, user }: Whose,
+  grants: readonly ShownGrant[],
+  { more, now }: { readonly more: boolean; readonly now: number },
+): Page {
   return {
     title: "What you have granted",
     body: html`<p class="lead">To ${tenant}, as ${code(user)}.</p>
-      ${grants.length === 0 ? html`<p>Nothing: no account of yours is connected.</p>` : grants.map(section)}
+      ${grants.length === 0 ? html`<p>Nothing: no account of yours is connected.</p>` : grants.map((grant) => section(grant, now))}
       ${more ? html`<p>There are more. Take back what you do not need, and load the page again.</p>` : null}
       <h2>What happens when you take something back</h2>
       <p>
@@ -48,7 +53,7 @@ export function grantsPage({ tenant, user }: Whose, grants: readonly ShownGrant[
   };
 }
 
-function section({ connection, provider, uses, form }: ShownGrant): Markup {
+function section({ connection, provider, uses, form }: ShownGrant, now: number): Markup {
   const { id, account, label, scopes, grantedAt, status, endsAt, integration } = connection;
   const named = account === "default" ? provider : `${provider} (${account})`;
   return html`<section>
@@ -57,7 +62,7 @@ function section({ connection, provider, uses, form }: ShownGrant): Markup {
       ["Account", label ?? "not told by the provider"],
       ["State", stateOf(connection)],
       ["Granted", moment(grantedAt)],
-      ["Ends", endsAt === null ? null : moment(endsAt)],
+      ["Ends", endsAt === null ? null : endOf(connection, endsAt, now)],
       ["What it may do", scopesOf(scopes)],
       ["Used by", usesOf(uses)],
       ["Known there as", code(integration)],
@@ -71,6 +76,13 @@ function section({ connection, provider, uses, form }: ShownGrant): Markup {
         : null
     }
   </section>`;
+}
+
+function endOf(connection: ListedConnection, endsAt: number, now: number): string {
+  const isSoon = connection.status === "active" && endsSoon(connection, now);
+  return isSoon
+    ? `soon: ${moment(endsAt)}. Connect it again before that, or workflows will wait for it.`
+    : moment(endsAt);
 }
 
 function scopesOf(scopes: readonly string[] | null): Filling {
@@ -123,7 +135,7 @@ const REVOCATIONS: Readonly<Record<RevocationReport["outcome"], (provider: strin
     `${provider} is being told, for up to a day; then the access is destroyed in any case.`,
   revoked: (provider) => `${provider} was told, and the access is destroyed.`,
   kept_for_siblings: (provider) =>
-    `${provider} was not told, as the same account is still connected in another place, which would end as well. The access of this one is destroyed.`,
+    `${provider} is not told of this one: the same account is connected in another place, and to take this one back there would end that as well. Once the last one is taken back, ${provider} is told. The access of this one is destroyed.`,
   no_endpoint: (provider) =>
     `The access is destroyed here. ${provider} cannot be told by us: remove the app in the settings of your account there, too.`,
   gave_up: (provider) =>
