@@ -2,7 +2,8 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { CreateIntegration } from "../../src/api/request-connections.ts";
+import { CreateConnection, CreateIntegration } from "../../src/api/request-connections.ts";
+import { MIN_SECRET_CHARS } from "../../src/connections/secrets.ts";
 
 async function bodies(): Promise<readonly Readonly<Record<string, unknown>>[]> {
   const text = await readFile(join(import.meta.dirname, "../../docs/connect.md"), "utf8");
@@ -11,9 +12,26 @@ async function bodies(): Promise<readonly Readonly<Record<string, unknown>>[]> {
 }
 
 describe("the integrations of docs/connect.md", () => {
-  it("are what the API takes: one of the catalogue, and one of each of three kinds", async () => {
+  it("are what the API takes: one of the catalogue, and one of each of four kinds", async () => {
     const made = (await bodies()).filter((body) => "provider" in body);
-    expect(made.map(({ provider }) => provider)).toEqual(["google", "oidc", "api_key", "oauth2"]);
+    expect(made.map(({ provider }) => provider)).toEqual([
+      "google",
+      "oidc",
+      "client_credentials",
+      "api_key",
+      "oauth2",
+    ]);
     for (const body of made) expect(CreateIntegration.schema().safeParse(body).error).toBeUndefined();
+  });
+
+  it("are connected without a browser by what the API takes", async () => {
+    const made = (await bodies()).filter((body) =>
+      ["weather", "ourcal"].includes(String(body["integration"])),
+    );
+    expect(made.map(({ integration }) => integration)).toEqual(["ourcal", "weather"]);
+    for (const body of made) {
+      expect(CreateConnection.schema().safeParse(body).error).toBeUndefined();
+      if ("api_key" in body) expect(String(body["api_key"]).length).toBeGreaterThanOrEqual(MIN_SECRET_CHARS);
+    }
   });
 });
