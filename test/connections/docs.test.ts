@@ -1,12 +1,14 @@
 /** What docs/connect.md shows can be sent as it stands there. */
-import { readFile } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { CreateConnection, CreateIntegration } from "../../src/api/request-connections.ts";
 import { MIN_SECRET_CHARS } from "../../src/connections/secrets.ts";
 
+const DOCS = join(import.meta.dirname, "../../docs");
+
 async function bodies(): Promise<readonly Readonly<Record<string, unknown>>[]> {
-  const text = await readFile(join(import.meta.dirname, "../../docs/connect.md"), "utf8");
+  const text = await readFile(join(DOCS, "connect.md"), "utf8");
   const found = [...text.matchAll(/-d '(\{[^']*\})'/g), ...text.matchAll(/```json\n(\{[^`]*\})\n```/g)];
   return found.map(([, body = ""]) => JSON.parse(body) as Readonly<Record<string, unknown>>);
 }
@@ -33,5 +35,15 @@ describe("the integrations of docs/connect.md", () => {
       expect(CreateConnection.schema().safeParse(body).error).toBeUndefined();
       if ("api_key" in body) expect(String(body["api_key"]).length).toBeGreaterThanOrEqual(MIN_SECRET_CHARS);
     }
+  });
+});
+
+describe("the pictures of docs/connect.md", () => {
+  it("are those that the tests in the browser keep, each named once", async () => {
+    const text = await readFile(join(DOCS, "connect.md"), "utf8");
+    const named = [...text.matchAll(/\(images\/(connect-[\w-]+\.png)\)/g)].map(([, name]) => name);
+    const kept = (await readdir(join(DOCS, "images"))).filter((name) => name.startsWith("connect-"));
+    expect(kept.length).toBe(named.length);
+    expect(new Set(named)).toEqual(new Set(kept));
   });
 });
