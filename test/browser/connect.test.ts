@@ -2,6 +2,7 @@
  * Connections in a real browser, with JavaScript off, against a real OAuth server: how a user lends an account, how it is
  * used, renewed, taken back and lent again, and every page that they see on the way.
  */
+import type { Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import {
   answer,
@@ -90,8 +91,8 @@ describe("a user's calendar", { timeout: BROWSER_MS }, () => {
     await page.goto(link.url);
     await consents.look(page, "grants-entry");
     await page.getByRole("button", { name: "Show it" }).click();
-    for (const fact of ["calendar.read", "inline"])
-      expect(await page.getByText(fact).count()).toBeGreaterThan(0);
+    await page.waitForURL(`${consents.stage.url}/grants`);
+    for (const fact of ["calendar.read", "inline"]) await page.getByText(fact).first().waitFor();
     await consents.look(page, "grants");
     await page.getByRole("button", { name: "Take back Agenda" }).click();
     await page.waitForURL(`${consents.stage.url}/grants/taken-back/**`);
@@ -162,10 +163,11 @@ describe("a `host_session`", { timeout: BROWSER_MS }, () => {
     await page.goto(atTheApp);
     await page.getByRole("link", { name: "Connect the agenda" }).click();
     await page.getByRole("button", { name: "Do not connect" }).click();
-    expect(await heading(page)).toBe("Not connected");
+    await page.getByRole("heading", { name: "Not connected" }).waitFor();
     const other = await consents.person();
     await other.goto(atTheApp);
     await other.getByRole("link", { name: "Connect the agenda" }).click();
+    await other.getByRole("heading", { name: "Not connected" }).waitFor();
     expect(await other.locator("form").count()).toBe(0);
     const over = await consents.call("GET", `/v1/connect-sessions/${made.id}`);
     expect(over).toMatchObject({ state: "failed", failure: "declined" });
@@ -217,18 +219,50 @@ describe("the pages of a consent", { timeout: BROWSER_MS }, () => {
 });
 
 describe("another site", { timeout: BROWSER_MS }, () => {
+  /** A page of another site that posts the form of a link, with the very token that the page of the link has. */
+  async function trapFor(page: Page, made: Session, script: string): Promise<string> {
+    await page.goto(made.url);
+    const token = await page.locator("input[name=form]").inputValue();
+    return consents.app.page(
+      `<form method="post" action="${made.url}"><input name="form" value="${token}"><input name="decision" value="go_on"><button>Win</button></form>${script}`,
+    );
+  }
+
+  async function wasNotAccepted(page: Page, made: Session): Promise<void> {
+    await page.getByRole("heading", { name: "Not accepted" }).waitFor();
+    expect(page.url()).toBe(made.url);
+    expect(await consents.call("GET", `/v1/connect-sessions/${made.id}`)).toMatchObject({ state: "open" });
+  }
+
   test("cannot make a browser go on by a form that it posts, though the browser has the page's cookie", async () => {
     const page = await consents.person();
     const made = await consents.session("jane");
-    await page.goto(made.url);
-    const token = await page.locator("input[name=form]").inputValue();
-    const trap = consents.app.page(
-      `<form method="post" action="${made.url}"><input name="form" value="${token}"><button name="decision" value="go_on">Win</button></form>`,
-    );
-    await page.goto(trap);
+    await page.goto(await trapFor(page, made, ""));
     await page.getByRole("button", { name: "Win" }).click();
-    expect(await heading(page)).toBe("Not accepted");
-    expect(await consents.call("GET", `/v1/connect-sessions/${made.id}`)).toMatchObject({ state: "open" });
+    await wasNotAccepted(page, made);
     await consents.look(page, "untrusted");
+  });
+
+  test("cannot make it go on by a form that sends itself either", async () => {
+    const page = await consents.person({ script: true });
+    const made = await consents.session("jane");
+    await page.goto(await trapFor(page, made, "<script>document.forms[0].submit()</script>"));
+    await wasNotAccepted(page, made);
+  });
+
+  test("cannot frame the page of a link, though it can frame its own, nor what was granted", async () => {
+    const page = await consents.person();
+    const made = await consents.session("jane");
+    const granted = await consents.call<{ url: string }>("POST", "/v1/users/jane/grants-link");
+    const own = consents.app.page("<h1>framed</h1>");
+    const frames = [own, made.url, granted.url].map((url) => `<iframe src="${url}"></iframe>`);
+    await page.goto(consents.app.page(frames.join("")));
+    const [theirs, ...ours] = page.frames().filter((frame) => frame !== page.mainFrame());
+    expect(await theirs?.locator("h1").textContent()).toBe("framed");
+    expect(ours).toHaveLength(2);
+    for (const frame of ours) {
+      expect(frame.url()).not.toContain(consents.stage.url);
+      expect(await frame.locator("h1, button").count()).toBe(0);
+    }
   });
 });

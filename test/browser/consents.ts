@@ -73,8 +73,8 @@ export class Consents {
   }
 
   /** Somebody with a browser of their own. */
-  async person(): Promise<Page> {
-    const context = await visit(this.browser);
+  async person(options: { script?: boolean } = {}): Promise<Page> {
+    const context = await visit(this.browser, options);
     this.#open.push(context);
     return context.newPage();
   }
