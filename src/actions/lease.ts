@@ -70,7 +70,7 @@ export class Borrowed {
     return failure(
       "egress_blocked",
       `Nothing was sent: ${message}`,
-      "Call one of the integration's own hosts with this connection; other hosts without it.",
+      "Call one of the integration's own hosts with this connection, at a path that neither makes nor ends tokens; other hosts without it.",
     );
   }
 
