@@ -83,7 +83,7 @@ export class Borrowed {
       `Nothing was sent: ${message}`,
       "role" in this.#lease.about
         ? "Call one of the role's hosts with it, or let the tenant add the host to the role."
-        : "Call one of the integration's own hosts with this connection; other hosts without it.",
+        : "Call one of the integration's own hosts with this connection, at a path that neither makes nor ends tokens; other hosts without it.",
     );
   }
 

@@ -1,6 +1,6 @@
 /** Cloud roles: whose identity is exchanged where. What one may be is decided in the identity room. */
 import { actorOf } from "../access/index.ts";
-import { readSubject, type CloudRole, type RoleRefusal, type Subject } from "../identity/index.ts";
+import type { CloudRole, RoleRefusal, Subject } from "../identity/index.ts";
 import {
   ChangedCloudRole,
   CloudRoleList,
@@ -167,9 +167,10 @@ function subjectsOf({ workflows, inline }: CloudRole): string[] {
   return [...workflows.map(({ kind, name }) => `${kind}:${name}`), ...(inline ? ["inline"] : [])];
 }
 
-function subjectFor(role: CloudRole, wanted = subjectsOf(role)[0] ?? ""): Subject | null {
-  if (!subjectsOf(role).includes(wanted)) return null;
-  return wanted === "inline" ? { kind: "inline", name: null } : readSubject(wanted);
+function subjectFor({ workflows, inline }: CloudRole, wanted: string | undefined): Subject | null {
+  const named = workflows.find(({ kind, name }) => wanted === undefined || wanted === `${kind}:${name}`);
+  if (named !== undefined) return named;
+  return inline && (wanted === undefined || wanted === "inline") ? { kind: "inline", name: null } : null;
 }
 
 function changed(call: Call, role: CloudRole, status: 200 | 201): Response {

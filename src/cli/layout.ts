@@ -25,7 +25,7 @@ export function layOut({ at, who, what, colour }: Line, startedAt: number, paint
 /** `  name      text`, for lists. */
 export function row(name: string, text: string, colour: (part: string) => string = (part) => part): string {
   const parts = wrap(text, COLUMNS - 14);
-  return parts.map((part, i) => `  ${(i === 0 ? name : "").padEnd(12)}${colour(part)}`).join("\n");
+  return parts.map((part, i) => `  ${(i === 0 ? name : "").padEnd(11)} ${colour(part)}`).join("\n");
 }
 
 /** Breaks at spaces; a word that is longer than a line is broken in itself. */

@@ -67,7 +67,7 @@ export function whatNext(
   return `${row("address", api.url)}
 ${row("API key", api.key)}
 ${row("referee", `${refereeUrl}/counts`)}
-${row("login client", `${login.id} at https://${LOGIN_HOST}`)}
+${row("login", `client ${login.id} at https://${LOGIN_HOST}`)}
 ${row("", `secret ${login.secret}`)}
 
 Try it yourself:

@@ -12,7 +12,6 @@ export { createIdentity, type Identity, type RoleRefusal, type RoleTrial, type R
 export type { RoleAsker, RoleReferenceRefusal } from "./referring.ts";
 export type { IdentityDeps } from "./ports.ts";
 export type { RoleFlaw, RoleRequest } from "./roles.ts";
-export { readSubject } from "./subjects.ts";
 export type { RoleUse } from "./using.ts";
 export type { AwsTarget, CloudRole, RoleTarget, Subject } from "./role.ts";
 export { createMinter, type Minted, type Minter, type MinterDeps, type MintRequest } from "./minter.ts";

@@ -1,7 +1,10 @@
-/** Every page of a consent as a person sees it: both colour schemes, axe, the narrowest phone, and pictures of the main ones. */
+/**
+ * Every page of a consent with the longest that can stand on it, those that no honest provider makes come up among them: both
+ * colour schemes, axe, and the narrowest phone. How they come up, and their pictures, is connect.test.ts and connect-results.test.ts.
+ */
 import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import type { ConnectSession } from "../../src/connections/sessions.ts";
+import type { ConnectSession, SessionFailure } from "../../src/connections/sessions.ts";
 import type { Integration } from "../../src/connections/integrations.ts";
 import type { ListedConnection } from "../../src/connections/listing.ts";
 import * as connect from "../../src/connections/pages/connect.ts";
@@ -10,7 +13,7 @@ import * as results from "../../src/connections/pages/results.ts";
 import { bindProvider, findProvider } from "../../src/connections/providers/index.ts";
 import { type Page, pageResponse } from "../../src/platform/index.ts";
 import { launchChromium } from "./chromium.ts";
-import { audit, keepPicture, visit } from "./visitor.ts";
+import { audit, visit } from "./visitor.ts";
 
 const START_MS = 120_000;
 const PAGES_MS = 120_000;
@@ -99,6 +102,17 @@ const shownGrants = [connection, dead, revoking].map((one) => ({
   ...{ connection: one, provider: "Google", form: "k1.form", uses: one === connection ? uses : [] },
 }));
 
+const FAILURES = [
+  ...(["declined", "provider_error", "exchange_failed", "misconfigured", "callback_refused"] as const),
+  ...([
+    "account_mismatch",
+    "identity_unverified",
+    "identity_invalid",
+    "user_mismatch",
+    "unconfirmed",
+  ] as const),
+] satisfies readonly SessionFailure[];
+
 const PAGES: readonly (readonly [string, Page])[] = [
   ["asking", connect.askingPage(session, google(), "k1.form")],
   ["going", { ...connect.goingPage(google(), "https://accounts.google.com/o/oauth2/v2/auth?x=1") }],
@@ -113,29 +127,30 @@ const PAGES: readonly (readonly [string, Page])[] = [
   ["done", results.connectedPage(granted)],
   ["narrower", results.connectedPage({ ...granted, missing: [WRITE] })],
   ["unconfirmed", results.unconfirmedPage(session)],
-  ["account-mismatch", results.failedPage("account_mismatch", session, "Google")],
-  ["misconfigured", results.failedPage("misconfigured", { ...session, returnTo: null }, "Google")],
+  ...FAILURES.map((failure) => [failure, results.failedPage(failure, session, "Google")] as const),
+  ["not-yet", results.notYetPage(session.id)],
+  ["still-working", results.STILL_WORKING],
   ["took-too-long", results.TOOK_TOO_LONG],
   ["other-browser", results.OTHER_BROWSER],
   ["noted", results.NOTICE],
   ["grants-entry", grants.entryPage(whose, "k1.form")],
-  ["grants", grants.grantsPage(whose, shownGrants, false)],
-  ["grants-none", grants.grantsPage(whose, [], false)],
+  ["grants", grants.grantsPage(whose, shownGrants, { more: false, now: 0 })],
+  ["grants-none", grants.grantsPage(whose, [], { more: false, now: 0 })],
   ["taken-back", grants.takenBackPage(revoking, "Google")],
+  ["grants-link-over", grants.GRANTS_LINK_OVER],
   ["grants-over", grants.GRANTS_OVER],
 ];
 
 test.each(PAGES)(
   "the page %s has nothing that axe finds wrong, and fits the narrowest phone",
   { timeout: PAGES_MS },
-  async (name, page) => {
+  async (_, page) => {
     const context = await visit(browser);
     try {
       const tab = await context.newPage();
       // Where it goes by itself is not what is looked at.
       const { goesTo: _, ...still } = page;
       await tab.setContent(await pageResponse(still).text());
-      await keepPicture(tab, `connect-${name}`);
       expect(await audit(browser, tab)).toEqual([]);
       await tab.setViewportSize(NARROWEST);
       const boxes = await tab.locator("main, main *").all();

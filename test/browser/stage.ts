@@ -1,8 +1,9 @@
 /** What the tests in a browser stand on: the product's own Worker under `wrangler dev`, the world, and a tenant with two keys. */
 import { randomBytes } from "node:crypto";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { parse } from "smol-toml";
 import {
   build,
@@ -15,6 +16,8 @@ import {
 import { serviceTokens, startWorld, type World } from "../world/index.ts";
 
 const SECRET_BYTES = 32;
+/** How long a statement waits for the Worker's own. */
+const BUSY_MS = 5_000;
 const TENANT = "corp";
 
 export interface Stage {
@@ -27,6 +30,8 @@ export interface Stage {
   readonly approver: string;
   /** One call of the API; the parsed answer. Throws if the status is not a good one. */
   call<T>(key: string, method: string, path: string, body?: unknown, headers?: Headers): Promise<T>;
+  /** One statement on the Worker's database, behind its back: for time that passes, and for a database that fails. */
+  sql(text: string, ...values: readonly (string | number)[]): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -68,11 +73,22 @@ export async function setStage(): Promise<Stage> {
     const starter = await newKey(admin, "/v1/keys", { name: "agent", scopes: ["*"] });
     const scopes = ["runs:read", "outputs:read", "approvals:decide"];
     const approver = await newKey(admin, "/v1/keys", { name: "backend", scopes });
-    return { world, url, starter, approver, call, close };
+    return { world, url, starter, approver, call, sql: onDatabase(state), close };
   } catch (error) {
     await close();
     throw error;
   }
+}
+
+/** wrangler keeps a database as one file of SQLite. */
+function onDatabase(state: string): Stage["sql"] {
+  const folder = join(state, "v3/d1/miniflare-D1DatabaseObject");
+  return async (text, ...values) => {
+    const [file, ...more] = (await readdir(folder)).filter((name) => /^[0-9a-f]+\.sqlite$/.test(name));
+    if (file === undefined || more.length > 0) throw new Error(`there is not one database in ${folder}`);
+    using database = new DatabaseSync(join(folder, file), { timeout: BUSY_MS });
+    database.prepare(text).run(...values);
+  };
 }
 
 async function ask<T>(

@@ -111,6 +111,15 @@ describe("a token is not sent", () => {
     }
   });
 
+  it("to a host that makes tokens, whoever has come to list it", () => {
+    for (const host of TOKEN_HOSTS) {
+      const listing = { ...boundOf("google"), hosts: [host] };
+      expect(mayReceive(listing, {}, `https://${host}/`)).toMatchObject({
+        error: { code: "host_mints_tokens" },
+      });
+    }
+  });
+
   it("by a generic integration to its own token endpoint, also on the API's host", () => {
     const made = genericProvider({
       kind: "oauth2",

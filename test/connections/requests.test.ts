@@ -4,6 +4,7 @@ import {
   basicValue,
   clientAssertionClaims,
   clientCredentialsRequest,
+  discoveredProvider,
   exchangeRequest,
   genericProvider,
   identityRequest,
@@ -265,6 +266,18 @@ describe("an identity", () => {
     expect(read(token({ aud: ["other", "id"] }))).toMatchObject({ id: "x1" });
     expect(read(token({ nonce: "n" }), "n")).toMatchObject({ id: "x1" });
     expect(read(token({ email: undefined }))).toEqual({ id: "x1", label: "x1" });
+  });
+
+  it("of an issuer that says no address is called what the issuer calls it, not by its whole id", () => {
+    const found = discoveredProvider(
+      claims.iss,
+      { issuer: claims.iss, authorization_endpoint: `${claims.iss}/a`, token_endpoint: `${claims.iss}/t` },
+      { displayName: "Xero", hosts: ["api.xero.com"] },
+    );
+    if (!found.ok) throw new TypeError(found.error.code);
+    const bound = { ...found.value, bound: {} };
+    const named = readIdToken(bound, token({ email: undefined }), { clientId: "id", now: NOW });
+    expect(named).toEqual({ ok: true, value: { id: `${claims.iss}:x1`, label: "x1" } });
   });
 
   it.each([

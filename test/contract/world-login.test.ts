@@ -135,6 +135,17 @@ describe("the login server", () => {
     });
   });
 
+  test("gives the client a token of its own, which the calendar takes for its scopes", async () => {
+    const server = await discover();
+    const asked = { scope: "calendar.read" };
+    const answer = await oauth.clientCredentialsGrantRequest(server, client, secret(), asked, options);
+    const { access_token: token } = await oauth.processClientCredentialsResponse(server, client, answer);
+    expect([await look(token), await look(`${token}x`)]).toEqual([200, 401]);
+    const made = await ask(world, CALENDAR, "POST", "/events", { token, body: {} });
+    expect(made.status).toBe(403);
+    expect(world.login.secrets()).toContain(token);
+  });
+
   test("lets the browser in by its port, and says the same issuer", async () => {
     const begun = await begin();
     const direct = begun.url.replace(`https://${LOGIN}`, world.origin(LOGIN));

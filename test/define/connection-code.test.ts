@@ -60,6 +60,24 @@ describe("fetch with a connection that the step has declared", () => {
     expect(requests).toEqual([]);
   });
 
+  it("loses the token in redirects to where it may not go, and does not get it back", async () => {
+    const places = ["https://evil.example/", `https://${HOST}/token`, `https://${HOST}.evil.example/`];
+    for (const place of places) {
+      const { result, requests } = perform(
+        async ({ fetch }) => (await fetch(URL_, { auth: google })).json(),
+        fine,
+        { effect: "safe", lease: keeper().lent },
+      );
+      expect(await result).toMatchObject({ kind: "success" });
+      const carries = (url: string) => requests[0]?.carriesTo?.(new URL(url));
+      expect([carries(`https://${HOST}/calendar/v4`), carries(place), carries(URL_)]).toEqual([
+        true,
+        false,
+        false,
+      ]);
+    }
+  });
+
   it("renews a refused token once, for requests side by side, and sends their bodies again", async () => {
     const kept = keeper();
     const { result, requests } = perform(

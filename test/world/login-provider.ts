@@ -25,7 +25,7 @@ export function createProvider(settings: ProviderSettings): Provider {
         client_id: CLIENT_ID,
         client_secret: clientSecret,
         client_name: "Showcaller",
-        grant_types: ["authorization_code", "refresh_token"],
+        grant_types: ["authorization_code", "refresh_token", "client_credentials"],
         response_types: ["code"],
         redirect_uris: ["https://showcaller.example/oauth/callback/default/agenda"],
       },
@@ -33,8 +33,11 @@ export function createProvider(settings: ProviderSettings): Provider {
     jwks: { keys: [{ ...privateKey.export({ format: "jwk" }), use: "sig", alg: "RS256" }] },
     cookies: { keys: [randomBytes(32).toString("base64url")] },
     scopes: ["openid", "offline_access", ...Object.values(CALENDAR_SCOPES)],
+    // As most providers do it: who it is stands in the id token, too.
+    conformIdTokenClaims: false,
     claims: { openid: ["sub"], email: ["email"], profile: ["name"] },
     features: {
+      clientCredentials: { enabled: true },
       devInteractions: { enabled: false },
       introspection: { enabled: true },
       revocation: { enabled: true },
@@ -46,6 +49,7 @@ export function createProvider(settings: ProviderSettings): Provider {
     ttl: {
       AccessToken: accessTokenSeconds,
       AuthorizationCode: 60,
+      ClientCredentials: accessTokenSeconds,
       Grant: 30 * 24 * 3600,
       IdToken: 3600,
       Interaction: 3600,

@@ -22,7 +22,9 @@ interface Kept {
   usedAtMs: number | null;
 }
 
-const SECRET_MODELS = ["AuthorizationCode", "AccessToken", "RefreshToken"];
+/** A user's, and the client's own. */
+const ACCESS_MODELS = ["AccessToken", "ClientCredentials"];
+const SECRET_MODELS = ["AuthorizationCode", "RefreshToken", ...ACCESS_MODELS];
 
 export class LoginStore {
   /** Every code and token that was issued. */
@@ -38,7 +40,9 @@ export class LoginStore {
 
   /** The scopes of an access token that lives; null for any other text. */
   scopesOf(accessToken: string): ReadonlySet<string> | null {
-    const payload = this.#kept.get(`AccessToken:${accessToken}`)?.payload;
+    const payload = ACCESS_MODELS.map((model) => this.#kept.get(`${model}:${accessToken}`)?.payload).find(
+      (found) => found !== undefined,
+    );
     if (payload === undefined || (payload.exp ?? 0) * 1000 <= Date.now()) return null;
     return new Set((payload.scope ?? "").split(" "));
   }

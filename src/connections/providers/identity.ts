@@ -55,7 +55,8 @@ export function readIdToken(
   if (!(exp + MAX_SKEW_S > expected.now / 1_000)) return err({ code: "id_token_invalid", claim: "exp" });
   if (expected.nonce !== undefined && textAt(claims, "/nonce") !== expected.nonce)
     return err({ code: "id_token_invalid", claim: "nonce" });
-  return accountOf(joinedAt(claims, identity.id), joinedAt(claims, identity.label));
+  // Where the provider names nobody, what it calls the user says more to a person than the whole id does.
+  return accountOf(joinedAt(claims, identity.id), joinedAt(claims, identity.label) ?? textAt(claims, "/sub"));
 }
 
 /** The account, where the redirect's values or the chosen parts are it (QuickBooks, Shopify); undefined elsewhere. */
