@@ -316,6 +316,14 @@ describe("the object store", () => {
     expect((await s3(credentials, `https://${VIRTUAL}/a.txt`)).code).toBe("ExpiredToken");
   });
 
+  test("a path that cannot be decoded is refused, not a fault of the world", async () => {
+    const answer = await fetch(`${world.origin(VIRTUAL)}/100%zz`);
+    expect([answer.status, await answer.text()]).toEqual([
+      400,
+      expect.stringContaining("<Code>InvalidURI</Code>"),
+    ]);
+  });
+
   test("AWS's own signer is taken, at the port itself", async () => {
     const credentials = await keys();
     const { host } = new URL(world.origin(PATH_STYLE));

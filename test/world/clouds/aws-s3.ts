@@ -8,7 +8,7 @@ import { may, sessionArn, type Session } from "./aws-sessions.ts";
 import type { Clouds } from "./cloud.ts";
 import type { CloudRequest } from "./front.ts";
 import { REGION } from "./names.ts";
-import { deleteObject, listObjects, putObject, readObject } from "./objects.ts";
+import { deleteObject, listObjects, placeOf, putObject, readObject } from "./objects.ts";
 import { checkSignature, type SignatureFault } from "./sigv4.ts";
 import { element, xml } from "./xml.ts";
 
@@ -34,17 +34,13 @@ const SIGNATURE_ERRORS: Readonly<Record<SignatureFault, readonly [status: number
   signature: [403, "SignatureDoesNotMatch"],
 };
 
-interface Place {
-  readonly bucket: string;
-  /** Decoded; empty for the bucket itself. */
-  readonly key: string;
-}
+type Place = NonNullable<ReturnType<typeof placeOf>>;
 
-/** @param bucket of a virtual host; null where the path begins with it */
+/** @param virtual the bucket of a virtual host; null where the path begins with it */
 export async function s3(clouds: Clouds, virtual: string | null, request: CloudRequest): Promise<Answer> {
   const { book, sessions, trust } = clouds;
-  const place = placeOf(request, virtual);
-  if (place === null) return refusal(request, 400, "InvalidURI", "Couldn't parse the specified URI.");
+  const at = place(request, virtual);
+  if (at === null) return refusal(request, 400, "InvalidURI", "Couldn't parse the specified URI.");
   const service = virtual === null ? "s3" : "s3-invoices";
   const armed = book.takeArmed(service);
   if (armed !== null)
@@ -56,9 +52,9 @@ export async function s3(clouds: Clouds, virtual: string | null, request: CloudR
     return refusal(request, status, code, `The request's signature is refused: ${signed.fault}.`);
   }
   const buckets = [...BUCKETS, ...trust.list("aws_bucket").map(({ name }) => name)];
-  if (!buckets.includes(place.bucket))
+  if (!buckets.includes(at.bucket))
     return refusal(request, 404, "NoSuchBucket", "The specified bucket does not exist");
-  return place.key === "" ? list(request, place.bucket, signed.session) : one(request, place, signed.session);
+  return at.key === "" ? list(request, at.bucket, signed.session) : one(request, at, signed.session);
 }
 
 function one(request: CloudRequest, { bucket, key }: Place, session: Session): Answer {
@@ -123,15 +119,9 @@ function list(request: CloudRequest, bucket: string, session: Session): Answer {
   return xml(200, element("ListBucketResult", result, NAMESPACE), { "content-type": "application/xml" });
 }
 
-function placeOf(request: CloudRequest, virtual: string | null): Place | null {
-  try {
-    const path = (request.target.split("?")[0] ?? "").slice(1);
-    const [first = "", ...rest] = path.split("/");
-    const [bucket, key] = virtual === null ? [first, rest.join("/")] : [virtual, path];
-    return { bucket: decodeURIComponent(bucket), key: decodeURIComponent(key) };
-  } catch {
-    return null;
-  }
+function place(request: CloudRequest, virtual: string | null): Place | null {
+  const path = request.target.split("?")[0] ?? "";
+  return placeOf(virtual === null ? path : `/${virtual}${path}`);
 }
 
 function denied(request: CloudRequest, session: Session, action: string, resource: string): Answer {

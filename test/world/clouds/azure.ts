@@ -8,7 +8,7 @@ import { randomUUID } from "node:crypto";
 import type { Answer } from "../http.ts";
 import type { Clouds } from "./cloud.ts";
 import type { CloudRequest } from "./front.ts";
-import { putObject, readObject } from "./objects.ts";
+import { placeOf, putObject, readObject } from "./objects.ts";
 import type { Trusted } from "./trust.ts";
 import { isFor, verify, type Claims, type Facts, type Reason } from "./verify.ts";
 import { element, xml } from "./xml.ts";
@@ -159,8 +159,11 @@ function refusal(code: number, detail: string): Answer {
 
 /** `PUT` and `GET /container/blob`. */
 export function azureBlob({ book, trust }: Clouds, request: CloudRequest): Answer {
-  const [container = "", ...rest] = request.url.pathname.slice(1).split("/").map(decodeURIComponent);
-  const name = `azure://${container}/${rest.join("/")}`;
+  const place = placeOf(request.url.pathname);
+  if (place === null)
+    return blobError(400, "InvalidUri", "The requested URI does not represent any resource.");
+  const { bucket: container, key } = place;
+  const name = `azure://${container}/${key}`;
   if (request.headers["x-ms-version"] === undefined)
     return blobError(400, "MissingRequiredHeader", "x-ms-version is required for this request.");
   const bearer = book.bearer(request.headers.authorization, ["azure"], book.now("azure-storage"));

@@ -7,7 +7,6 @@
  * - B2 a credential that was once issued stays in `secrets`, dead or alive: they are what must be found nowhere else.
  */
 import { randomBytes } from "node:crypto";
-import { now } from "../http.ts";
 import { CLOUD_HOSTS, isCloudName, type CloudName, type TokenService } from "./names.ts";
 
 export interface CloudSettings {
@@ -99,9 +98,12 @@ export class CloudBook {
     for (const name of names) this.#settings.set(name, { ...this.settings(name), ...changed });
   }
 
-  /** Milliseconds since 1970 by the clock of a service. */
+  /**
+   * Milliseconds since 1970 by the clock of a service. It begins with the machine's own, which issuers read as well: a token is
+   * never from the future by the drift of a clock that only this process has.
+   */
   now(service: CloudName): number {
-    return now() + this.settings(service).skewMs;
+    return Date.now() + this.settings(service).skewMs;
   }
 
   /** The next requests to a service are refused with one of its own codes, in its own form. */
@@ -117,7 +119,7 @@ export class CloudBook {
   }
 
   note(exchange: Omit<Exchange, "at">): void {
-    if (this.#exchanges.length < MAX_EXCHANGES) this.#exchanges.push({ at: now(), ...exchange });
+    if (this.#exchanges.length < MAX_EXCHANGES) this.#exchanges.push({ at: Date.now(), ...exchange });
   }
 
   exchanges(service?: Exchange["service"]): readonly Exchange[] {

@@ -10,7 +10,7 @@ import type { Answer } from "../http.ts";
 import { lifeOf, type Bearer } from "./book.ts";
 import type { Clouds } from "./cloud.ts";
 import type { CloudRequest } from "./front.ts";
-import { putObject, readObject } from "./objects.ts";
+import { placeOf, putObject, readObject } from "./objects.ts";
 import type { Trusted } from "./trust.ts";
 import { isFor, verify, type Claims, type Facts, type Reason } from "./verify.ts";
 
@@ -196,8 +196,10 @@ export function gcpIam(clouds: Clouds, request: CloudRequest): Answer {
 
 /** `PUT` and `GET /bucket/object`. */
 export function gcpStorage({ book, trust }: Clouds, request: CloudRequest): Answer {
-  const [bucket = "", ...rest] = request.url.pathname.slice(1).split("/").map(decodeURIComponent);
-  const name = `gs://${bucket}/${rest.join("/")}`;
+  const place = placeOf(request.url.pathname);
+  if (place === null) return rpcError(400, "INVALID_ARGUMENT", "The path cannot be read.");
+  const { bucket, key } = place;
+  const name = `gs://${bucket}/${key}`;
   const bearer = book.bearer(request.headers.authorization, ["gcp", "gcp-iam"], book.now("gcp-storage"));
   if (bearer === null) return rpcError(401, "UNAUTHENTICATED", "Invalid Credentials");
   const members = trust.list("gcp_bucket").find((one) => one.name === bucket)?.members ?? [];

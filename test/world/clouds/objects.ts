@@ -20,6 +20,19 @@ export interface StoredObject {
 /** Who stored it, as the vendor writes it. */
 export type By = Readonly<Record<string, string>>;
 
+/** The first segment of a path, and all that comes after it, decoded; null if it cannot be. */
+export function placeOf(path: string): { readonly bucket: string; readonly key: string } | null {
+  try {
+    const [bucket = "", ...rest] = path
+      .slice(1)
+      .split("/")
+      .map((one) => decodeURIComponent(one));
+    return { bucket, key: rest.join("/") };
+  } catch {
+    return null;
+  }
+}
+
 export function readObject(request: CloudRequest, service: string, name: string): StoredObject | null {
   const deed = request.referee.deeds({ service, kind: "object", key: name, standing: true })[0];
   if (deed === undefined) return null;
