@@ -29,6 +29,8 @@ export interface TestIssuer extends TokenSource {
   readonly keys: Readonly<Record<KeyName, CryptoKey>>;
   /** Of the first key, as PEM. */
   readonly publicPem: string;
+  /** The first key as a JWK with its private parts. */
+  readonly privateJwk: JWK;
   sign(audience: unknown, signing?: Signing): Promise<string>;
   /** The JWKS from now on. */
   show(...names: KeyName[]): void;
@@ -46,7 +48,7 @@ const LIFE_S = 300;
 let made: ReturnType<typeof makePairs> | null = null;
 async function makePairs(): Promise<Record<KeyName, { publicKey: CryptoKey; privateKey: CryptoKey }>> {
   return {
-    rsa: await generateKeyPair("RS256"),
+    rsa: await generateKeyPair("RS256", { extractable: true }),
     retired: await generateKeyPair("RS256"),
     ec: await generateKeyPair("ES256"),
   };
@@ -105,6 +107,7 @@ export async function startIssuer(
     asked,
     keys: { rsa: pairs.rsa.privateKey, retired: pairs.retired.privateKey, ec: pairs.ec.privateKey },
     publicPem: await exportSPKI(pairs.rsa.publicKey),
+    privateJwk: { ...publics.rsa, ...(await exportJWK(pairs.rsa.privateKey)) },
     mint: (audience) => sign(audience),
     sign,
     show: (...names) => (jwks = { keys: names.map((name) => publics[name]) }),

@@ -146,6 +146,15 @@ describe("sessions", () => {
     expect([denied.status, denied.code]).toEqual([403, "AccessDenied"]);
   });
 
+  test("what a policy denies is denied, whatever another statement allows", async () => {
+    const everything = { Effect: "Allow", Action: "*", Resource: "*" };
+    const deny = { Effect: "Deny", Action: "s3:Put*", Resource: "arn:aws:s3:::invoices/paid/*" };
+    const credentials = await keys({ Policy: policy([everything, deny]) });
+    const put = async (path: string): Promise<number> =>
+      (await s3(credentials, `https://${VIRTUAL}/${path}`, { method: "PUT", body: "x" })).status;
+    expect([await put("open/1.txt"), await put("paid/1.txt")]).toEqual([200, 403]);
+  });
+
   test("tags pass where the role's trust allows sts:TagSession, and can be a condition", async () => {
     const place = issuer.issuerUrl.slice("https://".length);
     const tagged = (team: string): TrustInput => ({

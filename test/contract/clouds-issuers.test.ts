@@ -89,7 +89,6 @@ describe("documents", () => {
     expect(await codeOf(service)).toBeNull();
   });
 
-  const privateKey = { kty: "RSA", kid: "rsa", alg: "RS256", n: "AQAB", e: "AQAB", d: "AQAB" };
   const many = Array.from({ length: 101 }, (_, index) => ({
     kty: "RSA",
     kid: `k${index}`,
@@ -105,12 +104,32 @@ describe("documents", () => {
     ["that does not say RS256", { id_token_signing_alg_values_supported: ["ES256"] }, undefined],
     ["without subject types", { subject_types_supported: undefined }, undefined],
     ["with no keys", {}, { keys: [] }],
-    ["with a key that shows its private part", {}, { keys: [privateKey] }],
     ["with more than 100 keys", {}, { keys: many }],
   ])("a discovery document %s is not taken", async (_what, document, jwks) => {
     issuer.alter(document, jwks);
     expect(await codeOf("aws")).toBe("InvalidIdentityToken");
     issuer.alter({});
+  });
+
+  test("a JWKS that shows the private part of a key is not taken, though its keys would do", async () => {
+    issuer.alter({}, { keys: [issuer.privateJwk] });
+    expect(await codeOf("aws")).toBe("InvalidIdentityToken");
+    const { kty, kid, n, e } = issuer.privateJwk;
+    issuer.alter({}, { keys: [{ kty, kid, n, e }] });
+    expect(await codeOf("aws")).toBeNull();
+  });
+
+  test("an issuer without a path is its name, not its name with a slash", async () => {
+    const plain = await startIssuer("");
+    world.clouds.resolve(ISSUER_HOST, plain.issuerPort);
+    world.clouds.register(...trustOf(plain.issuerUrl, plain.subject));
+    const code = async (): Promise<string | null> =>
+      (await ask(world, "aws", await plain.mint(AUDIENCES.aws))).code;
+    plain.alter({ issuer: `${plain.issuerUrl}/` });
+    expect(await code()).toBe("InvalidIdentityToken");
+    plain.alter({ issuer: plain.issuerUrl });
+    expect(await code()).toBeNull();
+    await plain.close();
   });
 
   test("pages that were published are taken for an issuer that listens nowhere", async () => {
