@@ -1,7 +1,10 @@
 /**
- * `referee.example`: the referee, the faults and the login server's controls over HTTP, for programs outside this process.
- * Open to whoever reaches loopback; it answers with counts and names, never with tokens, but for `/login/secrets`.
+ * `referee.example`: the referee, the faults and the controls of the login server and the clouds over HTTP, for programs outside
+ * this process. Open to whoever reaches loopback; it answers with counts and names, never with tokens, but for
+ * `/login/secrets` and `/clouds/secrets`.
  */
+import { cloudRoutes } from "./clouds/control.ts";
+import type { Clouds } from "./clouds/index.ts";
 import { parseFaultRules } from "./fault-input.ts";
 import type { FaultBook, FaultRule } from "./faults.ts";
 import {
@@ -29,12 +32,12 @@ export interface Question {
   body: unknown;
 }
 
-export function controlService(faults: FaultBook, login: Login): RawService {
+export function controlService(faults: FaultBook, login: Login, clouds: Clouds): RawService {
   return {
     name: "referee",
     host: "referee.example",
     listener: (surroundings) => {
-      const routes = [...controlRoutes(surroundings, faults), ...loginRoutes(login)];
+      const routes = [...controlRoutes(surroundings, faults), ...loginRoutes(login), ...cloudRoutes(clouds)];
       return (req, res) => {
         answer(routes, req, res).catch((error: unknown) => {
           console.error("world: the referee failed", error);

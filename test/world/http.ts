@@ -16,7 +16,7 @@ export const MAX_BODY_BYTES = 1024 * 1024;
 /** Longer than clients keep idle connections, so that it is the client that closes them. */
 const KEEP_ALIVE_MS = 65_000;
 
-/** An answer as data. Without `body` nothing is sent; a string is sent as it is, anything else as JSON. */
+/** An answer as data. Without `body` nothing is sent; a string or bytes are sent as they are, anything else as JSON. */
 export interface Answer {
   status: number;
   headers?: Record<string, string>;
@@ -65,6 +65,7 @@ export function problem(
 /** The exact bytes of an answer's body. */
 export function encode(answer: Answer): Buffer {
   if (answer.body === undefined) return Buffer.alloc(0);
+  if (answer.body instanceof Uint8Array) return Buffer.from(answer.body);
   return Buffer.from(typeof answer.body === "string" ? answer.body : JSON.stringify(answer.body));
 }
 

@@ -8,6 +8,7 @@
  * await world.close();
  */
 import { BENCH } from "./bench.ts";
+import { createClouds, type Clouds } from "./clouds/index.ts";
 import { controlService } from "./control.ts";
 import { serve } from "./exchange.ts";
 import { FaultBook, type FaultRule } from "./faults.ts";
@@ -45,6 +46,8 @@ export interface World {
   faultBook: FaultBook;
   /** The OAuth server at `login.agenda.example`. */
   login: Login;
+  /** AWS, Google Cloud, Azure and others that trade identity tokens for credentials. */
+  clouds: Clouds;
   /** Replaces all fault rules. */
   faults: (rules: readonly FaultRule[]) => void;
   /** `http://127.0.0.1:PORT` of a host. Throws for a host that is not in the world. */
@@ -58,11 +61,13 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
   const referee = new Referee(options);
   const faultBook = new FaultBook(options.seed ?? 1);
   const { login, ...loginServer } = createLogin(faultBook, options.login);
+  const { clouds, services: cloudServices } = createClouds(faultBook);
   const services = [
     ...BUSINESSES,
     BENCH,
     loginServer.service,
-    controlService(faultBook, login),
+    ...cloudServices,
+    controlService(faultBook, login, clouds),
     ...(options.services ?? []),
   ];
   const tokens = chooseTokens(referee, services, options.tokens ?? {});
@@ -94,6 +99,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
     referee,
     faultBook,
     login,
+    clouds,
     faults: (rules) => faultBook.set(rules),
     origin: (host) => {
       const port = names[host];
@@ -139,6 +145,11 @@ async function open(
   }
 }
 
+export { cloudControl, type CloudControl } from "./clouds/control.ts";
+export type { CloudSettings, Exchange } from "./clouds/book.ts";
+export type { Clouds } from "./clouds/index.ts";
+export { CLOUD_HOSTS } from "./clouds/names.ts";
+export type { TrustInput } from "./clouds/trust.ts";
 export { parseFaultRules } from "./fault-input.ts";
 export type { Fault, FaultKind, FaultRule, FaultStanding } from "./faults.ts";
 export type { Deed, DeedFilter, Duplicate } from "./deeds.ts";
