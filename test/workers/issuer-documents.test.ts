@@ -250,7 +250,8 @@ describe("administrators", () => {
   });
 });
 
-describe("an answer comes within five seconds", () => {
+// Longer than the limit itself, so that a test says what was too slow.
+describe("an answer comes within five seconds", { timeout: 20_000 }, () => {
   const LIMIT_MS = 5_000;
   const stuck = { published: async () => new Promise<Published | null>(() => {}) } as unknown as IssuerRpc;
   const slowDatabase = {
@@ -298,7 +299,7 @@ describe("an answer comes within five seconds", () => {
     expect(await timed(issuer, one.tenant)).toMatchObject({ ok: true, value: { keys: [{ kid }] } });
     one.house.later(2 * 60_000);
     expect(await timed(issuer, one.tenant)).toEqual({ ok: false, error: "unavailable" });
-  }, 20_000);
+  });
 
   it("a row that was changed in the database is shown to nobody", async () => {
     const [one, other] = [await Tenancy.ready(apart()), await Tenancy.ready(apart())];
