@@ -1,6 +1,6 @@
 /** The issuer of a tenant: what verifiers read, and its keys for administrators. What keys do is decided in the identity room. */
 import { actorOf } from "../access/index.ts";
-import { goesAt, type Issuer, type IssuerRefusal, type Published, signsFrom } from "../identity/index.ts";
+import type { Issuer, IssuerKey, IssuerRefusal } from "../identity/index.ts";
 import type { Result } from "../platform/index.ts";
 import { IssuerView } from "./answer-issuer.ts";
 import { problem, type Problem } from "./problems.ts";
@@ -49,8 +49,7 @@ export const ISSUER_ROUTES: readonly Route[] = [
     handle: async ({ call, identity: { tenant } }) => {
       const issuer = call.deps.issuer();
       if (issuer === null) return notConfigured();
-      const published = await issuer.published(tenant);
-      return jsonResponse(viewIssuer(issuer, tenant, published?.keys ?? []));
+      return jsonResponse(viewIssuer(issuer, tenant, await issuer.keys(tenant)));
     },
   }),
   route({
@@ -113,12 +112,12 @@ function nothing(): Problem {
 async function change(
   { deps }: Call,
   tenant: string,
-  work: (issuer: Issuer) => Promise<Result<Published, IssuerRefusal>>,
+  work: (issuer: Issuer) => Promise<Result<readonly IssuerKey[], IssuerRefusal>>,
 ): Promise<Response | Problem> {
   const issuer = deps.issuer();
   if (issuer === null) return notConfigured();
   const done = await work(issuer);
-  return done.ok ? jsonResponse(viewIssuer(issuer, tenant, done.value.keys)) : ofIssuer(done.error);
+  return done.ok ? jsonResponse(viewIssuer(issuer, tenant, done.value)) : ofIssuer(done.error);
 }
 
 function ofIssuer({ code, message, retryAfterMs = RETRY_AFTER_S * 1_000 }: IssuerRefusal): Problem {
@@ -135,7 +134,7 @@ function notConfigured(): Problem {
 function viewIssuer(
   issuer: Issuer,
   tenant: string,
-  keys: Published["keys"],
+  keys: readonly IssuerKey[],
 ): Readonly<Record<string, unknown>> {
   return {
     issuer: issuer.urlOf(tenant),
@@ -145,10 +144,10 @@ function viewIssuer(
       state: key.state,
       made_at: key.madeAt,
       published_at: key.publishedAt,
-      signs_from: signsFrom(key),
+      signs_from: key.signsFrom,
       active_at: key.activeAt,
       retired_at: key.retiredAt,
-      goes_at: goesAt(key),
+      goes_at: key.goesAt,
     })),
   };
 }

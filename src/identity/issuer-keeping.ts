@@ -13,7 +13,7 @@ import { err, ok, type Logger, type Result } from "../platform/index.ts";
 import type { Vault } from "../vault/index.ts";
 import { inTime, retryMs } from "./in-time.ts";
 import { type MirroredIssuer, openPublished, privatePlace, sealPublished } from "./issuer-mirror.ts";
-import type { IssuerStore, KeptKey } from "./issuer-store.ts";
+import { type IssuerStore, type KeptKey, publicPart } from "./issuer-store.ts";
 import { makeKey } from "./signing.ts";
 import { advanced, dueAt, nextKey, publishedNow, type Reason, restored, wantedKey } from "./signing-keys.ts";
 
@@ -143,7 +143,7 @@ export class IssuerKeeping {
     const { vault, log, now } = this.#wiring;
     const { tenant, revision, keys, mirror } = kept;
     try {
-      const shown = keys.map(({ sealed: _, ...key }) => key);
+      const shown = keys.map(publicPart);
       const published = await sealPublished(vault, tenant, { revision, keys: shown });
       const texts = [published, ...keys.flatMap(({ sealed }) => sealed ?? [])];
       const kids = [...new Set(texts.flatMap((one) => vault.kidOf(one) ?? []))];

@@ -15,7 +15,7 @@ import { armCrashPoint } from "../platform/index.ts";
 import { IssuerKeeping, type IssuerWiring } from "./issuer-keeping.ts";
 import { privatePlace } from "./issuer-mirror.ts";
 import type { IssuerRefusal, IssuerRpc, Published, PublishedAnswer, SignAnswer } from "./issuer-rpc.ts";
-import { IssuerStore, type KeptKey } from "./issuer-store.ts";
+import { IssuerStore, type KeptKey, publicPart } from "./issuer-store.ts";
 import { importPrivate, signJwt } from "./signing.ts";
 import { activeKey, advanced, canRotate, goesAt, revoked, signsFrom } from "./signing-keys.ts";
 import { MAX_TTL_S, type WorkloadClaims } from "./token.ts";
@@ -78,7 +78,7 @@ export abstract class WiredIssuerObject extends DurableObject<Env> implements Is
     const kept = this.#store.get();
     if (kept === undefined) return null;
     const keys = advanced(kept.keys, this.#wiring.now());
-    return { revision: kept.revision, keys: keys.map(({ sealed: _, ...key }) => key) };
+    return { revision: kept.revision, keys: keys.map(publicPart) };
   }
 
   async rotate(tenant: string): Promise<PublishedAnswer> {
@@ -215,8 +215,7 @@ export abstract class WiredIssuerObject extends DurableObject<Env> implements Is
   #answer(): PublishedAnswer {
     const kept = this.#store.get();
     if (kept === undefined) return NOT_FOUND;
-    const keys = kept.keys.map(({ sealed: _, ...key }) => key);
-    return { ok: true, published: { revision: kept.revision, keys } };
+    return { ok: true, published: { revision: kept.revision, keys: kept.keys.map(publicPart) } };
   }
 
   #notYet(): IssuerRefusal {

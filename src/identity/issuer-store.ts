@@ -22,6 +22,12 @@ export interface KeptIssuer {
   readonly mirror: { readonly at: number; readonly tries: number } | null;
 }
 
+/** What anybody may see of a key: named one by one, so that nothing else comes along. */
+export function publicPart(key: KeptKey): SigningKey {
+  const { kid, n, e, number, state, aheadMs, madeAt, publishedAt, activeAt, retiredAt } = key;
+  return { kid, n, e, number, state, aheadMs, madeAt, publishedAt, activeAt, retiredAt };
+}
+
 const ENTRY = "issuer";
 
 export class IssuerStore {

@@ -6,6 +6,7 @@ import { createLook, discoveryDocument, jwksDocument, jwksUrl, type Look } from 
 import { signingKeyRecords, takeIssuers } from "./issuer-mirror.ts";
 import type { IssuerRefusal, IssuerRpc, Published, PublishedAnswer } from "./issuer-rpc.ts";
 import { createMinter, type Minter } from "./minter.ts";
+import { goesAt, type SigningKey, signsFrom } from "./signing-keys.ts";
 import { issuerUrl } from "./token.ts";
 
 export interface IssuerDeps {
@@ -23,6 +24,16 @@ export interface IssuerDeps {
   readonly now: () => number;
 }
 
+/** A key as administrators see it. Times are milliseconds since 1970. */
+export interface IssuerKey extends Omit<SigningKey, "n" | "e" | "aheadMs"> {
+  /** Null: it is not published yet, or has signed. */
+  readonly signsFrom: number | null;
+  /** When it is published no more; null: that is not known yet. */
+  readonly goesAt: number | null;
+}
+
+type Keys = readonly IssuerKey[];
+
 export interface Issuer {
   /** Host name that verifiers ask, and nobody else. */
   readonly host: string;
@@ -33,12 +44,12 @@ export interface Issuer {
   /** The document; null: there is no such issuer. Within 5 seconds. */
   discovery(tenant: string): ReturnType<Documents>;
   jwks(tenant: string): ReturnType<Documents>;
-  /** What is published just now, by the object itself; null: no key was ever made. */
-  published(tenant: string): Promise<Published | null>;
+  /** As the object itself says; none: no key was ever made. */
+  keys(tenant: string): Promise<Keys>;
   /** The tenant, which must exist, has a key that signs and is published. */
-  ensure(tenant: string): Promise<Result<Published, IssuerRefusal>>;
-  rotate(tenant: string, by: string): Promise<Result<Published, IssuerRefusal>>;
-  revoke(tenant: string, kid: string, by: string): Promise<Result<Published, IssuerRefusal>>;
+  ensure(tenant: string): Promise<Result<Keys, IssuerRefusal>>;
+  rotate(tenant: string, by: string): Promise<Result<Keys, IssuerRefusal>>;
+  revoke(tenant: string, kid: string, by: string): Promise<Result<Keys, IssuerRefusal>>;
   /** Asks objects that were silent for long, with at most `calls` outside calls. Never throws. */
   sweep(calls: number): Promise<void>;
 }
@@ -64,7 +75,7 @@ export function createIssuer(deps: IssuerDeps): Issuer {
     jwksUrlOf: (tenant) => jwksUrl(origin, tenant),
     discovery: (tenant) => made(look, tenant, () => discoveryDocument(origin, tenant)),
     jwks: (tenant) => made(look, tenant, jwksDocument),
-    published: async (tenant) => object(tenant).published(tenant),
+    keys: async (tenant) => viewOf((await object(tenant).published(tenant))?.keys ?? []),
     ensure: async (tenant) => resultOf(await object(tenant).ensure(tenant)),
     async rotate(tenant, by) {
       await audit(tenant, by, "issuer.rotate", "");
@@ -109,8 +120,16 @@ async function made(
   return seen.ok ? ok(seen.value === null ? null : document(seen.value)) : seen;
 }
 
-function resultOf(answer: PublishedAnswer): Result<Published, IssuerRefusal> {
-  return answer.ok ? ok(answer.published) : err(answer);
+function resultOf(answer: PublishedAnswer): Result<Keys, IssuerRefusal> {
+  return answer.ok ? ok(viewOf(answer.published.keys)) : err(answer);
+}
+
+function viewOf(keys: readonly SigningKey[]): Keys {
+  return keys.map((key) => {
+    const { kid, number, state, madeAt, publishedAt, activeAt, retiredAt } = key;
+    const times = { madeAt, publishedAt, activeAt, retiredAt };
+    return { kid, number, state, ...times, signsFrom: signsFrom(key), goesAt: goesAt(key) };
+  });
 }
 
 /**

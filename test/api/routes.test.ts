@@ -9,7 +9,16 @@ import { SCOPES } from "../../src/access/index.ts";
 
 const DOCS = join(import.meta.dirname, "../../docs");
 /** Everything that may be reached without a key. An addition here is a decision. */
-const PUBLIC_PATHS = ["/", "/healthz", "/openapi.json", "/problems", "/problems/{code}", "/v1/plans/schema"];
+const PUBLIC_PATHS = [
+  "/",
+  "/healthz",
+  "/openapi.json",
+  "/problems",
+  "/problems/{code}",
+  "/t/{issuer}/.well-known/openid-configuration",
+  "/t/{issuer}/jwks",
+  "/v1/plans/schema",
+];
 
 describe("the table of routes", () => {
   test("names the rule of every route, and only these paths are open to everybody", () => {

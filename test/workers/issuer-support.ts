@@ -1,7 +1,7 @@
 /** A tenant with an issuer of its own, in the surroundings of a test, and a verifier that knows only what is served. */
 import { abortAllDurableObjects, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
-import { createLocalJWKSet, decodeJwt, type JSONWebKeySet, jwtVerify } from "jose";
+import { createLocalJWKSet, type JSONWebKeySet, jwtVerify } from "jose";
 import type { KeptIssuer } from "../../src/identity/issuer-store.ts";
 import type { MintRequest, SignAnswer } from "../../src/identity/index.ts";
 import { workloadClaims } from "../../src/identity/token.ts";
@@ -149,10 +149,6 @@ export class Tenancy {
 
 export function kidOf(jwt: string): string {
   return String((JSON.parse(atob(jwt.split(".")[0] ?? "")) as { kid: unknown }).kid);
-}
-
-export function expOf(jwt: string): number {
-  return decodeJwt(jwt).exp ?? 0;
 }
 
 /** All objects end as if their machine had. */
