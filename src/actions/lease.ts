@@ -14,6 +14,7 @@
 import type { FailureSeed, Need } from "../kernel/index.ts";
 import type { Lease, LeaseAnswer } from "../platform/index.ts";
 import { failure } from "./failures.ts";
+import { Ledger, type LedgerEntry } from "./ledger.ts";
 
 /** What a step names: an integration of the tenant, and which account where there are several. */
 export interface ConnectionRef {
@@ -43,15 +44,20 @@ const PASSING_RECHECK_MS = 1_000;
 /** The lease of one connection through one attempt. */
 export class Borrowed {
   readonly #secrets: string[];
+  readonly #entry: LedgerEntry;
   #lease: Lease;
   /** How often the token was renewed. */
   #generation = 0;
   #renewal: Promise<Consequence> | null = null;
 
-  /** @param secrets where everything is noted that the attempt is lent */
-  constructor(lease: Lease, secrets: string[]) {
+  /**
+   * @param secrets where everything is noted that the attempt is lent
+   * @param ledger where it is noted where that was sent
+   */
+  constructor(lease: Lease, secrets: string[], ledger: Ledger) {
     this.#lease = lease;
     this.#secrets = secrets;
+    this.#entry = ledger.of(lease);
     secrets.push(...lease.secrets);
   }
 
@@ -81,6 +87,12 @@ export class Borrowed {
   /** The step's headers with what presents the token (B2). Names in lower case. */
   dressed(own: Readonly<Record<string, string>>): Record<string, string> {
     return { ...own, ...this.#lease.headers };
+  }
+
+  /** A request that carries the token is leaving for this host. */
+  sentTo(host: string): void {
+    this.#entry.about = this.#lease.about;
+    this.#entry.hosts.add(host);
   }
 
   /** Which of its tokens a request is sent with now. */
@@ -154,12 +166,21 @@ export function leaseFor(lent: unknown, reference: ConnectionRef): Lease | null 
   return lent instanceof Lent ? lent.get(reference) : null;
 }
 
+/** An empty record of the attempt that was given `lent`. */
+export function ledgerOf(lent: unknown): Ledger {
+  return new Ledger(lent instanceof Lent ? lent.all() : []);
+}
+
 /** What one attempt is lent: a lease for each connection that it names. */
 export class Lent {
   readonly #leases: readonly (readonly [ConnectionRef, Lease])[];
 
   constructor(leases: readonly (readonly [ConnectionRef, Lease])[]) {
     this.#leases = leases;
+  }
+
+  all(): readonly Lease[] {
+    return this.#leases.map(([, lease]) => lease);
   }
 
   /** One of the same account that was asked for with at least these scopes. */

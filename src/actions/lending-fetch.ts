@@ -21,7 +21,8 @@ import {
 import { connectionOf, isConnectionRef } from "./authorization.ts";
 import { isReading, type Trail } from "./expect-ok.ts";
 import { egressTimeoutMs } from "./http.ts";
-import { Borrowed, leaseFor, leaseName, notLent, type ConnectionRef } from "./lease.ts";
+import { Borrowed, leaseFor, leaseName, ledgerOf, notLent, type ConnectionRef } from "./lease.ts";
+import type { Ledger } from "./ledger.ts";
 import { permitOf } from "./permit.ts";
 import type { ActionCall, CredentialRef, Surroundings } from "./ports.ts";
 import { traceparentOf } from "./trace.ts";
@@ -64,6 +65,7 @@ export class LendingFetch {
   readonly #borrowed = new Map<string, Promise<Borrowed>>();
   readonly #fetches: StepFetch[] = [];
   readonly #bound: Binding[] = [];
+  readonly #ledger: Ledger;
 
   /** @param lent where every secret is noted */
   constructor(call: ActionCall, surroundings: Surroundings, lent: string[], trail: Trail) {
@@ -71,11 +73,17 @@ export class LendingFetch {
     this.#surroundings = surroundings;
     this.#lent = lent;
     this.#trail = trail;
+    this.#ledger = ledgerOf(call.lease);
   }
 
   /** What was found on first use (F2). */
   get bound(): readonly Binding[] {
     return this.#bound;
+  }
+
+  /** What the attempt was lent, declared or not, and where it was sent. */
+  get ledger(): Ledger {
+    return this.#ledger;
   }
 
   /** Whether any request may have left so far. */
@@ -111,6 +119,9 @@ export class LendingFetch {
         permit: permitOf(this.#call, this.#surroundings, auth.connection),
         keepHeaders: borrowed.keepHeaders,
         carriesTo: (to) => (carried &&= to.origin === origin && borrowed.mayGoTo(to)),
+        leaving: () => {
+          borrowed.sentTo(host);
+        },
       });
       // The body can be read once, and may have to be sent twice.
       const { generation } = borrowed;
@@ -166,7 +177,7 @@ export class LendingFetch {
   /** F2 */
   async #lend(auth: ConnectionRef): Promise<Borrowed> {
     const declared = leaseFor(this.#call.lease, auth);
-    if (declared !== null) return new Borrowed(declared, this.#lent);
+    if (declared !== null) return new Borrowed(declared, this.#lent, this.#ledger);
     let answer;
     try {
       answer = await this.#surroundings.lend(this.#call, auth);
@@ -178,10 +189,16 @@ export class LendingFetch {
     if (answer.kind === "needs") throw new ConnectionLacking(answer.need, 0);
     if (answer.kind === "cannot") throw new CredentialRefused(notLent(answer).failure);
     this.#bound.push(answer.bound);
-    return new Borrowed(answer.lease, this.#lent);
+    return new Borrowed(answer.lease, this.#lent, this.#ledger);
   }
 
-  #sendBy(more: Pick<StepFetchOptions, "keepHeaders" | "carriesTo" | "permit">): StepFetch {
+  /** @param leaving called when a request is about to leave */
+  #sendBy({
+    leaving,
+    ...more
+  }: Pick<StepFetchOptions, "keepHeaders" | "carriesTo" | "permit"> & {
+    readonly leaving?: () => void;
+  }): StepFetch {
     const call = this.#call;
     const egress: Egress = (request) =>
       this.#surroundings.egress({
@@ -190,6 +207,7 @@ export class LendingFetch {
         onSend: () => {
           request.onSend?.();
           if (!isReading(request.method)) this.#trail.changes += 1;
+          leaving?.();
           call.sent();
         },
       });
