@@ -1,4 +1,5 @@
 /** The door of the access room: tenants, API keys, scopes, and who may do what. */
+export { type AuditFilter, type AuditPlace, listAudit } from "./audit-list.ts";
 export { createAccessAudit } from "./audit-store.ts";
 export { authenticate, type Credentials } from "./authenticate.ts";
 export { type AccessDeps, checkRootKey } from "./deps.ts";
@@ -64,3 +65,4 @@ export { canSeeRun, canSteerRun, type RunOwner, userOfNewRun } from "./run-acces
 export { isScopeGrant, type Scope, type ScopeGrant, SCOPES } from "./scopes.ts";
 export { createTenant, listTenants, MAX_TENANTS_PER_PAGE, type TenantPage } from "./tenants.ts";
 export { countTenants, selectTenantIds, type Tenant } from "./tenants-store.ts";
+export { createUseAudit, dropOldUses, USES_KEPT_MS } from "./uses-store.ts";

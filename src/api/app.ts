@@ -15,6 +15,7 @@ import { ofAuth, RETRY_AFTER_S } from "./replies.ts";
 import type { Call, Route } from "./route.ts";
 import { ACCEPT_ROUTES } from "./routes-accept.ts";
 import { APPROVAL_ROUTES } from "./routes-approvals.ts";
+import { AUDIT_ROUTES } from "./routes-audit.ts";
 import { CONNECTION_ROUTES } from "./routes-connections.ts";
 import { DIRECTORY_ROUTES } from "./routes-directory.ts";
 import { EVENT_ROUTES } from "./routes-events.ts";
@@ -50,6 +51,7 @@ const API_ROUTES: readonly Route[] = [
   ...INTEGRATION_ROUTES,
   ...SESSION_ROUTES,
   ...CONNECTION_ROUTES,
+  ...AUDIT_ROUTES,
   ...VAULT_ROUTES,
 ];
 
