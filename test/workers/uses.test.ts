@@ -7,6 +7,7 @@ import { Lent } from "../../src/actions/index.ts";
 import { compileSteps } from "../../src/define/index.ts";
 import { limits, type Json } from "../../src/kernel/index.ts";
 import { type CredentialUse, type Lease, randomId } from "../../src/platform/index.ts";
+import { expectAnswer, expectProblem, newKey, newTenant, send } from "./api-support.ts";
 import { lending, need } from "./lending.ts";
 import { ended, events, start, type Started, TENANT, until } from "./run-support.ts";
 import { audits } from "./worker.ts";
@@ -221,5 +222,48 @@ describe("a use of a credential", () => {
     await dropOldUses(env.DB, Date.now());
     const { entries } = await listAudit(env.DB, TENANT, { target: "conn_kept" }, { limit: 10 });
     expect(entries.map((entry) => entry.id)).toEqual([`${id}.young`]);
+  });
+});
+
+describe("GET /v1/audit", () => {
+  interface Page {
+    readonly data: readonly { readonly action: string; readonly target: string }[];
+    readonly next_cursor: string | null;
+  }
+
+  it("pages through the audit of the key's tenant by a cursor that fits this list alone", async () => {
+    const admin = await newTenant("uses-audit");
+    const id = randomId("run");
+    const at = Date.now();
+    const use = {
+      tenant: "uses-audit",
+      run: id,
+      workflow: "w",
+      user: null,
+      unit: "a",
+      attempt: 1,
+      ended: null,
+    };
+    await createUseAudit(env.DB).write(
+      [0, 1, 2].map((i) => ({ ...use, at, id: `${id}.a.a1.${i}`, credential: { connection: `conn_${i}` } })),
+    );
+    const ask = async (query: string) => send("GET", `/v1/audit?${query}`, { key: admin });
+    const page = async (query: string) => expectAnswer<Page>(await ask(query), "listAudit", 200);
+    const targets = ({ data }: Page) => data.map(({ target }) => target);
+    const first = await page("kind=credential&limit=2");
+    expect(targets(first)).toEqual(["conn_2", "conn_1"]);
+    const rest = await page(`kind=credential&limit=2&cursor=${first.next_cursor}`);
+    expect([targets(rest), rest.next_cursor]).toEqual([["conn_0"], null]);
+    expect(targets(await page(`run=${id}&target=conn_1`))).toEqual(["conn_1"]);
+    // The key of the tenant itself, which the root key made.
+    expect((await page("kind=key")).data).toMatchObject([{ action: "key.create" }]);
+    for (const query of [`kind=key&cursor=${first.next_cursor}`, "cursor=YWJj"])
+      await expectProblem(await ask(query), 400, "invalid_request");
+    await expectProblem(await ask("run=nothing"), 400, "invalid_request");
+    const other = await newTenant("uses-audit-other");
+    const theirs = await send("GET", `/v1/audit?cursor=${first.next_cursor}&kind=credential`, { key: other });
+    await expectProblem(theirs, 400, "invalid_request");
+    const reader = await newKey(admin, { scopes: ["runs:read"] });
+    await expectProblem(await send("GET", "/v1/audit", { key: reader }), 403, "insufficient_scope");
   });
 });
