@@ -5,7 +5,9 @@ import {
   chainOf,
   checkRootKey,
   countTenants,
+  dropOldUses,
   createAccessAudit,
+  createUseAudit,
   createKeyCache,
   createPolicyCache,
   judgeHolding,
@@ -153,11 +155,12 @@ export function compose(
         directory: directoryOf(env),
         countTenants: async () => countTenants(env.DB),
         tenants: async (offset: number, limit: number) => selectTenantIds(env.DB, offset, limit),
-        // Each tick also asks the database twice.
-        visits: callsPerEvent(env) - forVault - forConnections - forIssuers - 2,
+        // Each tick also asks the database three times.
+        visits: callsPerEvent(env) - forVault - forConnections - forIssuers - 3,
         log,
       };
       await sweepAll(ports, scheduledTime);
+      await dropOldUses(env.DB, Date.now());
       // Last: a keyring that cannot be read stops nothing else.
       await vaultOperations(env).tick(forVault);
       await connectionsOf(env).connections.sweep(forConnections);
@@ -358,6 +361,7 @@ export function compose(
       acquire: createAcquire(acquiring),
       listeners: [createFamily(family), ...heard],
       directory: directoryOf(env),
+      uses: createUseAudit(env.DB),
       log,
       version: env.VERSION.id,
       retentionMs: RETENTION_MS,

@@ -1,4 +1,5 @@
 /** The door of the access room: tenants, API keys, scopes, and who may do what. */
+export { type AuditFilter, type AuditPlace, listAudit } from "./audit-list.ts";
 export { createAccessAudit } from "./audit-store.ts";
 export { authenticate, type Credentials } from "./authenticate.ts";
 export { type AccessDeps, checkRootKey, type TrustDeps } from "./deps.ts";
@@ -78,3 +79,4 @@ export {
   type TrustedWithCallers,
   tryToken,
 } from "./trusted-issuers.ts";
+export { createUseAudit, dropOldUses, USES_KEPT_MS } from "./uses-store.ts";

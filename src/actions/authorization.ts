@@ -7,10 +7,12 @@ import {
   Borrowed,
   isCloudRef,
   leaseFor,
+  ledgerOf,
   type ConnectionRef,
   type Consequence,
   type LentRef,
 } from "./lease.ts";
+import type { Ledger } from "./ledger.ts";
 import type { ActionCall, ActionResult, BearerRef, Carried, CredentialRef, Surroundings } from "./ports.ts";
 
 /** How one request is sent. */
@@ -31,6 +33,10 @@ export interface Authorization {
   refusalFor(url: string): FailureSeed | null;
   /** @param own the step's headers, given what is sent where it says nothing */
   dress(url: string, own: (defaults: Readonly<Record<string, string>>) => Record<string, string>): Dressed;
+  /** A request is leaving for this host. */
+  sentTo(host: string): void;
+  /** What the attempt was lent, and where it was sent: for the journal. */
+  readonly told: Ledger["told"];
   /** @param host that was asked, and answered */
   consequence(said: Said, host: string): Promise<Consequence | null>;
 }
@@ -63,7 +69,8 @@ export async function authorize(
   // The policies refused the request when the token was to be asked for, and allow it now.
   if (lease === null) return { ok: false, end: { kind: "refused", failure: notLentYet(auth) } };
   const secrets: string[] = [];
-  return { ok: true, authorization: byLease(new Borrowed(lease, secrets), secrets) };
+  const ledger = ledgerOf(call.lease);
+  return { ok: true, authorization: byLease(new Borrowed(lease, secrets, ledger), secrets, ledger) };
 }
 
 async function byToken(
@@ -88,11 +95,13 @@ function bare(headers: Readonly<Record<string, string>>, secrets: readonly strin
       sign: undefined,
       carried: () => false,
     }),
+    sentTo: () => {},
+    told: {},
     consequence: async () => null,
   };
 }
 
-function byLease(borrowed: Borrowed, secrets: readonly string[]): Authorization {
+function byLease(borrowed: Borrowed, secrets: readonly string[], ledger: Ledger): Authorization {
   return {
     secrets,
     refusalFor: (url) => borrowed.refusalFor(url),
@@ -109,6 +118,12 @@ function byLease(borrowed: Borrowed, secrets: readonly string[]): Authorization 
         sign: borrowed.sign,
         carried: () => carried,
       };
+    },
+    sentTo(host) {
+      borrowed.sentTo(host);
+    },
+    get told() {
+      return ledger.told;
     },
     // One request after the other: each is sent with the newest.
     consequence: (said, host) => borrowed.consequence({ ...said, host }, borrowed.generation),

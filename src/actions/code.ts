@@ -84,8 +84,12 @@ export async function performCode(call: ActionCall, surroundings: Surroundings):
       }),
   };
   const result = await perform(step, contextOf(tools, call), call, surroundings, { fetcher, trail, lent });
-  const { bound } = fetcher;
-  return { ...redacted(result, createRedactor(lent)), ...(bound.length === 0 ? {} : { bound }) };
+  const { bound, ledger } = fetcher;
+  return {
+    ...redacted(result, createRedactor(lent)),
+    ...(bound.length === 0 ? {} : { bound }),
+    ...ledger.told,
+  };
 }
 
 /** The scope's properties stay getters: a value is loaded only if the function reads it. */

@@ -19,6 +19,7 @@ import { readPages } from "./http-pages.ts";
 import { checkHttp, type HttpParameters, type Method, type Paginate } from "./http-schema.ts";
 import { meaningOf, SUCCESS, VERIFY_SUCCESS } from "./http-status.ts";
 import { explain } from "./issues.ts";
+import { ledgerOf } from "./lease.ts";
 import { isPermitRefusal, notPermitted, permitFailure, permitOf } from "./permit.ts";
 import type { ActionCall, ActionResult, Surroundings } from "./ports.ts";
 import { retryAfterMs } from "./retry-after.ts";
@@ -56,7 +57,7 @@ export async function performHttp(call: ActionCall, surroundings: Surroundings):
   const target = auth === undefined ? null : URL.parse(url);
   // Egress asks as well, of every hop. Here it counts that nothing is lent for what is not sent.
   const refusal = target === null ? null : await permit({ url: target, method, redirectedFrom: null });
-  if (refusal !== null) return notPermitted(refusal);
+  if (refusal !== null) return { ...notPermitted(refusal), ...ledgerOf(call.lease).told };
   const authorized = await authorize(auth, url, call, surroundings);
   if (!authorized.ok) return authorized.end;
   const { authorization } = authorized;
@@ -66,7 +67,7 @@ export async function performHttp(call: ActionCall, surroundings: Surroundings):
     ? ask(url, parameters)
     : askPages(parameters, parameters.paginate, url, ask));
   const kept = judged.kind === "success" ? checkAnswer(judged, call, surroundings) : judged;
-  return redacted(kept, createRedactor(authorization.secrets));
+  return { ...redacted(kept, createRedactor(authorization.secrets)), ...authorization.told };
 }
 
 interface Asking {
@@ -90,7 +91,11 @@ async function exchange(
     );
     const request = requestOf(asked, url, headers, call, permit);
     const keep = [...(request.keepHeaders ?? []), ...keepHeaders];
-    const result = await surroundings.egress({ ...request, keepHeaders: keep, carriesTo, sign });
+    const onSend = (): void => {
+      authorization.sentTo(hostOf(url));
+      call.sent();
+    };
+    const result = await surroundings.egress({ ...request, keepHeaders: keep, carriesTo, sign, onSend });
     const said = carried() ? saidBy(result) : null;
     const consequence = said === null ? null : await authorization.consequence(said, hostOf(url));
     if (consequence?.kind === "again") continue;

@@ -16,6 +16,7 @@ import type { FailureSeed, Need } from "../kernel/index.ts";
 import type { Lease, LeaseAnswer } from "../platform/index.ts";
 import { failure } from "./failures.ts";
 import { heldBy, type HeldCredentials } from "./held-credentials.ts";
+import { Ledger, type LedgerEntry } from "./ledger.ts";
 
 /** What a step names: a cloud role of the tenant. */
 export interface CloudRef {
@@ -54,15 +55,20 @@ const PASSING_RECHECK_MS = 1_000;
 /** One lease through one attempt. */
 export class Borrowed {
   readonly #secrets: string[];
+  readonly #entry: LedgerEntry;
   #lease: Lease;
   /** How often the token was renewed. */
   #generation = 0;
   #renewal: Promise<Consequence | null> | null = null;
 
-  /** @param secrets where everything is noted that the attempt is lent */
-  constructor(lease: Lease, secrets: string[]) {
+  /**
+   * @param secrets where everything is noted that the attempt is lent
+   * @param ledger where it is noted where that was sent
+   */
+  constructor(lease: Lease, secrets: string[], ledger: Ledger) {
     this.#lease = lease;
     this.#secrets = secrets;
+    this.#entry = ledger.of(lease);
     secrets.push(...lease.secrets);
   }
 
@@ -104,6 +110,12 @@ export class Borrowed {
   /** The credential itself, for a library of the service; null: it is not given out. */
   get held(): HeldCredentials | null {
     return heldBy(this.#lease);
+  }
+
+  /** A request that carries the credential is leaving for this host. */
+  sentTo(host: string): void {
+    this.#entry.about = this.#lease.about;
+    this.#entry.hosts.add(host);
   }
 
   /** Which of its tokens a request is sent with now. */
@@ -178,12 +190,21 @@ export function leaseFor(lent: unknown, reference: LentRef): Lease | null {
   return lent instanceof Lent ? lent.get(reference) : null;
 }
 
+/** An empty record of the attempt that was given `lent`. */
+export function ledgerOf(lent: unknown): Ledger {
+  return new Ledger(lent instanceof Lent ? lent.all() : []);
+}
+
 /** What one attempt is lent: a lease for each connection and each cloud role that it names. */
 export class Lent {
   readonly #leases: readonly (readonly [LentRef, Lease])[];
 
   constructor(leases: readonly (readonly [LentRef, Lease])[]) {
     this.#leases = leases;
+  }
+
+  all(): readonly Lease[] {
+    return this.#leases.map(([, lease]) => lease);
   }
 
   get(reference: LentRef): Lease | null {

@@ -24,7 +24,17 @@ import { isReading, type Trail } from "./expect-ok.ts";
 import { failure } from "./failures.ts";
 import type { HeldCredentials } from "./held-credentials.ts";
 import { egressTimeoutMs } from "./http.ts";
-import { Borrowed, isCloudRef, leaseFor, leaseName, notLent, type CloudRef, type LentRef } from "./lease.ts";
+import {
+  Borrowed,
+  isCloudRef,
+  leaseFor,
+  leaseName,
+  ledgerOf,
+  notLent,
+  type CloudRef,
+  type LentRef,
+} from "./lease.ts";
+import type { Ledger } from "./ledger.ts";
 import { mayHold, permitOf } from "./permit.ts";
 import type { ActionCall, CredentialRef, Surroundings } from "./ports.ts";
 import { traceparentOf } from "./trace.ts";
@@ -73,6 +83,7 @@ export class LendingFetch {
   readonly #fetches: StepFetch[] = [];
   readonly #bound: Binding[] = [];
   #holds = false;
+  readonly #ledger: Ledger;
 
   /** @param lent where every secret is noted */
   constructor(call: ActionCall, surroundings: Surroundings, lent: string[], trail: Trail) {
@@ -80,11 +91,17 @@ export class LendingFetch {
     this.#surroundings = surroundings;
     this.#lent = lent;
     this.#trail = trail;
+    this.#ledger = ledgerOf(call.lease);
   }
 
   /** What was found on first use (F2). */
   get bound(): readonly Binding[] {
     return this.#bound;
+  }
+
+  /** What the attempt was lent, declared or not, and where it was sent. */
+  get ledger(): Ledger {
+    return this.#ledger;
   }
 
   /** Whether any request may have left so far. */
@@ -140,6 +157,9 @@ export class LendingFetch {
         sign: borrowed.sign,
         keepHeaders: borrowed.keepHeaders,
         carriesTo: (to) => (carried &&= to.origin === origin && borrowed.mayGoTo(to)),
+        leaving: () => {
+          borrowed.sentTo(host);
+        },
       });
       // The body can be read once, and may have to be sent twice.
       const { generation } = borrowed;
@@ -195,7 +215,7 @@ export class LendingFetch {
   /** F2 */
   async #lend(auth: LentRef): Promise<Borrowed> {
     const declared = leaseFor(this.#call.lease, auth);
-    if (declared !== null) return new Borrowed(declared, this.#lent);
+    if (declared !== null) return new Borrowed(declared, this.#lent, this.#ledger);
     let answer;
     try {
       answer = await this.#surroundings.lend(this.#call, auth);
@@ -207,10 +227,16 @@ export class LendingFetch {
     if (answer.kind === "needs") throw new ConnectionLacking(answer.need, 0);
     if (answer.kind === "cannot") throw new CredentialRefused(notLent(answer).failure);
     this.#bound.push(answer.bound);
-    return new Borrowed(answer.lease, this.#lent);
+    return new Borrowed(answer.lease, this.#lent, this.#ledger);
   }
 
-  #sendBy(more: Pick<StepFetchOptions, "keepHeaders" | "carriesTo" | "permit" | "sign">): StepFetch {
+  /** @param leaving called when a request is about to leave */
+  #sendBy({
+    leaving,
+    ...more
+  }: Pick<StepFetchOptions, "keepHeaders" | "carriesTo" | "permit" | "sign"> & {
+    readonly leaving?: () => void;
+  }): StepFetch {
     const call = this.#call;
     const egress: Egress = (request) =>
       this.#surroundings.egress({
@@ -219,6 +245,7 @@ export class LendingFetch {
         onSend: () => {
           request.onSend?.();
           if (!isReading(request.method)) this.#trail.changes += 1;
+          leaving?.();
           call.sent();
         },
       });

@@ -77,8 +77,11 @@ export interface ActionCall {
   readonly sent: () => void;
 }
 
-/** How an attempt ended. `bound`: what names of connections were found to mean in the middle of it. */
-export type ActionResult = ActionEnd & { readonly bound?: readonly Binding[] };
+/**
+ * How an attempt ended. `bound`: what names of connections were found to mean in the middle of it. `credentials`: what it was
+ * lent, and where that was sent (`Lent.uses`).
+ */
+export type ActionResult = ActionEnd & { readonly bound?: readonly Binding[]; readonly credentials?: Json };
 
 type ActionEnd =
   | { readonly kind: "success"; readonly output: Json; readonly more?: readonly StepDef[] }

@@ -15,6 +15,7 @@ import { ofAuth, RETRY_AFTER_S } from "./replies.ts";
 import type { Call, Route } from "./route.ts";
 import { ACCEPT_ROUTES } from "./routes-accept.ts";
 import { APPROVAL_ROUTES } from "./routes-approvals.ts";
+import { AUDIT_ROUTES } from "./routes-audit.ts";
 import { CLOUD_ROLE_ROUTES } from "./routes-cloud-roles.ts";
 import { CONNECTION_ROUTES } from "./routes-connections.ts";
 import { DIRECTORY_ROUTES } from "./routes-directory.ts";
@@ -55,6 +56,7 @@ const API_ROUTES: readonly Route[] = [
   ...SESSION_ROUTES,
   ...CONNECTION_ROUTES,
   ...CLOUD_ROLE_ROUTES,
+  ...AUDIT_ROUTES,
   ...VAULT_ROUTES,
   ...ISSUER_ROUTES,
 ];

@@ -278,6 +278,29 @@ export const pageQuery = () =>
     limit: wholeNumber(1, 100).optional().describe("At most so many; 100 if missing."),
   });
 
+export const auditQuery = () =>
+  z.strictObject({
+    kind: z
+      .string()
+      .regex(/^[a-z_]{1,32}$/, "This is not the kind of an action.")
+      .optional()
+      .describe("What stands before the dot in `action`: `credential`, `connection`, `key`, `policy`."),
+    target: z
+      .string()
+      .min(1)
+      .max(MAX_USER_CHARS)
+      .optional()
+      .describe("Id or name: of a connection, a role, a key."),
+    run: z
+      .string()
+      .refine(isRunId, "This is not the id of a run.")
+      .optional()
+      .describe("Only which credentials this run used."),
+    since: moment().optional().describe("From this moment on."),
+    until: moment().optional().describe("Before this moment."),
+    ...pageQuery().shape,
+  });
+
 export const listQuery = () =>
   z.strictObject({
     status: z.enum(RUN_STATUSES).optional(),

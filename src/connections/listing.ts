@@ -107,13 +107,14 @@ async function rowsOf(
         view.integrationVersion,
       ],
     );
-  const used = uses.map(({ workflow, at, count }) =>
+  const used = uses.map(({ workflow, at, first = at, count }) =>
     db
       .prepare(
-        `INSERT INTO connection_uses (connection, workflow, first_at, last_at, uses) VALUES (?1, ?2, ?3, ?3, ?4)
-         ON CONFLICT (connection, workflow) DO UPDATE SET last_at = max(last_at, ?3), uses = uses + ?4`,
+        `INSERT INTO connection_uses (connection, workflow, first_at, last_at, uses) VALUES (?1, ?2, ?5, ?3, ?4)
+         ON CONFLICT (connection, workflow) DO UPDATE
+         SET first_at = min(first_at, ?5), last_at = max(last_at, ?3), uses = uses + ?4`,
       )
-      .bind(view.id, workflow, at, count),
+      .bind(view.id, workflow, at, count, first),
   );
   const mark = db
     .prepare("UPDATE unlisted_connections SET kids = '[]', updated_at = ?2 WHERE id = ?1 AND kids <> '[]'")

@@ -4,8 +4,9 @@
  * - M1 what is to be told is on disk before it is told, and is taken away when it was told. Twice is possible: the stamp says
  *      which of two is newer, whatever the clocks say.
  * - M2 nothing here is on the way of a step: a database that is away delays the listing, and no token.
- * - M3 that a workflow used the connection is on disk before the token leaves, and is told also if the object dies; only how
- *      often within that minute may then be told too low.
+ * - M3 that a workflow used the connection is on disk before the token leaves; how often, and when last, a few seconds later, in
+ *      one write for all uses of that time. A timer does that, and so an object that is idle is not evicted before. All of it
+ *      is told also if the object dies, but for the number and the time of those last seconds.
  */
 import type { ConnectionWiring, Unlisted } from "./ports.ts";
 import { retryMs } from "./retry.ts";
@@ -14,17 +15,20 @@ import { kidsOf, viewOf } from "./view.ts";
 
 /** Uses are told together: those of so long in one write. */
 const USES_MS = 60_000;
-/** So many workflows are kept on disk at a time; of more, only the memory knows until they are told. */
+/** Uses that are not the first of their workflow are on disk so much later. */
+const KEEP_MS = 5_000;
+/** So many workflows are kept on disk at a time: they are told at once then. */
 const MAX_KEPT = 500;
 const AUDIT_AT_ONCE = 50;
 
 export class Mirroring {
   readonly #store: ConnectionStore;
   readonly #wiring: ConnectionWiring;
-  #uses = new Map<string, { at: number; count: number }>();
+  #uses = new Map<string, { first: number; at: number; count: number }>();
   #usesSince: number | null;
   /** Those that are being told: on disk until that is done. */
   #telling: readonly KeptUse[] = [];
+  #keeping: ReturnType<typeof setTimeout> | null = null;
   #writing: Promise<void> = Promise.resolve();
 
   constructor(store: ConnectionStore, wiring: ConnectionWiring) {
@@ -32,7 +36,7 @@ export class Mirroring {
     this.#wiring = wiring;
     const left = store.get("uses");
     this.#usesSince = left?.since ?? null;
-    for (const { workflow, at, count } of left?.of ?? []) this.#count(workflow, at, count);
+    for (const use of left?.of ?? []) this.#count(use);
   }
 
   /** The listing must be written anew. */
@@ -43,21 +47,26 @@ export class Mirroring {
     this.#store.put("mirror", { at: now, tries: 0, stamp });
   }
 
-  /** A step was given the token. True: it is the first of those that are told together. */
+  /** A step was given the token. True: uses are to be told earlier than was known. */
   used(workflow: string): boolean {
     const now = this.#wiring.now();
     const isFirst = this.#usesSince === null;
     const isNew = !this.#uses.has(workflow);
-    this.#count(workflow, now, 1);
+    this.#count({ workflow, at: now, count: 1 });
     this.#usesSince ??= now;
     // M3.
     if (isNew) this.#keepUses();
-    return isFirst;
+    else
+      this.#keeping ??= setTimeout(() => {
+        this.#keepLater();
+      }, KEEP_MS);
+    return isFirst || (isNew && this.#uses.size === MAX_KEPT);
   }
 
   /** When something is to be written; undefined: nothing is. */
   dueAt(): number | undefined {
-    const uses = this.#usesSince === null ? undefined : this.#usesSince + USES_MS;
+    const wait = this.#uses.size < MAX_KEPT ? USES_MS : 0;
+    const uses = this.#usesSince === null ? undefined : this.#usesSince + wait;
     const change = this.#store.get("mirror")?.at;
     return uses === undefined || change === undefined ? (uses ?? change) : Math.min(uses, change);
   }
@@ -90,7 +99,7 @@ export class Mirroring {
       const tries = before?.tries ?? 0;
       this.#wiring.log.warn("connection.listing_not_written", { connection, tries, error });
       this.#telling = [];
-      for (const { workflow, at: usedAt, count } of uses) this.#count(workflow, usedAt, count);
+      for (const use of uses) this.#count(use);
       const newest = this.#store.get("mirror")?.stamp ?? stamp;
       this.#store.put("mirror", { at: now + retryMs(tries), tries: tries + 1, stamp: newest });
       return;
@@ -111,16 +120,29 @@ export class Mirroring {
     return { id: kept.id, tenant: kept.slot.tenant, kids: kidsOf(this.#store, this.#wiring.vault) };
   }
 
+  #keepLater(): void {
+    try {
+      this.#keepUses();
+    } catch (error) {
+      // They are told from the memory, if the object lives as long.
+      const connection = this.#store.get("slot")?.id;
+      this.#wiring.log.warn("connection.uses_not_kept", { connection, error });
+    }
+  }
+
   #keepUses(): void {
+    if (this.#keeping !== null) clearTimeout(this.#keeping);
+    this.#keeping = null;
     const now = [...this.#uses].map(([workflow, used]) => ({ workflow, ...used }));
     const of = [...this.#telling, ...now];
     if (of.length === 0) this.#store.remove("uses");
     else this.#store.put("uses", { since: this.#usesSince ?? this.#wiring.now(), of: of.slice(0, MAX_KEPT) });
   }
 
-  #count(workflow: string, at: number, count: number): void {
+  #count({ workflow, at, first = at, count }: KeptUse): void {
     const before = this.#uses.get(workflow);
     this.#uses.set(workflow, {
+      first: Math.min(first, before?.first ?? first),
       at: Math.max(at, before?.at ?? 0),
       count: count + (before?.count ?? 0),
     });

@@ -3,6 +3,7 @@
 import type { AuditEntry, Logger } from "../platform/index.ts";
 import type { Vault } from "../vault/index.ts";
 import type { ConnectionView } from "./rpc.ts";
+import type { KeptUse } from "./store.ts";
 
 /** What a token endpoint gave, read by the provider's descriptor. Times are milliseconds since 1970. */
 export interface Renewed {
@@ -66,7 +67,7 @@ export interface Mirrored {
   readonly unlisted: Unlisted | null;
   /** The sealed pair, as it is kept in the object; null: shredded. */
   readonly sealed: string | null;
-  readonly uses: readonly { readonly workflow: string; readonly at: number; readonly count: number }[];
+  readonly uses: readonly KeptUse[];
   readonly audit: readonly AuditEntry[];
 }
 

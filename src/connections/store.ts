@@ -56,7 +56,10 @@ export interface MirrorDue {
 /** That a workflow used the connection, and how often as far as that is on disk. */
 export interface KeptUse {
   readonly workflow: string;
+  /** The last of them. */
   readonly at: number;
+  /** The first of them, where that is known. */
+  readonly first?: number;
   readonly count: number;
 }
 

@@ -425,7 +425,7 @@ export class RunDriver {
         endedOf(
           call,
           wanted === null ? lateEnd(end) : endOf(call, end, state, this.#ports.evaluate, keep),
-          performed.bound,
+          performed,
         ),
     ]);
   }

@@ -41,10 +41,14 @@ export const UNCHECKED: FailureSeed = {
 export function endedOf(
   call: Pick<Call, "unit" | "attempt" | "generation">,
   end: AttemptEnd,
-  bound?: readonly Binding[],
+  { bound, credentials }: { readonly bound?: readonly Binding[]; readonly credentials?: Json } = {},
 ): Extract<Input, { t: "ended" }> {
   const { generation, unit, attempt } = call;
-  return { t: "ended", generation, unit, attempt, end, ...(bound === undefined ? {} : { bound }) };
+  return {
+    ...{ t: "ended", generation, unit, attempt, end },
+    ...(bound === undefined ? {} : { bound }),
+    ...(credentials === undefined ? {} : { credentials }),
+  };
 }
 
 /** The end of an attempt that counts. */

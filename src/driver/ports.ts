@@ -113,8 +113,11 @@ export type Acquired =
   | { readonly kind: "cannot"; readonly failure: FailureSeed }
   | { readonly kind: "hop" };
 
-/** How an attempt ended; outputs are still plain JSON here. `bound`: what names were found to mean in the middle of it. */
-export type Performed = PerformedEnd & { readonly bound?: readonly Binding[] };
+/**
+ * How an attempt ended; outputs are still plain JSON here. `bound`: what names were found to mean in the middle of it.
+ * `credentials`: which it was lent, and where they were sent, for the journal; no secret is in it.
+ */
+export type Performed = PerformedEnd & { readonly bound?: readonly Binding[]; readonly credentials?: Json };
 
 type PerformedEnd =
   | { readonly kind: "success"; readonly output: Json; readonly more?: readonly StepDef[] }

@@ -309,9 +309,12 @@ const FORGOTTEN = seed(
 
 /** An attempt ended. It counts only while it is current; what comes later is recorded, never applied (K7). */
 function ended(turn: Turn, input: InputOf<"ended">): Refusal | null {
-  const { unit: ref, attempt, end, generation } = input;
+  const { unit: ref, attempt, end, generation, credentials } = input;
   const unit = unitOf(turn.state, ref);
   if (unit === null) return { code: "no_such_step", message: `There is no ${unitName(ref)} in this run.` };
+  // Also of one that is too late to count.
+  if (credentials !== undefined && attempt <= unit.attempt && unit.items === null)
+    emit(turn, { t: "used", at: turn.now, ...ref, attempt, as: end.kind, credentials });
   const current = attempt === unit.attempt && generation === turn.state.generation;
   if (current && unit.status === "running" && unit.items === null) {
     pin(turn, input.bound ?? []);

@@ -16,7 +16,7 @@ export function illegal(state: RunState | null, fact: Fact): string | null {
   // A build that was rolled back must not fold what a newer one wrote as if it was nothing.
   if (!KNOWN.has(fact.t)) return `${fact.t} is not a fact that this version knows`;
   if (state === null) return `${fact.t} before run_started`;
-  if ("step" in fact && fact.t !== "resolved") {
+  if ("step" in fact && fact.t !== "resolved" && fact.t !== "used") {
     const owner = unitOf(state, refOf(fact.step, fact.item));
     // The first fact of an undoing makes its unit.
     const unit = unitOf(state, fact) ?? (owner !== null && fact.role === "undo" ? newUnit() : null);
@@ -95,6 +95,7 @@ export function evolve(state: RunState | null, fact: Fact): RunState | null {
         activeAt: fact.at,
       };
     case "resolved":
+    case "used":
       return state;
     case "late":
       return fact.over === true && unitOf(state, fact) !== null ? unitFact(state, fact) : state;

@@ -227,6 +227,16 @@ export type Fact =
       readonly child?: { readonly run: string; readonly generation: number };
     } & UnitRef)
   | ({
+      /** An attempt that was lent credentials is over. Whether it counted, other facts say. */
+      readonly t: "used";
+      readonly at: number;
+      readonly attempt: number;
+      /** How it ended: the kind of its end. */
+      readonly as: string;
+      /** What it was lent, and where that was sent: opaque to the kernel, and never a credential itself. */
+      readonly credentials: Json;
+    } & UnitRef)
+  | ({
       readonly t: "reset";
       readonly at: number;
       readonly newKey: boolean;
@@ -318,6 +328,7 @@ export const FACT_TYPES = Object.keys({
   skipped: 0,
   cancelled: 0,
   late: 0,
+  used: 0,
   reset: 0,
   resolved: 0,
   signalled: 0,

@@ -97,6 +97,8 @@ export type Input =
       readonly end: AttemptEnd;
       /** What names were found to mean in the middle of the attempt. */
       readonly bound?: readonly Binding[];
+      /** Which credentials it was lent, and where they were sent: never one itself. */
+      readonly credentials?: Json;
     }
   /** A child tells that it has ended. Sent at least once, so it may come twice, and late. */
   | {

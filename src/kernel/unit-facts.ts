@@ -5,7 +5,7 @@ import { refusalOf } from "./needs.ts";
 import { moveUnit, newUnit, type Child, type Unit, type UnitRef } from "./units.ts";
 
 /** Facts that change a unit. */
-export type UnitFactRecord = Exclude<Extract<Fact, UnitRef>, { readonly t: "resolved" }>;
+export type UnitFactRecord = Exclude<Extract<Fact, UnitRef>, { readonly t: "resolved" | "used" }>;
 
 /** What a fact does to the unit that it names. */
 export function applied(unit: Unit, fact: UnitFactRecord): Unit {

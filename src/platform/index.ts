@@ -1,5 +1,5 @@
 /** The door of the platform room: what every other room may use of it. */
-export { type AuditEntry, type AuditSink } from "./audit.ts";
+export { type AuditEntry, type AuditSink, type CredentialUse, type UseSink } from "./audit.ts";
 export { type BoundedBody, readBounded } from "./body.ts";
 export { canonicalJson, digestJson } from "./canonical.ts";
 export { type Deadline, startDeadline } from "./deadline.ts";

@@ -6,15 +6,17 @@ import { createJournalStore, type JournalStore } from "./journal-store.ts";
 import { Outbox } from "./outbox.ts";
 import type { RunWiring } from "./ports.ts";
 import { Reports } from "./reports.ts";
+import { Uses } from "./uses.ts";
 
 export interface Life {
   readonly driver: RunDriver;
   readonly journal: JournalStore;
   readonly outbox: Outbox;
   readonly reports: Reports;
+  readonly uses: Uses;
   /** What earlier lives left to be delivered. To be called once, after the driver has loaded. */
   load(retentionMs: number): void;
-  /** Whether the directory has to be told anything; also after every turn. */
+  /** Whether the directory or the audit has to be told anything; also after every turn. */
   look(): void;
 }
 
@@ -37,7 +39,10 @@ export function createLife(body: Body): Life {
   const { acquire, listeners, log, retentionMs, callsPerEvent } = wiring;
   const outbox = new Outbox(storage, listeners, () => Date.now(), log);
   const reports = new Reports(wiring.directory ?? null, () => Date.now(), log);
-  const journal = createJournalStore(storage, (row, after) => outbox.messagesOf(row, after));
+  const uses = new Uses(storage, wiring.uses ?? null, () => Date.now(), log);
+  const journal = createJournalStore(storage, (row, after) =>
+    both(outbox.messagesOf(row, after), uses.marks(row)),
+  );
   const driver = new RunDriver(
     {
       journal,
@@ -48,7 +53,7 @@ export function createLife(body: Body): Life {
         },
         others: (state) =>
           earliest(
-            earliest(outbox.alarmAt, reports.alarmAt),
+            earliest(outbox.alarmAt, earliest(reports.alarmAt, uses.alarmAt)),
             state.endedAt === null ? null : state.endedAt + retentionMs,
           ),
       },
@@ -76,17 +81,21 @@ export function createLife(body: Body): Life {
     journal,
     outbox,
     reports,
+    uses,
     load(kept) {
       outbox.load();
       const { state, seq } = driver;
-      // P3: that an end was told can be seen by its alarm.
       if (state === null) return;
+      uses.load(state);
       // P3: that an end was told can be seen by its alarm; at the retention nobody needs to know any more.
       const until = state.endedAt === null ? Infinity : state.endedAt + kept;
       reports.load(state, seq, Math.max(body.armedAt ?? 0, Date.now()) >= until);
     },
     look() {
-      if (driver.state !== null) reports.look(driver.state, driver.seq);
+      const { state, seq } = driver;
+      if (state === null) return;
+      reports.look(state, seq);
+      uses.look(state);
     },
   };
   return life;
@@ -103,6 +112,14 @@ async function crashable(call: Call, wiring: RunWiring): Promise<Performed> {
   });
   crashPoint("crash-point:attempt-answered");
   return performed;
+}
+
+function both(a: (() => void) | null, b: (() => void) | null): (() => void) | null {
+  if (a === null || b === null) return a ?? b;
+  return () => {
+    a();
+    b();
+  };
 }
 
 function earliest(a: number | null, b: number | null): number | null {

@@ -25,6 +25,7 @@ import { reportOfSealed } from "./reports.ts";
 import type { Answer, RunReport, RunView, Viewer } from "./rpc.ts";
 import { migrateAll, RUN_SCHEMA } from "./schema.ts";
 import { sealedView } from "./sealed.ts";
+import { forgetUses } from "./uses.ts";
 
 const DAY_MS = 24 * 60 * 60_000;
 /** A deleted run's id stays taken, so that a late retry of its start does not run it again. */
@@ -256,11 +257,14 @@ export class Lives {
   /** After its retention a run deletes itself; its id stays taken for a while. */
   async #expire(meta: Meta, now: number): Promise<void> {
     const deletedUntil = now + TOMBSTONE_MS;
+    let untold = false;
     // Not `deleteAll`: between that and the tombstone this life could end, and with it the id.
     this.#ctx.storage.transactionSync(() => {
       dropSchema(this.#ctx.storage);
+      untold = forgetUses(this.#ctx.storage);
       this.#keepMeta({ tenant: meta.tenant, id: meta.id, bodyDigest: meta.bodyDigest, deletedUntil });
     });
+    if (untold) this.#wiring.log.error("uses_dropped", { run: meta.id });
     this.#life = Promise.resolve(null);
     await this.#ctx.storage.setAlarm(deletedUntil);
   }
@@ -318,11 +322,15 @@ export class Lives {
     });
   }
 
-  /** O2, P4: beside the run. What fails waits for the alarm. */
-  #deliver({ outbox, reports, driver }: Life): void {
+  /** O2, P4, S2: beside the run. What fails waits for the alarm. */
+  #deliver({ outbox, reports, uses, journal, driver }: Life): void {
     const meta = this.#meta;
-    if (meta === null || (outbox.dueAt === null && !reports.isDue)) return;
-    const delivered = Promise.all([outbox.drain(meta.tenant, meta.id), reports.deliver()]).then(() => {
+    if (meta === null || (outbox.dueAt === null && !reports.isDue && !uses.isDue)) return;
+    const delivered = Promise.all([
+      outbox.drain(meta.tenant, meta.id),
+      reports.deliver(),
+      uses.deliver(journal, driver),
+    ]).then(() => {
       driver.arm();
     });
     this.#ctx.waitUntil(delivered);

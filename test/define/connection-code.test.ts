@@ -1,11 +1,18 @@
 /** What a function does with connections: those that it declared, those that it did not, and how it waits for them. */
 import type { LeaseAnswer } from "../../src/platform/index.ts";
 import { describe, expect, it } from "vitest";
-import { performAction, type ActionCall, type CodeTools, type LendPort } from "../../src/actions/index.ts";
+import {
+  Lent,
+  performAction,
+  type ActionCall,
+  type ActionResult,
+  type CodeTools,
+  type LendPort,
+} from "../../src/actions/index.ts";
 import { connection } from "../../src/define/index.ts";
 import type { Effect } from "../../src/kernel/index.ts";
 import type { EgressRequest, EgressResult } from "../../src/platform/index.ts";
-import { always, FRESH, HOST, keeper, needOf, OLD, ready, type Keeper } from "./lending.ts";
+import { always, FRESH, GOOGLE, HOST, keeper, needOf, OLD, ready, type Keeper } from "./lending.ts";
 import { answered, call, outside } from "./support.ts";
 
 const URL_ = `https://${HOST}/calendar/v3/events`;
@@ -28,6 +35,7 @@ function perform(
 }
 
 const token = ({ headers }: EgressRequest): string | undefined => headers?.["authorization"];
+const withoutUses = ({ credentials: _credentials, ...end }: ActionResult) => end;
 const fine = () => answered(200, { ok: true });
 const refusing = (request: EgressRequest) =>
   request.url === URL_ && token(request) !== `Bearer ${FRESH}` ? answered(401) : answered(200, { ok: true });
@@ -42,7 +50,7 @@ describe("fetch with a connection that the step has declared", () => {
       fine,
       { lease: keeper().lent },
     );
-    expect(await result).toEqual({ kind: "success", output: { ok: true } });
+    expect(await result).toMatchObject({ kind: "success", output: { ok: true } });
     expect(requests[0]?.headers).toMatchObject({
       authorization: `Bearer ${OLD}`,
       accept: "text/plain",
@@ -125,7 +133,7 @@ describe("a connection that the service does not take", () => {
     const need = needOf("revoked", { refused: true, version: 1 });
     for (const effect of ["safe", "idempotent", "keyed", "once"] as const)
       for (const first of ["nothing", "GET"] as const)
-        expect(await end(effect, first)).toEqual({ kind: "needs", need });
+        expect(withoutUses(await end(effect, first))).toEqual({ kind: "needs", need });
   });
 
   it("parks a step that may be repeated after it has sent something, and says that this may have happened", async () => {
@@ -151,6 +159,60 @@ describe("a connection that the service does not take", () => {
       { lease: lost.lent },
     );
     expect(await result).toMatchObject({ kind: "success", output: true });
+  });
+});
+
+describe("what is told of the credentials of an attempt", () => {
+  const about = (version: number, hosts: readonly string[]) => ({
+    ...{ connection: "conn_1", integration: "google", account: "default", version },
+    hosts,
+  });
+  const told = async (run: Run, more: Parameters<typeof perform>[2]) =>
+    (await perform(run, refusing, more).result).credentials;
+
+  it("is which it was lent, with the version that was sent last, and to which hosts", async () => {
+    const run: Run = async ({ fetch }) => {
+      await fetch("https://other.example/");
+      await fetch(URL_, { auth: google });
+    };
+    expect(await told(run, { lease: keeper().lent })).toEqual([about(2, [HOST])]);
+  });
+
+  it("names one that was never sent, and hosts that were asked before the function threw", async () => {
+    expect(await told(() => null, { lease: keeper().lent })).toEqual([about(1, [])]);
+    const throws: Run = async ({ fetch }) => {
+      await fetch(URL_, { auth: google });
+      throw new Error("no");
+    };
+    expect(await told(throws, { lease: keeper().lent })).toEqual([about(2, [HOST])]);
+    const blocked: Run = async ({ fetch }) => fetch("https://evil.example/", { auth: google });
+    expect(await told(blocked, { lease: keeper().lent })).toEqual([about(1, [])]);
+  });
+
+  it("has one that the step did not declare behind those that it did", async () => {
+    const other = keeper();
+    const lend: LendPort = async () =>
+      ready({ ...other.lease, about: { ...other.lease.about, connection: "conn_2" } });
+    const run: Run = async ({ fetch }) => fetch(URL_, { auth: connection("google", { account: "work" }) });
+    expect(await told(run, { lease: keeper().lent, lend })).toEqual([
+      about(1, []),
+      { ...about(2, [HOST]), connection: "conn_1" },
+    ]);
+    expect(await told(run, { lend })).toMatchObject([{ hosts: [HOST] }]);
+  });
+
+  it("names eight hosts, and how many more there were", async () => {
+    const kept = keeper();
+    const hosts = Array.from({ length: 10 }, (_, i) => `h${i}.example`);
+    const wide = new Lent([[GOOGLE, { ...kept.lease, refusalFor: () => null, read: () => undefined }]]);
+    const run: Run = async ({ fetch }) => {
+      for (const host of [...hosts, ...hosts]) await fetch(`https://${host}/`, { auth: google });
+    };
+    expect(await told(run, { lease: wide })).toEqual([{ ...about(1, hosts.slice(0, 8)), more_hosts: 2 }]);
+  });
+
+  it("is nothing where nothing was lent", async () => {
+    expect(await told(async ({ fetch }) => fetch("https://other.example/"), {})).toBeUndefined();
   });
 });
 

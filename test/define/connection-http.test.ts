@@ -133,6 +133,7 @@ describe("a token that the service refuses", () => {
       expect(await result).toEqual({
         kind: "needs",
         need: needOf("rejected", { refused: true, version: 2 }),
+        credentials: [{ ...kept.lease.about, version: 2, hosts: [HOST] }],
       });
       expect([requests.length, kept.told]).toEqual([2, ["renew"]]);
     }

@@ -65,6 +65,26 @@ describe("a call that needs a credential", () => {
     expect(JSON.stringify(host.rows)).not.toContain("lent");
   });
 
+  it("leaves there, once it is over, where they were sent and how it ended, in the same row; also when that is too late", async () => {
+    const { host, driver } = started(step("a", { effect: "safe", timeoutMs: 60_000 }));
+    await host.asking(1).answer({ ...READY, about: [{ connection: "conn_1", version: 3 }] });
+    const credentials = [{ connection: "conn_1", version: 3, hosts: ["a.example"] }];
+    driver.command({ t: "cancel", mode: "immediate", by: "ada" });
+    const before = host.rows.length;
+    await host.attempt(1).end({ ...OK, credentials });
+    expect(host.rows).toHaveLength(before + 1);
+    expect(host.rows.at(-1)?.facts).toMatchObject([
+      { t: "used", step: "a", attempt: 1, as: "success", credentials },
+      { t: "late" },
+    ]);
+
+    const timely = started(step("a"));
+    await timely.host.asking(1).answer(READY);
+    await timely.host.attempt(1).end({ ...OK, credentials });
+    expect(types(timely.host)).toEqual(["run_started", "ready", "started", "used", "succeeded", "ended"]);
+    expect(timely.host.rows).toHaveLength(3);
+  });
+
   it("can find out what names mean while it runs: that is pinned when it ends, and replaces nothing", async () => {
     const { host, driver } = started(step("free"), step("free2", { needs: ["free"] }));
     const found = (epoch: number) => [{ name: "google", to: { epoch } }];

@@ -337,6 +337,26 @@ export const SCENARIOS: Readonly<Record<string, () => Play>> = {
     return play;
   },
 
+  lent: () => {
+    const about = { connection: "conn_1", integration: "google", account: "default", version: 3 };
+    const play = new Play([call("a", "safe"), call("b", "once"), call("c", "safe")]);
+    const lent = { version: "v1", credentials: [about] };
+    const sent = { credentials: [{ ...about, hosts: ["www.googleapis.com"] }] };
+    play.prepare("a");
+    play.take({ t: "begin", unit: ref("a"), attempt: 1, ...lent });
+    play.take({ t: "ended", generation: 1, unit: ref("a"), attempt: 1, end: ends.refused(), ...sent });
+    play.wake();
+    play.take({ t: "begin", unit: ref("a"), attempt: 2, ...lent });
+    play.take({ t: "ended", generation: 1, unit: ref("a"), attempt: 2, end: ends.success(), ...sent });
+    play.prepare("b");
+    play.take({ t: "begin", unit: ref("b"), attempt: 1, ...lent });
+    play.prepare("c");
+    play.take({ t: "begin", unit: ref("c"), attempt: 1, ...lent });
+    play.take({ t: "cancel", mode: "immediate", by: "ada" });
+    play.take({ t: "ended", generation: 1, unit: ref("c"), attempt: 1, end: ends.success(), ...sent });
+    return play;
+  },
+
   "cancelled-in-flight": () => {
     const play = new Play([call("a", "keyed"), call("b"), wait("c", "go"), call("d", "once")]);
     play.begin("a");

@@ -141,7 +141,10 @@ export class Audit {
       this.#checkUnit(state, fact, unit, next);
     } else if (next.phase !== state.phase) this.#coverage.transition(`run ${state.phase}.${fact.t}`);
     if (state.phase === "ended")
-      this.#findings.expect(fact.t === "late" || fact.t === "redriven", `K1: ${fact.t} after the end`);
+      this.#findings.expect(
+        fact.t === "late" || fact.t === "used" || fact.t === "redriven",
+        `K1: ${fact.t} after the end`,
+      );
     if (fact.t === "grew") this.#checkGrowth(state, fact, next);
     if (fact.t === "signalled")
       this.#findings.expect(!hasSignal(state, fact.name, fact.id), `signal ${fact.id} is taken twice`);

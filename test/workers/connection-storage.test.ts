@@ -1,6 +1,6 @@
-import { evictDurableObject } from "cloudflare:test";
+import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { createAccessAudit } from "../../src/access/index.ts";
 import type { KeptIntegration } from "../../src/connections/grant.ts";
 import { dropOldMarks } from "../../src/connections/listing.ts";
@@ -142,6 +142,43 @@ describe("an object dies before uses are told", () => {
     while ((await one.toNextAlarm()) !== null);
     expect(await used(one)).toEqual(told);
   });
+
+  it("the first and the last use of each workflow are told, and all between, also when the object was evicted while idle", async () => {
+    const one = await connected();
+    const { house } = one;
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    await one.token({ workflow: "report" });
+    const first = (house.now += 1_000);
+    for (let i = 0; i < 4; i++) {
+      await one.token({ workflow: "mail" });
+      if (i < 3) house.now += 1_000;
+    }
+    const kept = async () => (await one.kept<{ of: { count: number }[] }>("uses"))?.of;
+    expect(await kept()).toMatchObject([{ count: 1 }, { count: 1 }]);
+    await runInDurableObject(one.object, () => {
+      vi.advanceTimersByTime(5_000);
+    });
+    vi.useRealTimers();
+    expect(await kept()).toMatchObject([{ count: 1 }, { count: 4 }]);
+    await evictDurableObject(one.object);
+    while ((await one.toNextAlarm()) !== null);
+    const { results } = await env.DB.prepare(
+      "SELECT workflow, first_at, last_at, uses FROM connection_uses WHERE connection = ? ORDER BY workflow",
+    )
+      .bind(one.id)
+      .all();
+    expect(results).toEqual([
+      { workflow: "mail", first_at: first, last_at: first + 3_000, uses: 4 },
+      { workflow: "report", first_at: first - 1_000, last_at: first - 1_000, uses: 1 },
+    ]);
+  });
+
+  it("more workflows than are kept on disk are told at once", async () => {
+    const one = await connected();
+    for (let i = 0; i < 500; i++) await one.token({ workflow: `w${i}` });
+    expect(await one.ring()).toBe(1);
+    expect(await used(one)).toHaveLength(500);
+  }, 20_000);
 
   it("a use that comes while others are told is kept for the next time", async () => {
     const one = await connected();

@@ -96,6 +96,7 @@ const TABLE: Readonly<Record<string, Rule>> = {
   revokeKey: OF_KEY,
   getPolicy: OF_TENANT,
   putPolicy: { ...OF_TENANT, body: { hosts: [{ host: "stranger.example" }] } },
+  listAudit: OF_TENANT,
   createTenant: { ...OF_ROOT, body: { id: "made-by-isolation" } },
   listTenants: OF_ROOT,
   createAdminKey: OF_ROOT,

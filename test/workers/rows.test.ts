@@ -3,6 +3,7 @@ import { afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { compileSteps } from "../../src/define/index.ts";
 import { limits, type Json } from "../../src/kernel/index.ts";
 import { randomId } from "../../src/platform/index.ts";
+import { lending } from "./lending.ts";
 import { dollars, meter, type Counts } from "./meter.ts";
 import {
   directoryOf,
@@ -136,6 +137,23 @@ describe("what a run writes", () => {
     const { counts, started } = await run(chain(4), { tags: ["lent"] });
     expect(counts).toMatchObject({ rows: 12 + 4, schemaRows: 3, alarmRows: 3, calls: 1, alarms: 0 });
     await forget(started);
+  });
+
+  it("is 2 rows more for all uses of credentials that are told together, however many", async () => {
+    const lent = async (steps: number) => {
+      const id = randomId("run");
+      for (let i = 0; i < steps; i++)
+        lending.says(id, `s${i}`, {
+          kind: "ready",
+          lease: "lent",
+          about: [{ connection: "conn_rows", version: 1 }],
+        });
+      return run(chain(steps), { id, tags: ["lent"] });
+    };
+    const [few, many] = [await lent(4), await lent(40)];
+    expect(few.counts).toMatchObject({ rows: 16 + 2, schemaRows: 3, alarmRows: 3, alarms: 0 });
+    expect(many.counts).toMatchObject({ rows: 8 + 2 * 40 + 2, schemaRows: 3, alarmRows: 3, alarms: 0 });
+    await forget(few.started);
   });
 
   it("is at most 4 rows more for a retry", async () => {

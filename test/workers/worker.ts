@@ -5,6 +5,7 @@ import { WiredConnectionObject } from "../../src/connections/index.ts";
 import { WiredDirectoryObject } from "../../src/directory/index.ts";
 import { WiredIssuerObject } from "../../src/identity/index.ts";
 import { WiredRunObject, type Message, type RunReport } from "../../src/run/index.ts";
+import type { UseSink } from "../../src/platform/index.ts";
 import { workflows } from "../../src/workflows/index.ts";
 import { houses } from "./connection-house.ts";
 import { issuerHouses } from "./issuer-house.ts";
@@ -62,9 +63,18 @@ export class RunObject extends WiredRunObject {
         await wiring.directory?.report(report);
       },
     };
+    const uses: UseSink = {
+      write: async (told) => {
+        const fate = audits.fates.get(told[0]?.run ?? "")?.shift() ?? "taken";
+        if (fate === "refused") throw new Error("the audit is away");
+        await wiring.uses?.write(told);
+        if (fate === "answer lost") throw new Error("the answer of the audit was lost");
+      },
+    };
     super(ctx, env, {
       ...wiring,
       directory,
+      uses,
       version: versions.current,
       callsPerEvent,
       // What a test lends goes before what connections lend.
@@ -105,6 +115,9 @@ export class IssuerObject extends WiredIssuerObject {
 
 /** What becomes of the reports that runs send to the directory themselves. */
 export const reports: { fate: "taken" | "lost" | "refused" | "stuck" } = { fate: "taken" };
+
+/** What becomes of the next words of a run to the audit of uses. */
+export const audits = { fates: new Map<string, ("taken" | "refused" | "answer lost")[]>() };
 
 let callsPerEvent = 1_000;
 

@@ -1,7 +1,8 @@
 /** Workflows that only tests need: each shows one behaviour of the engine against the world. */
 
 import * as z from "zod";
-import { Fatal, workflow, type Definition } from "../../src/define/index.ts";
+import type { CodeTools } from "../../src/actions/index.ts";
+import { connection, Fatal, workflow, type Definition } from "../../src/define/index.ts";
 
 const AIRLINE = "https://api.skyline.example";
 const auth = { bearer: "SKYLINE_TOKEN" } as const;
@@ -222,7 +223,35 @@ const eachUndone = workflow("t-each-undone", { version: "1" })
   })
   .step("lose", { needs: ["make"], fail: { message: "Lost.", reason: "lost" } });
 
+const agenda = connection("agenda");
+
+type Entering = Pick<CodeTools, "fetch" | "expectOk"> & {
+  readonly key: string;
+  readonly run: { readonly id: string };
+};
+
+/** Enters three days in the calendar of whom it acts for: by functions, one of which says beforehand what it needs. */
+const enter =
+  (day: string) =>
+  async ({ fetch, expectOk, key, run }: Entering) => {
+    const answer = await fetch("https://api.calendar.example/events", {
+      method: "POST",
+      headers: { "content-type": "application/json", "idempotency-key": key, "x-reference": run.id },
+      body: JSON.stringify({ day, title: "lent" }),
+      auth: agenda,
+    });
+    return (await expectOk(answer)).status;
+  };
+const agendaDays = workflow("t-agenda", { version: "1" })
+  .step("first", { effect: "keyed", connections: [agenda], run: enter("2026-12-01") })
+  .step("go", { needs: ["first"], wait: { signal: "go", timeout: "7d" } })
+  .step("second", { needs: ["go"], effect: "keyed", run: enter("2026-12-02") })
+  .step("on", { needs: ["second"], wait: { signal: "on", timeout: "7d" } })
+  .step("third", { needs: ["on"], effect: "keyed", run: enter("2026-12-03") })
+  .output(({ steps }) => [steps.first.output, steps.second.output, steps.third.output]);
+
 export const testWorkflows: readonly Definition[] = [
+  agendaDays,
   keyed,
   once,
   onceBlind,

@@ -354,7 +354,7 @@ export class Laws {
     const counts = current && (unit.status === "running" || (unit.status === "unknown" && unit.listening));
     if (!counts || unit.items !== null) {
       law(
-        decision.facts.every((fact) => fact.t === "late"),
+        decision.facts.every((fact) => fact.t === "late" || fact.t === "used"),
         `K7: the end of attempt ${input.attempt} of ${unitName(input.unit)} was applied`,
       );
       return;

@@ -95,6 +95,14 @@ function askedAnew(coverage: Coverage): void {
   walk.send({ t: "prepared", unit, prepared: { kind: "call", digest: "another" } });
 }
 
+/** What an attempt was lent is told with its end, also where that comes too late to count. */
+function lentTwice(coverage: Coverage): void {
+  const walk = new Walk(graph([call("a", "keyed")]), false, coverage);
+  const credentials = [{ connection: "conn_1", hosts: ["a.example"] }];
+  const over = { t: "ended", generation: 1, unit, attempt: 1, end: ends.unclear(), credentials } as const;
+  for (const input of [prepare, begin(1), over, over]) walk.send(input);
+}
+
 export const SCRIPTS = [
   askedAnew,
   redrivenTooLate,
@@ -103,4 +111,5 @@ export const SCRIPTS = [
   toldWhileLooking,
   parkedTooLong,
   lateWhileParked,
+  lentTwice,
 ] as const;

@@ -1,0 +1,51 @@
+/**
+ * Uses of credentials in D1, as runs tell them: for the audit. The only SQL that writes them.
+ *
+ * V1 told twice, a use is one row; that an attempt has ended is never taken back by an earlier word.
+ */
+import type { CredentialUse, UseSink } from "../platform/index.ts";
+
+/** For so long a use is kept. */
+export const USES_KEPT_MS = 90 * 24 * 60 * 60_000;
+const DROPPED_AT_ONCE = 500;
+
+const INSERT = `INSERT INTO credential_uses
+    (id, tenant, at, run, workflow, user, unit, attempt, target, credential, hosts, more_hosts, outcome)
+  SELECT value ->> 'id', value ->> 'tenant', value ->> 'at', value ->> 'run', value ->> 'workflow', value ->> 'user',
+    value ->> 'unit', value ->> 'attempt', value ->> 'target', value -> 'credential', value -> 'ended' -> 'hosts',
+    value -> 'ended' ->> 'moreHosts', value -> 'ended' ->> 'outcome'
+  FROM json_each(?) WHERE true
+  ON CONFLICT (id) DO UPDATE SET credential = excluded.credential, hosts = excluded.hosts,
+    more_hosts = excluded.more_hosts, outcome = excluded.outcome
+  WHERE excluded.outcome IS NOT NULL`;
+
+/** One statement for all that are told together (V1). */
+export function createUseAudit(db: D1Database): UseSink {
+  return {
+    async write(uses) {
+      if (uses.length === 0) return;
+      const rows = uses.map((use) => ({ ...use, target: targetOf(use) }));
+      await db.prepare(INSERT).bind(JSON.stringify(rows)).run();
+    },
+  };
+}
+
+/** By what a use is found: the connection, or the role. */
+function targetOf({ credential }: CredentialUse): string {
+  if (typeof credential !== "object" || credential === null) return "";
+  const { connection, role } = credential as { readonly connection?: unknown; readonly role?: unknown };
+  const named = connection ?? role;
+  return typeof named === "string" ? named : "";
+}
+
+/** Drops some of those whose time is over; the next call goes on. */
+export async function dropOldUses(db: D1Database, now: number): Promise<void> {
+  await db
+    .prepare(
+      `DELETE FROM credential_uses WHERE id IN (
+         SELECT uses.id FROM tenants CROSS JOIN credential_uses AS uses
+         WHERE uses.tenant = tenants.id AND uses.at < ? LIMIT ?)`,
+    )
+    .bind(now - USES_KEPT_MS, DROPPED_AT_ONCE)
+    .run();
+}
