@@ -3,7 +3,8 @@
  * https://docs.aws.amazon.com/STS/latest/APIReference/
  */
 import { err, ok, type Result } from "../../platform/index.ts";
-import type { AwsTarget, CloudCredential, Subject } from "../role.ts";
+import type { AwsTarget, Subject } from "../role.ts";
+import type { AwsCredential } from "../sigv4.ts";
 import {
   type Context,
   EXPIRED,
@@ -19,15 +20,13 @@ import {
 } from "./shapes.ts";
 import { readXml } from "./xml.ts";
 
-export type AwsCredential = Extract<CloudCredential, { kind: "aws" }>;
-
 const VERSION = "2011-06-15";
 /** The least that AWS gives: the first role of two is only for assuming the second. */
 const FIRST_OF_TWO_S = 900;
 const MAX_SESSION_NAME_CHARS = 64;
 const REGION = /^[a-z]{2,4}(?:-[a-z]{2,12}){1,3}-\d{1,2}$/;
 
-const TRUST: Pick<Table[string] & object, "change"> = {
+const TRUST = {
   change:
     "AWS needs an identity provider of this issuer with this audience, and the role a trust policy that allows this subject sts:AssumeRoleWithWebIdentity.",
 };
