@@ -40,7 +40,7 @@ export function cloudRoleAdvice({ deps }: Call, { workflows, inline, target }: C
 function viewTarget(target: RoleTarget): Readonly<Record<string, unknown>> {
   return Object.fromEntries(
     Object.entries(target).flatMap(([key, value]: [string, unknown]) =>
-      key === "provider" ? [] : [[snake(key), key === "then" ? nested(value) : value]],
+      key === "provider" ? [] : [[snake(key), key === "next" ? nested(value) : value]],
     ),
   );
 }

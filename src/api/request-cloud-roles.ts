@@ -71,7 +71,7 @@ const variants = <M extends z.ZodRawShape>(more: () => M) =>
         .exactOptional()
         .describe("Session tags: the role's trust policy must allow `sts:TagSession`."),
       transitive_tags: z.array(text(128)).exactOptional(),
-      then: z
+      next: z
         .strictObject({
           role_arn: text(),
           external_id: text(1_224).exactOptional(),
@@ -189,20 +189,20 @@ export function roleRequestOf(body: Settings): RoleRequest {
 function targetOf(body: Settings): RoleTarget {
   switch (body.provider) {
     case "aws": {
-      const { tags, transitive_tags: transitiveTags, then } = body;
+      const { tags, transitive_tags: transitiveTags, next } = body;
       return {
         ...{ provider: "aws", roleArn: body.role_arn, region: body.region },
         durationS: body.duration_s ?? DEFAULT_SESSION_S,
         ...policiesOf(body),
         ...(tags === undefined ? {} : { tags }),
         ...(transitiveTags === undefined ? {} : { transitiveTags }),
-        ...(then === undefined
+        ...(next === undefined
           ? {}
           : {
-              then: {
-                roleArn: then.role_arn,
-                ...(then.external_id === undefined ? {} : { externalId: then.external_id }),
-                ...policiesOf(then),
+              next: {
+                roleArn: next.role_arn,
+                ...(next.external_id === undefined ? {} : { externalId: next.external_id }),
+                ...policiesOf(next),
               },
             }),
       };

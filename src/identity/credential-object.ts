@@ -23,7 +23,7 @@ const MAX_KEPT = 16;
 
 export interface CredentialWiring extends ExchangePorts {
   /** How long one waits for an exchange; missing: WAITER_MS. */
-  readonly waiterMs?: number;
+  readonly waiterMs?: () => number;
 }
 
 export abstract class WiredCredentialObject extends DurableObject<Env> implements CredentialRpc {
@@ -59,7 +59,7 @@ export abstract class WiredCredentialObject extends DurableObject<Env> implement
     const { now, log } = this.#wiring;
     return new Keeping({
       now,
-      waiterMs: () => this.#wiring.waiterMs ?? WAITER_MS,
+      waiterMs: () => this.#wiring.waiterMs?.() ?? WAITER_MS,
       flying: (flight) => {
         this.ctx.waitUntil(flight);
       },

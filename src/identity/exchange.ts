@@ -32,7 +32,8 @@ import {
 import { readTokenExchange, tokenExchangeRequest } from "./exchanges/token-exchange.ts";
 import { readVault, vaultRequest } from "./exchanges/vault.ts";
 import type { Minted, Minter, MintRequest } from "./minter.ts";
-import type { AwsTarget, CloudCredential, CloudRole, GcpTarget, RoleProvider, Subject } from "./role.ts";
+import { TTL_S } from "./token.ts";
+import type { AwsTarget, CloudCredential, CloudRole, GcpTarget, Subject } from "./role.ts";
 import { signAws } from "./sigv4.ts";
 
 /** Below the time that a waiter has (credential-object.ts), also of two steps. */
@@ -40,18 +41,6 @@ export const REQUEST_TIMEOUT_MS = 10_000;
 const MAX_ANSWER_BYTES = 65_536;
 /** A cloud knows a change within so long: what it refuses until then may be the change itself. */
 export const SETTLING_MS = 10 * 60_000;
-
-/** Seconds that an identity token lives. Two services give nothing that outlives it; for the others it is used at once. */
-const IDENTITY_TTL_S: Readonly<Record<RoleProvider, number>> = {
-  aws: 300,
-  gcp: 300,
-  azure: 300,
-  token_exchange: 300,
-  vault: 300,
-  anthropic: 300,
-  openrouter: 600,
-  jwt: 600,
-};
 
 /** For whom a credential is. */
 export interface Who {
@@ -122,7 +111,7 @@ function mintRequest(
   const tags = target.provider === "aws" ? target.tags : undefined;
   const transitiveTags = target.provider === "aws" ? target.transitiveTags : undefined;
   return {
-    ...{ tenant, subject, audience, workflowVersion, claims, ttlS: IDENTITY_TTL_S[target.provider] },
+    ...{ tenant, subject, audience, workflowVersion, claims, ttlS: TTL_S[target.provider] },
     ...(perRun && run !== null ? { run } : {}),
     ...(tags === undefined
       ? {}
@@ -180,7 +169,7 @@ class Attempt {
     const first = await this.#ask(awsRequest(target, host, this.#token.jwt, session), (answer, context) =>
       readAws(answer, context, "AssumeRoleWithWebIdentity", firstLifeS(target)),
     );
-    if (!first.ok || target.then === undefined) return first;
+    if (!first.ok || target.next === undefined) return first;
     const credential = first.value;
     const request = awsChainRequest(target, host, session);
     const signature = await signAws(

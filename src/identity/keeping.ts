@@ -152,15 +152,18 @@ export class Keeping {
   }
 
   /** K2. */
-  #failed({ remint: _, settles, ...refusal }: ExchangeFault): ExchangeRefusal {
+  #failed(fault: ExchangeFault): ExchangeRefusal {
     const now = this.#parts.now();
-    const { count, since } = this.#failure ?? { count: 0, since: now };
+    const { kind: found, code, message, hint, settles, retryAfterMs = 0 } = fault;
+    const before = this.#failure;
+    const inRow = before !== null && now - before.until < SETTLING_MS;
+    const { count, since } = inRow ? before : { count: 0, since: now };
     // It has worked before, so nothing is wrong with the role: a key or a trust that is new is not known everywhere yet.
     const changed = settles === true && this.#settled !== null && now - since < SETTLING_MS;
-    const kind = changed && refusal.kind === "configuration" ? "propagating" : refusal.kind;
+    const kind = changed && found === "configuration" ? "propagating" : found;
     const restMs = Math.min(LAST_REST_MS[kind], FIRST_REST_MS * 2 ** Math.min(count, 16));
-    const told = { ...refusal, kind };
-    const until = now + Math.max(restMs, refusal.retryAfterMs ?? 0);
+    const told = { kind, code, message, hint };
+    const until = now + Math.max(restMs, retryAfterMs);
     this.#failure = { refusal: told, until, count: count + 1, since };
     return { ...told, retryAfterMs: until - now };
   }

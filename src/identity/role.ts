@@ -32,7 +32,7 @@ export interface AwsTarget {
   readonly tags?: Readonly<Record<string, string>>;
   readonly transitiveTags?: readonly string[];
   /** A further role, assumed with the credentials of the first. */
-  readonly then?: {
+  readonly next?: {
     readonly roleArn: string;
     readonly externalId?: string;
     readonly sessionPolicy?: string;

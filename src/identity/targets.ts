@@ -90,10 +90,10 @@ export function targetFlaw(target: RoleTarget, rules: Pick<HostRules, "ownHosts"
 }
 
 function awsFlaw(target: AwsTarget): Flaw | null {
-  const { roleArn, region, durationS, tags = {}, transitiveTags = [], then } = target;
+  const { roleArn, region, durationS, tags = {}, transitiveTags = [], next } = target;
   const keys = Object.keys(tags);
   const badTag = keys.map((key) => tagFlaw(key, tags[key] ?? "")).find((one) => one !== null);
-  const longest = then === undefined ? MAX_SESSION_S : MAX_CHAINED_S;
+  const longest = next === undefined ? MAX_SESSION_S : MAX_CHAINED_S;
   return (
     first([
       [ROLE_ARN.test(roleArn), "/role_arn", "It is the ARN of an IAM role."],
@@ -107,18 +107,18 @@ function awsFlaw(target: AwsTarget): Flaw | null {
       [badTag == null, "/tags", badTag ?? ""],
       [transitiveTags.every((key) => keys.includes(key)), "/transitive_tags", "It names keys of `tags`."],
       [
-        then === undefined || ROLE_ARN.test(then.roleArn),
-        "/then/role_arn",
+        next === undefined || ROLE_ARN.test(next.roleArn),
+        "/next/role_arn",
         "It is the ARN of the role that is assumed next.",
       ],
       [
-        then?.externalId === undefined || EXTERNAL_ID.test(then.externalId),
-        "/then/external_id",
+        next?.externalId === undefined || EXTERNAL_ID.test(next.externalId),
+        "/next/external_id",
         "It has 2 to 1,224 of the characters that AWS takes.",
       ],
     ]) ??
     policyFlaw(target, "") ??
-    (then === undefined ? null : policyFlaw(then, "/then"))
+    (next === undefined ? null : policyFlaw(next, "/next"))
   );
 }
 

@@ -564,6 +564,21 @@ describe("nothing of a credential is in a refusal or in the log", () => {
     expect(text).not.toContain(AWS_KEYS.SessionToken.slice(0, 20));
   });
 
+  it("a key that looks like a code is not told as one", async () => {
+    const keys = { ...AWS_KEYS, SecretAccessKey: "SecretKeyOf40LettersAndDigits0123456789x" };
+    const of = new Surroundings(({ body }) =>
+      String(body).includes("Action=AssumeRole&")
+        ? answered({ status: 400, body: awsError(keys.SecretAccessKey) })
+        : answered({
+            status: 200,
+            body: awsXml("AssumeRoleWithWebIdentity", { expiresAt: NOW + HOUR_MS, keys }),
+          }),
+    );
+    const result = await exchanged(roleOf(chained({ roleArn: "arn:aws:iam::2:role/s" })), of);
+    expect(result).toMatchObject({ error: { code: "http_400" } });
+    expect(JSON.stringify([result, of.lines])).not.toContain(keys.SecretAccessKey.slice(0, 12));
+  });
+
   it("a log of a good exchange holds none of it", async () => {
     const of = answering({
       status: 200,

@@ -36,6 +36,8 @@ it("what a step needs is no more than the service issues, less a minute", () => 
 it("of one that is issued for less than a minute half can be used, and an ended one serves nobody", () => {
   expect(isLiving(life(40 * S), 20 * S - 1)).toBe(true);
   expect(isLiving(life(40 * S), 20 * S)).toBe(false);
+  expect(serves(life(40 * S), wantedLifeMs(MIN), 20 * S - 1)).toBe(true);
+  expect(serves(life(40 * S), wantedLifeMs(MIN), 20 * S)).toBe(false);
   expect(isLiving(life(0), 0)).toBe(false);
   expect(serves(life(MIN), 0, 2 * MIN)).toBe(false);
 });

@@ -189,7 +189,7 @@ describe("what a role says of itself", () => {
   test.each<[string, RoleTarget, string]>([
     ["a session that is too short", { ...AWS, durationS: 899 }, "/duration_s"],
     ["a session that is too long", { ...AWS, durationS: 43_201 }, "/duration_s"],
-    ["a chain that is too long", { ...AWS, durationS: 3_601, then: { roleArn: AWS.roleArn } }, "/duration_s"],
+    ["a chain that is too long", { ...AWS, durationS: 3_601, next: { roleArn: AWS.roleArn } }, "/duration_s"],
     ["an ARN of a user", { ...AWS, roleArn: "arn:aws:iam::123456789012:user/writer" }, "/role_arn"],
     ["a region that is none", { ...AWS, region: "eu-central-1.evil.example/" }, "/region"],
     ["a policy that is no JSON", { ...AWS, sessionPolicy: "{" }, "/session_policy"],

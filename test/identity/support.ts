@@ -44,9 +44,9 @@ export const TARGETS = {
 } as const satisfies { readonly [P in RoleTarget["provider"]]: Extract<RoleTarget, { provider: P }> };
 
 /** A role by which another one is assumed. */
-export function chained(second: NonNullable<AwsTarget["then"]>, more: Partial<AwsTarget> = {}): AwsTarget {
+export function chained(second: NonNullable<AwsTarget["next"]>, more: Partial<AwsTarget> = {}): AwsTarget {
   // oxlint-disable-next-line unicorn/no-thenable -- data, which nobody takes for a promise
-  return { ...TARGETS.aws, ...more, then: second };
+  return { ...TARGETS.aws, ...more, next: second };
 }
 
 export function roleOf(target: RoleTarget, more: Partial<CloudRole> = {}): CloudRole {

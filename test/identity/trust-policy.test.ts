@@ -18,7 +18,7 @@ const TARGETS: readonly RoleTarget[] = [
     durationS: 900,
     tags: { team: "billing" },
     transitiveTags: ["team"],
-    then: { roleArn: "arn:aws:iam::210987654321:role/reader", externalId: "x-1" },
+    next: { roleArn: "arn:aws:iam::210987654321:role/reader", externalId: "x-1" },
   },
   {
     provider: "gcp",

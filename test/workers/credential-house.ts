@@ -79,11 +79,8 @@ export class CredentialHouse {
   }
 
   wiring(ctx: DurableObjectState): CredentialWiring {
-    const house = this;
     return {
-      get waiterMs() {
-        return house.waiterMs;
-      },
+      waiterMs: () => this.waiterMs,
       now: () => this.now,
       log: createLogger("debug", (_, line) => this.lines.push(line)),
       mint: async (request) => {
@@ -99,13 +96,13 @@ export class CredentialHouse {
       egress: async () => {
         this.reached += 1;
         for (const arrived of this.#arrivals.splice(0)) arrived();
-        const fate = this.fates.shift() ?? this.standing;
+        const fate: CredentialFate = this.fates.shift() ?? this.standing;
         const gate = this.#gate;
         if (gate !== null) await gate;
-        if (fate !== "ok" && "diesAt" in fate) {
+        if (typeof fate === "object" && "diesAt" in fate) {
           await this.#asking(fate.diesAt);
           ctx.abort("killed by a test");
-          await new Promise(() => {});
+          return new Promise<never>(() => {});
         }
         this.now += this.takesMs;
         if (fate !== "ok") return failure(fate);

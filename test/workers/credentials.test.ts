@@ -221,6 +221,11 @@ describe("a verifier that does not know a key or a trust yet", () => {
     expect(await get()).toMatchObject({ refusal: { kind: "configuration" } });
   });
 
+  it("is a mistake where it has never worked", async () => {
+    house.standing = unknownKey;
+    expect(await get()).toMatchObject({ refusal: { kind: "configuration", code: "invalid_grant" } });
+  });
+
   it("a key that was rotated between mint and verify costs one more identity token", async () => {
     house.fates.push(unknownKey);
     expect(saying(await get())).toBe(nth(1));

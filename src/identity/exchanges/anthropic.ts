@@ -1,5 +1,5 @@
 /** RFC 7523 at Anthropic. https://platform.claude.com/docs/manage-claude/wif-reference. Pure. */
-import type { Result } from "../../platform/index.ts";
+import { err, type Result } from "../../platform/index.ts";
 import type { AnthropicTarget, CloudCredential } from "../role.ts";
 import { readBearer } from "./oauth.ts";
 import {
@@ -11,7 +11,6 @@ import {
   type TokenAnswer,
   type TokenRequest,
 } from "./shapes.ts";
-import { err } from "../../platform/index.ts";
 
 const URL = "https://api.anthropic.com/v1/oauth/token";
 /** What their own library sends. */

@@ -3,7 +3,8 @@
  * https://docs.aws.amazon.com/STS/latest/APIReference/
  */
 import { err, ok, type Result } from "../../platform/index.ts";
-import type { AwsTarget, CloudCredential, Subject } from "../role.ts";
+import type { AwsTarget, Subject } from "../role.ts";
+import type { AwsCredential } from "../sigv4.ts";
 import {
   type Context,
   EXPIRED,
@@ -19,15 +20,13 @@ import {
 } from "./shapes.ts";
 import { readXml } from "./xml.ts";
 
-export type AwsCredential = Extract<CloudCredential, { kind: "aws" }>;
-
 const VERSION = "2011-06-15";
 /** The least that AWS gives: the first role of two is only for assuming the second. */
 const FIRST_OF_TWO_S = 900;
 const MAX_SESSION_NAME_CHARS = 64;
 const REGION = /^[a-z]{2,4}(?:-[a-z]{2,12}){1,3}-\d{1,2}$/;
 
-const TRUST: Pick<Table[string] & object, "change"> = {
+const TRUST = {
   change:
     "AWS needs an identity provider of this issuer with this audience, and the role a trust policy that allows this subject sts:AssumeRoleWithWebIdentity.",
 };
@@ -99,28 +98,28 @@ export function sessionName({ kind, name }: Subject, run: string | null): string
 }
 
 export function awsRequest(target: AwsTarget, host: string, jwt: string, session: string): TokenRequest {
-  const { roleArn, durationS, then } = target;
+  const { roleArn, durationS, next } = target;
   return query(host, {
     Action: "AssumeRoleWithWebIdentity",
     Version: VERSION,
     RoleArn: roleArn,
     RoleSessionName: session,
     WebIdentityToken: jwt,
-    DurationSeconds: String(then === undefined ? durationS : FIRST_OF_TWO_S),
+    DurationSeconds: String(next === undefined ? durationS : FIRST_OF_TWO_S),
     ...policies(target),
   });
 }
 
 /** To be signed. */
-export function awsChainRequest({ durationS, then }: AwsTarget, host: string, session: string): TokenRequest {
+export function awsChainRequest({ durationS, next }: AwsTarget, host: string, session: string): TokenRequest {
   return query(host, {
     Action: "AssumeRole",
     Version: VERSION,
-    RoleArn: then?.roleArn ?? "",
+    RoleArn: next?.roleArn ?? "",
     RoleSessionName: session,
     DurationSeconds: String(durationS),
-    ...(then?.externalId === undefined ? {} : { ExternalId: then.externalId }),
-    ...policies(then ?? {}),
+    ...(next?.externalId === undefined ? {} : { ExternalId: next.externalId }),
+    ...policies(next ?? {}),
   });
 }
 
@@ -180,6 +179,6 @@ export function readAws(
 }
 
 /** Seconds that the first answer's credentials are asked for. */
-export function firstLifeS({ durationS, then }: AwsTarget): number {
-  return then === undefined ? durationS : FIRST_OF_TWO_S;
+export function firstLifeS({ durationS, next }: AwsTarget): number {
+  return next === undefined ? durationS : FIRST_OF_TWO_S;
 }

@@ -24,11 +24,11 @@ export function awsTrust(target: AwsTarget, trusted: Trusted): readonly TrustTex
     },
     { form: "terraform", title: "Terraform", content: terraform(target, trusted) },
   ];
-  if (target.then !== undefined)
+  if (target.next !== undefined)
     texts.push({
       form: "json",
-      title: `Trust policy of ${target.then.roleArn}, which is assumed next`,
-      content: prettyJson(nextPolicy(target, target.then)),
+      title: `Trust policy of ${target.next.roleArn}, which is assumed next`,
+      content: prettyJson(nextPolicy(target, target.next)),
     });
   return texts;
 }
@@ -62,7 +62,7 @@ function trustPolicy(target: AwsTarget, { issuer, audience, subjects }: Trusted)
   };
 }
 
-function nextPolicy(target: AwsTarget, { externalId }: NonNullable<AwsTarget["then"]>): unknown {
+function nextPolicy(target: AwsTarget, { externalId }: NonNullable<AwsTarget["next"]>): unknown {
   return {
     Version: "2012-10-17",
     Statement: [
