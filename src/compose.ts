@@ -57,10 +57,12 @@ import {
 } from "./run/index.ts";
 import {
   createKeyCheck,
+  createRunKeys,
   createVault,
   createVaultOperations,
   loadKeyring,
   type OperationsDeps,
+  runKeyRecords,
   type SealedRecords,
   type VaultOperations,
 } from "./vault/index.ts";
@@ -169,13 +171,20 @@ export function compose(
   function vaultOperations(env: Env): VaultOperations {
     operations ??= createVaultOperations({
       ...vaultOf(env),
-      records: [...connectionsOf(env).connections.records, ...sealed(env)],
+      records: [...connectionsOf(env).connections.records, runKeysIn(env), ...sealed(env)],
       ...{ db: env.DB, audit: createAccessAudit(env.DB), log, now: () => Date.now() },
     });
     return operations;
   }
 
-  /** Throws a TypeError if `KEYRING` is no keyring: nothing else needs it. */
+  function runKeysIn(env: Env): SealedRecords {
+    return runKeyRecords({
+      renew: async (tenant, id) => runOf(env, tenant, id).renewKey(tenant),
+      ...{ db: env.DB, log, now: () => Date.now() },
+    });
+  }
+
+  /** Throws a TypeError if `KEYRING` is no keyring: nothing else needs it but runs that have anything sensitive. */
   function connectionsOf(env: Env): ComposedConnections {
     lent ??= composeConnections(env, {
       ...{ vault: vaultOf(env).vault, serverKey: serverKeyOf(env), egress: egressOf(env), log },
@@ -306,6 +315,7 @@ export function compose(
       perform: (call) => performAction(call, surroundings),
       acquire: createAcquire(acquiring),
       listeners: [createFamily(family), ...heard],
+      keys: createRunKeys({ vault: () => vaultOf(env).vault, db: env.DB, now: () => Date.now() }),
       directory: directoryOf(env),
       log,
       version: env.VERSION.id,

@@ -40,7 +40,7 @@ const RUNNING = inFlight(T0, T0 + MINUTE_MS);
 /** A directory that can be away, and a clock. */
 function desk() {
   const told: RunReport[] = [];
-  const desk_ = { now: T0, away: false, told, reports: null as unknown as Reports };
+  const desk_ = { now: T0, away: false, told, confidential: false, reports: null as unknown as Reports };
   const port = {
     report: async (report: RunReport) => {
       if (desk_.away) throw new Error("away");
@@ -51,6 +51,7 @@ function desk() {
     port,
     () => desk_.now,
     createLogger("error", () => {}),
+    () => desk_.confidential,
   );
   return desk_;
 }
@@ -203,6 +204,7 @@ describe("a life that is not the first", () => {
       null,
       () => T0,
       createLogger("error", () => {}),
+      () => false,
     );
     reports.load(stateOf(...RUNNING), 3, false);
     reports.look(stateOf(...RUNNING), 3);

@@ -3,7 +3,7 @@
 import { compose } from "../../src/compose.ts";
 import { WiredConnectionObject } from "../../src/connections/index.ts";
 import { WiredDirectoryObject } from "../../src/directory/index.ts";
-import { WiredRunObject, type Message, type RunReport } from "../../src/run/index.ts";
+import { WiredRunObject, type Message, type RunReport, type RunWiring } from "../../src/run/index.ts";
 import { workflows } from "../../src/workflows/index.ts";
 import { houses } from "./connection-house.ts";
 import { testRecords } from "./sealed-records.ts";
@@ -59,6 +59,7 @@ export class RunObject extends WiredRunObject {
       directory,
       version: versions.current,
       callsPerEvent,
+      keys: keys.current ?? wiring.keys,
       // What a test lends goes before what connections lend.
       acquire: (wanted) => lending.acquire(wanted) ?? wiring.acquire?.(wanted) ?? null,
       perform: (call) => lending.perform(call, wiring.perform),
@@ -80,6 +81,9 @@ export class DirectoryObject extends WiredDirectoryObject {
 
 /** What becomes of the reports that runs send to the directory themselves. */
 export const reports: { fate: "taken" | "lost" | "refused" | "stuck" } = { fate: "taken" };
+
+/** What seals the keys of confidential runs, of objects whose life begins from now on; null: the house's own. */
+export const keys: { current: RunWiring["keys"] | null } = { current: null };
 
 let callsPerEvent = 1_000;
 
