@@ -202,7 +202,12 @@ describe("a life that is not the first", () => {
   test("of a confidential run, tells the code of its failure alone (P5)", async () => {
     const it = desk();
     it.confidential = true;
-    const failure = { code: "fatal", message: "There is no Ada.", hint: "", retryable: false } as const;
+    const failure = {
+      code: "child_failed",
+      message: "There is no Ada.",
+      hint: "",
+      retryable: false,
+    } as const;
     const failed: Fact = {
       t: "ended",
       at: T0,
@@ -210,7 +215,7 @@ describe("a life that is not the first", () => {
       failure: { ...failure, left_behind: [], undone: [] },
     };
     await look(it, T0, stateOf(...RUNNING, failed), 9);
-    expect(it.told.at(-1)?.failure).toEqual({ code: "fatal", message: "[REDACTED]" });
+    expect(it.told.at(-1)?.failure).toEqual({ code: "child_failed", message: "[REDACTED]" });
   });
 
   test("says nothing where there is no directory", () => {
