@@ -12,6 +12,8 @@ export interface Meta {
    * under it. The only copy: without it nothing of the run opens.
    */
   readonly key?: { readonly sealed: string; readonly from: number };
+  /** Since when the key does not open under the keyring that is here; gone once it does. */
+  readonly lockedSince?: number;
   /** Lives that failed, one after the other (`failing.ts`); this and the next two are gone with the first that works. */
   readonly failedLives?: number;
   /** When the first of them failed. */

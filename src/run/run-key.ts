@@ -5,7 +5,8 @@
  * keys), what is sealed under it (texts.ts), when a life begins (lives.ts).
  *
  * - Y1 a confidential run writes nothing before its key is kept, and begins no life without it.
- * - Y2 a key that does not open just now (another keyring) is no failed life: nothing is written, and it is tried again.
+ * - Y2 a key that does not open just now (another keyring) is no failed life: nothing of the run is written, and it is tried
+ *   again, less and less often.
  * - Y3 a run has one key for good: it is sealed anew, never replaced.
  */
 
@@ -93,18 +94,25 @@ export class RunKey {
   }
 
   /** Y1. Throws what passes (Y2), or `UnreadableText`. */
-  async open({ tenant, id, key }: Meta): Promise<void> {
+  async open(meta: Meta): Promise<void> {
+    const { tenant, id, key } = meta;
     if (key === undefined || this.#texts.confidential) return;
     const { keys, log } = this.#wiring;
     const opened = await keys.open(tenant, id, key.sealed);
     if (!opened.ok) {
       const { passes, message } = opened.error;
       log.error("run_key_not_opened", { run: id, passes, reason: message });
+      if (passes && meta.lockedSince === undefined)
+        this.#host.keepMeta({ ...(this.#host.meta() ?? meta), lockedSince: Date.now() });
       throw passes
         ? new KeyNotAtHand(message)
         : new UnreadableText(`the key of the run does not open: ${message}`);
     }
     this.#texts.unlock(opened.value, { tenant, id }, key.from);
+    if (meta.lockedSince !== undefined) {
+      const { lockedSince: _since, ...unlocked } = this.#host.meta() ?? meta;
+      this.#host.keepMeta(unlocked);
+    }
     if (!keys.isCurrent(key.sealed)) this.#renewInBackground({ tenant, id });
   }
 

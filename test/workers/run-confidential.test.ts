@@ -460,8 +460,10 @@ describe("the keyring", () => {
       meta: Object.keys(storage.kv.get<object>("meta") ?? {}),
       alarm: await storage.getAlarm(),
     }));
-    expect(left.meta).toEqual(["tenant", "id", "bodyDigest", "key"]);
+    expect(left.meta).toEqual(["tenant", "id", "bodyDigest", "key", "lockedSince"]);
     expect(left.alarm).toBeGreaterThan(Date.now());
+    // Of six days, and yet it looks again within the hour.
+    expect(left.alarm).toBeLessThanOrEqual(Date.now() + HOUR_MS);
     vi.useRealTimers();
     await deploy(null);
     await command(run, say);
