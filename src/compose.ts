@@ -66,10 +66,12 @@ import {
 } from "./run/index.ts";
 import {
   createKeyCheck,
+  createRunKeys,
   createVault,
   createVaultOperations,
   loadKeyring,
   type OperationsDeps,
+  runKeyRecords,
   type SealedRecords,
   type VaultOperations,
 } from "./vault/index.ts";
@@ -194,6 +196,7 @@ export function compose(
       records: [
         ...connectionsOf(env).connections.records,
         ...(issuerOf(env).issuer?.records ?? []),
+        runKeysIn(env),
         ...sealed(env),
       ],
       ...{ db: env.DB, audit: createAccessAudit(env.DB), log, now: () => Date.now() },
@@ -201,7 +204,14 @@ export function compose(
     return operations;
   }
 
-  /** Throws a TypeError if `KEYRING` is no keyring: nothing else needs it. */
+  function runKeysIn(env: Env): SealedRecords {
+    return runKeyRecords({
+      renew: async (tenant, id) => runOf(env, tenant, id).renewKey(tenant),
+      ...{ db: env.DB, log, now: () => Date.now() },
+    });
+  }
+
+  /** Throws a TypeError if `KEYRING` is no keyring: nothing else needs it but runs that have anything sensitive. */
   function connectionsOf(env: Env): ComposedConnections {
     lent ??= composeConnections(env, {
       ...{ vault: vaultOf(env).vault, serverKey: serverKeyOf(env), egress: egressOf(env), log },
@@ -360,6 +370,7 @@ export function compose(
       perform: (call) => performAction(call, surroundings),
       acquire: createAcquire(acquiring),
       listeners: [createFamily(family), ...heard],
+      keys: createRunKeys({ vault: () => vaultOf(env).vault, db: env.DB, now: () => Date.now() }),
       directory: directoryOf(env),
       uses: createUseAudit(env.DB),
       log,

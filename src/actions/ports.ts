@@ -72,6 +72,8 @@ export interface ActionCall {
   readonly bound?: (name: string) => Json;
   /** What `acquire` gave for the attempt; absent where it needs nothing. */
   readonly lease?: unknown;
+  /** What the run stores is sealed: so must be what a run stores that it starts. */
+  readonly confidential?: true;
   readonly signal: AbortSignal;
   /** Called just before something leaves for the outside. */
   readonly sent: () => void;

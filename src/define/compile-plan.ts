@@ -15,7 +15,7 @@ import { surveySteps, withoutDoubles, type SurveyedSteps } from "./compile-steps
 import type { ParsedInput } from "./input.ts";
 import { checkInputSchema, inputParser } from "./input-schema.ts";
 import { lookalikesIn } from "./lookalikes.ts";
-import { frameSchema, MAX_PLAN_CHARS, MAX_PLAN_STEPS } from "./plan-schema.ts";
+import { frameSchema, MAX_PLAN_CHARS, MAX_PLAN_STEPS, type Plan } from "./plan-schema.ts";
 import { isLoose, shown, surveyOutput, type Place } from "./places.ts";
 import { pitfallsOf } from "./pitfalls.ts";
 import { planLints } from "./plan-lints.ts";
@@ -73,7 +73,7 @@ export function compilePlan(json: unknown, at = ""): PlanCompilation {
   const handlers =
     json["onFailure"] === undefined ? null : surveySteps(json["onFailure"], "/onFailure", "on_failure");
   const output = surveyOutput(json["output"]);
-  const graph = graphOf(json, main, handlers);
+  const graph = graphOf(json, main, handlers, frame.success ? frame.data : null);
   const unfit = new Set(framed.map((one) => one.pointer));
   if (!isLoose(json["steps"])) unfit.add("/steps");
   const schemaFindings = isLoose(json["input"]) ? checkInputSchema(json["input"], "/input") : [];
@@ -187,6 +187,7 @@ function graphOf(
   json: Readonly<Record<string, unknown>>,
   main: SurveyedSteps,
   handlers: SurveyedSteps | null,
+  frame: Pick<Plan, "sensitive"> | null,
 ): Graph {
   // Said in the graph, as for workflows in TypeScript: a run that was opened by its starter must not change it.
   const onFailure = json["open"] === true ? "continue" : "fail";
@@ -198,6 +199,7 @@ function graphOf(
     deadlineMs: spanOf(json["deadline"], limits.RUN_DEADLINE_MS),
     undoBudgetMs: spanOf(json["undoBudget"], limits.UNDO_BUDGET_MS),
     idleLimitMs: spanOf(json["idleLimit"], limits.IDLE_LIMIT_MS),
+    ...(frame === null || frame.sensitive === undefined ? {} : { sensitive: frame.sensitive }),
   };
 }
 

@@ -43,6 +43,7 @@ export function compile(definition: Definition): Compiled {
     undoBudgetMs: msOr(options.undoBudget, limits.UNDO_BUDGET_MS),
     idleLimitMs: msOr(options.idleLimit, limits.IDLE_LIMIT_MS),
     ...(upFront === undefined ? {} : { connections: upFront }),
+    ...(options.sensitive === undefined ? {} : { sensitive: options.sensitive }),
   };
   return { graph, lints: [...lints, ...checkGraph(graph)] };
 }

@@ -2,7 +2,7 @@
 
 import type * as z from "zod";
 import type { Duration, ScopeView, StepFunction } from "../actions/index.ts";
-import type { Effect, Join } from "../kernel/index.ts";
+import type { Effect, Join, Sensitive } from "../kernel/index.ts";
 import type { Declared, DeclaredUpFront } from "./connections.ts";
 import type { RetrySpec } from "./spec-types.ts";
 
@@ -79,6 +79,11 @@ export interface WorkflowOptions<Schema extends z.ZodType = z.ZodType> {
   readonly idleLimit?: Duration;
   /** Runs stay open for steps that their owner appends; a step's failure then does not fail the run by itself. */
   readonly open?: boolean;
+  /**
+   * What of its runs must not be seen by those who look at them: their input, their output. All that such a run stores is
+   * sealed, as where a step is sensitive.
+   */
+  readonly sensitive?: readonly Sensitive[];
 }
 
 /** A workflow that can be registered. `Input` and `Output` exist for the compiler only. */

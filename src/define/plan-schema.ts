@@ -2,7 +2,7 @@
 
 import * as z from "zod";
 import { durationSchema, lazy } from "../actions/index.ts";
-import { NAME_PATTERN } from "../kernel/index.ts";
+import { NAME_PATTERN, SENSITIVE } from "../kernel/index.ts";
 import { stepSchema } from "./step-input.ts";
 
 /** A plan as JSON: as much as an agent writes, and little enough to be compiled with every start. */
@@ -54,6 +54,14 @@ function build() {
       .exactOptional(),
     idleLimit: durationSchema()
       .meta({ description: "An open run to which nobody appends closes itself after this (24 h)." })
+      .exactOptional(),
+    sensitive: z
+      .array(z.enum(SENSITIVE))
+      .max(SENSITIVE.length)
+      .meta({
+        description:
+          "What of a run nobody who looks at it sees but with `outputs:reveal`: its input, its output. All that the run stores is sealed.",
+      })
       .exactOptional(),
     open: z.boolean().meta({ description: "Runs stay open for steps that are appended." }).exactOptional(),
   });

@@ -83,6 +83,8 @@ export interface Call {
   readonly bound: (name: string) => Json;
   /** What `acquire` gave for this attempt; absent where it needs no credential. */
   readonly lease?: unknown;
+  /** Said by the host: what this run stores is sealed, so what it starts has to be, too. */
+  readonly confidential?: true;
   readonly signal: AbortSignal;
   /** To be called just before something leaves for the outside: from here on the attempt may have happened. */
   readonly sent: () => void;

@@ -84,6 +84,9 @@ export interface StepDef extends Performance {
   readonly reads?: Readonly<Record<string, readonly string[]>>;
 }
 
+export const SENSITIVE = ["input", "output"] as const;
+export type Sensitive = (typeof SENSITIVE)[number];
+
 /** PERSISTED CONTRACT. A definition, every default filled in. Steps stand in an order in which needs come first. */
 export interface Graph {
   readonly steps: readonly StepDef[];
@@ -92,6 +95,8 @@ export interface Graph {
   readonly deadlineMs: number;
   readonly undoBudgetMs: number;
   readonly idleLimitMs: number;
+  /** What of the run itself is redacted in the API, as a sensitive step's output is. */
+  readonly sensitive?: readonly Sensitive[];
   /** Opaque: credentials that the workflow says it needs, beside those of its steps. */
   readonly connections?: readonly Json[];
 }

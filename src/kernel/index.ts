@@ -22,11 +22,13 @@ export {
 export {
   EFFECTS,
   JOINS,
+  SENSITIVE,
   type Effect,
   type Graph,
   type Join,
   type OnStepFailure,
   type Performance,
+  type Sensitive,
   type StepDef,
   type StepKind,
   type Verify,

@@ -37,9 +37,11 @@ export function base64url(bytes: Uint8Array): string {
 /** The bytes of base64 or base64url text, with or without padding; null if it is neither. */
 export function fromBase64(text: string): Uint8Array | null {
   try {
-    return Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (char) =>
-      char.charCodeAt(0),
-    );
+    const binary = atob(text.replaceAll("-", "+").replaceAll("_", "/"));
+    // Not `Uint8Array.from`: of a megabyte that would take ten times as long.
+    const bytes = new Uint8Array(binary.length);
+    for (let i = 0; i < binary.length; i++) bytes[i] = binary.charCodeAt(i);
+    return bytes;
   } catch {
     return null;
   }

@@ -5,6 +5,8 @@
  * C2 a child acts for the user of its parent, under the policies of the step that starts it and of its run, under its
  *    trace, never deeper than the limit, and never one more than the run at the top of them all may have below it.
  * C3 a child whose end was counted in an earlier generation of its parent begins its own next one: it keeps what it did.
+ * C4 a child of a confidential run is confidential: it is given what the other holds. Its parent sees what it answers,
+ *    sensitive or not.
  */
 
 import type { ActionCall, ChildrenPort, ChildState } from "../actions/index.ts";
@@ -63,13 +65,13 @@ export function createChildren(
       if (view.ended_at === null) return { kind: "ending", run: id };
       if (view.status === "succeeded") return stateOf(view);
       const redriven = await stub.command(
-        { tenant: run.tenant },
+        { tenant: run.tenant, reveal: true },
         { t: "redrive", by: `run:${run.id}`, resolve: [] },
       );
       return redriven.ok ? stateOf(redriven.value) : gone(redriven);
     },
     async look({ run }, id) {
-      const seen = await runs(run.tenant, id).view({ tenant: run.tenant });
+      const seen = await runs(run.tenant, id).view({ tenant: run.tenant, reveal: true });
       return seen.ok ? stateOf(seen.value) : gone(seen);
     },
   };
@@ -117,6 +119,7 @@ export function createChildren(
       parent: { run: run.id, unit: unitName(unit), ...place },
       origins: makers,
       policies: permitted.policies,
+      ...(call.confidential === true ? { confidential: true } : {}),
     };
   }
 }

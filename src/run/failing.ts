@@ -39,8 +39,14 @@ export function isBeyondHope({ failedLives = 0, failingSince }: Meta, now: numbe
   return failedLives >= MIN_FAILED_LIVES && failingSince !== undefined && now - failingSince >= SEAL_AFTER_MS;
 }
 
+/** When the alarm tries again, if what the run has stored is locked just now: as long as it has been already, within bounds. */
+function unlockAt(lockedSince: number, now: number): number {
+  return now + Math.min(LAST_RETRY_MS, Math.max(FAILED_LIFE_REST_MS, now - lockedSince));
+}
+
 /** When the alarm tries again; always to come. */
-export function retryAt({ failedLives = 1, failedAt }: Meta, now: number): number {
+export function retryAt({ failedLives = 1, failedAt, lockedSince }: Meta, now: number): number {
+  if (lockedSince !== undefined) return unlockAt(lockedSince, now);
   const waitMs = Math.min(LAST_RETRY_MS, FAILED_LIFE_REST_MS * 2 ** Math.max(0, failedLives - 1));
   return Math.max((failedAt ?? now) + waitMs, now + 1);
 }

@@ -5,6 +5,8 @@
  * J2 a text longer than `CHUNK_FROM` never stands in a row, nor does a value for which the row has no room left: it is
  *    cut into parts of `chunks`. So no row comes near what the platform holds, however much one turn decides.
  * J3 no part ends between the halves of a surrogate pair.
+ * J4 every text of facts, values and snapshots passes through `Texts`, which seals those of a confidential run. Limits are
+ *    those of the text as it is stored.
  */
 
 import type { JournalPort, Loaded, Row } from "../driver/index.ts";
@@ -12,6 +14,7 @@ import type { Fact, RunState, Snapshot } from "../kernel/index.ts";
 import { crashPoint, hasSchema, integer, migrate, text, textOrNull } from "../platform/index.ts";
 import { piecesOf } from "./pieces.ts";
 import { LONG_SCHEMA } from "./schema.ts";
+import type { Texts } from "./texts.ts";
 
 /** UTF-16 units; short rows keep the fold fast. */
 const CHUNK_FROM = 65_536;
@@ -38,6 +41,7 @@ export interface JournalStore extends JournalPort {
  */
 export function createJournalStore(
   storage: DurableObjectStorage,
+  texts: Texts,
   alongside: (row: Row, after: RunState) => (() => void) | null,
 ): JournalStore {
   const { sql } = storage;
@@ -57,7 +61,7 @@ export function createJournalStore(
       .join("");
 
   const factsOf = (seq: number, inline: string | null): Fact[] =>
-    JSON.parse(inline ?? getParts(seq, FACTS_SLOT)) as Fact[];
+    JSON.parse(texts.read(["facts", seq], inline ?? getParts(seq, FACTS_SLOT))) as Fact[];
 
   /** Those of the row that was read last: a list of steps asks for one value of a row after the other. */
   let lately: { readonly seq: number; readonly values: readonly (string | null)[] } | null = null;
@@ -70,6 +74,11 @@ export function createJournalStore(
     }
     return lately.values;
   };
+
+  const readSnapshot = (seq: number, body: string): Loaded["snapshot"] => ({
+    seq,
+    state: JSON.parse(texts.read(["snapshot", seq], body)) as Snapshot,
+  });
 
   const readRow = (row: Record<string, SqlStorageValue>): Row => {
     const seq = integer(row, "seq");
@@ -85,10 +94,7 @@ export function createJournalStore(
       const snapshot =
         first === undefined
           ? null
-          : {
-              seq: integer(first, "seq"),
-              state: JSON.parse(parts.map((part) => text(part, "body")).join("")) as Snapshot,
-            };
+          : readSnapshot(integer(first, "seq"), parts.map((part) => text(part, "body")).join(""));
       const rows = sql
         .exec("SELECT seq, at, facts FROM turns WHERE seq >= ? ORDER BY seq", snapshot?.seq ?? 0)
         .toArray();
@@ -96,9 +102,10 @@ export function createJournalStore(
     },
 
     append(row: Row, after: RunState, snapshot: Snapshot | null): void {
-      const facts = JSON.stringify(row.facts);
+      const facts = texts.write(["facts", row.seq], JSON.stringify(row.facts));
+      const values = row.values.map((value, slot) => texts.write(["value", row.seq, slot], value));
       const long = facts.length > CHUNK_FROM;
-      const inline = inlineValues(row.values, ROW_BYTES - (long ? 0 : byteLength(facts)));
+      const inline = inlineValues(values, ROW_BYTES - (long ? 0 : byteLength(facts)));
       const more = alongside(row, after);
       const insert = (): void => {
         sql.exec(
@@ -106,7 +113,7 @@ export function createJournalStore(
           row.seq,
           row.at,
           long ? null : facts,
-          row.values.length === 0 ? null : `[${inline.map((value) => value ?? "null").join(",")}]`,
+          values.length === 0 ? null : `[${inline.map((value) => value ?? "null").join(",")}]`,
         );
       };
       if (CRASH_POINTS) crashPoint("crash-point:turn-decided");
@@ -116,11 +123,13 @@ export function createJournalStore(
         storage.transactionSync(() => {
           insert();
           if (long) putParts(row.seq, FACTS_SLOT, facts);
-          row.values.forEach((value, slot) => {
+          values.forEach((value, slot) => {
             if (inline[slot] === null) putParts(row.seq, slot, value);
           });
-          if (snapshot !== null)
-            replaceSnapshot(storage, row.seq + row.facts.length, JSON.stringify(snapshot));
+          if (snapshot !== null) {
+            const seq = row.seq + row.facts.length;
+            replaceSnapshot(storage, seq, texts.write(["snapshot", seq], JSON.stringify(snapshot)));
+          }
           more?.();
         });
       if (CRASH_POINTS) {
@@ -132,7 +141,7 @@ export function createJournalStore(
     },
 
     value(seq: number, slot: number): string {
-      return valuesOf(seq)[slot] ?? getParts(seq, slot);
+      return texts.read(["value", seq, slot], valuesOf(seq)[slot] ?? getParts(seq, slot));
     },
 
     after(after: number, limit: number): Row[] {

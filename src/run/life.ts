@@ -1,12 +1,17 @@
 /** One life of a run object: the driver, given its ports from the platform, with the journal and the outbox. */
 
 import { DEFAULT_LIMITS, RunDriver, type Call, type Performed } from "../driver/index.ts";
+import type { StepDef } from "../kernel/index.ts";
 import { crashPoint } from "../platform/index.ts";
 import { createJournalStore, type JournalStore } from "./journal-store.ts";
 import { Outbox } from "./outbox.ts";
 import type { RunWiring } from "./ports.ts";
 import { Reports } from "./reports.ts";
+import type { Texts } from "./texts.ts";
 import { Uses } from "./uses.ts";
+
+/** How long after a key could not be made for what an attempt answered it is tried again, while the attempt may go on. */
+const NEXT_KEY_MS = 5_000;
 
 export interface Life {
   readonly driver: RunDriver;
@@ -24,23 +29,27 @@ export interface Life {
 export interface Body {
   readonly ctx: DurableObjectState;
   readonly wiring: RunWiring;
+  readonly texts: Texts;
   /** When the alarm stands as the life begins, or null. */
   readonly armedAt: number | null;
   setAlarm(at: number): void;
   /** A turn was appended. */
   turned(life: Life): void;
+  /** From here on all that the run writes is sealed. Rejects while no key can be made. */
+  conceal(driver: RunDriver): Promise<void>;
   /** The life cannot go on. */
   giveUp(reason: string, cause: unknown): void;
 }
 
 export function createLife(body: Body): Life {
-  const { ctx, wiring } = body;
+  const { ctx, wiring, texts } = body;
   const { storage } = ctx;
   const { acquire, listeners, log, retentionMs, callsPerEvent } = wiring;
-  const outbox = new Outbox(storage, listeners, () => Date.now(), log);
-  const reports = new Reports(wiring.directory ?? null, () => Date.now(), log);
-  const uses = new Uses(storage, wiring.uses ?? null, () => Date.now(), log);
-  const journal = createJournalStore(storage, (row, after) =>
+  const now = (): number => Date.now();
+  const outbox = new Outbox(storage, texts, listeners, now, log);
+  const reports = new Reports(wiring.directory ?? null, now, log, () => texts.confidential);
+  const uses = new Uses(storage, wiring.uses ?? null, now, log);
+  const journal = createJournalStore(storage, texts, (row, after) =>
     both(outbox.messagesOf(row, after), uses.marks(row)),
   );
   const driver = new RunDriver(
@@ -57,11 +66,17 @@ export function createLife(body: Body): Life {
             state.endedAt === null ? null : state.endedAt + retentionMs,
           ),
       },
-      clock: { now: () => Date.now(), after },
+      clock: { now, after },
       evaluate: wiring.evaluate,
       random: () => Math.random(),
       ...(acquire === undefined ? {} : { acquire: (wanted) => acquire(wanted) }),
-      perform: (call) => (CRASH_POINTS ? crashable(call, wiring) : wiring.perform(call)),
+      perform: async (given) => {
+        const call: Call = texts.confidential ? { ...given, confidential: true } : given;
+        const performed = await (CRASH_POINTS ? crashable(call, wiring) : wiring.perform(call));
+        const grows = performed.kind === "success" && hasSensitive(performed.more ?? []);
+        if (grows && !texts.confidential) await concealed(call.signal);
+        return performed;
+      },
       background: (work) => {
         ctx.waitUntil(work);
       },
@@ -76,6 +91,20 @@ export function createLife(body: Body): Life {
     },
     { ...DEFAULT_LIMITS, callsPerEvent },
   );
+  /** What the attempt answered is not dropped for a key that cannot be made just now: it waits as long as it may. */
+  const concealed = async (signal: AbortSignal): Promise<void> => {
+    for (;;) {
+      try {
+        return await body.conceal(driver);
+      } catch (error) {
+        log.error("run_key_not_made", { run: driver.state?.run.id, error });
+        if (signal.aborted) throw error;
+      }
+      await new Promise<void>((resolve) => {
+        after(NEXT_KEY_MS, resolve);
+      });
+    }
+  };
   const life: Life = {
     driver,
     journal,
@@ -99,6 +128,10 @@ export function createLife(body: Body): Life {
     },
   };
   return life;
+}
+
+export function hasSensitive(steps: readonly StepDef[]): boolean {
+  return steps.some(({ sensitive }) => sensitive === true);
 }
 
 /** One attempt with the points on its way: about to leave, and answered but not in the journal. */

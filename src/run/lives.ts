@@ -16,6 +16,7 @@
 import { UnreadableJournal, type Outcome, type Row, type RunDriver } from "../driver/index.ts";
 import type { RunState } from "../kernel/index.ts";
 import { classifyFault, crashPoint, dropSchema, migrate, SchemaError, Watchers } from "../platform/index.ts";
+import { UnreadableText } from "./cipher.ts";
 import { isBeyondHope, isResting, retryAt, withFailure, withoutFailures } from "./failing.ts";
 import { createJournalStore, type JournalStore } from "./journal-store.ts";
 import { createLife, type Life } from "./life.ts";
@@ -23,6 +24,7 @@ import { readMeta, writeMeta, type Meta } from "./meta.ts";
 import type { RunWiring } from "./ports.ts";
 import { reportOfSealed } from "./reports.ts";
 import type { Answer, RunReport, RunView, Viewer } from "./rpc.ts";
+import { RunKey, type MadeKey } from "./run-key.ts";
 import { migrateAll, RUN_SCHEMA } from "./schema.ts";
 import { sealedView } from "./sealed.ts";
 import { forgetUses } from "./uses.ts";
@@ -45,6 +47,11 @@ const UNAVAILABLE: Refused = {
   code: "unavailable",
   message: "The run cannot go on just now. It is tried again by itself; nothing of it is lost.",
 };
+const UNREADABLE: Refused = {
+  ok: false,
+  code: "unavailable",
+  message: "What the run has stored does not open: it was changed. The operator's log says what.",
+};
 const SEALED: Refused = {
   ok: false,
   code: "run_ended",
@@ -62,6 +69,8 @@ export class Lives {
   /** Who waits for the run to move. */
   readonly watchers = new Watchers();
   #meta: Meta | null;
+  /** That of its texts, if it is confidential. */
+  readonly key: RunKey;
   #life: Promise<Life | null | "failing"> | null = null;
   #dying = false;
 
@@ -69,6 +78,15 @@ export class Lives {
     this.#ctx = ctx;
     this.#wiring = wiring;
     this.#meta = readMeta(ctx.storage);
+    this.key = new RunKey(wiring, {
+      meta: () => this.#meta,
+      keepMeta: (meta) => {
+        this.#keepMeta(meta);
+      },
+      background: (work) => {
+        ctx.waitUntil(work);
+      },
+    });
   }
 
   /** What the object keeps beside its journal; null: there is no run here. */
@@ -78,19 +96,23 @@ export class Lives {
 
   /**
    * The first life of a run. A start that is refused leaves no trace (R1).
+   * @param key of a confidential run (Y1)
    * @param start the first command to its driver
    */
   async begin(
-    meta: Pick<Meta, "tenant" | "id" | "bodyDigest">,
+    who: Pick<Meta, "tenant" | "id" | "bodyDigest">,
+    key: MadeKey | null,
     start: (driver: RunDriver) => Outcome,
   ): Promise<{ readonly ok: true; readonly life: Life } | Extract<Outcome, { ok: false }>> {
     migrate(this.#ctx.storage, RUN_SCHEMA);
-    this.#keepMeta(meta);
+    if (key === null) this.#keepMeta(who);
+    else this.key.use(who, key, 1);
     const life = this.#newLife(null);
     const outcome = start(life.driver);
     if (!outcome.ok) {
       this.#meta = null;
       await this.#ctx.storage.deleteAll();
+      if (key !== null) this.key.drop(who);
       return outcome;
     }
     this.#life = Promise.resolve(life);
@@ -120,7 +142,13 @@ export class Lives {
     const { state } = life.driver;
     if (state === null) return NOT_FOUND;
     if (viewer.onlyUser !== undefined && state.run.user !== viewer.onlyUser) return NOT_FOUND;
-    return answer(life, state);
+    try {
+      return await answer(life, state);
+    } catch (error) {
+      if (!(error instanceof UnreadableText)) throw error;
+      this.#wiring.log.error("run_text_unreadable", { run: state.run.id, error });
+      return UNREADABLE;
+    }
   }
 
   /** The life of this object; null where there is no run that can go on, "failing" where there is one, but not just now. */
@@ -198,7 +226,8 @@ export class Lives {
     this.#dying = true;
     const { log } = this.#wiring;
     log.error("life_given_up", { run: this.#meta?.id, reason, error: cause });
-    const over = this.#failed("its turns kept failing", cause).then(() => {
+    const why = cause instanceof UnreadableText ? cause.message : "its turns kept failing";
+    const over = this.#failed(why, cause).then(() => {
       this.#ctx.abort(reason);
     });
     this.#ctx.waitUntil(over);
@@ -265,13 +294,14 @@ export class Lives {
       this.#keepMeta({ tenant: meta.tenant, id: meta.id, bodyDigest: meta.bodyDigest, deletedUntil });
     });
     if (untold) this.#wiring.log.error("uses_dropped", { run: meta.id });
+    if (meta.key !== undefined) this.key.drop(meta);
     this.#life = Promise.resolve(null);
     await this.#ctx.storage.setAlarm(deletedUntil);
   }
 
   /** A sealed run has no life, but it is shown, with what its rows still tell. */
   #sealedRun(meta: Meta): SealedRun {
-    const journal = createJournalStore(this.#ctx.storage, () => null);
+    const journal = createJournalStore(this.#ctx.storage, this.key.texts, () => null);
     return {
       view: sealedView(meta, readable(journal, 0), readable(journal, Number.MAX_SAFE_INTEGER - 1)),
       journal,
@@ -281,17 +311,19 @@ export class Lives {
   async #load(): Promise<Life | null | "failing"> {
     const ctx = this.#ctx;
     const meta = this.#meta;
+    if (meta?.sealed !== undefined) await this.key.openIfItCan(meta);
     if (meta === null || !mayLive(meta)) return null;
     if (this.#dying || isResting(meta, Date.now())) return "failing";
     try {
       migrateAll(ctx.storage);
+      if (meta.key !== undefined) await this.key.open(meta);
       const life = this.#newLife(await ctx.storage.getAlarm());
       life.driver.load();
       if (CRASH_POINTS) crashPoint("crash-point:journal-folded");
       life.load(this.#wiring.retentionMs);
       // What the last life had in flight is lost; the alarm may be, too (K3).
       life.driver.wake();
-      if (meta.failedLives !== undefined) this.#keepMeta(withoutFailures(meta));
+      if (meta.failedLives !== undefined) this.#keepMeta(withoutFailures(this.#meta ?? meta));
       this.#deliver(life);
       return life;
     } catch (error) {
@@ -308,6 +340,8 @@ export class Lives {
     return createLife({
       ctx: this.#ctx,
       wiring: this.#wiring,
+      texts: this.key.texts,
+      conceal: async (driver) => this.key.conceal(driver),
       armedAt,
       setAlarm: (at) => {
         this.#setAlarm(at);
@@ -362,7 +396,7 @@ function mayLive({ sealed, deletedUntil }: Meta): boolean {
 }
 
 function whyUnreadable(error: unknown): string {
-  return error instanceof UnreadableJournal || error instanceof SchemaError
+  return error instanceof UnreadableJournal || error instanceof UnreadableText || error instanceof SchemaError
     ? error.message
     : "it could not be loaded";
 }

@@ -7,6 +7,13 @@ export interface Meta {
   readonly id: string;
   /** Digest of the body that started the run: the same key with another body is another request. */
   readonly bodyDigest: string;
+  /**
+   * Of a confidential run: the key of its texts, sealed by the vault, and the number of the first fact that was written
+   * under it. The only copy: without it nothing of the run opens.
+   */
+  readonly key?: { readonly sealed: string; readonly from: number };
+  /** Since when the key does not open under the keyring that is here; gone once it does. */
+  readonly lockedSince?: number;
   /** Lives that failed, one after the other (`failing.ts`); this and the next two are gone with the first that works. */
   readonly failedLives?: number;
   /** When the first of them failed. */

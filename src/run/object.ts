@@ -13,7 +13,6 @@ import { armCrashPoint, crashPoint } from "../platform/index.ts";
 import { checkLink, findApproval, pendingApprovals } from "./approvals.ts";
 import { commandDriver, isForStarter } from "./commands.ts";
 import { graphPart } from "./graph-part.ts";
-import type { Life } from "./life.ts";
 import { Descendants } from "./descendants.ts";
 import { aliveOf, DELETED, Lives, NOT_FOUND } from "./lives.ts";
 import type { RunWiring } from "./ports.ts";
@@ -33,6 +32,7 @@ import type {
   StepView,
   Viewer,
 } from "./rpc.ts";
+import { hasSensitive, type Life } from "./life.ts";
 import { sealedEvents } from "./sealed.ts";
 import { viewRow, viewRun, viewStep, type Showing } from "./view.ts";
 
@@ -51,20 +51,33 @@ export abstract class WiredRunObject extends DurableObject<Env> implements RunRp
 
   async start(request: StartRequest): ReturnType<RunRpc["start"]> {
     const { id, tenant, bodyDigest, graph, input } = request;
-    const before = await this.startedBefore(tenant, bodyDigest);
+    // Who starts a child is the run that waits for it.
+    const viewer: Viewer = { tenant, reveal: request.parent !== undefined };
+    const before = await this.#startedBefore(viewer, bodyDigest);
     if (before !== null) return before;
-    const begun = await this.#lives.begin({ tenant, id, bodyDigest }, (driver) =>
+    const key = isConfidential(request) ? await this.#lives.key.make({ tenant, id }) : null;
+    if (key !== null) {
+      if ("ok" in key) return key;
+      // While the key was made, the same may have been started.
+      const meanwhile = await this.#startedBefore(viewer, bodyDigest);
+      if (meanwhile !== null) return meanwhile;
+    }
+    const begun = await this.#lives.begin({ tenant, id, bodyDigest }, key, (driver) =>
       driver.start(runInfoOf(request), graph, input),
     );
     if (!begun.ok) return { ok: false, ...begun.refusal };
     const { life } = begun;
-    return { ok: true, value: { created: true, view: shown(life, { tenant }), ...this.#listing(life) } };
+    return { ok: true, value: { created: true, view: shown(life, viewer), ...this.#listing(life) } };
   }
 
   async startedBefore(tenant: string, bodyDigest: string): Promise<Answer<StartedRun> | null> {
+    return this.#startedBefore({ tenant }, bodyDigest);
+  }
+
+  async #startedBefore(viewer: Viewer, bodyDigest: string): Promise<Answer<StartedRun> | null> {
     const { meta } = this.#lives;
     if (meta === null) return null;
-    if (meta.tenant !== tenant) return NOT_FOUND;
+    if (meta.tenant !== viewer.tenant) return NOT_FOUND;
     if (meta.deletedUntil !== undefined) return DELETED;
     if (meta.bodyDigest !== bodyDigest) {
       return {
@@ -73,7 +86,7 @@ export abstract class WiredRunObject extends DurableObject<Env> implements RunRp
         message: "A run was started with this idempotency key and another body.",
       };
     }
-    const there = await this.view({ tenant });
+    const there = await this.view(viewer);
     const life = await this.#lives.current();
     if (there.ok)
       return { ok: true, value: { created: false, view: there.value, ...this.#listing(aliveOf(life)) } };
@@ -144,13 +157,17 @@ export abstract class WiredRunObject extends DurableObject<Env> implements RunRp
   }
 
   async command(viewer: Viewer, command: Command): Promise<Answer<RunView>> {
-    return this.#lives.visit(viewer, (life, state) => {
+    return this.#lives.visit(viewer, async (life, state) => {
       if (
         isForStarter(command) &&
         viewer.onlyStartedBy !== undefined &&
         state.run.startedBy !== viewer.onlyStartedBy
       )
         return NOT_FOUND;
+      if (command.t === "append" && hasSensitive(command.steps)) {
+        const refused = await this.#lives.key.concealed(life.driver);
+        if (refused !== null) return refused;
+      }
       const outcome = commandDriver(life.driver, command, state);
       return outcome.ok ? { ok: true, value: shown(life, viewer) } : { ok: false, ...outcome.refusal };
     });
@@ -255,6 +272,10 @@ export abstract class WiredRunObject extends DurableObject<Env> implements RunRp
     return this.#lives.relist();
   }
 
+  async renewKey(tenant: string): Promise<boolean> {
+    return this.#lives.key.renew(tenant);
+  }
+
   override async alarm(info?: AlarmInvocationInfo): Promise<void> {
     if (CRASH_POINTS) crashPoint("crash-point:alarm-fired");
     return this.#lives.alarm(info);
@@ -275,6 +296,11 @@ function shown(life: Life, viewer: Viewer): RunView {
 
 function showing({ driver }: Life, viewer: Viewer): Showing {
   return { read: (value) => driver.read(value), reveal: viewer.reveal === true };
+}
+
+/** Whether what the run stores has to be sealed: its input or its output is sensitive, or what a step gives. */
+function isConfidential({ graph, confidential }: StartRequest): boolean {
+  return confidential === true || (graph.sensitive ?? []).length > 0 || hasSensitive(graph.steps);
 }
 
 function runInfoOf(request: StartRequest): RunInfo {

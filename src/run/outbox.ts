@@ -6,12 +6,14 @@
  * O2 a listener that does not answer never slows the run: deliveries run beside it, retries wait for the alarm.
  *    A fresh message is delivered in the event that wrote it; the alarm only stands behind, a while later.
  * O3 messages of one listener are delivered in order; a failed one holds back only its own listener's later ones.
+ * O4 a message passes through `Texts`, which seals it in a confidential run. What a listener keeps of it is the listener's.
  */
 
 import type { Row } from "../driver/index.ts";
 import type { Fact, RunState } from "../kernel/index.ts";
 import { crashPoint, hasSchema, integer, migrate, text, type Logger } from "../platform/index.ts";
 import { OUTBOX_SCHEMA } from "./schema.ts";
+import type { Texts } from "./texts.ts";
 
 /** A message that nobody took for this long is dropped and logged: the listener is gone. */
 const GIVE_UP_MS = 3 * 24 * 60 * 60_000;
@@ -41,6 +43,7 @@ export interface Listener {
 export class Outbox {
   readonly #storage: DurableObjectStorage;
   readonly #sql: SqlStorage;
+  readonly #texts: Texts;
   readonly #listeners: readonly Listener[];
   readonly #now: () => number;
   readonly #log: Logger;
@@ -49,9 +52,16 @@ export class Outbox {
   #freshAt = -BACKSTOP_MS;
   #draining: Promise<void> | null = null;
 
-  constructor(storage: DurableObjectStorage, listeners: readonly Listener[], now: () => number, log: Logger) {
+  constructor(
+    storage: DurableObjectStorage,
+    texts: Texts,
+    listeners: readonly Listener[],
+    now: () => number,
+    log: Logger,
+  ) {
     this.#storage = storage;
     this.#sql = storage.sql;
+    this.#texts = texts;
     this.#listeners = listeners;
     this.#now = now;
     this.#log = log;
@@ -78,10 +88,12 @@ export class Outbox {
   messagesOf(row: Row, after: RunState): (() => void) | null {
     const messages = this.#listeners.flatMap((listener) =>
       row.facts.flatMap((fact, i) => {
-        const body = listener.message(fact, after);
-        return body === null
-          ? []
-          : [{ name: listener.name, version: row.seq + i, body: JSON.stringify(body) }];
+        const message = listener.message(fact, after);
+        if (message === null) return [];
+        const { name } = listener;
+        const version = row.seq + i;
+        const body = this.#texts.write(["message", version, name], JSON.stringify(message));
+        return [{ name, version, body }];
       }),
     );
     if (messages.length === 0) return null;
@@ -124,25 +136,24 @@ export class Outbox {
       for (const row of rows) {
         const listener = text(row, "listener");
         if (blocked.has(listener)) continue;
-        const message = {
-          tenant,
-          run,
-          version: integer(row, "version"),
-          at: integer(row, "since"),
-          body: JSON.parse(text(row, "body")) as unknown,
-        };
-        if (!(await this.#deliver(listener, message, integer(row, "id"), integer(row, "tries"))))
-          blocked.add(listener);
+        const message = { tenant, run, version: integer(row, "version"), at: integer(row, "since") };
+        const kept = { id: integer(row, "id"), tries: integer(row, "tries"), body: text(row, "body") };
+        if (!(await this.#deliver(listener, message, kept))) blocked.add(listener);
       }
       this.load();
       if (rows.every((row) => blocked.has(text(row, "listener")))) return;
     }
   }
 
-  async #deliver(name: string, message: Message, id: number, tries: number): Promise<boolean> {
+  async #deliver(
+    name: string,
+    message: Omit<Message, "body">,
+    { id, tries, body }: { readonly id: number; readonly tries: number; readonly body: string },
+  ): Promise<boolean> {
     const listener = this.#listeners.find((known) => known.name === name);
     try {
-      await listener?.deliver(message);
+      const plain = this.#texts.read(["message", message.version, name], body);
+      await listener?.deliver({ ...message, body: JSON.parse(plain) as unknown });
       if (CRASH_POINTS) crashPoint("crash-point:message-delivered");
       this.#sql.exec("DELETE FROM outbox WHERE id = ?", id);
       return true;

@@ -1,9 +1,29 @@
 /** What a run needs from the rest of the house. The composition root wires it; a run never imports secrets code. */
 
 import type { Acquired, Call, EvaluatePort, Performed, Wanted } from "../driver/index.ts";
-import type { Logger, UseSink } from "../platform/index.ts";
+import type { Logger, Result, UseSink } from "../platform/index.ts";
 import type { Listener } from "./outbox.ts";
 import type { ReportPort } from "./reports.ts";
+
+/** Keys of confidential runs, one each. The run's object keeps its key, sealed; whoever answers here keeps which keys there are. */
+export interface RunKeys {
+  /** A fresh key of 32 bytes, and the same sealed. Rejects while nothing can be sealed. */
+  make(tenant: string, run: string): Promise<{ readonly key: Uint8Array; readonly sealed: string }>;
+  /** `passes`: the key may open later (a keyring that is not the right one here); else it was changed, or is another run's. */
+  open(
+    tenant: string,
+    run: string,
+    sealed: string,
+  ): Promise<Result<Uint8Array, { readonly passes: boolean; readonly message: string }>>;
+  /** Whether the key is sealed as a new one would be. */
+  isCurrent(sealed: string): boolean;
+  /** The same key sealed as a new one would be. Rejects if it cannot be just now, or does not open. */
+  renew(tenant: string, run: string, sealed: string): Promise<string>;
+  /** To be told once a renewed key is kept: from then on it counts where it is. */
+  renewed(tenant: string, run: string, sealed: string): Promise<void>;
+  /** The run and its key are gone. */
+  forget(tenant: string, run: string): Promise<void>;
+}
 
 export interface RunWiring {
   /** Conditions, lists, parameters, outputs: by the workflows of this build. */
@@ -17,6 +37,7 @@ export interface RunWiring {
   perform(call: Call): Promise<Performed>;
   /** Who learns of a run by its outbox. */
   readonly listeners: readonly Listener[];
+  readonly keys: RunKeys;
   /** Where runs are listed; missing: nowhere. */
   readonly directory?: ReportPort;
   /** The audit of credentials that attempts were lent; missing: there is none. */

@@ -10,10 +10,12 @@
  * P3 the end is told until it was taken: until then the alarm stands a while after the end, not at the retention, and
  *    so tells the next life that nobody was told yet.
  * P4 a directory that does not answer never slows a run.
+ * P5 of the failure of a confidential run only the code is told: its message may hold what the run knows, and the directory
+ *    stores what it is told as it is.
  */
 
 import { nextWake, statusOf, type RunState } from "../kernel/index.ts";
-import type { Logger } from "../platform/index.ts";
+import { REDACTED, type Logger } from "../platform/index.ts";
 import type { RunReport, RunView } from "./rpc.ts";
 
 export interface ReportPort {
@@ -42,6 +44,7 @@ export class Reports {
   readonly #port: ReportPort | null;
   readonly #now: () => number;
   readonly #log: Logger;
+  readonly #confidential: () => boolean;
   /** The last report that the directory took from this life. */
   #told: RunReport | null = null;
   /** What is to be told now; a newer one takes its place. */
@@ -53,10 +56,11 @@ export class Reports {
   #sending: Promise<void> | null = null;
 
   /** @param port null: there is no directory */
-  constructor(port: ReportPort | null, now: () => number, log: Logger) {
+  constructor(port: ReportPort | null, now: () => number, log: Logger, confidential: () => boolean) {
     this.#port = port;
     this.#now = now;
     this.#log = log;
+    this.#confidential = confidential;
   }
 
   /**
@@ -65,7 +69,7 @@ export class Reports {
    */
   load(state: RunState, seq: number, told: boolean): void {
     if (this.#port === null) return;
-    const report = reportOf(state, seq, this.#now());
+    const report = this.report(state, seq);
     if (told) this.#told = report;
     else this.#waiting = report;
   }
@@ -74,12 +78,14 @@ export class Reports {
   look(state: RunState, seq: number): void {
     if (this.#port === null) return;
     const now = this.#now();
-    const report = reportOf(state, seq, now);
+    const report = this.report(state, seq);
     if (this.#waiting !== null || this.#isDue(report, state, now)) this.#waiting = report;
   }
 
   report(state: RunState, seq: number): RunReport {
-    return reportOf(state, seq, this.#now());
+    const report = reportOf(state, seq, this.#now());
+    if (report.failure === null || !this.#confidential()) return report;
+    return { ...report, failure: { code: report.failure.code, message: REDACTED } };
   }
 
   /** The directory has it. */

@@ -43,6 +43,8 @@ export interface StartRequest {
   /** Of a child: the unit that it is the child of. */
   readonly parent?: RunInfo["parent"];
   readonly origins?: readonly string[];
+  /** All that the run stores has to be sealed, whatever its graph says: of a child, as its parent's is. */
+  readonly confidential?: true;
 }
 
 /** What the directory is told of a run: how it stands, never its data. */
@@ -402,4 +404,9 @@ export interface RunRpc {
   poke(tenant: string): Promise<RunReport | null>;
   /** The run tells the directory how it stands, now. Answers whether there is a run. For the operator: of any tenant. */
   relist(): Promise<boolean>;
+  /**
+   * The key of a confidential run is sealed as a new one would be, from now on. Answers whether there is a key. Rejects if it
+   * cannot be just now.
+   */
+  renewKey(tenant: string): Promise<boolean>;
 }

@@ -69,13 +69,19 @@ export function viewRun(state: RunState, seq: number, showing: Showing): RunView
     started_at: state.startedAt,
     ended_at: state.endedAt,
     deadline_at: state.deadlineAt,
-    output: state.output === null ? null : { value: showing.read(state.output) },
+    output: state.output === null ? null : viewOutput(state, state.output, showing),
     failure: state.failure ?? state.lost?.failure ?? null,
     steps: state.graph.steps.flatMap((def, i) => {
       const unit = state.units[i];
       return unit === undefined ? [] : [viewListed(state, def, unit, showing, room)];
     }),
   };
+}
+
+/** Of a run that answers, whatever its size. */
+function viewOutput({ graph }: RunState, output: Value, showing: Showing): OutputView {
+  const isHidden = graph.sensitive?.includes("output") === true && !showing.reveal;
+  return isHidden ? { redacted: true } : { value: showing.read(output) };
 }
 
 /** A step at its own address: its output whatever its size, those of its items as in a list. */
@@ -238,6 +244,7 @@ function withoutQuery(about: Json): Json {
 
 function isSensitive(fact: Fact, state: RunState): boolean {
   if ("step" in fact) return stepOf(state, fact.step)?.def.sensitive === true;
+  if (fact.t === "ended") return state.graph.sensitive?.includes("output") === true;
   return (
     fact.t === "signalled" &&
     state.graph.steps.some((def) => def.signal === fact.name && def.sensitive === true)

@@ -12,4 +12,5 @@ export {
   type VaultKey,
   type VaultOperations,
 } from "./operations.ts";
+export { createRunKeys, runKeyRecords } from "./run-keys.ts";
 export { createVault, type Derived, type Vault } from "./vault.ts";

@@ -33,6 +33,13 @@ describe("a run whose lives fail", () => {
     expect(isBeyondHope(failFor(now, 6_000), now)).toBe(false);
   });
 
+  it("that is only locked is tried after as long again as it has been locked, between 30 s and an hour", () => {
+    const waits = [0, 40_000, 600_000, 30 * 24 * HOUR_MS].map(
+      (since) => retryAt({ ...META, lockedSince: 1_000 }, 1_000 + since) - (1_000 + since),
+    );
+    expect(waits).toEqual([30_000, 40_000, 600_000, HOUR_MS]);
+  });
+
   it("is given up after three days, but not if it was hardly tried in them", () => {
     expect(isBeyondHope(failFor(SEAL_AFTER_MS, HOUR_MS), SEAL_AFTER_MS)).toBe(true);
     expect(isBeyondHope(failFor(SEAL_AFTER_MS, SEAL_AFTER_MS), SEAL_AFTER_MS)).toBe(false);

@@ -40,7 +40,7 @@ const RUNNING = inFlight(T0, T0 + MINUTE_MS);
 /** A directory that can be away, and a clock. */
 function desk() {
   const told: RunReport[] = [];
-  const desk_ = { now: T0, away: false, told, reports: null as unknown as Reports };
+  const desk_ = { now: T0, away: false, told, confidential: false, reports: null as unknown as Reports };
   const port = {
     report: async (report: RunReport) => {
       if (desk_.away) throw new Error("away");
@@ -51,6 +51,7 @@ function desk() {
     port,
     () => desk_.now,
     createLogger("error", () => {}),
+    () => desk_.confidential,
   );
   return desk_;
 }
@@ -198,11 +199,31 @@ describe("a life that is not the first", () => {
     }
   });
 
+  test("of a confidential run, tells the code of its failure alone (P5)", async () => {
+    const it = desk();
+    it.confidential = true;
+    const failure = {
+      code: "child_failed",
+      message: "There is no Ada.",
+      hint: "",
+      retryable: false,
+    } as const;
+    const failed: Fact = {
+      t: "ended",
+      at: T0,
+      status: "failed",
+      failure: { ...failure, left_behind: [], undone: [] },
+    };
+    await look(it, T0, stateOf(...RUNNING, failed), 9);
+    expect(it.told.at(-1)?.failure).toEqual({ code: "child_failed", message: "[REDACTED]" });
+  });
+
   test("says nothing where there is no directory", () => {
     const reports = new Reports(
       null,
       () => T0,
       createLogger("error", () => {}),
+      () => false,
     );
     reports.load(stateOf(...RUNNING), 3, false);
     reports.look(stateOf(...RUNNING), 3);

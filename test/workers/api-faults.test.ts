@@ -37,6 +37,7 @@ const api = client({
     poke: unused,
     startedBefore: unused,
     relist: unused,
+    renewKey: unused,
   }),
   runIdOf: unused,
   workflows: { list: () => [], get: () => null },

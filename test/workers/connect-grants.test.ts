@@ -160,7 +160,9 @@ describe("what a user has granted", () => {
     const visitor = await open(user);
     const form = formIn((await visitor.get("/grants", "here")).text);
     const taken = await visitor.post("/grants", { form, connection: work });
-    expect((await visitor.get(taken.location, "here")).text).toContain("is not told of this one: the same account");
+    expect((await visitor.get(taken.location, "here")).text).toContain(
+      "is not told of this one: the same account",
+    );
     expect(await standing("corp", home)).toBe("active");
   });
 

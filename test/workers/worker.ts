@@ -4,7 +4,7 @@ import { compose } from "../../src/compose.ts";
 import { WiredConnectionObject } from "../../src/connections/index.ts";
 import { WiredDirectoryObject } from "../../src/directory/index.ts";
 import { WiredIssuerObject } from "../../src/identity/index.ts";
-import { WiredRunObject, type Message, type RunReport } from "../../src/run/index.ts";
+import { WiredRunObject, type Message, type RunReport, type RunWiring } from "../../src/run/index.ts";
 import type { UseSink } from "../../src/platform/index.ts";
 import { workflows } from "../../src/workflows/index.ts";
 import { houses } from "./connection-house.ts";
@@ -77,6 +77,7 @@ export class RunObject extends WiredRunObject {
       uses,
       version: versions.current,
       callsPerEvent,
+      keys: keys.current ?? wiring.keys,
       // What a test lends goes before what connections lend.
       acquire: (wanted) => lending.acquire(wanted) ?? wiring.acquire?.(wanted) ?? null,
       perform: (call) => lending.perform(call, wiring.perform),
@@ -118,6 +119,9 @@ export const reports: { fate: "taken" | "lost" | "refused" | "stuck" } = { fate:
 
 /** What becomes of the next words of a run to the audit of uses. */
 export const audits = { fates: new Map<string, ("taken" | "refused" | "answer lost")[]>() };
+
+/** What seals the keys of confidential runs, of objects whose life begins from now on; null: the house's own. */
+export const keys: { current: RunWiring["keys"] | null } = { current: null };
 
 let callsPerEvent = 1_000;
 

@@ -2,7 +2,7 @@
 
 import * as z from "zod";
 import type { CodeTools } from "../../src/actions/index.ts";
-import { connection, Fatal, workflow, type Definition } from "../../src/define/index.ts";
+import { connection, Fatal, grow, workflow, type Definition } from "../../src/define/index.ts";
 
 const AIRLINE = "https://api.skyline.example";
 const auth = { bearer: "SKYLINE_TOKEN" } as const;
@@ -250,6 +250,51 @@ const agendaDays = workflow("t-agenda", { version: "1" })
   .step("third", { needs: ["on"], effect: "keyed", run: enter("2026-12-03") })
   .output(({ steps }) => [steps.first.output, steps.second.output, steps.third.output]);
 
+/** Is given what nobody else may know, though it does not say so of itself. */
+const toldSecret = workflow("t-told-secret", { version: "1", input: z.object({ passed: z.string() }) })
+  .step("echo", { effect: "safe", run: ({ input }) => `${input.passed}-echoed` })
+  .output(({ steps }) => steps.echo.output);
+/** Has something sensitive everywhere where a run can have it, and waits in the middle. */
+const secretive = workflow("t-secretive", {
+  version: "1",
+  input: z.object({ word: z.string(), list: z.array(z.string()) }),
+  sensitive: ["input", "output"],
+})
+  .step("own", { effect: "safe", sensitive: true, run: ({ input }) => ({ own: `${input.word}-own` }) })
+  .step("each", { effect: "safe", forEach: ({ input }) => input.list, run: ({ item }) => `${item}-each` })
+  .step("big", { effect: "safe", run: ({ input }) => Array.from({ length: 4_000 }, () => input.word) })
+  .step("gate", { needs: ["own", "each", "big"], wait: { signal: "go", timeout: "1h" } })
+  .step("sub", {
+    needs: ["gate"],
+    child: { workflow: toldSecret, input: ({ input }) => ({ passed: `${input.word}-passed` }) },
+  })
+  .output(({ input, steps }) => ({
+    word: input.word,
+    own: steps.own.output,
+    each: steps.each.output,
+    big: steps.big.output.every((one) => one === input.word) && steps.big.output.length,
+    heard: steps.gate.output,
+    sub: steps.sub.output,
+  }));
+/** Says in its failure what it was given. */
+const secretFails = workflow("t-secret-fails", {
+  version: "1",
+  input: z.object({ word: z.string() }),
+  sensitive: ["input"],
+}).step("no", {
+  effect: "safe",
+  run: ({ input }) => {
+    throw new Fatal(`There is no ${input.word}.`);
+  },
+});
+/** What it does next is known only when it runs, and is sensitive then. */
+const secretGrows = workflow("t-secret-grows", { version: "1" })
+  .step("plan", {
+    effect: "safe",
+    run: () => grow({ known: true }, { late: { action: "wait", with: { signal: "go" }, sensitive: true } }),
+  })
+  .output(() => "grown");
+
 export const testWorkflows: readonly Definition[] = [
   agendaDays,
   keyed,
@@ -275,4 +320,8 @@ export const testWorkflows: readonly Definition[] = [
   parentEach,
   nest,
   eachUndone,
+  toldSecret,
+  secretive,
+  secretFails,
+  secretGrows,
 ];
