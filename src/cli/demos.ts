@@ -34,6 +34,8 @@ export interface Course {
 }
 
 export interface Demo {
+  /** It uses the cloud role of the demo, which the world's AWS trusts. */
+  readonly role?: true;
   /** The user for whom it runs, who lends their calendar first. Missing: it needs nobody's. */
   readonly user?: string;
   /** Service of each step that calls one, to tell which Retry-After it heard. */
@@ -111,9 +113,18 @@ export const DEMOS: Readonly<Record<DemoName, Demo>> = {
     },
   },
   "process-order": {
-    services: { payment: "pay", stock: "shop", address: "shop", invoice: "shop", confirmation: "mail" },
+    role: true,
+    services: {
+      payment: "pay",
+      stock: "shop",
+      address: "shop",
+      invoice: "shop",
+      archive: "s3",
+      confirmation: "mail",
+    },
     good: {
-      title: "An order is processed: payment, stock and address side by side, invoice, mail.",
+      title:
+        "An order is processed: payment, stock and address side by side, invoice, mail. The invoice is stored at AWS, where no key of ours is known: AWS trusts the workflow itself.",
       input: ORDER,
       faults: [
         fault("pay POST /payment-methods/validate", { kind: "status", status: 503 }),
@@ -121,14 +132,15 @@ export const DEMOS: Readonly<Record<DemoName, Demo>> = {
         fault("shop POST /invoices", { kind: "lost_answer" }),
       ],
       ends: "succeeded",
-      expected: { "shop invoice": ONE, "mail message": ONE },
+      expected: { "shop invoice": ONE, "s3 object": ONE, "mail message": ONE },
     },
     bad: {
-      title: "An order is processed, but nobody delivers to its address: no invoice, no mail.",
+      title:
+        "An order is processed, but nobody delivers to its address: no invoice, nothing stored, no mail.",
       input: { ...ORDER, address: { ...ORDER.address, postcode: NOWHERE } },
       faults: [fault("shop GET /stock/:sku", { kind: "status", status: 503 })],
       ends: "failed",
-      expected: { "shop invoice": NONE, "mail message": NONE },
+      expected: { "shop invoice": NONE, "s3 object": NONE, "mail message": NONE },
     },
   },
 };

@@ -108,7 +108,8 @@ export const processOrder = workflow("process-order", {
       url: ({ steps }) =>
         `https://invoices.s3.eu-central-1.amazonaws.com/${encodeURIComponent(steps.invoice.output.body.id)}.json`,
       auth: cloud("invoices-writer"),
-      json: ({ input, steps }) => ({
+      json: ({ input, steps, key }) => ({
+        reference: key,
         invoice: steps.invoice.output.body.id,
         customer: input.customer.name,
         amount: input.amount,

@@ -216,7 +216,13 @@ describe("process-order", () => {
     const ended = await run(processOrder, ORDER);
     const { invoice } = ended.output as { readonly invoice: string };
     expect([...store.objects]).toEqual([
-      [`/${invoice}.json`, { invoice, customer: "Ada", amount: 2_400, currency: "EUR" }],
+      [
+        `/${invoice}.json`,
+        {
+          ...{ invoice, customer: "Ada", amount: 2_400, currency: "EUR" },
+          reference: expect.stringMatching(/^run_.*archive/),
+        },
+      ],
     ]);
     expect(store.uses).toMatchObject([
       { role: "invoices-writer", subject: { kind: "code", name: "process-order" }, workflowVersion: "3" },
