@@ -119,7 +119,7 @@ export const DEMOS: Readonly<Record<DemoName, Demo>> = {
       stock: "shop",
       address: "shop",
       invoice: "shop",
-      archive: "s3",
+      archive: "s3-invoices",
       confirmation: "mail",
     },
     good: {
@@ -130,6 +130,7 @@ export const DEMOS: Readonly<Record<DemoName, Demo>> = {
         fault("pay POST /payment-methods/validate", { kind: "status", status: 503 }),
         fault("shop GET /stock/:sku", { kind: "status", status: 429, retryAfterSeconds: 1 }),
         fault("shop POST /invoices", { kind: "lost_answer" }),
+        fault("s3-invoices PUT /*", { kind: "status", status: 503 }),
       ],
       ends: "succeeded",
       expected: { "shop invoice": ONE, "s3 object": ONE, "mail message": ONE },

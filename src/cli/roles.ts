@@ -41,8 +41,16 @@ export interface TrustedRole {
   readonly subject: string;
 }
 
+/** The world's clouds find the issuer at this server from now on. */
+export async function standFor(url: string, referee: Pick<Referee, "clouds">): Promise<void> {
+  await referee.clouds("/issuers", { host: ISSUER_HOST, port: Number(new URL(url).port) });
+}
+
 /** The world forgets whom it trusts when it ends: it is told with every start. */
-export async function trustRole(api: Api, referee: Referee): Promise<Outcome<TrustedRole>> {
+export async function trustRole(
+  api: Pick<Api, "call" | "url">,
+  referee: Pick<Referee, "clouds">,
+): Promise<Outcome<TrustedRole>> {
   const made = await makeRole(api);
   if (!made.ok) return made;
   const trust = await api.call<Trust>("GET", `/v1/cloud-roles/${ROLE}/trust-policy`);
@@ -50,8 +58,7 @@ export async function trustRole(api: Api, referee: Referee): Promise<Outcome<Tru
   const { issuer, audience, subjects, texts } = trust.value;
   const policy = texts.find(({ form }) => form === "json")?.content ?? "null";
   try {
-    const port = Number(new URL(api.url).port);
-    await referee.clouds("/issuers", { host: ISSUER_HOST, port });
+    await standFor(api.url, referee);
     await referee.clouds("/trust", [
       { kind: "aws_provider", url: issuer, clientIds: [audience] },
       { kind: "aws_role", arn: ROLE_ARN, trust: JSON.parse(policy), permissions: PERMISSIONS },
@@ -62,7 +69,7 @@ export async function trustRole(api: Api, referee: Referee): Promise<Outcome<Tru
   return fine({ role: ROLE, made: made.value, subject: subjects[0] ?? "nobody" });
 }
 
-async function makeRole(api: Api): Promise<Outcome<"made" | "kept">> {
+async function makeRole(api: Pick<Api, "call">): Promise<Outcome<"made" | "kept">> {
   const changed = await api.call("PUT", `/v1/cloud-roles/${ROLE}`, CONTENT);
   if (changed.ok) return fine("kept");
   if (changed.complaint.code !== "not_found") return changed;
