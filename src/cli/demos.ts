@@ -34,8 +34,6 @@ export interface Course {
 }
 
 export interface Demo {
-  /** It uses the cloud role of the demo, which the world's AWS trusts. */
-  readonly role?: true;
   /** The user for whom it runs, who lends their calendar first. Missing: it needs nobody's. */
   readonly user?: string;
   /** Service of each step that calls one, to tell which Retry-After it heard. */
@@ -113,7 +111,6 @@ export const DEMOS: Readonly<Record<DemoName, Demo>> = {
     },
   },
   "process-order": {
-    role: true,
     services: {
       payment: "pay",
       stock: "shop",

@@ -6,7 +6,7 @@ import { startBackend, type Backend } from "./backend.ts";
 import { complain, fine, reasonOf, type Complaint, type Outcome } from "./complaint.ts";
 import { CALENDAR_HOST, connect, heal, INTEGRATION, integrate, LOGIN_HOST, personOf } from "./consents.ts";
 import { DEMOS, type Course, type Demo } from "./demos.ts";
-import { ISSUER_ORIGIN, trustRole } from "./roles.ts";
+import { ISSUER_ORIGIN, trustRoles } from "./roles.ts";
 import { COLUMNS, layOut, row, wrap } from "./layout.ts";
 import type { StartOptions } from "./options.ts";
 import type { Paint } from "./paint.ts";
@@ -50,7 +50,7 @@ export async function show(stage: Stage): Promise<Outcome<Shown>> {
   if (!house.ok) return house;
   const lent = demo.user === undefined ? fine(undefined) : await lend(stage, demo.user, house.value);
   if (!lent.ok) return withLog(lent.complaint, house.value.server);
-  const trusted = demo.role === undefined ? fine(undefined) : await beTrusted(stage, house.value);
+  const trusted = await beTrusted(stage, house.value);
   if (!trusted.ok) return withLog(trusted.complaint, house.value.server);
   const { referee, world, server } = house.value;
   try {
@@ -171,12 +171,12 @@ async function lend(stage: Stage, user: string, { api, world }: House): Promise<
   return fine(undefined);
 }
 
-/** The cloud role of the demo is made, and the world's AWS is told whom to trust. */
+/** The cloud roles of the examples are made, and the world's clouds are told whom to trust. */
 async function beTrusted({ say }: Stage, { api, referee }: House): Promise<Outcome<void>> {
-  const trusted = await trustRole(api, referee);
+  const trusted = await trustRoles(api, referee);
   if (!trusted.ok) return trusted;
-  const { role, made, subject } = trusted.value;
-  say(row("cloud role", `${role} (${made}): AWS trusts ${subject}, with no stored key`));
+  for (const { role, made, subject } of trusted.value)
+    say(row("cloud role", `${role} (${made}): for ${subject}, without a key`));
   return fine(undefined);
 }
 

@@ -12,7 +12,7 @@ import { monitorEventLoopDelay } from "node:perf_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
 import { createApi } from "../../src/cli/api.ts";
 import { createReferee } from "../../src/cli/referee.ts";
-import { trustRole } from "../../src/cli/roles.ts";
+import { trustRoles } from "../../src/cli/roles.ts";
 import type { Server } from "../dev-server/index.ts";
 import { Random } from "../sim/random.ts";
 import { Client, insist, type RunView } from "./client.ts";
@@ -155,7 +155,7 @@ async function adminKey(stage: Stage): Promise<string> {
   });
   const token = stage.world.tokens[CALENDAR] ?? "";
   await make(key, "/v1/connections", { integration: "agenda", api_key: token });
-  const trusted = await trustRole(
+  const trusted = await trustRoles(
     createApi(server.url, key),
     createReferee(stage.world.origin("referee.example")),
   );
