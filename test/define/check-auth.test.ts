@@ -18,8 +18,10 @@ async function check(steps: object, plan: string | null, refuse: boolean) {
   if (!compiled.ok) throw new Error(JSON.stringify(compiled.errors));
   const asked: Asked[] = [];
   const roles: RoleCheck = {
+    roles: async () => [{ name: "reader" }, { name: "writer" }],
     async refusalOf(...args) {
       asked.push(args);
+      if (args[0] !== "writer") return { at: "/cloud", code: "unknown_cloud_role", detail: "None." };
       if (!refuse) return undefined;
       return { at: "/cloud", code: "cloud_role_not_for_host", detail: "No.", allowed: ["a.example"] };
     },
@@ -73,6 +75,15 @@ describe("a plan that names a cloud role", () => {
         allowed: ["a.example"],
       },
     ]);
+  });
+
+  it("is told which role may have been meant, and no other name", async () => {
+    const near = await check({ a: put({ auth: { cloud: "wirter" } }) }, null, true);
+    expect(near.findings).toMatchObject([
+      { code: "unknown_cloud_role", detail: "None. Did you mean `writer`?", allowed: ["writer"] },
+    ]);
+    const far = await check({ a: put({ auth: { cloud: "billing" } }) }, null, true);
+    expect(far.findings[0]).not.toHaveProperty("allowed");
   });
 
   it("is told so where there is no issuer", async () => {
