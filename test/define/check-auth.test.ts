@@ -62,7 +62,9 @@ describe("a plan that names a cloud role", () => {
       timeout: "2m",
     };
     const { asked } = await check({ a: put({}, { verify: look, compensate: undo }), b: put() }, null, false);
-    expect(asked.map(([, , { stepTimeoutMs }]) => stepTimeoutMs).toSorted()).toEqual([120_000, 60_000]);
+    expect(asked.map(([, , { stepTimeoutMs }]) => stepTimeoutMs).toSorted((a, b) => a - b)).toEqual([
+      60_000, 120_000,
+    ]);
   });
 
   it("is told why it would be refused, with the place and what is allowed", async () => {
