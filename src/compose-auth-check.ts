@@ -12,12 +12,18 @@ import { plainRef } from "./compose-acquire.ts";
 import type { Connections } from "./connections/index.ts";
 import type { Subject } from "./identity/index.ts";
 
-/** As many integrations are looked through for one that was meant. */
+/** As many integrations, or roles, are looked through for one that was meant. */
 const MAX_NAMES = 100;
 const MAX_TOLD = 20;
 
-/** Of the identity room: why a role would not be lent for a request to this host by a step of this timeout. */
+/** Of the identity room. */
 export interface RoleCheck {
+  /** A page of the tenant's roles, by their names. */
+  roles(
+    tenant: string,
+    page: { readonly after: string; readonly limit: number },
+  ): Promise<readonly { readonly name: string }[]>;
+  /** Why a role would not be lent for a request to this host by a step of this timeout. */
   refusalOf(
     role: string,
     host: string,
@@ -40,7 +46,11 @@ export function createAuthCheck(
     if (isCloudRef(auth)) {
       const { tenant, plan } = asker;
       const subject: Subject = plan === null ? { kind: "inline", name: null } : { kind: "plan", name: plan };
-      return roles().refusalOf(auth.cloud, host, { tenant, subject, stepTimeoutMs });
+      const refusal = await roles().refusalOf(auth.cloud, host, { tenant, subject, stepTimeoutMs });
+      if (refusal?.code !== "unknown_cloud_role") return refusal;
+      const known = await roles().roles(tenant, { after: "", limit: MAX_NAMES });
+      const names = known.map(({ name }) => name);
+      return meant(refusal, auth.cloud, names, false);
     }
     if (!isConnectionRef(auth)) return tokens.ok ? tokens.value(auth, host) : undefined;
     const room = connections();
@@ -61,6 +71,7 @@ function meant(refusal: AuthRefusal, word: string, names: readonly string[], all
 
 /** Of a deployment that has no issuer. */
 export const withoutRoles: RoleCheck = {
+  roles: async () => [],
   refusalOf: async (role) => ({
     at: "/cloud",
     code: "identity_not_configured",

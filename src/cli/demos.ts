@@ -111,24 +111,34 @@ export const DEMOS: Readonly<Record<DemoName, Demo>> = {
     },
   },
   "process-order": {
-    services: { payment: "pay", stock: "shop", address: "shop", invoice: "shop", confirmation: "mail" },
+    services: {
+      payment: "pay",
+      stock: "shop",
+      address: "shop",
+      invoice: "shop",
+      archive: "s3-invoices",
+      confirmation: "mail",
+    },
     good: {
-      title: "An order is processed: payment, stock and address side by side, invoice, mail.",
+      title:
+        "An order is processed: payment, stock and address side by side, invoice, mail. The invoice is stored at AWS, where no key of ours is known: AWS trusts the workflow itself.",
       input: ORDER,
       faults: [
         fault("pay POST /payment-methods/validate", { kind: "status", status: 503 }),
         fault("shop GET /stock/:sku", { kind: "status", status: 429, retryAfterSeconds: 1 }),
         fault("shop POST /invoices", { kind: "lost_answer" }),
+        fault("s3-invoices PUT /*", { kind: "status", status: 503 }),
       ],
       ends: "succeeded",
-      expected: { "shop invoice": ONE, "mail message": ONE },
+      expected: { "shop invoice": ONE, "s3 object": ONE, "mail message": ONE },
     },
     bad: {
-      title: "An order is processed, but nobody delivers to its address: no invoice, no mail.",
+      title:
+        "An order is processed, but nobody delivers to its address: no invoice, nothing stored, no mail.",
       input: { ...ORDER, address: { ...ORDER.address, postcode: NOWHERE } },
       faults: [fault("shop GET /stock/:sku", { kind: "status", status: 503 })],
       ends: "failed",
-      expected: { "shop invoice": NONE, "mail message": NONE },
+      expected: { "shop invoice": NONE, "s3 object": NONE, "mail message": NONE },
     },
   },
 };

@@ -16,6 +16,8 @@ export interface LocalVars {
   readonly DEV_HOSTS: string;
   /** JSON object from name to `{ hosts, token }`. */
   readonly SERVICE_TOKENS: string;
+  /** Of identity tokens: a name that the world resolves to this server. */
+  readonly ISSUER_ORIGIN: string;
 }
 
 /** Folder of the migrations, in the project's. */
@@ -27,6 +29,7 @@ const NAMES = [
   "ROOT_API_KEY",
   "DEV_HOSTS",
   "SERVICE_TOKENS",
+  "ISSUER_ORIGIN",
 ] as const satisfies readonly (keyof LocalVars)[];
 
 /**

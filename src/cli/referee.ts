@@ -37,9 +37,9 @@ export interface Duplicate {
 /** Deeds by `service kind`. */
 export type Expected = Readonly<Record<string, { readonly made: number; readonly standing: number }>>;
 
-/** Every idempotency key of a run begins with its id; a request without one can say it as its reference. */
+/** Every idempotency key of a run begins with its id; a request can say it as its reference as well. */
 export function isOfRun(run: string, { key, reference }: Pick<Deed, "key" | "reference">): boolean {
-  return (key ?? reference)?.startsWith(`${run}.`) === true;
+  return [key, reference].some((one) => one?.startsWith(`${run}.`) === true);
 }
 
 /** What a request really did, in a line; null where it did nothing worth one. */
@@ -98,6 +98,8 @@ export interface Referee {
   readonly deeds: () => Promise<readonly Deed[]>;
   readonly duplicates: () => Promise<readonly Duplicate[]>;
   readonly setFaults: (rules: readonly object[]) => Promise<void>;
+  /** What the clouds of the world are told by whoever administers them. */
+  readonly clouds: (path: "/issuers" | "/trust", body: unknown) => Promise<void>;
   /** A user takes back, at the provider, all that they granted there. How many grants that were. */
   readonly takeBack: (user: string) => Promise<number>;
 }
@@ -118,6 +120,9 @@ export function createReferee(url: string): Referee {
     setFaults: async (rules) => {
       const headers = { "content-type": "application/json" };
       await call("/faults", { method: "PUT", headers, body: JSON.stringify(rules) });
+    },
+    clouds: async (path, body) => {
+      await call(`/clouds${path}`, { method: "POST", body: JSON.stringify(body) });
     },
     takeBack: async (user) =>
       (

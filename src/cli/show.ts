@@ -6,6 +6,7 @@ import { startBackend, type Backend } from "./backend.ts";
 import { complain, fine, reasonOf, type Complaint, type Outcome } from "./complaint.ts";
 import { CALENDAR_HOST, connect, heal, INTEGRATION, integrate, LOGIN_HOST, personOf } from "./consents.ts";
 import { DEMOS, type Course, type Demo } from "./demos.ts";
+import { ISSUER_ORIGIN, trustRoles } from "./roles.ts";
 import { COLUMNS, layOut, row, wrap } from "./layout.ts";
 import type { StartOptions } from "./options.ts";
 import type { Paint } from "./paint.ts";
@@ -49,6 +50,8 @@ export async function show(stage: Stage): Promise<Outcome<Shown>> {
   if (!house.ok) return house;
   const lent = demo.user === undefined ? fine(undefined) : await lend(stage, demo.user, house.value);
   if (!lent.ok) return withLog(lent.complaint, house.value.server);
+  const trusted = await beTrusted(stage, house.value);
+  if (!trusted.ok) return withLog(trusted.complaint, house.value.server);
   const { referee, world, server } = house.value;
   try {
     const silent = server.silent.then(() =>
@@ -109,6 +112,7 @@ async function open(stage: Stage): Promise<Outcome<House>> {
     ROOT_API_KEY: rootKey,
     DEV_HOSTS: JSON.stringify({ ...names, ...options.hosts }),
     SERVICE_TOKENS: JSON.stringify(serviceTokens({ ...ownTokens(options.hosts), ...tokens })),
+    ISSUER_ORIGIN,
   });
   if (!written.ok) return written;
   const migrated = await migrate(stage);
@@ -164,6 +168,15 @@ async function lend(stage: Stage, user: string, { api, world }: House): Promise<
   });
   if (!connected.ok) return connected;
   say(row("connection", `${short(connected.value)}: the backend confirmed that it was ${user}`));
+  return fine(undefined);
+}
+
+/** The cloud roles of the examples are made, and the world's clouds are told whom to trust. */
+async function beTrusted({ say }: Stage, { api, referee }: House): Promise<Outcome<void>> {
+  const trusted = await trustRoles(api, referee);
+  if (!trusted.ok) return trusted;
+  for (const { role, made, subject } of trusted.value)
+    say(row("cloud role", `${role} (${made}): for ${subject}, without a key`));
   return fine(undefined);
 }
 

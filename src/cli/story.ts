@@ -177,6 +177,7 @@ const NEEDS: Readonly<Record<string, string>> = {
   unavailable: "waits: the provider of its access does not answer",
   rate_limited: "waits: the service asked for a pause",
   misconfigured: "waits: the provider of its access refuses this app",
+  propagating: "waits: the cloud does not know yet what was changed a moment ago",
 };
 
 function needOf(need: Readonly<Record<string, unknown>>): string {

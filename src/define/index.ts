@@ -27,7 +27,7 @@ export type { Approved, Fill, Happened, HttpAnswer, RetrySpec } from "./spec-typ
 // For the engine.
 export { checkAuth } from "./check-auth.ts";
 export { checkChildren } from "./check-children.ts";
-export { connectionsOf, lentTo, neededBy, referenceIn, referenceTo } from "./connections.ts";
+export { connectionsOf, lentTo, referenceTo } from "./connections.ts";
 export { compile, type Compiled } from "./compile.ts";
 export { compilePlan, type CompiledPlan, type PlanCompilation } from "./compile-plan.ts";
 export {

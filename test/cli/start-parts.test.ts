@@ -241,7 +241,9 @@ describe("the local configuration", () => {
         main: join(ROOT, "src/worker.ts"),
         define: { CRASH_POINTS: "false", DEVELOPMENT: "true" },
         d1_databases: [{ binding: "DB", migrations_dir: join(ROOT, "migrations") }],
-        secrets: { required: ["SERVER_KEY", "KEYRING", "ROOT_API_KEY", "DEV_HOSTS", "SERVICE_TOKENS"] },
+        secrets: {
+          required: ["SERVER_KEY", "KEYRING", "ROOT_API_KEY", "DEV_HOSTS", "SERVICE_TOKENS", "ISSUER_ORIGIN"],
+        },
       },
     });
   });
@@ -254,10 +256,10 @@ describe("the local configuration", () => {
   it("has secrets in a file in which no value can end early", () => {
     const vars = {
       ...{ SERVER_KEY: "a", KEYRING: '{"k":1}', ROOT_API_KEY: "b" },
-      ...{ DEV_HOSTS: '{"x":1}', SERVICE_TOKENS: "{}" },
+      ...{ DEV_HOSTS: '{"x":1}', SERVICE_TOKENS: "{}", ISSUER_ORIGIN: "https://id.showcaller.test" },
     };
     expect(secretsFile(vars)).toBe(
-      `SERVER_KEY='a'\nKEYRING='{"k":1}'\nROOT_API_KEY='b'\nDEV_HOSTS='{"x":1}'\nSERVICE_TOKENS='{}'\n`,
+      `SERVER_KEY='a'\nKEYRING='{"k":1}'\nROOT_API_KEY='b'\nDEV_HOSTS='{"x":1}'\nSERVICE_TOKENS='{}'\nISSUER_ORIGIN='https://id.showcaller.test'\n`,
     );
     expect(() => secretsFile({ ...vars, SERVER_KEY: "a'\nX='1" })).toThrow(TypeError);
   });

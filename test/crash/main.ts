@@ -10,6 +10,9 @@
  */
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
+import { createApi } from "../../src/cli/api.ts";
+import { createReferee } from "../../src/cli/referee.ts";
+import { trustRoles } from "../../src/cli/roles.ts";
 import type { Server } from "../dev-server/index.ts";
 import { Random } from "../sim/random.ts";
 import { Client, insist, type RunView } from "./client.ts";
@@ -127,7 +130,10 @@ function never(): Promise<never> {
   return new Promise(() => {});
 }
 
-/** A first life, in which nothing crashes yet: an admin key, and the calendar that `book-trip` uses, lent by the tenant. */
+/**
+ * A first life, in which nothing crashes yet: an admin key, the calendar that `book-trip` uses, lent by the tenant, and the cloud
+ * role of `process-order`, which the world's AWS trusts.
+ */
 async function adminKey(stage: Stage): Promise<string> {
   const server = await stage.start(null, () => {});
   await server.up;
@@ -149,6 +155,11 @@ async function adminKey(stage: Stage): Promise<string> {
   });
   const token = stage.world.tokens[CALENDAR] ?? "";
   await make(key, "/v1/connections", { integration: "agenda", api_key: token });
+  const trusted = await trustRoles(
+    createApi(server.url, key),
+    createReferee(stage.world.origin("referee.example")),
+  );
+  if (!trusted.ok) throw new Error(trusted.complaint.what);
   await server.kill();
   return key;
 }

@@ -13,6 +13,8 @@ import {
   type Build,
   type Server,
 } from "../dev-server/index.ts";
+import { createReferee } from "../../src/cli/referee.ts";
+import { ISSUER_ORIGIN, standFor } from "../../src/cli/roles.ts";
 import { Random } from "../sim/random.ts";
 import { serviceTokens, startWorld, type Fault, type FaultRule, type World } from "../world/index.ts";
 import { Sink } from "./sink.ts";
@@ -71,12 +73,19 @@ export async function setStage(seed: number): Promise<Stage> {
     ROOT_API_KEY: rootKey,
     DEV_HOSTS: JSON.stringify(world.names),
     SERVICE_TOKENS: JSON.stringify(serviceTokens(world.tokens)),
+    ISSUER_ORIGIN,
   };
+  const referee = createReferee(world.origin("referee.example"));
   return {
     world,
     sink,
     rootKey,
-    start: (crashAt, onLine) => start(built, folder, state, { ...secrets, CRASH_AT: crashAt ?? "" }, onLine),
+    start: async (crashAt, onLine) => {
+      const values = { ...secrets, CRASH_AT: crashAt ?? "" };
+      const server = await start(built, folder, state, values, onLine);
+      await standFor(server.url, referee);
+      return server;
+    },
     close: async (keep) => {
       await world.close();
       if (keep) console.error(`the state is left in ${folder}`);

@@ -18,8 +18,10 @@ async function check(steps: object, plan: string | null, refuse: boolean) {
   if (!compiled.ok) throw new Error(JSON.stringify(compiled.errors));
   const asked: Asked[] = [];
   const roles: RoleCheck = {
+    roles: async () => [{ name: "reader" }, { name: "writer" }],
     async refusalOf(...args) {
       asked.push(args);
+      if (args[0] !== "writer") return { at: "/cloud", code: "unknown_cloud_role", detail: "None." };
       if (!refuse) return undefined;
       return { at: "/cloud", code: "cloud_role_not_for_host", detail: "No.", allowed: ["a.example"] };
     },
@@ -60,7 +62,9 @@ describe("a plan that names a cloud role", () => {
       timeout: "2m",
     };
     const { asked } = await check({ a: put({}, { verify: look, compensate: undo }), b: put() }, null, false);
-    expect(asked.map(([, , { stepTimeoutMs }]) => stepTimeoutMs).toSorted()).toEqual([120_000, 60_000]);
+    expect(asked.map(([, , { stepTimeoutMs }]) => stepTimeoutMs).toSorted((a, b) => a - b)).toEqual([
+      60_000, 120_000,
+    ]);
   });
 
   it("is told why it would be refused, with the place and what is allowed", async () => {
@@ -73,6 +77,15 @@ describe("a plan that names a cloud role", () => {
         allowed: ["a.example"],
       },
     ]);
+  });
+
+  it("is told which role may have been meant, and no other name", async () => {
+    const near = await check({ a: put({ auth: { cloud: "wirter" } }) }, null, true);
+    expect(near.findings).toMatchObject([
+      { code: "unknown_cloud_role", detail: "None. Did you mean `writer`?", allowed: ["writer"] },
+    ]);
+    const far = await check({ a: put({ auth: { cloud: "billing" } }) }, null, true);
+    expect(far.findings[0]).not.toHaveProperty("allowed");
   });
 
   it("is told so where there is no issuer", async () => {

@@ -29,7 +29,7 @@ export function runPlanInMemory(
   plan: CompiledPlan,
   input: Json,
   surroundings: Omit<Surroundings, "code">,
-  use: UsePort = NOBODY,
+  use: UsePort = NO_USE,
   useRole: UseRolePort = withoutIdentity,
 ): Promise<Ended> {
   const parsed = plan.parseInput(input);
@@ -43,7 +43,7 @@ export function runInMemory(
   definition: Definition,
   input: Json,
   surroundings: Omit<Surroundings, "code">,
-  use: UsePort = NOBODY,
+  use: UsePort = NO_USE,
   useRole: UseRolePort = withoutIdentity,
 ): Promise<Ended> {
   const registry = createRegistry([definition]);
@@ -62,7 +62,7 @@ interface Driven {
   readonly input: Json;
 }
 
-const NOBODY: UsePort = async () => {
+export const NO_USE: UsePort = async () => {
   throw new Error("there are no connections here");
 };
 

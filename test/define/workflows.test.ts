@@ -8,6 +8,8 @@ import { bookTrip } from "../../src/workflows/book-trip.ts";
 import { processOrder } from "../../src/workflows/process-order.ts";
 import { serviceTokens, startWorld, type World } from "../world/index.ts";
 import { NO_CHILDREN, NO_CONNECTIONS } from "./support.ts";
+import { ROLE_SECRET } from "./lending.ts";
+import { ObjectStore } from "./object-store.ts";
 import { runInMemory, type Ended } from "./run-in-memory.ts";
 
 // Names of the world are mapped to loopback ports in development builds only.
@@ -30,6 +32,7 @@ const ORDER = {
 };
 
 let world: World;
+let store: ObjectStore;
 let credential: CredentialPort;
 
 beforeAll(async () => {
@@ -42,6 +45,7 @@ afterAll(() => world.close());
 beforeEach(() => {
   world.faults([]);
   world.referee.reset();
+  store = new ObjectStore();
 });
 
 const CALENDAR = "api.calendar.example";
@@ -66,10 +70,12 @@ const lent: UsePort = async ({ reference }) => {
 
 function run(definition: Definition, input: Json): Promise<Ended> {
   const surroundings = {
-    egress: createEgress({
-      ownHosts: [],
-      developmentHosts: parseDevelopmentHosts(JSON.stringify(world.names), true),
-    }),
+    egress: store.beside(
+      createEgress({
+        ownHosts: [],
+        developmentHosts: parseDevelopmentHosts(JSON.stringify(world.names), true),
+      }),
+    ),
     credential,
     policy: async () => ({ kind: "allowed", approval: false }) as const,
     holdingPolicy: async () => ({ kind: "allowed", approval: false }) as const,
@@ -78,7 +84,7 @@ function run(definition: Definition, input: Json): Promise<Ended> {
     log: createLogger("error"),
     now: () => Date.now(),
   };
-  return runInMemory(impatient(definition), input, surroundings, lent);
+  return runInMemory(impatient(definition), input, surroundings, lent, store.use);
 }
 
 /** The same workflow with shorter waits: what it does is what counts here, not how long it waits in between. */
@@ -203,6 +209,26 @@ describe("process-order", () => {
     expect(ended.steps).toMatchObject({ declined: "skipped", stock: "succeeded", address: "succeeded" });
     expect(standing()).toEqual({ invoice: 1, message: 1 });
     expectNoTokens(ended);
+  });
+
+  it("stores the invoice under its own identity, and keeps nothing of the credential", async () => {
+    store.expired = 1;
+    const ended = await run(processOrder, ORDER);
+    const { invoice } = ended.output as { readonly invoice: string };
+    expect([...store.objects]).toEqual([
+      [
+        `/${invoice}.json`,
+        {
+          ...{ invoice, customer: "Ada", amount: 2_400, currency: "EUR" },
+          reference: expect.stringMatching(/^run_.*archive/),
+        },
+      ],
+    ]);
+    expect(store.uses).toMatchObject([
+      { role: "invoices-writer", subject: { kind: "code", name: "process-order" }, workflowVersion: "3" },
+    ]);
+    for (const secret of [ROLE_SECRET, "session-token-of"]) expect(ended.journal).not.toContain(secret);
+    expect(ended.journal).toContain('"role":"writer"');
   });
 
   it.each([

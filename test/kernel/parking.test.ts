@@ -2,6 +2,7 @@
 
 import { describe, expect, test } from "vitest";
 import {
+  CLOUD_REASONS,
   EFFECTS,
   NEED_REASONS,
   nextWake,
@@ -110,6 +111,56 @@ describe("what is due and lacks its credential", () => {
       },
     });
     expect(play.run).toBe("failed");
+  });
+
+  test.for(CLOUD_REASONS)("fails at its limit for want of a cloud role: %s", (reason) => {
+    const play = parked(cloudNeed(reason));
+    play.now += HOUR;
+    play.tick();
+    expect(play.unit("a")).toMatchObject({
+      status: "failed",
+      outcome: "not_done",
+      failure: { code: "cloud_unavailable", retryable: true },
+    });
+    expect(play.unit("a").failure?.message).toContain("writer");
+  });
+
+  test("looks for a cloud role again by itself, and no change of a connection wakes it", () => {
+    const play = parked(cloudNeed());
+    const wakeAt = nextWake(play.state, play.now);
+    play.changed();
+    expect([nextWake(play.state, play.now), wakeAt]).toEqual([play.now + SECOND, play.now + SECOND]);
+    play.wake();
+    play.begin("a");
+    expect(play.unit("a")).toMatchObject({ status: "running", attempt: 1 });
+  });
+
+  test.for([
+    ["another role", cloudNeed("unavailable", { role: "reader" })],
+    ["the same role, for another reason", cloudNeed("propagating")],
+    ["a connection of that name", need("unavailable", { integration: "writer" })],
+  ] as const)("begins a new wait for %s", ([, other]) => {
+    const play = parked(cloudNeed("unavailable", { limitMs: 2 * HOUR }));
+    play.pass(HOUR);
+    play.hold("a", other);
+    expect(play.unit("a").parked).toMatchObject({ looks: 1, since: play.now });
+  });
+
+  test("goes on waiting for the same role", () => {
+    const play = parked(cloudNeed());
+    play.pass(HOUR / 2);
+    play.hold("a", cloudNeed("unavailable", { detail: "still" }));
+    expect(play.unit("a").parked).toMatchObject({ looks: 2, limitAt: play.now + HOUR / 2 });
+  });
+
+  test("is asked for in a circle by no refusal of a cloud role: it counts as none (N4)", () => {
+    const play = new Play([call("a", "keyed")]);
+    for (let i = 0; i < 12; i += 1) {
+      play.begin("a");
+      play.end("a", { kind: "needs", need: { ...cloudNeed(), ...{ refused: true } } });
+      play.wake();
+    }
+    expect(play.unit("a")).toMatchObject({ status: "waiting", refusals: null });
   });
 
   test("begins a new wait where it lacks something else", () => {

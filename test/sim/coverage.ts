@@ -43,6 +43,7 @@ export const FAULTS = [
   "credential not at hand",
   "credential unavailable",
   "credential rate limited",
+  "cloud role not at hand",
   "credential slow",
   "credential never comes",
   "credential cannot be had",

@@ -228,10 +228,10 @@ export class Credentials {
       case "away":
         return {
           kind: "needs",
-          need: this.#need(connection, random.chance(0.9) ? "unavailable" : "misconfigured"),
+          need: this.#passing(connection, random.chance(0.9) ? "unavailable" : "misconfigured"),
         };
       case "rate limited":
-        return { kind: "needs", need: this.#need(connection, "rate_limited") };
+        return { kind: "needs", need: this.#passing(connection, "rate_limited") };
       case "platform limit met":
         return { kind: "hop" };
       case "cannot":
@@ -252,6 +252,16 @@ export class Credentials {
       lease,
       ...(pinned === null ? { bound: [{ name: integration, to: pin(epoch) }] } : {}),
     };
+  }
+
+  /** What time alone mends, a run is told of cloud roles as well: nobody wakes it for one. */
+  #passing(connection: Connection, reason: "unavailable" | "misconfigured" | "rate_limited"): Need {
+    const need = this.#need(connection, reason);
+    const { limitMs, recheckMs } = need;
+    if (need.connection !== undefined) return need;
+    this.#parts.coverage.fault("cloud role not at hand");
+    const why = reason === "misconfigured" ? "propagating" : reason;
+    return { kind: "cloud", role: connection.integration, reason: why, limitMs, recheckMs };
   }
 
   #need({ integration, epoch }: Connection, reason: NeedReason): ConnectionNeed {

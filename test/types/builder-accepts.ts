@@ -2,6 +2,7 @@
 import * as z from "zod";
 import type { Json } from "../../src/kernel/index.ts";
 import {
+  cloud,
   connection,
   grow,
   workflow,
@@ -281,4 +282,34 @@ workflow("connected", { version: "1", connections: { google: { scopes: ["calenda
     },
     verify: { connections: ["google"], run: () => ({ happened: null }) },
     compensate: { effect: "idempotent", connections: ["slack"], run: () => null },
+  });
+
+// Cloud roles: of an `http` step in its `auth`, of a function by reference; the credential itself, of either kind.
+workflow("federated", { version: "1" })
+  .step("store", { http: { method: "PUT", url: "https://a.example/", auth: cloud("writer"), json: {} } })
+  .step("copy", {
+    effect: "idempotent",
+    connections: ["google", cloud("writer")],
+    run: async ({ fetch, credentials }) => {
+      const answer = await fetch("https://a.example/", { method: "PUT", body: "x", auth: cloud("writer") });
+      same<typeof answer, Response>("same");
+      const held = await credentials(cloud("writer"));
+      same<typeof held.expiresAt, number>("same");
+      if (held.kind === "bearer") return held.token;
+      same<
+        typeof held,
+        {
+          readonly kind: "aws";
+          readonly accessKeyId: string;
+          readonly secretAccessKey: string;
+          readonly sessionToken: string;
+          readonly expiresAt: number;
+        }
+      >("same");
+      return answer.status;
+    },
+    verify: { connections: [cloud("writer")], run: () => ({ happened: null }) },
+    compensate: {
+      http: { method: "DELETE", url: "https://a.example/", auth: cloud("writer") },
+    },
   });

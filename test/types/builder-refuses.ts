@@ -1,6 +1,6 @@
 /** What must not compile. Every line under a directive is a mistake that would otherwise show in production. */
 import * as z from "zod";
-import { workflow } from "../../src/define/index.ts";
+import { cloud, connection, workflow } from "../../src/define/index.ts";
 
 const w = workflow("w", { version: "1", input: z.object({ day: z.string() }) })
   .step("a", { http: { method: "GET", url: "https://a.example/", answer: z.object({ id: z.string() }) } })
@@ -228,8 +228,17 @@ w.step("d", { connections: ["google"], http: { method: "GET", url: "https://a.ex
 // @ts-expect-error what calls nobody needs no connection
 w.step("d", { connections: ["google"], transform: () => 1 });
 
-// @ts-expect-error a credential is one of a service token and a connection
+// @ts-expect-error a credential is one of a service token, a connection and a cloud role
 w.step("d", { http: { method: "GET", url: "https://a.example/", auth: { token: "T" } } });
+
+// @ts-expect-error a cloud role is named by a text
+w.step("d", { http: { method: "GET", url: "https://a.example/", auth: cloud(1) } });
+
+// @ts-expect-error the tokens of users are not given out
+w.step("d", { effect: "safe", run: ({ credentials }) => credentials(connection("google")) });
+
+// @ts-expect-error a declared role is a reference: names are of integrations
+w.step("d", { effect: "safe", connections: [{ role: "writer" }], run: () => 1 });
 
 // @ts-expect-error scopes are a list
 w.step("d", { effect: "safe", connections: [{ connection: "google", scopes: "mail" }], run: () => 1 });

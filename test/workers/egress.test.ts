@@ -5,6 +5,7 @@ import {
   type EgressRequest,
   type EgressResult,
   parseDevelopmentHosts,
+  type SignedRequest,
 } from "../../src/platform/index.ts";
 
 const HOST = "https://api.skyline.example";
@@ -233,6 +234,54 @@ describe("what is sent and kept", () => {
   });
 });
 
+describe("a request that is signed", () => {
+  test("is signed once nothing of it changes any more, over all that is sent, and nothing replaces that (E9)", async () => {
+    const seen: SignedRequest[] = [];
+    const sign: EgressRequest["sign"] = async (request) => {
+      expect(onSend).not.toHaveBeenCalled();
+      seen.push(request);
+      return { Authorization: "AWS4-HMAC-SHA256 s", "x-amz-date": "20261201T000000Z" };
+    };
+    const headers = await echoed(`${HOST}/echo?b=2&a=%20`, {
+      ...{ method: "PUT", effect: "idempotent", body: "x", sign },
+      headers: { Authorization: "Bearer mine", "X-Amz-Date": "19700101T000000Z", "x-kept": "1" },
+      traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+    });
+    expect(headers).toMatchObject({
+      authorization: "AWS4-HMAC-SHA256 s",
+      "x-amz-date": "20261201T000000Z",
+      "x-kept": "1",
+    });
+    expect(seen).toEqual([
+      {
+        ...{ method: "PUT", url: `${HOST}/echo?b=2&a=%20`, body: "x" },
+        headers: expect.objectContaining({ "x-kept": "1", "user-agent": "Showcaller/1" }),
+      },
+    ]);
+    const sent = Object.entries(seen[0]?.headers ?? {}).filter(
+      ([name]) => !/^(?:authorization|x-amz)/.test(name),
+    );
+    expect(headers).toMatchObject(Object.fromEntries(sent));
+  });
+
+  test("is not sent where it cannot be signed, and says nothing of why", async () => {
+    const sign = async (): Promise<never> => {
+      throw new Error("secret-key-1");
+    };
+    const result = await call(`${HOST}/echo`, { sign });
+    expect(result).toMatchObject({ kind: "failed", code: "network", sent: false });
+    expect(JSON.stringify(result)).not.toContain("secret-key-1");
+    expect(onSend).not.toHaveBeenCalled();
+  });
+
+  test("is not signed where it may not be sent", async () => {
+    const sign = vi.fn<NonNullable<EgressRequest["sign"]>>();
+    const permit: EgressRequest["permit"] = async () => ({ code: "policy_denied", message: "No." });
+    expect(await call(`${HOST}/echo`, { sign, permit })).toMatchObject({ kind: "blocked" });
+    expect(sign).not.toHaveBeenCalled();
+  });
+});
+
 describe("redirects", () => {
   const to = (target: string, status = 302): string =>
     `${HOST}/redirect?status=${status}&to=${encodeURIComponent(target)}`;
@@ -266,6 +315,12 @@ describe("redirects", () => {
     const headers = await echoed(to(back), { headers: credentials });
     expect(headers).toMatchObject({ "x-forwarded-host": "api.skyline.example" });
     expect(headers).not.toHaveProperty("authorization");
+  });
+
+  test.each([301, 302, 303, 307, 308])("what is signed follows none (E9): %i", async (status) => {
+    const sign = async () => ({ authorization: "AWS4-HMAC-SHA256 s" });
+    const result = await answered(to("/echo", status), { sign });
+    expect(result).toMatchObject({ status, redirects: 0 });
   });
 
   test.each([

@@ -74,6 +74,27 @@ const alarmOf = (run: Started): Promise<number | null> =>
 
 const typesOf = async (run: Started): Promise<string[]> => (await events(run)).map(({ type }) => type);
 
+describe("a step whose cloud role gives no credential just now", () => {
+  it("parks its run, which shows the role and for how long, and goes on by itself", async () => {
+    const lacking = { kind: "cloud", role: "writer", reason: "propagating", detail: "A new key." } as const;
+    const times = { limitMs: 15 * MINUTE_MS, recheckMs: MINUTE_MS };
+    const run = await booking({ kind: "needs", need: { ...lacking, ...times } });
+    const { seen, waiting } = await parked(run);
+    expect(seen.status).toBe("waiting");
+    expect(waiting).toEqual({
+      ...lacking,
+      since: expect.any(Number),
+      limit_at: (waiting?.since ?? 0) + 15 * MINUTE_MS,
+      retry_at: (waiting?.since ?? 0) + MINUTE_MS,
+    });
+    await evictDurableObject(run.stub());
+    expect(await view(run)).toEqual(seen);
+    expect(await alarmOf(run)).toBeLessThanOrEqual(waiting?.retry_at ?? 0);
+    const told = (await events(run)).find(({ type }) => type === "parked");
+    expect(told?.data).toMatchObject({ need: { kind: "cloud", role: "writer", reason: "propagating" } });
+  });
+});
+
 describe("a step whose connection is missing", () => {
   it("parks its run, which survives eviction and death, and goes on at exactly that step", async () => {
     const run = await booking({ kind: "needs", need: need({ connection: "conn_1", account: "work" }) });

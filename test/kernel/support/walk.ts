@@ -14,6 +14,7 @@ import {
   fromSnapshot,
   hasChild,
   illegal,
+  CLOUD_REASONS,
   NEED_REASONS,
   nextWake,
   refOf,
@@ -39,7 +40,7 @@ import {
   type StepDef,
   type UnitRef,
 } from "../../../src/kernel/index.ts";
-import { DAY, ends, HOUR, MINUTE, need, SECOND } from "./build.ts";
+import { cloudNeed, DAY, ends, HOUR, MINUTE, need, SECOND } from "./build.ts";
 import type { Coverage } from "./coverage.ts";
 import { attempting, LawBroken, Laws, sameState, unitsOf, type Named } from "./laws.ts";
 import { RUN, START } from "./play.ts";
@@ -100,6 +101,11 @@ const ACCOUNTS = ["work", "home"] as const;
 const REASONS = Object.keys(NEED_REASONS) as NeedReason[];
 
 function needOf(a: number, b: number): Need {
+  const times = {
+    limitMs: [MINUTE, HOUR, Number.NaN][b % 3] ?? HOUR,
+    recheckMs: [SECOND, 0][a % 2] ?? SECOND,
+  };
+  if (a % 5 === 4) return cloudNeed(CLOUD_REASONS[b % CLOUD_REASONS.length], times);
   return need(REASONS[a % REASONS.length], {
     limitMs: [MINUTE, HOUR, DAY, Number.NaN][b % 4] ?? DAY,
     recheckMs: [SECOND, MINUTE, HOUR, 0][a % 4] ?? MINUTE,
