@@ -13,8 +13,10 @@ export interface KeyCache extends Pick<SeenCache<KeyRecord>, "get" | "put"> {
 export function createKeyCache(maxKnown?: number, maxUnknown?: number): KeyCache {
   const seen = createSeenCache<KeyRecord>(maxKnown, maxUnknown);
   return {
-    get: seen.get,
-    put: seen.put,
+    get: (hash, now) => seen.get(hash, now),
+    put(hash, record, askedAt) {
+      seen.put(hash, record, askedAt);
+    },
     forget(keyIds) {
       seen.forgetWhere(({ id }) => keyIds.has(id));
     },

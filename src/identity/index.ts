@@ -21,14 +21,11 @@ export type { IdentityDeps } from "./ports.ts";
 export type { RoleFlaw, RoleRequest } from "./roles.ts";
 export type { RoleUse } from "./using.ts";
 export type { AwsTarget, CloudRole, RoleTarget, Subject } from "./role.ts";
-export { createMinter, type Minted, type Minter, type MinterDeps, type MintRequest } from "./minter.ts";
-export { goesAt, type SigningKey, signsFrom } from "./signing-keys.ts";
-export { claimFlaw, issuerUrl, MAX_CLAIMS, subjectText, tagFlaw, TTL_S } from "./token.ts";
+export type { Minted, Minter, MintRequest } from "./minter.ts";
+export { issuerUrl } from "./token.ts";
 
 // Exchanges: identity tokens for credentials of clouds.
 export { type CredentialWiring, WiredCredentialObject } from "./credential-object.ts";
 export type { CredentialAnswer, CredentialRequest, CredentialRpc } from "./credential-rpc.ts";
 export { createCredentials, type Credentials, type CredentialsDeps } from "./credentials.ts";
-export { exchangeFor, type ExchangePorts, type Who } from "./exchange.ts";
-export { wantedLifeMs } from "./needed-life.ts";
-export { leaseOf, type Lending } from "./lending.ts";
+export type { Who } from "./exchange.ts";

@@ -45,7 +45,6 @@ export const TARGETS = {
 
 /** A role by which another one is assumed. */
 export function chained(second: NonNullable<AwsTarget["next"]>, more: Partial<AwsTarget> = {}): AwsTarget {
-  // oxlint-disable-next-line unicorn/no-thenable -- data, which nobody takes for a promise
   return { ...TARGETS.aws, ...more, next: second };
 }
 

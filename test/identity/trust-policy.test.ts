@@ -57,6 +57,7 @@ describe.each(TARGETS)("$provider", (target) => {
       if (form === "shell")
         expect(execFileSync("bash", ["-n"], { input: content, encoding: "utf8" })).toBe("");
     }
+    expect(texts.length).toBeGreaterThan(0);
   });
 });
 
