@@ -8,8 +8,8 @@ import {
   type CredentialAnswer,
   type Credentials,
   type CredentialRpc,
-  wantedLifeMs,
 } from "../../src/identity/index.ts";
+import { wantedLifeMs } from "../../src/identity/needed-life.ts";
 import { credentialObjectName, exchangeKey } from "../../src/identity/credential-rpc.ts";
 import { FLIGHT_MS, FORCED_REST_MS } from "../../src/identity/keeping.ts";
 import { neededLifeMs } from "../../src/identity/needed-life.ts";
