@@ -263,7 +263,7 @@ function passing(lease: Lease): Need | null {
 
 /** B5 */
 function waitFor(need: Need | null): Consequence | null {
-  return need === null || need.kind === "cloud" ? null : { kind: "needs", need };
+  return need === null ? null : { kind: "needs", need };
 }
 
 /** B4 */

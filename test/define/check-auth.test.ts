@@ -1,7 +1,8 @@
 /** What a plan is told of the cloud roles that it names, before it runs. */
 import { describe, expect, it } from "vitest";
 import { createAuthCheck, type RoleCheck, withoutRoles } from "../../src/compose-auth-check.ts";
-import { checkAuth, compilePlan, summarise } from "../../src/define/index.ts";
+import { checkAuth, compile, compilePlan, connectionsOf, summarise } from "../../src/define/index.ts";
+import { processOrder } from "../../src/workflows/process-order.ts";
 
 const URL_ = "https://invoices.s3.eu-central-1.amazonaws.com/in_1.json";
 const put = (more: object = {}, step: object = {}): object => ({
@@ -126,6 +127,9 @@ describe("the reference itself", () => {
       },
     ]);
     expect(connections).toEqual([]);
+    // Nobody has to connect anything for it, before a start or later.
+    expect(connectionsOf(compiled.plan.graph)).toEqual([]);
+    expect(connectionsOf(compile(processOrder).graph)).toEqual([]);
     expect(steps[0]?.requests[0]).toMatchObject({ cloud_role: "writer", connection: null, token: null });
   });
 });
