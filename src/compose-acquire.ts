@@ -28,7 +28,7 @@ import {
 } from "./actions/index.ts";
 import { INLINE_NAME, lentTo, referenceTo } from "./define/index.ts";
 import type { Acquired, Wanted } from "./driver/index.ts";
-import type { Subject } from "./identity/index.ts";
+import type { RoleUse, Subject } from "./identity/index.ts";
 import {
   type Binding,
   type ConnectionNeed,
@@ -43,19 +43,6 @@ import { classifyFault, type Lease, type LeaseAnswer, type Logger } from "./plat
 const PASSING_LIMIT_MS = 60 * 60_000;
 const PASSING_RECHECK_MS = 1_000;
 
-/** What a run asks of the identity room for one step. */
-export interface RoleUse {
-  readonly tenant: string;
-  readonly run: string;
-  /** For whom the identity token speaks. */
-  readonly subject: Subject;
-  readonly workflowVersion: string;
-  /** Name of the role. */
-  readonly role: string;
-  /** What the run has pinned of the role, or null. */
-  readonly pinned: Json;
-  readonly stepTimeoutMs: number;
-}
 export type UseRolePort = (use: RoleUse) => Promise<LeaseAnswer>;
 
 export interface AcquireDeps {
@@ -68,14 +55,6 @@ export interface AcquireDeps {
   readonly isCode: (workflow: string, version: string) => boolean;
   readonly log: Logger;
 }
-
-/** Of a deployment that has no issuer: it has no identity to exchange for a credential. */
-export const withoutIdentity: UseRolePort = async ({ role }) => ({
-  kind: "cannot",
-  code: "identity_not_configured",
-  message: `The cloud role ${role} cannot be used: this deployment has no issuer.`,
-  hint: "Let the operator set ISSUER_ORIGIN, then redrive the run.",
-});
 
 /** The `acquire` of a run's driver. */
 export function createAcquire(deps: AcquireDeps): (wanted: Wanted) => Promise<Acquired> | null {
@@ -164,14 +143,10 @@ async function useRole(
   held: Pick<RoleUse, "pinned" | "stepTimeoutMs">,
 ): Promise<LeaseAnswer> {
   const { tenant, id, version } = call.run;
-  const answer = await use({
+  return use({
     ...{ tenant, run: id, workflowVersion: version, role: reference.cloud, ...held },
     subject: subjectOf(call, isCode),
   });
-  // What a run pins is told apart by name, whatever the room calls it.
-  return answer.kind === "ready"
-    ? { ...answer, bound: { name: bindingName(reference), to: answer.bound.to } }
-    : answer;
 }
 
 function parkedFor(reference: ConnectionRef, parked: Need | null): ConnectionNeed | null {

@@ -68,13 +68,3 @@ function meant(refusal: AuthRefusal, word: string, names: readonly string[], all
   if (name !== null) return { ...refusal, detail: refusal.detail + didYouMean(word, names), allowed: [name] };
   return all && names.length > 0 ? { ...refusal, allowed: names.slice(0, MAX_TOLD) } : refusal;
 }
-
-/** Of a deployment that has no issuer. */
-export const withoutRoles: RoleCheck = {
-  roles: async () => [],
-  refusalOf: async (role) => ({
-    at: "/cloud",
-    code: "identity_not_configured",
-    detail: `The cloud role "${role}" cannot be used: this deployment has no issuer.`,
-  }),
-};

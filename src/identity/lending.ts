@@ -41,6 +41,7 @@ export function leaseOf({ role, subject, credential, now, renew }: Lending): Lea
     headers: credential.kind === "aws" ? {} : { [credential.header]: credential.scheme + credential.token },
     defaults: credential.kind === "aws" ? {} : credential.defaults,
     raw,
+    expiresAt: credential.expiresAt,
     // L3.
     secrets: Object.values(raw),
     keepHeaders: aws === null ? ["www-authenticate"] : ["x-amzn-errortype"],

@@ -64,7 +64,7 @@ export function createUse(
 
 /** Under which name a run pins which role it used. */
 export function boundName(role: string): string {
-  return `cloud/${role}`;
+  return `cloud:${role}`;
 }
 
 function refusalOf(role: CloudRole, { subject, pinned, stepTimeoutMs }: RoleUse): Cannot | null {

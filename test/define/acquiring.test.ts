@@ -6,12 +6,11 @@ import {
   type AcquireDeps,
   authorOf,
   createAcquire,
-  type RoleUse,
   subjectOf,
   type UseRolePort,
-  withoutIdentity,
 } from "../../src/compose-acquire.ts";
 import type { Wanted } from "../../src/driver/index.ts";
+import { notConfigured, type RoleUse } from "../../src/identity/using.ts";
 import type { Json, Need, StepDef, UnitRef } from "../../src/kernel/index.ts";
 import { createLogger } from "../../src/platform/index.ts";
 import { cloudNeed } from "../kernel/support/build.ts";
@@ -269,7 +268,7 @@ describe("a call that names a cloud role", () => {
   });
 
   it("is refused where the deployment has no issuer", async () => {
-    const { acquired } = acquire({ with: store(), role: undefined, useRole: withoutIdentity });
+    const { acquired } = acquire({ with: store(), role: undefined, useRole: async () => notConfigured() });
     expect(await acquired).toMatchObject({ kind: "cannot", failure: { code: "identity_not_configured" } });
   });
 });

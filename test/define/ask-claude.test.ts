@@ -1,6 +1,6 @@
 /** `ask-claude`: a model is asked with a token for the workflow's own identity. */
 import { describe, expect, it } from "vitest";
-import type { RoleUse } from "../../src/compose-acquire.ts";
+import type { RoleUse } from "../../src/identity/using.ts";
 import type { Json } from "../../src/kernel/index.ts";
 import type { EgressRequest, EgressResult, Lease } from "../../src/platform/index.ts";
 import { askClaude } from "../../src/workflows/ask-claude.ts";

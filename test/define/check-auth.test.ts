@@ -1,6 +1,7 @@
 /** What a plan is told of the cloud roles that it names, before it runs. */
 import { describe, expect, it } from "vitest";
-import { createAuthCheck, type RoleCheck, withoutRoles } from "../../src/compose-auth-check.ts";
+import { createReferring } from "../../src/identity/referring.ts";
+import { createAuthCheck, type RoleCheck } from "../../src/compose-auth-check.ts";
 import { checkAuth, compile, compilePlan, connectionsOf, summarise } from "../../src/define/index.ts";
 import { processOrder } from "../../src/workflows/process-order.ts";
 
@@ -91,9 +92,9 @@ describe("a plan that names a cloud role", () => {
 
   it("is told so where there is no issuer", async () => {
     const asker = { tenant: "acme", subject: { kind: "inline", name: null }, stepTimeoutMs: 1 } as const;
-    expect(await withoutRoles.refusalOf("writer", "a.example", asker)).toMatchObject({
-      code: "identity_not_configured",
-    });
+    const lookup = { find: async () => null, forget: () => {} };
+    const refusalOf = createReferring({ issuerOrigin: null }, lookup);
+    expect(await refusalOf("writer", "a.example", asker)).toMatchObject({ code: "identity_not_configured" });
   });
 });
 

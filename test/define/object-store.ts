@@ -1,5 +1,6 @@
 /** The object store of the invoices, and its role, as a run meets them: it takes what is signed, and keeps what was put. */
-import type { UseRolePort, RoleUse } from "../../src/compose-acquire.ts";
+import type { UseRolePort } from "../../src/compose-acquire.ts";
+import type { RoleUse } from "../../src/identity/using.ts";
 import type { Egress, EgressRequest, EgressResult } from "../../src/platform/index.ts";
 import { roleLease, roleReady, STORE } from "./lending.ts";
 import { answered } from "./support.ts";

@@ -1,6 +1,7 @@
 /** A run driven by the production driver, evaluator and actions, with its journal in memory, against the world. */
 import { performAction, type Surroundings, type UsePort } from "../../src/actions/index.ts";
-import { createAcquire, type UseRolePort, withoutIdentity } from "../../src/compose-acquire.ts";
+import { createAcquire, type UseRolePort } from "../../src/compose-acquire.ts";
+import { notConfigured } from "../../src/identity/using.ts";
 import {
   createEvaluator,
   createCode,
@@ -30,7 +31,7 @@ export function runPlanInMemory(
   input: Json,
   surroundings: Omit<Surroundings, "code">,
   use: UsePort = NO_USE,
-  useRole: UseRolePort = withoutIdentity,
+  useRole: UseRolePort = async () => notConfigured(),
 ): Promise<Ended> {
   const parsed = plan.parseInput(input);
   if (!parsed.ok) throw new Error(JSON.stringify(parsed));
@@ -44,7 +45,7 @@ export function runInMemory(
   input: Json,
   surroundings: Omit<Surroundings, "code">,
   use: UsePort = NO_USE,
-  useRole: UseRolePort = withoutIdentity,
+  useRole: UseRolePort = async () => notConfigured(),
 ): Promise<Ended> {
   const registry = createRegistry([definition]);
   const registered = registry.list()[0];

@@ -54,7 +54,7 @@ describe("who gets a credential", () => {
     expect(await use(USE)).toMatchObject({
       kind: "ready",
       lease: { about: { role: "writer", provider: "aws", subject: "tenant:acme:code:nightly", version: 1 } },
-      bound: { name: "cloud/writer", to: { role: "role_1" } },
+      bound: { name: "cloud:writer", to: { role: "role_1" } },
     });
     expect(asked).toEqual([{ run: null, neededMs: 90_000, refused: undefined }]);
   });
