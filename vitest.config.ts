@@ -19,6 +19,8 @@ export default defineConfig({
   test: {
     // Steps that fail on purpose are logged. Of a test that passes nobody wants to read that; of one that fails, all of it.
     silent: "passed-only",
+    // Many tests wait, for a process to start or a moment to come: more of them than there are processors go on side by side.
+    maxWorkers: 3,
     projects: [
       {
         define: { CRASH_POINTS: "false" },
