@@ -59,7 +59,7 @@ describe("fetch with a cloud role", () => {
       kind: "success",
       output: 200,
       credentials: [{ role: "writer" }],
-      bound: [{ name: "writer", to: { role: "role_1" } }],
+      bound: [{ name: "cloud:writer", to: { role: "role_1" } }],
     });
   });
 

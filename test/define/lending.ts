@@ -125,7 +125,7 @@ export function roleLease(
 }
 
 export function roleReady(lease: Lease = roleLease()): LeaseAnswer {
-  return { kind: "ready", lease, bound: { name: "writer", to: { role: "role_1" } } };
+  return { kind: "ready", lease, bound: { name: "cloud:writer", to: { role: "role_1" } } };
 }
 
 function sizeOf(body: Uint8Array | string | undefined): number {
