@@ -21,6 +21,9 @@ export default defineConfig({
     silent: "passed-only",
     // Many tests wait, for a process to start or a moment to come: more of them than there are processors go on side by side.
     maxWorkers: 3,
+    // No test claims a time: on a busy machine each may take its own.
+    testTimeout: 30_000,
+    hookTimeout: 60_000,
     projects: [
       {
         define: { CRASH_POINTS: "false" },
