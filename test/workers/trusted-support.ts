@@ -1,7 +1,7 @@
-/** Issuers of the tests' own, on names that only this file answers for, and the Worker under a name that tokens can be for. */
+/** Issuers of the tests' own, on names that only this file answers for, and isolates of the Worker that ask them. */
 import { env } from "cloudflare:workers";
 import { exportJWK, generateKeyPair, type JWK, type JWTHeaderParameters, SignJWT } from "jose";
-import { expect, vi } from "vitest";
+import { vi } from "vitest";
 import { compose } from "../../src/compose.ts";
 import type { RunView } from "../../src/run/index.ts";
 import { expectAnswer, ORIGIN, type Sending } from "./api-support.ts";
@@ -95,7 +95,6 @@ export class TestIssuer {
 /** An isolate of its own, with its caches. */
 export class Isolate {
   readonly #house = compose(testWorkflows);
-  readonly #env: Env = { ...env, PUBLIC_ORIGIN: ORIGIN };
 
   async send(method: string, path: string, { key, body, headers = {} }: Sending = {}): Promise<Response> {
     const request = new Request(ORIGIN + path, {
@@ -107,7 +106,7 @@ export class Isolate {
         ...headers,
       },
     });
-    return this.#house.fetch(request, this.#env);
+    return this.#house.fetch(request, env);
   }
 
   /** Trusts an issuer, with one rule unless more is said. */
@@ -171,8 +170,4 @@ export function rawToken(header: unknown, payload: unknown, signature = "c2lnbmF
 
 export function part(value: unknown): string {
   return btoa(JSON.stringify(value)).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
-}
-
-export function expectNothingIn(texts: readonly string[], secret: string): void {
-  expect(texts.join("\n")).not.toContain(secret);
 }
