@@ -57,6 +57,7 @@ export default defineConfig({
                   TEST_MIGRATIONS: await readD1Migrations("./migrations"),
                   DEV_HOSTS: JSON.stringify(names),
                   ISSUER_ORIGIN: "https://id.showcaller.test",
+                  PUBLIC_ORIGIN: "https://showcaller.test",
                   SERVICE_TOKENS: JSON.stringify(serviceTokens(tokens, { inline: INLINE_TOKENS })),
                 },
               },

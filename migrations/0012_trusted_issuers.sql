@@ -13,6 +13,8 @@ CREATE TABLE trusted_issuers (
   rules TEXT NOT NULL CHECK (json_valid(rules)),
   -- JSON array: the policies of the key that trusted it, which all of its callers stand under.
   policies TEXT NOT NULL CHECK (json_valid(policies)),
+  -- JSON array: the keys ('key:<id>') that have ever said what is trusted of it; what the last one said holds, while that key does.
+  makers TEXT NOT NULL CHECK (json_valid(makers) AND json_array_length(makers) >= 1),
   -- Raised with every change.
   version INTEGER NOT NULL CHECK (version >= 1),
   created_at INTEGER NOT NULL,

@@ -52,7 +52,7 @@ async function authenticateToken(
   return reachDatabase(deps, async () => {
     const found = await identityOfToken(deps, token, now);
     if (found.ok) {
-      noteCaller(deps, found.value, now);
+      await noteCaller(deps, found.value, now);
       return found;
     }
     const { reason, message, telling } = found.error;
@@ -61,16 +61,15 @@ async function authenticateToken(
   });
 }
 
-/** Not worth a failure, nor a wait. */
-function noteCaller(deps: AccessDeps, identity: KeyIdentity, now: number): void {
-  const { trust } = deps;
-  if (trust === null || identity.token === undefined || trust.noted.get(identity.keyId, now) !== undefined)
-    return;
-  trust.noted.put(identity.keyId, true, now);
-  const work = upsertCaller(deps.db, identity, now, now - LAST_USED_MS).catch((error: unknown) => {
-    deps.log.warn("access.caller_not_noted", { caller: identity.keyId, error });
-  });
-  deps.defer(work);
+/** Before anything is done in its name: who stands behind it is found by that (makers.ts). Not worth a failure. */
+async function noteCaller({ db, trust, log }: AccessDeps, caller: KeyIdentity, now: number): Promise<void> {
+  if (trust === null || trust.noted.get(caller.keyId, now) !== undefined) return;
+  try {
+    await upsertCaller(db, caller, now, now - LAST_USED_MS);
+    trust.noted.put(caller.keyId, true, now);
+  } catch (error) {
+    log.warn("access.caller_not_noted", { caller: caller.keyId, error });
+  }
 }
 
 async function authenticateRoot(

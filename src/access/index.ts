@@ -69,7 +69,13 @@ export { countTenants, selectTenantIds, type Tenant } from "./tenants-store.ts";
 export { createSeenCache } from "./seen-cache.ts";
 export { audienceOf } from "./token-text.ts";
 export { createKeySource } from "./trusted-keys.ts";
-export type { RuleUser, TrustedIssuer, TrustRequest, TrustRule } from "./trusted-issuer.ts";
+export {
+  MAX_RULES,
+  type RuleUser,
+  type TrustedIssuer,
+  type TrustRequest,
+  type TrustRule,
+} from "./trusted-issuer.ts";
 export {
   changeTrusted,
   createTrusted,

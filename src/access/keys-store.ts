@@ -112,18 +112,22 @@ export async function updateRevoked(
 }
 
 /**
- * The keys that a key has made, directly or not, and that would still be taken. Also through keys that are revoked; not
- * through expired ones, because no key outlives its maker. Bound are tenant,
- * key, now and how many at most.
+ * The keys that a key has made, directly or not, and that would still be taken; also those that who came with a token made, if
+ * the key ever said what their issuer is trusted with. Also through keys that are revoked; not through expired ones,
+ * because no key outlives its maker. Bound are tenant, key, now and how many at most.
  */
 const LIVE_DESCENDANTS = `
-  WITH RECURSIVE made (id) AS (
-    SELECT id FROM api_keys WHERE tenant = ?1 AND created_by = 'key:' || ?2 AND (expires_at IS NULL OR expires_at > ?3)
+  WITH RECURSIVE made (actor) AS (
+    SELECT 'key:' || ?2
     UNION
-    SELECT k.id FROM made JOIN api_keys k ON k.created_by = 'key:' || made.id
+    SELECT 'key:' || k.id FROM made JOIN api_keys k ON k.created_by = made.actor
     WHERE k.tenant = ?1 AND (k.expires_at IS NULL OR k.expires_at > ?3)
+    UNION
+    SELECT 'token:' || c.id FROM made JOIN trusted_issuers t JOIN trusted_callers c ON c.issuer_id = t.id
+    WHERE t.tenant = ?1 AND EXISTS (SELECT 1 FROM json_each(t.makers) WHERE value = made.actor)
   )
-  SELECT k.id FROM made JOIN api_keys k ON k.id = made.id WHERE k.revoked_at IS NULL
+  SELECT k.id FROM made JOIN api_keys k ON k.id = substr(made.actor, 5)
+  WHERE k.revoked_at IS NULL AND k.id <> ?2 AND substr(made.actor, 1, 4) = 'key:'
   ORDER BY k.created_at, k.id LIMIT ?4`;
 
 /**
@@ -153,28 +157,39 @@ export async function updateDescendantsRevoked(
 }
 
 /**
- * Who made a key, who made that, and so on to the top, the nearest first, as `created_by` writes them. Makers never change.
- * One read of a row for each. At most `limit`: if there are so many, the last may have a maker that is not here.
+ * Who made a key, who made that, and so on to the top, the nearest first, as `created_by` writes them; of who came with a
+ * token, all keys that ever said what its issuer is trusted with. Makers never change. One read of a row for each.
+ * At most `limit`: if there are so many, there may be others. Null: for one of them it is not known.
  */
 export async function selectMakers(
   db: D1Database,
   tenant: string,
-  id: string,
+  actor: string,
   limit: number,
-): Promise<string[]> {
+): Promise<string[] | null> {
   const { results } = await db
     .prepare(
-      `WITH RECURSIVE makers (actor, nth) AS (
-         SELECT created_by, 1 FROM api_keys WHERE tenant = ?1 AND id = ?2
-         UNION ALL
-         SELECT k.created_by, makers.nth + 1 FROM makers JOIN api_keys k ON k.id = substr(makers.actor, 5)
-         WHERE k.tenant = ?1 AND substr(makers.actor, 1, 4) = 'key:' AND makers.nth < ?3
+      `WITH RECURSIVE makers (actor) AS (
+         SELECT ?2
+         UNION
+         SELECT k.created_by FROM makers JOIN api_keys k ON k.id = substr(makers.actor, 5)
+         WHERE k.tenant = ?1 AND substr(makers.actor, 1, 4) = 'key:'
+         UNION
+         SELECT one.value FROM makers JOIN trusted_callers c ON c.id = substr(makers.actor, 7)
+           JOIN trusted_issuers t ON t.id = c.issuer_id JOIN json_each(t.makers) one
+         WHERE t.tenant = ?1 AND substr(makers.actor, 1, 6) = 'token:'
+         LIMIT ?3 + 1
        )
-       SELECT actor FROM makers ORDER BY nth`,
+       SELECT actor, substr(actor, 1, 6) = 'token:' AND NOT EXISTS (
+           SELECT 1 FROM trusted_callers c JOIN trusted_issuers t ON t.id = c.issuer_id
+           WHERE c.id = substr(actor, 7) AND t.tenant = ?1
+         ) AS lost
+       FROM makers`,
     )
-    .bind(tenant, id, limit)
+    .bind(tenant, actor, limit)
     .all<Row>();
-  return results.map((row) => text(row, "actor"));
+  if (results.some((row) => integer(row, "lost") === 1)) return null;
+  return results.map((row) => text(row, "actor")).filter((one) => one !== actor);
 }
 
 /** Notes a use, unless one was noted after `unlessAfter`: many isolates may want to at once. */

@@ -1,6 +1,7 @@
 /**
- * Behind a key stands whoever made it: a key that was made to decide on what its maker asked for is no second person.
- * So whoever is asked for a decision is told of all who made the key, directly or not.
+ * Behind a key stands whoever made it: a key that was made to decide on what its maker asked for is no second person. Behind
+ * who comes with a token stand the keys that said what its issuer is trusted with: they could have named anybody.
+ * So whoever is asked for a decision is told of all of them, directly or not.
  */
 import type { AccessDeps } from "./deps.ts";
 import { selectMakers } from "./keys-store.ts";
@@ -9,8 +10,8 @@ import { selectMakers } from "./keys-store.ts";
 export const MAX_MAKERS = 256;
 
 /**
- * All who made the key that acts, as `actorOf` writes them, the nearest first; none for what is no key of the tenant.
- * Null: there are too many to know them all, so it may come from anybody.
+ * All who stand behind the key or token that acts, as `actorOf` writes them, the nearest first; none for what is no key of
+ * the tenant. Null: they cannot all be known (too many, or an issuer that is trusted no more), so it may come from anybody.
  * @param actor who acts, as `actorOf` writes it
  */
 export async function makersOfActor(
@@ -18,8 +19,7 @@ export async function makersOfActor(
   tenant: string,
   actor: string,
 ): Promise<readonly string[] | null> {
-  const [, id] = /^key:(key_.+)$/.exec(actor) ?? [];
-  if (id === undefined) return [];
-  const makers = await selectMakers(db, tenant, id, MAX_MAKERS);
-  return makers.length === MAX_MAKERS ? null : makers;
+  if (!/^(?:key:key|token:tok)_/.test(actor)) return [];
+  const makers = await selectMakers(db, tenant, actor, MAX_MAKERS);
+  return makers === null || makers.length === MAX_MAKERS ? null : makers;
 }

@@ -5,6 +5,9 @@ import { isTenantId } from "../platform/index.ts";
 /** Three parts, the first of which is a JSON object (RFC 7519 section 3). */
 const JWT = /^ey[\w-]+\.[\w-]+\.[\w-]+$/;
 
+/** No tenant trusts a longer one, and none is kept in memory. */
+const MAX_ISSUER_CHARS = 2_048;
+
 export function isToken(text: string): boolean {
   return JWT.test(text);
 }
@@ -42,7 +45,7 @@ export function readUnverified(
   const { iss, aud } = payload;
   // One audience: what is for others as well could be shown to us by them.
   const audience: unknown = Array.isArray(aud) && aud.length === 1 ? aud[0] : aud;
-  if (typeof iss !== "string" || typeof audience !== "string") return null;
+  if (typeof iss !== "string" || iss.length > MAX_ISSUER_CHARS || typeof audience !== "string") return null;
   const prefix = audienceOf(origin, "");
   const tenant = audience.startsWith(prefix) ? audience.slice(prefix.length) : "";
   return isTenantId(tenant) ? { tenant, issuer: iss, alg, kid } : null;

@@ -1,15 +1,14 @@
 /**
  * Issuers whose tokens stand in the place of an API key: what is trusted of them. Pure.
  *
- * - W1 a rule gives its scopes only to a subject that it names, or that a claim narrows down: on an issuer that everybody can
- *   have a token of, `*` alone would let everybody in.
+ * - W1 a rule gives its scopes only to a subject that it names, as far as to whom it belongs, or that a claim narrows down: on
+ *   an issuer that everybody can have a token of, `repo:*` would let everybody in.
  * - W2 who may decide approvals is named whole: nobody decides under one subject what they asked for under another.
- * - W3 whoever trusts an issuer gives no more than they have: scopes, users, policies.
+ * - W3 whoever trusts an issuer gives no more than they have: scopes, users, policies; and for no longer than their key holds.
  */
-import { err, ok, type Result } from "../platform/index.ts";
-import type { KeyIdentity, Policy } from "./identity.ts";
-import { may } from "./identity.ts";
-import { isUser } from "./narrowing.ts";
+import { canonicalJson, err, ok, type Result } from "../platform/index.ts";
+import { type KeyIdentity, may, type Policy } from "./identity.ts";
+import { isUser, MAX_POLICIES, MAX_POLICY_CHARS } from "./narrowing.ts";
 import { readPolicy } from "./policy.ts";
 import { admits, isScopeGrant, notForUsers, type ScopeGrant, widerThan } from "./scopes.ts";
 
@@ -17,7 +16,7 @@ import { admits, isScopeGrant, notForUsers, type ScopeGrant, widerThan } from ".
 export type RuleUser = string | { readonly claim: string };
 
 export interface TrustRule {
-  /** Of `sub`; `*` stands for one or more characters other than a colon. */
+  /** Of `sub`; `*` stands for one or more characters other than a colon, and alone for any subject. */
   readonly subject: string;
   /** Texts that other claims must be, exactly. */
   readonly claims: Readonly<Record<string, string>>;
@@ -41,6 +40,8 @@ export interface TrustedIssuer {
   /** Of the key that trusted it. */
   readonly policies: readonly Policy[];
   readonly version: number;
+  /** From then on none of its tokens is taken: the key that last said what is trusted of it has ended by then. Null: not so far. */
+  readonly until: number | null;
   /** Milliseconds since 1970. */
   readonly createdAt: number;
   readonly createdBy: string;
@@ -74,8 +75,9 @@ export const MAX_RULES = 32;
 const DEFAULT_MAX_AGE_S = 3_600;
 const MAX_AGE_S = 86_400;
 const MAX_SUBJECT_CHARS = 512;
-const MAX_POLICY_CHARS = 4_096;
 const CLAIM = /^[\w:./-]{1,128}$/;
+/** Every token that is taken has these alike. */
+const SAME_FOR_ALL = ["iss", "aud"];
 
 /** @param isAddress whether a text is the https address of a public host that is not ours */
 export function draftTrust(
@@ -84,7 +86,7 @@ export function draftTrust(
   isAddress: (url: string) => boolean,
 ): Result<TrustDraft, TrustFlaw> {
   const { issuer, jwksUrl = null, maxAgeS = DEFAULT_MAX_AGE_S } = request;
-  if (!isAddress(issuer) || /[?#]/.test(issuer))
+  if (!isAddress(issuer) || !/^[!-~]+$/.test(issuer) || /[?#]/.test(issuer))
     return flaw(
       "/issuer",
       "An issuer is an https address of a public host, without a query, as `iss` says it.",
@@ -112,14 +114,19 @@ function draftRule(
   if (subject.length === 0 || subject.length > MAX_SUBJECT_CHARS)
     return flaw(`${at}/subject`, `A subject has 1 to ${MAX_SUBJECT_CHARS} characters.`);
   const conditions = Object.keys(claims);
-  // W1
-  if (/^[*:]*$/.test(subject) && conditions.length === 0)
-    return flaw(
-      `${at}/subject`,
-      "That lets in everybody of the issuer: name the subject, or what a claim must be.",
-    );
   if (!conditions.every((name) => CLAIM.test(name)))
     return flaw(`${at}/claims`, "That is no name of a claim.");
+  if (conditions.some((name) => SAME_FOR_ALL.includes(name)))
+    return flaw(
+      `${at}/claims`,
+      "`iss` and `aud` are checked of every token, so they tell nobody from another.",
+    );
+  // W1
+  if (conditions.length === 0 && !namesWhose(subject))
+    return flaw(
+      `${at}/subject`,
+      "That lets in others of the issuer: before the first `*` name two parts whole, as in `repo:acme/*`, or say what a claim must be.",
+    );
   const known = scopes.filter(isScopeGrant);
   const stray = scopes.findIndex((scope) => !isScopeGrant(scope));
   if (stray !== -1) return flaw(`${at}/scopes/${stray}`, "There is no such scope.");
@@ -141,9 +148,27 @@ function draftRule(
     return flaw(`${at}/user`, "The key that trusts the issuer does not have: runs:act_as.", true);
   if (typeof user === "string" ? !isUser(user) : user !== null && !CLAIM.test(user.claim))
     return flaw(`${at}/user`, 'It is the name of a user, or `{ "claim": ... }`.');
-  if (policy !== null && (readPolicy(policy) === null || JSON.stringify(policy).length > MAX_POLICY_CHARS))
+  if (policy !== null && (readPolicy(policy) === null || canonicalJson(policy).length > MAX_POLICY_CHARS))
     return flaw(`${at}/policy`, `It is no policy, or has more than ${MAX_POLICY_CHARS} characters.`);
+  if (policy !== null && maker.policies.length >= MAX_POLICIES)
+    return flaw(
+      `${at}/policy`,
+      `The key that trusts the issuer stands under ${MAX_POLICIES} policies already.`,
+    );
   return ok({ subject, claims, scopes: known, user, policy });
+}
+
+/** Two parts at least that a colon or slash ends: `acme*` is also `acme-evil`, and `repo` is everybody's. */
+function namesWhose(subject: string): boolean {
+  const [first = "", ...rest] = subject.split("*");
+  if (rest.length === 0) return true;
+  const parts = first.split(/[:/]/).slice(0, -1);
+  return parts.filter((part) => part !== "").length >= 2;
+}
+
+/** What an issuer is trusted with, taken together. */
+export function scopesGiven(rules: readonly TrustRule[]): readonly ScopeGrant[] {
+  return [...new Set(rules.flatMap(({ scopes }) => scopes))];
 }
 
 /** The first rule that fits the claims of a verified token, and for whom it acts; null: none does. */
@@ -152,7 +177,7 @@ export function ruleFor(
   payload: Readonly<Record<string, unknown>>,
 ): { readonly rule: TrustRule; readonly index: number; readonly user: string | null } | null {
   const { sub } = payload;
-  if (typeof sub !== "string") return null;
+  if (typeof sub !== "string" || sub.length > MAX_SUBJECT_CHARS || !sub.isWellFormed()) return null;
   for (const [index, rule] of rules.entries()) {
     if (!fits(rule.subject, sub)) continue;
     if (!Object.entries(rule.claims).every(([name, value]) => ownText(payload, name) === value)) continue;
@@ -173,6 +198,7 @@ function ownText(payload: Readonly<Record<string, unknown>>, name: string): stri
 
 /** No regular expression: a pattern of the tenant's must not cost more than its length times the subject's. */
 export function fits(pattern: string, subject: string): boolean {
+  if (pattern === "*") return subject !== "";
   const parts = pattern.split("*");
   const [first = ""] = parts;
   if (parts.length === 1) return pattern === subject;

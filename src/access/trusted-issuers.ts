@@ -3,8 +3,10 @@ import { type AuditEntry, err, isName, ok, randomId, type Result } from "../plat
 import type { AccessDeps } from "./deps.ts";
 import { actorOf, type Identity, type KeyIdentity, requireScope } from "./identity.ts";
 import { type AccessRefusal, refuse } from "./refusals.ts";
+import { widerThan } from "./scopes.ts";
 import {
   draftTrust,
+  scopesGiven,
   type TrustDraft,
   type TrustedIssuer,
   type TrustFlaw,
@@ -42,7 +44,7 @@ export async function createTrusted(
   const { by, made } = drafted.value;
   if (!isName(name)) return err(refuse("invalid", "It is no name.", "/name"));
   const trusted: TrustedIssuer = {
-    ...{ ...made, id: randomId("iss"), tenant: by.tenant, name, version: 1 },
+    ...{ ...made, id: randomId("iss"), tenant: by.tenant, name, version: 1, until: by.expiresAt },
     ...{ createdAt: now, createdBy: actorOf(by), updatedAt: now },
   };
   if (!(await insertTrusted(deps.db, trusted, entryOf(by, "issuer.trust", trusted, now))))
@@ -51,7 +53,10 @@ export async function createTrusted(
   return ok(trusted);
 }
 
-/** In the place of all that was trusted of it. */
+/**
+ * In the place of all that was trusted of it. The issuer itself stays: its callers are known by it and their subjects, and
+ * somebody else's subject of the same name must not become one of them.
+ */
 export async function changeTrusted(
   deps: AccessDeps,
   maker: Identity,
@@ -62,17 +67,17 @@ export async function changeTrusted(
   const drafted = draft(deps, maker, request);
   if (!drafted.ok) return drafted;
   const { by, made } = drafted.value;
-  const before = await selectTrusted(deps.db, by.tenant, { name });
-  if (before === null) return err(noSuchIssuer());
-  const entry = entryOf(by, "issuer.change", { ...before, ...made }, now);
-  if (!(await updateTrusted(deps.db, before, made, now, entry)))
-    return err(
-      refuse("issuer_exists", "It was changed meanwhile, or the issuer is trusted under another name."),
-    );
-  const after = { ...before, ...made, version: before.version + 1, updatedAt: now };
-  forget(deps, before);
-  forget(deps, after);
-  return ok(after);
+  const before = await selectChangeable(deps, by, name);
+  if (!before.ok) return before;
+  if (made.issuer !== before.value.issuer)
+    return err(refuse("invalid", "Trust another issuer under a name of its own.", "/issuer"));
+  const entry = entryOf(by, "issuer.change", { ...before.value, ...made }, now);
+  const changed = await updateTrusted(deps.db, before.value.id, made, actorOf(by), entry);
+  forget(deps, before.value);
+  const after = await selectTrusted(deps.db, by.tenant, { name });
+  if (after === null) return err(noSuchIssuer());
+  if (changed) return ok(after);
+  return err(refuse("invalid", "Too many keys have changed it. Trust the issuer anew, from nothing.", ""));
 }
 
 /** None of its tokens is taken any more. Answers from when on that holds everywhere. */
@@ -84,11 +89,26 @@ export async function deleteTrustedIssuer(
 ): Promise<Result<number, AccessRefusal>> {
   const allowed = requireScope(asker, "issuers:write");
   if (!allowed.ok) return allowed;
-  const before = await selectTrusted(deps.db, allowed.value.tenant, { name });
-  if (before === null) return err(noSuchIssuer());
-  await deleteTrusted(deps.db, before, entryOf(allowed.value, "issuer.distrust", before, now));
-  forget(deps, before);
+  const before = await selectChangeable(deps, allowed.value, name);
+  if (!before.ok) return before;
+  await deleteTrusted(deps.db, before.value, entryOf(allowed.value, "issuer.distrust", before.value, now));
+  forget(deps, before.value);
   return ok(now + ENDED_EVERYWHERE_MS);
+}
+
+/** As with keys, a stolen one cannot lock out its betters: what somebody takes away they must have themselves. */
+async function selectChangeable(
+  { db }: AccessDeps,
+  by: KeyIdentity,
+  name: string,
+): Promise<Result<TrustedIssuer, AccessRefusal>> {
+  const found = await selectTrusted(db, by.tenant, { name });
+  if (found === null) return err(noSuchIssuer());
+  const wider = widerThan(by.scopes, scopesGiven(found.rules));
+  if (wider.length === 0) return ok(found);
+  return err(
+    refuse("scope_wider", `The issuer is trusted with scopes that the key has not: ${wider.join(", ")}.`),
+  );
 }
 
 export interface TrustedWithCallers {
@@ -127,15 +147,8 @@ export async function tryToken(
   const allowed = requireScope(asker, "issuers:read");
   if (!allowed.ok) return allowed;
   if (!isToken(token)) return err(refuse("invalid", "It is not a JWT.", "/token"));
-  const found = await identityOfToken(deps, token, now);
-  if (!found.ok) return ok({ identity: null, refusal: found.error });
-  // Another tenant's callers are nobody's to see.
-  if (found.value.tenant !== allowed.value.tenant)
-    return ok({
-      identity: null,
-      refusal: { reason: "not_for_us", message: "The token is for another tenant.", telling: false },
-    });
-  return ok({ identity: found.value, refusal: null });
+  const found = await identityOfToken(deps, token, now, allowed.value.tenant);
+  return ok(found.ok ? { identity: found.value, refusal: null } : { identity: null, refusal: found.error });
 }
 
 function draft(
@@ -145,6 +158,9 @@ function draft(
 ): Result<{ readonly by: KeyIdentity; readonly made: TrustDraft }, AccessRefusal> {
   const allowed = requireScope(maker, "issuers:write");
   if (!allowed.ok) return allowed;
+  // W3: what is trusted holds for as long as the key that said so, and nothing of a token is kept that could end.
+  if (allowed.value.token !== undefined)
+    return err(refuse("forbidden", "Only an API key can trust an issuer: a token is over in minutes."));
   if (trust === null)
     return err(refuse("invalid", "This deployment takes no tokens: it does not know its own address.", ""));
   const drafted = draftTrust(allowed.value, request, trust.isAddress);

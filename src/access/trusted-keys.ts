@@ -2,10 +2,12 @@
  * The keys of trusted issuers, as this isolate has read them.
  *
  * - X1 a key only verifies what it is for: its kind, its `use` and its `alg` must be those of the token's header. Symmetric
- *   keys are not keys of an issuer.
- * - X2 only settled values are kept; a key that is not known is looked for anew at most every `COOL_DOWN_MS`, so nobody can
- *   make us ask an issuer again and again.
+ *   keys are not keys of an issuer, and neither is one whose private half is published. Only what the issuer serves at its
+ *   own address counts, never what a token brings or points to; no redirect is followed.
+ * - X2 only settled values are kept. One request at a time asks an issuer, and at most every `COOL_DOWN_MS`, so nobody can make
+ *   us ask again and again, be it one after the other or all at once.
  * - X3 an issuer that cannot be reached takes nothing away: what it said last counts for `STALE_MS`.
+ * - X4 what is kept is bounded, in number and in size.
  */
 import { importJWK, type JWK } from "jose";
 import { type Egress, err, type Logger, ok, type Result } from "../platform/index.ts";
@@ -15,9 +17,14 @@ const FRESH_MS = 10 * 60_000;
 const COOL_DOWN_MS = 30_000;
 const STALE_MS = 24 * 60 * 60_000;
 const TIMEOUT_MS = 5_000;
+/** Where nothing is known yet. As long as the two documents may take: whoever asks has an answer by then, or was given up. */
+const RETRY_MS = 2 * TIMEOUT_MS;
+const LOOK_MS = 25;
 const MAX_DOCUMENT_BYTES = 262_144;
 const MAX_KEYS = 100;
-const MAX_KEPT = 200;
+/** RSA of 8,192 bits has 1,366. */
+const MAX_MEMBER_CHARS = 1_400;
+const MAX_KEPT = 100;
 
 /** Algorithm to the kind of its keys (RFC 7518, RFC 8037). */
 const KINDS: Readonly<Record<string, string>> = {
@@ -27,6 +34,7 @@ const KINDS: Readonly<Record<string, string>> = {
 const CURVES: Readonly<Record<string, string>> = {
   ...{ ES256: "P-256", ES384: "P-384", ES512: "P-521", EdDSA: "Ed25519" },
 };
+const MEMBERS: ReadonlySet<string> = new Set(["kty", "kid", "alg", "use", "crv", "n", "e", "x", "y"]);
 /** Those of the table: no token with another one is taken, and none is without a signature. */
 export const ALGORITHMS: readonly string[] = Object.keys(KINDS);
 
@@ -42,10 +50,15 @@ export interface KeySource {
   ): Promise<Result<CryptoKey, "unavailable" | "unknown_key">>;
 }
 
-interface Kept {
+interface Read {
   readonly keys: readonly JWK[];
-  readonly readAt: number;
-  readonly triedAt: number;
+  readonly at: number;
+}
+
+/** When somebody last went to ask, and whether they are back. */
+interface Asked {
+  readonly at: number;
+  readonly back: boolean;
 }
 
 export function createKeySource(deps: {
@@ -54,30 +67,46 @@ export function createKeySource(deps: {
   readonly now: () => number;
 }): KeySource {
   const { egress, log, now } = deps;
-  const kept = new Map<string, Kept>();
+  const read = new Map<string, Read>();
+  const asked = new Map<string, Asked>();
   return {
     async keyFor(trusted, header) {
       const name = JSON.stringify([trusted.id, trusted.issuer, trusted.jwksUrl]);
-      const known = kept.get(name);
-      const usable = known !== undefined && now() - known.readAt < STALE_MS ? known : undefined;
-      const found = usable === undefined ? undefined : pick(usable.keys, header);
-      const fresh = usable !== undefined && now() - usable.readAt < FRESH_MS;
-      if (found !== undefined && fresh) return imported(found, header.alg);
-      if (known === undefined || now() - known.triedAt >= COOL_DOWN_MS) {
-        const read = await readKeys(trusted);
-        if (kept.size >= MAX_KEPT) kept.clear();
-        if (read !== null) {
-          kept.set(name, { keys: read, readAt: now(), triedAt: now() });
-          const key = pick(read, header);
-          return key === undefined ? err("unknown_key") : imported(key, header.alg);
-        }
-        kept.set(name, { keys: usable?.keys ?? [], readAt: usable?.readAt ?? -STALE_MS, triedAt: now() });
-      }
-      if (found !== undefined) return imported(found, header.alg);
-      // Its keys were read lately, and this one was not among them.
-      return usable === undefined ? err("unavailable") : err("unknown_key");
+      const known = knownOf(name);
+      const found = known === undefined ? undefined : pick(known.keys, header);
+      if (found !== undefined && now() - (known?.at ?? 0) < FRESH_MS) return imported(found, header.alg);
+      const last = asked.get(name);
+      const pauseMs = known === undefined ? RETRY_MS : COOL_DOWN_MS;
+      if (last === undefined || now() - last.at >= pauseMs) await ask(name, trusted);
+      else if (known === undefined) await somebodyElse(name);
+      const keys = knownOf(name)?.keys;
+      if (keys === undefined) return err("unavailable");
+      const key = pick(keys, header);
+      return key === undefined ? err("unknown_key") : imported(key, header.alg);
     },
   };
+
+  /** X3 */
+  function knownOf(name: string): Read | undefined {
+    const last = read.get(name);
+    return last !== undefined && now() - last.at < STALE_MS ? last : undefined;
+  }
+
+  async function ask(name: string, trusted: Pick<TrustedIssuer, "issuer" | "jwksUrl">): Promise<void> {
+    const at = now();
+    keep(asked, name, { at, back: false });
+    const keys = await readKeys(trusted);
+    if (keys !== null) keep(read, name, { keys, at });
+    keep(asked, name, { at, back: true });
+  }
+
+  /** Until the one who asks is back. Looked at, not waited for: what another request waits for may never settle for this one. */
+  async function somebodyElse(name: string): Promise<void> {
+    for (let looks = 0; looks * LOOK_MS < RETRY_MS; looks++) {
+      if (asked.get(name)?.back !== false) return;
+      await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+    }
+  }
 
   /** Null: they could not be read. */
   async function readKeys({
@@ -86,18 +115,18 @@ export function createKeySource(deps: {
   }: Pick<TrustedIssuer, "issuer" | "jwksUrl">): Promise<JWK[] | null> {
     const address = jwksUrl ?? (await discovered(issuer));
     if (address === null) return null;
-    const document = await read(address);
+    const document = await get(address);
     const keys = document?.["keys"];
     if (!Array.isArray(keys)) {
-      log.warn("access.issuer_keys_unread", { issuer, reason: "not a JWKS" });
+      if (document !== null) log.warn("access.issuer_keys_unread", { issuer, reason: "not a JWKS" });
       return null;
     }
-    return keys.slice(0, MAX_KEYS).filter(isJwk);
+    return keys.slice(0, MAX_KEYS).flatMap((key: unknown) => publicKey(key) ?? []);
   }
 
   /** OpenID Connect Discovery 1.0, sections 4.1 and 4.3: the document must be that of this very issuer. */
   async function discovered(issuer: string): Promise<string | null> {
-    const document = await read(`${issuer.replace(/\/$/, "")}/.well-known/openid-configuration`);
+    const document = await get(`${issuer.replace(/\/$/, "")}/.well-known/openid-configuration`);
     const address = document?.["jwks_uri"];
     if (document?.["issuer"] === issuer && typeof address === "string") return address;
     if (document !== null)
@@ -105,12 +134,12 @@ export function createKeySource(deps: {
     return null;
   }
 
-  async function read(url: string): Promise<Readonly<Record<string, unknown>> | null> {
+  async function get(url: string): Promise<Readonly<Record<string, unknown>> | null> {
     const result = await egress({
-      ...{ url, method: "GET", effect: "safe", timeoutMs: TIMEOUT_MS, maxResponseBytes: MAX_DOCUMENT_BYTES },
+      ...{ url, method: "GET", timeoutMs: TIMEOUT_MS, maxResponseBytes: MAX_DOCUMENT_BYTES },
       headers: { accept: "application/json" },
-      // An issuer's word stands at its own address.
-      allowedHosts: [URL.parse(url)?.hostname ?? ""],
+      // X1: those of this effect follow no redirect.
+      effect: "idempotent",
     });
     if (result.kind !== "answered" || result.status !== 200) {
       const reason = result.kind === "answered" ? `status ${result.status}` : result.code;
@@ -119,17 +148,30 @@ export function createKeySource(deps: {
     }
     try {
       const value: unknown = JSON.parse(new TextDecoder().decode(result.body));
-      return typeof value === "object" && value !== null
-        ? (value as Readonly<Record<string, unknown>>)
-        : null;
+      if (typeof value === "object" && value !== null) return value as Readonly<Record<string, unknown>>;
     } catch {
-      return null;
+      // Told below.
     }
+    log.warn("access.issuer_keys_unread", { host: URL.parse(url)?.hostname, reason: "not a JSON object" });
+    return null;
   }
 }
 
-function isJwk(value: unknown): value is JWK {
-  return typeof value === "object" && value !== null && "kty" in value && typeof value.kty === "string";
+/** The oldest goes first. */
+function keep<T>(entries: Map<string, T>, name: string, entry: T): void {
+  entries.delete(name);
+  entries.set(name, entry);
+  const oldest = entries.keys().next();
+  if (entries.size > MAX_KEPT && !oldest.done) entries.delete(oldest.value);
+}
+
+/** What is needed of a public key, so that no more is kept; null: it is none. */
+function publicKey(value: unknown): JWK | null {
+  if (typeof value !== "object" || value === null || "d" in value || "k" in value) return null;
+  const members = Object.entries(value).filter(([name]) => MEMBERS.has(name));
+  if (members.some(([, member]) => typeof member !== "string" || member.length > MAX_MEMBER_CHARS))
+    return null;
+  return Object.fromEntries(members) as JWK;
 }
 
 /** X1. Without a `kid` only where there is no choice. */
@@ -147,7 +189,7 @@ function pick(keys: readonly JWK[], { alg, kid }: TokenHeader): JWK | undefined 
 
 async function imported(key: JWK, alg: string): Promise<Result<CryptoKey, "unknown_key">> {
   try {
-    const made = await importJWK({ ...key, ext: true }, alg);
+    const made = await importJWK(key, alg);
     return made instanceof Uint8Array ? err("unknown_key") : ok(made);
   } catch {
     return err("unknown_key");

@@ -1,16 +1,21 @@
 /** Trusted issuers in D1. The only SQL about them. */
-import { type AuditEntry, integer, type Row, text, textOrNull } from "../platform/index.ts";
+import { type AuditEntry, integer, integerOrNull, type Row, text, textOrNull } from "../platform/index.ts";
 import { auditStatementIf } from "./audit-store.ts";
 import type { KeyIdentity, Policy } from "./identity.ts";
 import type { TrustDraft, TrustedIssuer, TrustRule } from "./trusted-issuer.ts";
 
 /** Of one tenant. */
 const MAX_ISSUERS = 100;
+/** Of one issuer: keys that have ever said what is trusted of it. */
+const MAX_TRUSTERS = 64;
+/** With the key that last said what is trusted: none but keys trust issuers, and rows of keys stay. */
+const WITH_MAKER = `trusted_issuers t JOIN api_keys k ON k.id = substr(json_extract(t.makers, '$[#-1]'), 5)`;
+const TRUSTED = `SELECT t.*, k.revoked_at AS maker_revoked_at, k.expires_at AS maker_expires_at FROM ${WITH_MAKER}`;
 
 /** Writes audit and issuer in one transaction; false, and nothing written: name or issuer are taken, or there are too many. */
 export async function insertTrusted(
   db: D1Database,
-  trusted: TrustedIssuer,
+  trusted: Omit<TrustedIssuer, "until">,
   audit: AuditEntry,
 ): Promise<boolean> {
   const { id, tenant, name, issuer, jwksUrl, maxAgeS, rules, policies, version, createdAt, createdBy } =
@@ -22,40 +27,41 @@ export async function insertTrusted(
     auditStatementIf(db, audit, isNew, bindings),
     db
       .prepare(
-        `INSERT INTO trusted_issuers (id, tenant, name, issuer, jwks_url, max_age_s, rules, policies, version, created_at,
-           created_by, updated_at) SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? WHERE ${isNew}`,
+        `INSERT INTO trusted_issuers (id, tenant, name, issuer, jwks_url, max_age_s, rules, policies, makers, version,
+           created_at, created_by, updated_at) SELECT ?, ?, ?, ?, ?, ?, ?, ?, json_array(?), ?, ?, ?, ? WHERE ${isNew}`,
       )
       .bind(
         ...[id, tenant, name, issuer, jwksUrl, maxAgeS, JSON.stringify(rules), JSON.stringify(policies)],
-        ...[version, createdAt, createdBy, createdAt, ...bindings],
+        ...[createdBy, version, createdAt, createdBy, createdAt, ...bindings],
       ),
   ]);
   return inserted?.meta.changes === 1;
 }
 
-/** False: it was changed meanwhile, it is gone, or another one has the issuer. */
+/**
+ * Writes audit and change in one transaction; false, and nothing written: it is gone, or too many keys have changed it.
+ * @param by who says so, as `actorOf` writes it: the last of its makers from then on
+ */
 export async function updateTrusted(
   db: D1Database,
-  before: TrustedIssuer,
-  change: TrustDraft,
-  now: number,
+  id: string,
+  { jwksUrl, maxAgeS, rules, policies }: TrustDraft,
+  by: string,
   audit: AuditEntry,
 ): Promise<boolean> {
-  const { tenant, name, id, version } = before;
-  const { issuer, jwksUrl, maxAgeS, rules, policies } = change;
-  const stands = `EXISTS (SELECT 1 FROM trusted_issuers WHERE id = ? AND version = ?)
-    AND NOT EXISTS (SELECT 1 FROM trusted_issuers WHERE tenant = ? AND issuer = ? AND name <> ?)`;
-  const bindings = [id, version, tenant, issuer, name];
+  const stands = `EXISTS (SELECT 1 FROM trusted_issuers WHERE id = ? AND json_array_length(makers) < ${MAX_TRUSTERS})`;
   const [, updated] = await db.batch([
-    auditStatementIf(db, audit, stands, bindings),
+    auditStatementIf(db, audit, stands, [id]),
     db
       .prepare(
-        `UPDATE trusted_issuers SET issuer = ?, jwks_url = ?, max_age_s = ?, rules = ?, policies = ?, version = version + 1,
-           updated_at = ? WHERE id = ? AND ${stands}`,
+        `UPDATE trusted_issuers SET jwks_url = ?, max_age_s = ?, rules = ?, policies = ?, version = version + 1, updated_at = ?,
+           makers = (SELECT json_group_array(value) FROM
+             (SELECT value FROM json_each(makers) WHERE value <> ? UNION ALL SELECT ?))
+         WHERE id = ? AND ${stands}`,
       )
       .bind(
-        ...[issuer, jwksUrl, maxAgeS, JSON.stringify(rules), JSON.stringify(policies), now, id],
-        ...bindings,
+        ...[jwksUrl, maxAgeS, JSON.stringify(rules), JSON.stringify(policies), audit.at],
+        ...[by, by, id, id],
       ),
   ]);
   return updated?.meta.changes === 1;
@@ -80,7 +86,7 @@ export async function selectTrusted(
 ): Promise<TrustedIssuer | null> {
   const [column, value] = "name" in by ? ["name", by.name] : ["issuer", by.issuer];
   const row = await db
-    .prepare(`SELECT * FROM trusted_issuers WHERE tenant = ? AND ${column} = ?`)
+    .prepare(`${TRUSTED} WHERE t.tenant = ? AND t.${column} = ?`)
     .bind(tenant, value)
     .first<Row>();
   return row === null ? null : toTrusted(row);
@@ -89,7 +95,7 @@ export async function selectTrusted(
 /** All of a tenant. */
 export async function selectAllTrusted(db: D1Database, tenant: string): Promise<TrustedIssuer[]> {
   const { results } = await db
-    .prepare(`SELECT * FROM trusted_issuers WHERE tenant = ? ORDER BY name LIMIT ${MAX_ISSUERS}`)
+    .prepare(`${TRUSTED} WHERE t.tenant = ? ORDER BY t.name LIMIT ${MAX_ISSUERS}`)
     .bind(tenant)
     .all<Row>();
   return results.map(toTrusted);
@@ -135,20 +141,17 @@ export async function selectCallers(db: D1Database, issuerId: string, limit: num
   }));
 }
 
-/** Holds for as long as whoever asks may: the key is neither revoked nor expired, the issuer is trusted as it was. */
+/** Holds for as long as whoever asks may: the key has not ended, or the issuer is trusted as it was, by a key that has not. */
 export function standingOfAsker(
   { keyId, token }: KeyIdentity,
   now: number,
 ): { readonly condition: string; readonly bindings: readonly (string | number)[] } {
+  const holds = "k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > ?)";
   return token === undefined
-    ? {
-        condition:
-          "EXISTS (SELECT 1 FROM api_keys WHERE id = ? AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?))",
-        bindings: [keyId, now],
-      }
+    ? { condition: `EXISTS (SELECT 1 FROM api_keys k WHERE k.id = ? AND ${holds})`, bindings: [keyId, now] }
     : {
-        condition: "EXISTS (SELECT 1 FROM trusted_issuers WHERE id = ? AND version = ?)",
-        bindings: [token.issuerId, token.version],
+        condition: `EXISTS (SELECT 1 FROM ${WITH_MAKER} WHERE t.id = ? AND t.version = ? AND ${holds})`,
+        bindings: [token.issuerId, token.version, now],
       };
 }
 
@@ -164,8 +167,14 @@ function toTrusted(row: Row): TrustedIssuer {
     rules: JSON.parse(text(row, "rules")) as readonly TrustRule[],
     policies: JSON.parse(text(row, "policies")) as readonly Policy[],
     version: integer(row, "version"),
+    until: earliest(integerOrNull(row, "maker_revoked_at"), integerOrNull(row, "maker_expires_at")),
     createdAt: integer(row, "created_at"),
     createdBy: text(row, "created_by"),
     updatedAt: integer(row, "updated_at"),
   };
+}
+
+function earliest(...times: readonly (number | null)[]): number | null {
+  const known = times.filter((time) => time !== null);
+  return known.length === 0 ? null : Math.min(...known);
 }

@@ -6,6 +6,7 @@ import {
   deleteTrustedIssuer,
   getTrusted,
   listTrusted,
+  MAX_RULES,
   MAX_SCOPES,
   policySchema,
   type TrustedIssuer,
@@ -17,7 +18,6 @@ import { jsonResponse, ofAccess } from "./replies.ts";
 import { type Call, type Route, route } from "./route.ts";
 import { type BodyOf, count, named, nameSchema, nullable, time } from "./schema.ts";
 
-const MAX_RULES = 32;
 const texts = () => z.record(z.string().max(128), z.string().max(512));
 
 const settings = () => ({
@@ -37,7 +37,9 @@ const settings = () => ({
         subject: z
           .string()
           .max(512)
-          .describe("Of `sub`: whole, or with `*` for one or more characters other than a colon."),
+          .describe(
+            "Of `sub`: whole, or with `*` for one or more characters other than a colon, behind two whole parts as in `repo:acme/*`. `*` alone is anybody that fits `claims`.",
+          ),
         claims: texts().exactOptional().describe("What other claims must be, exactly."),
         scopes: z.array(z.string().max(64)).max(MAX_SCOPES),
         user: z
@@ -71,6 +73,9 @@ const viewFields = () => ({
     }),
   ),
   ...{ version: count(), created_at: time(), created_by: z.string(), updated_at: time() },
+  until: nullable(time()).describe(
+    "From then on none of its tokens is taken: the key that last said what is trusted ends then, or has ended.",
+  ),
 });
 
 const TrustedIssuerView = named("TrustedIssuer", () => z.strictObject(viewFields()));
@@ -113,7 +118,7 @@ export const TRUSTED_ISSUER_ROUTES: readonly Route[] = [
     method: "POST",
     path: "/v1/trusted-issuers",
     rule: "issuers:write",
-    also: "Rules give no more than the key has: in scopes, users (`runs:act_as`) and policy.",
+    also: "Rules give no more than the key has: in scopes, users (`runs:act_as`) and policy, and for no longer than it holds. Only an API key can do this.",
     tag: "Trusted issuers",
     summary: "Take the tokens of an issuer in the place of API keys",
     body: { schema: CreateTrustedIssuer, required: true, example: EXAMPLES.trustedIssuer },
@@ -164,13 +169,14 @@ export const TRUSTED_ISSUER_ROUTES: readonly Route[] = [
     method: "PUT",
     path: "/v1/trusted-issuers/{name}",
     rule: "issuers:write",
-    also: "As for a new one.",
+    also: "As for a new one, and all the scopes that it was trusted with.",
     tag: "Trusted issuers",
     summary: "Change what is trusted of an issuer",
-    description: "In the place of all that it was. Counts everywhere within a minute.",
+    description:
+      "In the place of all that it was, but for the issuer, which stays. Counts everywhere within a minute, and for as long as the key in use.",
     body: { schema: PutTrustedIssuer, required: true, example: EXAMPLES.changedIssuer },
     answers: [{ status: 200, description: "What is trusted.", schema: TrustedIssuerView }],
-    problems: ["not_found", "issuer_exists", "scope_wider"],
+    problems: ["not_found", "scope_wider"],
     handle: async ({ call, identity, body }) => {
       const { deps } = call;
       const changed = await changeTrusted(deps.access, identity, nameIn(call), requestOf(body), deps.now());
@@ -182,11 +188,12 @@ export const TRUSTED_ISSUER_ROUTES: readonly Route[] = [
     method: "DELETE",
     path: "/v1/trusted-issuers/{name}",
     rule: "issuers:write",
+    also: "And all the scopes that it is trusted with.",
     tag: "Trusted issuers",
     summary: "Trust an issuer no more",
     description: "Keys that its callers made live on until they expire; what its callers started goes on.",
     answers: [{ status: 200, description: "From when on that holds everywhere.", schema: DistrustedIssuer }],
-    problems: ["not_found"],
+    problems: ["not_found", "scope_wider"],
     handle: async ({ call, identity }) => {
       const { deps } = call;
       const gone = await deleteTrustedIssuer(deps.access, identity, nameIn(call), deps.now());
@@ -231,19 +238,12 @@ function requestOf(body: BodyOf<typeof PutTrustedIssuer>): TrustRequest {
 }
 
 function view({ deps }: Call, trusted: TrustedIssuer): Readonly<Record<string, unknown>> {
-  const { name, id, tenant, issuer, jwksUrl, maxAgeS, rules, version, createdAt, createdBy, updatedAt } =
-    trusted;
+  const { name, id, tenant, issuer, jwksUrl, maxAgeS, rules, version, until } = trusted;
+  const { createdAt, createdBy, updatedAt } = trusted;
   return {
-    ...{
-      name,
-      id,
-      issuer,
-      jwks_url: jwksUrl,
-      max_age_s: maxAgeS,
-      audience: deps.audienceOf(tenant) ?? "",
-      rules,
-    },
-    ...{ version, created_at: createdAt, created_by: createdBy, updated_at: updatedAt },
+    ...{ name, id, issuer, jwks_url: jwksUrl, max_age_s: maxAgeS, rules, version, until },
+    audience: deps.audienceOf(tenant) ?? "",
+    ...{ created_at: createdAt, created_by: createdBy, updated_at: updatedAt },
   };
 }
 

@@ -56,6 +56,12 @@ const APP = {
   return_to: ["https://app.example/connected"],
 };
 
+/** What a tenant trusts. The Worker of the tests knows its own address, so tokens can be for it. */
+const TRUST = {
+  issuer: "https://issuer-of-isolation.example",
+  rules: [{ subject: "repo:acme/shop:ref:refs/heads/main", scopes: ["runs:read"] }],
+};
+
 const TABLE: Readonly<Record<string, Rule>> = {
   startRun: {
     stranger: "own",
@@ -129,6 +135,12 @@ const TABLE: Readonly<Record<string, Rule>> = {
   createGrantsLink: { stranger: "own", otherUser: "user_wider", whose: "user" },
   // Nobody but the tenant, also of one's own run.
   acceptConnection: OF_KEY,
+  createTrustedIssuer: { ...OF_TENANT, body: { ...TRUST, name: "made-by-isolation" } },
+  listTrustedIssuers: OF_TENANT,
+  testToken: OF_TENANT,
+  getTrustedIssuer: OF_KEY,
+  putTrustedIssuer: { ...OF_KEY, body: TRUST },
+  deleteTrustedIssuer: OF_KEY,
   listVaultKeys: OF_ROOT,
   rewrapVault: OF_ROOT,
   dropVaultKey: OF_ROOT,
@@ -145,7 +157,7 @@ const TABLE: Readonly<Record<string, Rule>> = {
 };
 
 /** After these, others find nothing. */
-const ENDS = new Set(["revokeKey", "deleteIntegration", "deleteConnection"]);
+const ENDS = new Set(["revokeKey", "deleteIntegration", "deleteConnection", "deleteTrustedIssuer"]);
 
 /** Stands in everything that the victim has. */
 const MARK = "only-for-ada-7f3a";
@@ -218,6 +230,12 @@ beforeAll(async () => {
   const issuer = await send("POST", "/v1/issuer/rotate", { key: admin });
   signingKey =
     (await expectAnswer<{ keys: { kid: string }[] }>(issuer, "rotateIssuer", 200)).keys[0]?.kid ?? "";
+  const trusted = { ...TRUST, name: "trusted", rules: [{ ...TRUST.rules[0], subject: MARK }] };
+  await expectAnswer(
+    await send("POST", "/v1/trusted-issuers", { key: admin, body: trusted }),
+    "createTrustedIssuer",
+    201,
+  );
   await expectAnswer(await send("PUT", "/v1/policy", { key: admin, body: POLICY }), "putPolicy", 200);
 });
 
@@ -249,6 +267,7 @@ async function victim(run: string): Promise<unknown> {
     session: await read(`/v1/connect-sessions/${session}`, ada),
     connection: await read(`/v1/connections/${connection}`, ada),
     issuer: await read("/v1/issuer", admin),
+    trusted: await read("/v1/trusted-issuers/trusted", admin),
     keys: keys.data.map(({ id, revoked_at }) => [id, revoked_at]),
     tenants: await env.DB.prepare("SELECT count(*) AS n FROM tenants").first(),
   };
@@ -263,7 +282,7 @@ function ask(
     run,
     approval: `${run}.ok.g1`,
     step: "ask",
-    name: "go",
+    name: path.includes("trusted-issuers") ? "trusted" : "go",
     workflow: id === "putWorkflow" ? "isolation-plan" : "t-wait",
     key: victimKey,
     tenant: TENANT,
