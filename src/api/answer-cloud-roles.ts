@@ -17,7 +17,9 @@ const roleFields = () => ({
   name: z.string(),
   id: z.string().describe("Another one if a role of this name is made again."),
   provider: z.enum(PROVIDERS),
-  issuer: z.string().describe("Who signs its tokens."),
+  issuer: z
+    .union([z.string(), z.null()])
+    .describe("Who signs its tokens. Null: the deployment is an issuer no more."),
   audience: z.string(),
   subjects: z.array(z.string()).describe("Each `sub` that its tokens can have."),
   workflows: z.array(z.string()),

@@ -5,6 +5,10 @@ import { type BodyOf, named, nameSchema } from "./schema.ts";
 
 const MAX_HOSTS = 32;
 const MAX_WORKFLOWS = 100;
+const MAX_SCOPES = 100;
+/** AWS: of a session. What fits is told in the identity room; this only keeps bodies small. */
+const MAX_ARNS = 10;
+const MAX_TAGS = 50;
 const DEFAULT_SESSION_S = 3_600;
 const GOOGLE_SCOPE = "https://www.googleapis.com/auth/cloud-platform";
 
@@ -65,18 +69,18 @@ const variants = <M extends z.ZodRawShape>(more: () => M) =>
       region: text(64).describe("Of the token service that is asked."),
       duration_s: seconds().exactOptional().describe("Of a session: 900 to 43,200, 3,600 if it is missing."),
       session_policy: policy().exactOptional(),
-      session_policy_arns: z.array(text()).exactOptional(),
+      session_policy_arns: z.array(text()).max(MAX_ARNS).exactOptional(),
       tags: z
         .record(z.string().max(128), z.string().max(256))
         .exactOptional()
         .describe("Session tags: the role's trust policy must allow `sts:TagSession`."),
-      transitive_tags: z.array(text(128)).exactOptional(),
+      transitive_tags: z.array(text(128)).max(MAX_TAGS).exactOptional(),
       next: z
         .strictObject({
           role_arn: text(),
           external_id: text(1_224).exactOptional(),
           session_policy: policy().exactOptional(),
-          session_policy_arns: z.array(text()).exactOptional(),
+          session_policy_arns: z.array(text()).max(MAX_ARNS).exactOptional(),
         })
         .exactOptional()
         .describe("A further role, assumed with the credentials of the first: for an hour at most."),
@@ -91,7 +95,7 @@ const variants = <M extends z.ZodRawShape>(more: () => M) =>
       service_account: text()
         .exactOptional()
         .describe("Impersonated. Missing: resources are reached directly."),
-      scopes: z.array(text()).exactOptional().describe("`cloud-platform` if it is missing."),
+      scopes: z.array(text()).max(MAX_SCOPES).exactOptional().describe("`cloud-platform` if it is missing."),
       lifetime_s: seconds()
         .exactOptional()
         .describe("Of an impersonation: 600 to 43,200, 3,600 if it is missing."),
@@ -112,7 +116,7 @@ const variants = <M extends z.ZodRawShape>(more: () => M) =>
       subject_token_type: z.enum(["jwt", "id_token"]).exactOptional(),
       requested_audience: text().exactOptional(),
       resource: text(2_048).exactOptional(),
-      scopes: z.array(text(256)).exactOptional(),
+      scopes: z.array(text(256)).max(MAX_SCOPES).exactOptional(),
       client_id: text().exactOptional(),
       ...common(),
       ...more(),

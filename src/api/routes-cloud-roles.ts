@@ -1,6 +1,6 @@
 /** Cloud roles: whose identity is exchanged where. What one may be is decided in the identity room. */
 import { actorOf } from "../access/index.ts";
-import type { CloudRole, RoleRefusal, Subject } from "../identity/index.ts";
+import type { CloudRole, RoleRefusal } from "../identity/index.ts";
 import {
   ChangedCloudRole,
   CloudRoleList,
@@ -54,7 +54,7 @@ export const CLOUD_ROLE_ROUTES: readonly Route[] = [
     handle: async ({ call, identity, query: { cursor = "", limit = PAGE } }) => {
       const page = await call.deps.identity().roles(identity.tenant, { after: cursor, limit });
       const next = page.length < limit ? null : (page.at(-1)?.name ?? null);
-      return jsonResponse({ data: page.map((role) => viewCloudRole(call, role)), next_cursor: next });
+      return jsonResponse({ data: page.map((role) => viewCloudRole(call.deps, role)), next_cursor: next });
     },
   }),
   route({
@@ -68,7 +68,7 @@ export const CLOUD_ROLE_ROUTES: readonly Route[] = [
     problems: ["not_found"],
     handle: async ({ call, identity }) => {
       const role = await call.deps.identity().role(identity.tenant, nameIn(call));
-      return role === null ? noRole() : jsonResponse(viewCloudRole(call, role));
+      return role === null ? noRole() : jsonResponse(viewCloudRole(call.deps, role));
     },
   }),
   route({
@@ -134,17 +134,9 @@ export const CLOUD_ROLE_ROUTES: readonly Route[] = [
     answers: [{ status: 200, description: "What came of it.", schema: CloudRoleTrial }],
     problems: ["not_found", "identity_not_configured"],
     handle: async ({ call, identity, body }) => {
-      const name = nameIn(call);
-      const role = await call.deps.identity().role(identity.tenant, name);
-      if (role === null) return noRole();
-      const subject = subjectFor(role, body.workflow);
-      if (subject === null)
-        return problemAt(
-          "invalid_request",
-          { pointer: "/workflow", allowed: subjectsOf(role) },
-          "The role is not for it.",
-        );
-      const tried = await call.deps.identity().tryRole(identity.tenant, name, subject, actorOf(identity));
+      const tried = await call.deps
+        .identity()
+        .tryRole(identity.tenant, nameIn(call), body.workflow, actorOf(identity));
       if (!tried.ok) return ofRoles(tried.error);
       const { trusted, subject: sub, answer } = tried.value;
       const refusal = answer.ok ? null : answer.refusal;
@@ -163,19 +155,10 @@ export const CLOUD_ROLE_ROUTES: readonly Route[] = [
   }),
 ];
 
-function subjectsOf({ workflows, inline }: CloudRole): string[] {
-  return [...workflows.map(({ kind, name }) => `${kind}:${name}`), ...(inline ? ["inline"] : [])];
-}
-
-function subjectFor({ workflows, inline }: CloudRole, wanted: string | undefined): Subject | null {
-  const named = workflows.find(({ kind, name }) => wanted === undefined || wanted === `${kind}:${name}`);
-  if (named !== undefined) return named;
-  return inline && (wanted === undefined || wanted === "inline") ? { kind: "inline", name: null } : null;
-}
-
-function changed(call: Call, role: CloudRole, status: 200 | 201): Response {
+async function changed(call: Call, role: CloudRole, status: 200 | 201): Promise<Response> {
   const headers = status === 201 ? { location: `/v1/cloud-roles/${role.name}` } : {};
-  return jsonResponse({ ...viewCloudRole(call, role), advice: cloudRoleAdvice(call, role) }, status, headers);
+  const advice = await cloudRoleAdvice(call.deps, role);
+  return jsonResponse({ ...viewCloudRole(call.deps, role), advice }, status, headers);
 }
 
 function ofRoles(refusal: RoleRefusal): Problem {
@@ -185,14 +168,20 @@ function ofRoles(refusal: RoleRefusal): Problem {
     case "role_exists":
       return problemAt("cloud_role_exists", { pointer: "/name" }, "There is a cloud role of this name.");
     case "too_many":
-      return problem("limit_reached", "A tenant has at most 500 cloud roles.");
+      return problem("limit_reached", `A tenant has at most ${refusal.most} cloud roles.`, {
+        hint: "Delete roles that nothing uses, or let one role name several workflows.",
+      });
+    case "not_for":
+      return problemAt(
+        "invalid_request",
+        { pointer: "/workflow", allowed: refusal.allowed },
+        "The role is not for it.",
+      );
     case "unavailable":
       return problem(
         "unavailable",
         "The role is changed by others at this moment, or its issuer does not answer.",
-        {
-          headers: { "retry-after": String(RETRY_AFTER_S) },
-        },
+        { headers: { "retry-after": String(RETRY_AFTER_S) } },
       );
     case "identity_not_configured":
       return problem("identity_not_configured", "This deployment issues no identity tokens.");

@@ -129,13 +129,20 @@ async function guardOf({ deps }: Call, identity: KeyIdentity, name: string): Pro
   const integrations = may(identity, "integrations:write")
     ? []
     : await deps.connections().integrationsTrusting(tenant, name);
-  const [trusting] = [
-    ...roles.map((one) => `The cloud role ${one} trusts the plan ${name}`),
-    ...integrations.map((one) => `The integration ${one} lends the tenant's own account to ${name}`),
+  const guards = [
+    ...(roles.length === 0 ? [] : [{ what: "a cloud role", scope: "cloud_roles:write" }]),
+    ...(integrations.length === 0
+      ? []
+      : [{ what: "an integration of the tenant's own account", scope: "integrations:write" }]),
   ];
-  if (trusting === undefined) return null;
-  const scope = roles.length > 0 ? "cloud_roles:write" : "integrations:write";
-  return problem("plan_guarded", `${trusting}: changing it takes the scope ${scope} as well.`);
+  if (guards.length === 0) return null;
+  // Which ones they are is for those who may see them.
+  const trusting = guards.map(({ what }) => what).join(" and ");
+  const scopes = guards.map(({ scope }) => scope).join(" and ");
+  return problem(
+    "plan_guarded",
+    `The plan ${name} is trusted by ${trusting}: changing it takes ${scopes} as well.`,
+  );
 }
 
 async function store(

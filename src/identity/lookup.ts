@@ -3,6 +3,7 @@
  *
  * - L1 a change of a role counts everywhere within `FRESH_MS`.
  * - L2 what the database does not tell is not made up: without an answer, and without one of before, nobody knows the role.
+ * - L3 nobody is refused for what the isolate remembers: whom a role was made for, or opened to, a moment ago gets in at once.
  */
 import type { Logger } from "../platform/index.ts";
 import type { CloudRole } from "./role.ts";
@@ -14,8 +15,16 @@ const STALE_MS = 10 * 60_000;
 const MAX_KEPT = 1_000;
 
 export interface RoleLookup {
-  /** Null: there is none. Undefined: nobody can tell just now. */
-  find(tenant: string, name: string): Promise<CloudRole | null | undefined>;
+  /**
+   * Null: there is none. Undefined: nobody can tell just now.
+   *
+   * @param serves whether a role that is kept will do; else it is read again (L3)
+   */
+  find(
+    tenant: string,
+    name: string,
+    serves?: (role: CloudRole) => boolean,
+  ): Promise<CloudRole | null | undefined>;
   /** It was changed here. */
   forget(tenant: string, name: string): void;
 }
@@ -24,17 +33,18 @@ export function createLookup(
   select: (tenant: string, name: string) => Promise<CloudRole | null>,
   { log, now }: { readonly log: Logger; readonly now: () => number },
 ): RoleLookup {
-  const kept = new Map<string, { readonly role: CloudRole | null; readonly at: number }>();
+  const kept = new Map<string, { readonly role: CloudRole; readonly at: number }>();
   const keyOf = (tenant: string, name: string): string => `${tenant}:${name}`;
   return {
-    async find(tenant, name) {
+    async find(tenant, name, serves = () => true) {
       const key = keyOf(tenant, name);
       const known = kept.get(key);
-      if (known !== undefined && now() - known.at < FRESH_MS) return known.role;
+      if (known !== undefined && now() - known.at < FRESH_MS && serves(known.role)) return known.role;
       try {
         const role = await select(tenant, name);
         if (kept.size >= MAX_KEPT) kept.clear();
-        kept.set(key, { role, at: now() });
+        kept.delete(key);
+        if (role !== null) kept.set(key, { role, at: now() });
         return role;
       } catch (error) {
         log.error("cloud_role_not_read", { tenant, role: name, error });

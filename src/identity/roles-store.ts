@@ -4,11 +4,11 @@ import type { CloudRole } from "./role.ts";
 import { readSubject, workflowText } from "./subjects.ts";
 
 /** Roles of one tenant: a list is a page. */
-const MAX_ROLES = 500;
+export const MAX_ROLES = 500;
 
 export type RoleChange = Omit<CloudRole, "version" | "createdAt" | "createdBy" | "id">;
 
-/** Null: the name is taken, the audience is not to be had, or there are too many: who asks looks why. */
+/** False: the name is taken, the audience is not to be had, or there are too many: who asks looks why. */
 export async function insertRole(db: D1Database, role: CloudRole): Promise<boolean> {
   const { tenant, name, id, version, createdAt, createdBy } = role;
   const { meta } = await db
@@ -42,10 +42,14 @@ export async function updateRole(
   return row === null ? null : toRole(row);
 }
 
-export async function deleteRole(db: D1Database, tenant: string, name: string): Promise<boolean> {
+/** This very role: another one that has its name by now stays. */
+export async function deleteRole(
+  db: D1Database,
+  { tenant, name, id }: Pick<CloudRole, "tenant" | "name" | "id">,
+): Promise<boolean> {
   const { meta } = await db
-    .prepare("DELETE FROM cloud_roles WHERE tenant = ? AND name = ?")
-    .bind(tenant, name)
+    .prepare("DELETE FROM cloud_roles WHERE tenant = ? AND name = ? AND id = ?")
+    .bind(tenant, name, id)
     .run();
   return meta.changes === 1;
 }

@@ -2,18 +2,18 @@
  * What a cloud role may be. Pure, but for what the caller looks up.
  *
  * - R1 a role names the hosts that its credentials go to, exactly; none of them makes tokens, and none is our own.
- * - R2 an audience says for whom a token is: what a service of the tenant's choice is given (`jwt`, `token_exchange`, `vault`)
- *   can be shown to nobody else, so it never has the audience of a cloud, and each has one of its own.
+ * - R2 an audience says for whom a token is: whoever is given one could show it to all who take it. So that of a cloud or vendor
+ *   is for roles of that provider alone, and every other one belongs to one role (kept by roles-store.ts).
  * - R3 what is said of a role in its tokens is written by whoever makes it, and shadows nothing.
  */
 import { escapePointer } from "../kernel/index.ts";
-import { checkUrl, err, isPublicName, ok, type HostRules, type Result } from "../platform/index.ts";
-import { awsEndpointOf } from "./aws-hosts.ts";
+import { checkUrl, err, isName, isPublicName, ok, type HostRules, type Result } from "../platform/index.ts";
+import { awsEndpointOf, isAwsRegion } from "./aws-hosts.ts";
 import { mintingHost } from "./minting-hosts.ts";
 import { targetFlaw } from "./targets.ts";
 import type { CloudRole, RoleHost, RoleProvider, RoleTarget } from "./role.ts";
 import { readSubject } from "./subjects.ts";
-import { claimFlaw, MAX_CLAIMS } from "./token.ts";
+import { claimsFlaw, TTL_S } from "./token.ts";
 
 export interface RoleRequest {
   readonly target: RoleTarget;
@@ -45,14 +45,14 @@ export interface RoleRules {
   readonly issuerOrigin: string;
 }
 
-/** Said by services that everybody may choose: each audience is one service's own (R2). */
-const OF_ONE_SERVICE: readonly RoleProvider[] = ["jwt", "token_exchange", "vault"];
-/** Audiences that clouds take: also where no role of the tenant has them yet. */
-const CLOUD_AUDIENCES: readonly RegExp[] = [
-  /^sts\.amazonaws\.com(?:\.cn)?(?:\/|$)/i,
-  /^(?:https:)?\/\/iam\.googleapis\.com\//i,
-  /^api:\/\/AzureADTokenExchange/i,
-  /^(?:https?:\/\/)?(?:[a-z0-9-]+\.)*(?:anthropic\.com|openrouter\.ai|amazonaws\.com|googleapis\.com|microsoftonline\.com)(?:[/:]|$)/i,
+/** Audiences that clouds and vendors take, whose they are: also where no role of the tenant has them yet (R2). */
+const AUDIENCES_OF: readonly (readonly [RoleProvider, RegExp])[] = [
+  ["aws", ofDomain("amazonaws\\.(?:com(?:\\.cn)?|eu)")],
+  ["gcp", ofDomain("googleapis\\.com")],
+  ["azure", /^api:\/\/AzureADTokenExchange/i],
+  ["azure", ofDomain("(?:microsoftonline\\.(?:com|us)|windows\\.net)")],
+  ["anthropic", ofDomain("anthropic\\.com")],
+  ["openrouter", ofDomain("openrouter\\.ai")],
 ];
 const AZURE_AUDIENCES = [
   "api://AzureADTokenExchange",
@@ -61,7 +61,6 @@ const AZURE_AUDIENCES = [
 ];
 const AUDIENCE = /^[\x21-\x7e]{1,255}$/;
 const SERVICE = /^[a-z][a-z0-9-]{0,63}$/;
-const REGION = /^[a-z]{2}(?:-[a-z]{2,4})?-[a-z]+-\d$/;
 
 export function draftRole(request: RoleRequest, rules: RoleRules): Result<RoleDraft, RoleFlaw> {
   const { target, inline = false, perRun = false, claims = {} } = request;
@@ -76,20 +75,41 @@ export function draftRole(request: RoleRequest, rules: RoleRules): Result<RoleDr
     );
   const unfit = audienceFlaw(target, audience, rules);
   if (unfit !== null) return err(unfit);
-  const workflows = request.workflows.map(readSubject);
-  const wrong = workflows.indexOf(null);
-  if (wrong !== -1)
-    return err(
-      flaw(`/workflows/${wrong}`, "workflow_unreadable", "Write `code:` or `plan:` and the workflow's name."),
-    );
-  if (workflows.length === 0 && !inline)
-    return err(flaw("/workflows", "workflows_missing", "Nobody could use the role: name a workflow."));
+  const workflows = workflowsOf(request);
+  if (!workflows.ok) return workflows;
   const claim = badClaim(claims);
   if (claim !== null) return err(claim);
   return ok({
-    ...{ target, audience, inline, perRun, claims, hosts: hosts.value },
-    workflows: workflows.filter((one) => one !== null),
+    ...{ target, audience, inline, perRun, claims },
+    ...{ hosts: hosts.value, workflows: workflows.value },
   });
+}
+
+function workflowsOf({
+  workflows,
+  inline = false,
+}: Pick<RoleRequest, "workflows" | "inline">): Result<RoleDraft["workflows"], RoleFlaw> {
+  if (workflows.length === 0 && !inline)
+    return err(flaw("/workflows", "workflows_missing", "Nobody could use the role: name a workflow."));
+  const read: RoleDraft["workflows"][number][] = [];
+  for (const [index, text] of workflows.entries()) {
+    const at = `/workflows/${index}`;
+    const named = readSubject(text);
+    if (named === null)
+      return err(
+        flaw(
+          at,
+          "workflow_unreadable",
+          "Write `code:` or `plan:` and the workflow's name: the same name can be of either.",
+          isName(text) ? [`code:${text}`, `plan:${text}`] : undefined,
+        ),
+      );
+    // Clouds that list subjects take each once.
+    if (workflows.indexOf(text) !== index)
+      return err(flaw(at, "workflow_twice", "The workflow is there twice."));
+    read.push(named);
+  }
+  return ok(read);
 }
 
 /** What a role's tokens are for where nobody says so; null: it has to be said. */
@@ -115,11 +135,7 @@ function usualAudience(target: RoleTarget): string | null {
 }
 
 /** R2 */
-function audienceFlaw(
-  { provider }: RoleTarget,
-  audience: string,
-  { issuerOrigin }: RoleRules,
-): RoleFlaw | null {
+function audienceFlaw({ provider }: RoleTarget, audience: string, rules: RoleRules): RoleFlaw | null {
   if (!AUDIENCE.test(audience))
     return flaw(
       "/audience",
@@ -128,15 +144,26 @@ function audienceFlaw(
     );
   if (provider === "azure" && !AZURE_AUDIENCES.includes(audience))
     return flaw("/audience", "audience_unfit", "Entra ID takes its own audience only.", AZURE_AUDIENCES);
-  if (audience.startsWith(issuerOrigin))
+  if (isOwn(audience, rules))
     return flaw("/audience", "audience_own", "That is this deployment itself: it gives itself no tokens.");
-  if (OF_ONE_SERVICE.includes(provider) && CLOUD_AUDIENCES.some((pattern) => pattern.test(audience)))
+  const owner = AUDIENCES_OF.find(([, pattern]) => pattern.test(audience))?.[0];
+  if (owner !== undefined && owner !== provider)
     return flaw(
       "/audience",
       "audience_of_cloud",
-      `With this audience the service could show the token to the cloud that it is meant for. Give the service one of its own.`,
+      `With this audience the service could show the token to ${owner}, which takes it. Give the service one of its own.`,
     );
   return null;
+}
+
+/** A host of the domain, with or without scheme, port and path. */
+function ofDomain(domain: string): RegExp {
+  return new RegExp(`^(?:(?:[a-z]+:)?//)?(?:[a-z0-9-]+\\.)*${domain}\\.?(?:[/:]|$)`, "i");
+}
+
+function isOwn(audience: string, { ownHosts, issuerOrigin }: RoleRules): boolean {
+  const host = (URL.parse(audience)?.hostname || URL.parse(`https://${audience}`)?.hostname) ?? "";
+  return [...ownHosts, URL.parse(issuerOrigin)?.hostname].includes(host.replace(/\.$/, ""));
 }
 
 /** R1 */
@@ -146,7 +173,8 @@ function hostsOf({ target, hosts }: RoleRequest, rules: RoleRules): Result<reado
     return err(flaw("/hosts", "hosts_missing", "Name the hosts that the credentials may go to, exactly."));
   const read: RoleHost[] = [];
   for (const [index, one] of given.entries()) {
-    const at = `/hosts/${index}/host`;
+    // Where a host stands as a text, it has no members to point at.
+    const at = `/hosts/${index}`;
     const { host } = one;
     if (!isPublicName(host) || !checkUrl(`https://${host}/`, { ownHosts: rules.ownHosts }).ok)
       return err(
@@ -179,20 +207,25 @@ function signedFor(target: RoleTarget, one: RoleHost, index: number): Result<Rol
         );
   const known = awsEndpointOf(host);
   const made = { host, service: service ?? known?.service ?? "", region: region ?? known?.region ?? "" };
-  if (!SERVICE.test(made.service))
+  const at = `/hosts/${index}`;
+  if (service !== undefined && !SERVICE.test(service))
+    return err(flaw(`${at}/service`, "service_unfit", "It is a name that signatures have, as in `s3`."));
+  if (region !== undefined && !isAwsRegion(region))
+    return err(flaw(`${at}/region`, "region_unfit", "It is the name of a region, as in `eu-central-1`."));
+  if (made.service === "")
     return err(
       flaw(
-        `/hosts/${index}/service`,
+        at,
         "service_missing",
-        "The host does not tell which service it is: say so, as in `s3`.",
+        "The host does not tell which service it is: write it as an object with `host`, `service` (as in `s3`) and `region`.",
       ),
     );
-  if (!REGION.test(made.region))
+  if (made.region === "")
     return err(
       flaw(
-        `/hosts/${index}/region`,
+        at,
         "region_missing",
-        "The host does not tell its region: say so, as in `eu-central-1`.",
+        "The host does not tell its region: write it as an object with `host` and `region` (as in `eu-central-1`).",
       ),
     );
   return ok(made);
@@ -213,14 +246,12 @@ function usualHosts(target: RoleTarget): readonly RoleHost[] {
 
 /** R3 */
 function badClaim(claims: Readonly<Record<string, string>>): RoleFlaw | null {
-  const own = Object.entries(claims);
-  if (own.length > MAX_CLAIMS)
-    return flaw("/claims", "claims_many", `A role says at most ${MAX_CLAIMS} things of its own.`);
-  for (const [name, value] of own) {
-    const detail = claimFlaw(name, value);
-    if (detail !== null) return flaw(`/claims/${escapePointer(name)}`, "claim_unfit", detail);
-  }
-  return null;
+  const unfit = claimsFlaw(claims);
+  if (unfit === null) return null;
+  const { key, detail } = unfit;
+  return key === null
+    ? flaw("/claims", "claims_many", detail)
+    : flaw(`/claims/${escapePointer(key)}`, "claim_unfit", detail);
 }
 
 /** The longest that a credential of the role can live, in seconds; null: nobody knows before it is there. */
@@ -230,6 +261,10 @@ export function longestLifeS(target: RoleTarget): number | null {
       return target.durationS;
     case "gcp":
       return target.serviceAccount === undefined ? null : target.lifetimeS;
+    // The one is the identity token itself, the other never outlives it.
+    case "jwt":
+    case "openrouter":
+      return TTL_S[target.provider];
     default:
       return null;
   }

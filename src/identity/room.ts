@@ -14,6 +14,7 @@ import { draftRole, type RoleDraft, type RoleFlaw, type RoleRequest } from "./ro
 import {
   deleteRole,
   insertRole,
+  MAX_ROLES,
   selectAudienceHolder,
   selectRole,
   selectRoles,
@@ -22,12 +23,15 @@ import {
 } from "./roles-store.ts";
 import { subjectOf, workflowText } from "./subjects.ts";
 import { issuerUrl } from "./token.ts";
-import { trustTexts, type Trusted, type TrustText } from "./trust-policy/index.ts";
+import { trustAdvice, trustTexts, type Trusted, type TrustText } from "./trust-policy/index.ts";
 import { createUse, type RoleUse } from "./using.ts";
 
 export type RoleRefusal =
-  | { readonly code: "not_found" | "role_exists" | "too_many" | "unavailable" | "identity_not_configured" }
-  | { readonly code: "invalid_role"; readonly flaw: RoleFlaw };
+  | { readonly code: "not_found" | "role_exists" | "unavailable" | "identity_not_configured" }
+  | { readonly code: "too_many"; readonly most: number }
+  | { readonly code: "invalid_role"; readonly flaw: RoleFlaw }
+  /** Whom it is for. */
+  | { readonly code: "not_for"; readonly allowed: readonly string[] };
 
 export interface RoleTrust extends Trusted {
   readonly texts: readonly TrustText[];
@@ -63,13 +67,19 @@ export interface Identity {
   ): Promise<readonly CloudRole[]>;
   /** Each `sub` that its tokens can have. */
   subjectsOf(role: Pick<CloudRole, "tenant" | "workflows" | "inline">): readonly string[];
+  /** What its cloud will not take, or wants besides. */
+  adviceOn(role: CloudRole): readonly string[];
   /** What the cloud has to be told. */
   trust(tenant: string, name: string): Promise<Result<RoleTrust, RoleRefusal>>;
-  /** Does the exchange now, once, for one of those who may use the role; what it gives is thrown away. */
+  /**
+   * Does the exchange now, once; what it gives is thrown away.
+   *
+   * @param workflow in whose name, as the role names it, or `inline`; missing: the first of those who may use it
+   */
   tryRole(
     tenant: string,
     name: string,
-    subject: Subject,
+    workflow: string | undefined,
     actor: string,
   ): Promise<Result<RoleTrial, RoleRefusal>>;
   use(use: RoleUse): Promise<LeaseAnswer>;
@@ -80,6 +90,11 @@ export interface Identity {
 
 /** How long a credential of a trial has to live on: it is thrown away. */
 const TRIAL_MS = 1_000;
+/** Changes of one role that come in between, before whoever changes it is told to come again. */
+const TRIES = 3;
+/** Said of refusals that end by themselves right after a change at AWS; runs do not wait for that, as they do not know of one. */
+const PERHAPS_NEW =
+  "If the role, its provider or its trust policy was made or changed within the last minute, test again before you change anything: AWS refuses until it knows it everywhere.";
 
 export function createIdentity(deps: IdentityDeps): Identity {
   const { db, audit, now, issuerOrigin } = deps;
@@ -99,46 +114,57 @@ export function createIdentity(deps: IdentityDeps): Identity {
       if ((await selectRole(db, tenant, name)) !== null) return err({ code: "role_exists" });
       await note(role, actor, "cloud_role.create");
       if (await insertRole(db, role)) return ok(role);
-      return err(
-        (await selectRole(db, tenant, name)) === null ? { code: "too_many" } : { code: "role_exists" },
-      );
+      if ((await selectRole(db, tenant, name)) !== null) return err({ code: "role_exists" });
+      return err((await audienceRefusal(role)) ?? { code: "too_many", most: MAX_ROLES });
     },
     async changeRole(tenant, name, request, actor) {
-      const before = await selectRole(db, tenant, name);
-      if (before === null) return err({ code: "not_found" });
-      if (request.target.provider !== before.target.provider)
-        return err({ code: "invalid_role", flaw: providerFixed(before.target.provider) });
-      const drafted = await draft(tenant, name, request);
-      if (!drafted.ok) return drafted;
-      const change = { ...drafted.value, tenant, name, updatedAt: now() };
-      await note({ ...before, ...change }, actor, "cloud_role.change");
-      const changed = await updateRole(db, before, change);
-      lookup.forget(tenant, name);
-      return changed === null ? err({ code: "unavailable" }) : ok(changed);
+      // Of several that change it at once, each is in the place of the one before.
+      for (let tries = 1; tries <= TRIES; tries += 1) {
+        const before = await selectRole(db, tenant, name);
+        if (before === null) return err({ code: "not_found" });
+        if (request.target.provider !== before.target.provider)
+          return err({ code: "invalid_role", flaw: providerFixed(before.target.provider) });
+        const drafted = await draft(tenant, name, request);
+        if (!drafted.ok) return drafted;
+        const change = { ...drafted.value, tenant, name, updatedAt: now() };
+        await note({ ...before, ...change }, actor, "cloud_role.change");
+        const changed = await updateRole(db, before, change);
+        lookup.forget(tenant, name);
+        if (changed !== null) return ok(changed);
+      }
+      return err({ code: "unavailable" });
     },
     async deleteRole(tenant, name, actor) {
       const before = await selectRole(db, tenant, name);
       if (before === null) return err({ code: "not_found" });
       await note(before, actor, "cloud_role.delete");
-      const gone = await deleteRole(db, tenant, name);
+      const gone = await deleteRole(db, before);
       lookup.forget(tenant, name);
       return gone ? ok(undefined) : err({ code: "not_found" });
     },
     role: (tenant, name) => selectRole(db, tenant, name),
     roles: (tenant, { after, limit }) => selectRoles(db, tenant, after, limit),
     subjectsOf,
+    adviceOn: (role) => {
+      const { tenant, target, audience } = role;
+      return trustAdvice(target, { issuer: issuerOf(tenant) ?? "", audience, subjects: subjectsOf(role) });
+    },
     async trust(tenant, name) {
       const found = await trustedBy(tenant, name);
       return found.ok ? ok({ ...found.value.trusted, texts: found.value.texts }) : found;
     },
-    async tryRole(tenant, name, subject, actor) {
+    async tryRole(tenant, name, workflow, actor) {
       const found = await trustedBy(tenant, name);
       if (!found.ok) return found;
       const { role, trusted } = found.value;
+      const who = subjectsIn(role);
+      const subject = who.find((one) => workflow === undefined || askedAs(one) === workflow);
+      if (subject === undefined) return err({ code: "not_for", allowed: who.map(askedAs) });
       await note(role, actor, "cloud_role.test");
-      const bearer = { subject, workflowVersion: "test", run: role.perRun ? "run_test" : null };
+      const bearer = { subject, workflowVersion: "test", run: role.perRun ? randomId("run") : null };
+      // Under an id of its own: nothing that was exchanged, or refused, before is the answer.
       const answer = await deps.credentials.get({ ...role, id: randomId("role") }, bearer, TRIAL_MS);
-      return ok({ trusted, subject: subjectOf(tenant, subject), answer });
+      return ok({ trusted, subject: subjectOf(tenant, subject), answer: ofTrial(role, answer) });
     },
     use: createUse(deps, lookup),
     refusalOf: createReferring(deps, lookup),
@@ -154,10 +180,17 @@ export function createIdentity(deps: IdentityDeps): Identity {
     if (issuerOrigin === null) return err({ code: "identity_not_configured" });
     const drafted = draftRole(request, { ...deps, issuerOrigin });
     if (!drafted.ok) return err({ code: "invalid_role", flaw: drafted.error });
-    const holder = await selectAudienceHolder(db, { ...drafted.value, tenant, name });
-    if (holder !== null) return err({ code: "invalid_role", flaw: audienceTaken(holder) });
+    const refusal = await audienceRefusal({ ...drafted.value, tenant, name });
+    if (refusal !== null) return err(refusal);
     const issuer = await deps.ensureIssuer(tenant);
     return issuer.ok ? drafted : err({ code: "unavailable" });
+  }
+
+  async function audienceRefusal(
+    role: Pick<CloudRole, "tenant" | "name" | "audience" | "target">,
+  ): Promise<RoleRefusal | null> {
+    const holder = await selectAudienceHolder(db, role);
+    return holder === null ? null : { code: "invalid_role", flaw: audienceTaken(holder) };
   }
 
   async function trustedBy(
@@ -194,16 +227,22 @@ export function createIdentity(deps: IdentityDeps): Identity {
   }
 }
 
-function subjectsOf({
-  tenant,
-  workflows,
-  inline,
-}: Pick<CloudRole, "tenant" | "workflows" | "inline">): string[] {
-  const who: readonly Subject[] = [
-    ...workflows,
-    ...(inline ? [{ kind: "inline", name: null } as const] : []),
-  ];
-  return who.map((one) => subjectOf(tenant, one));
+function subjectsIn({ workflows, inline }: Pick<CloudRole, "workflows" | "inline">): readonly Subject[] {
+  return [...workflows, ...(inline ? [{ kind: "inline", name: null } as const] : [])];
+}
+
+function subjectsOf(role: Pick<CloudRole, "tenant" | "workflows" | "inline">): string[] {
+  return subjectsIn(role).map((one) => subjectOf(role.tenant, one));
+}
+
+function askedAs(subject: Subject): string {
+  return subject.kind === "inline" ? subject.kind : workflowText(subject);
+}
+
+function ofTrial({ target }: CloudRole, answer: CredentialAnswer): CredentialAnswer {
+  if (answer.ok || target.provider !== "aws" || answer.refusal.code !== "AccessDenied") return answer;
+  const { refusal } = answer;
+  return { ok: false, refusal: { ...refusal, hint: `${refusal.hint} ${PERHAPS_NEW}` } };
 }
 
 function providerFixed(provider: RoleProvider): RoleFlaw {

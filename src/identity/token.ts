@@ -22,7 +22,7 @@ const MAX_AUDIENCE_CHARS = 600;
 const MAX_CLAIMS_BYTES = 11_500;
 
 export const MAX_CLAIMS = 20;
-export const MAX_CLAIM_CHARS = 256;
+const MAX_CLAIM_CHARS = 256;
 /** AWS: of a session, and of each tag. */
 const MAX_TAGS = 50;
 const MAX_TAG_KEY_CHARS = 128;
@@ -148,8 +148,40 @@ export function claimFlaw(name: string, value: string): string | null {
   return null;
 }
 
+/** What is wrong with a record of texts: with one of them, or with how many they are. */
+export interface EntryFlaw {
+  /** Null: there are too many. */
+  readonly key: string | null;
+  readonly detail: string;
+}
+
+/** Null: a role can set these. */
+export function claimsFlaw(claims: Readonly<Record<string, string>>): EntryFlaw | null {
+  return entryFlaw(claims, claimFlaw, MAX_CLAIMS, `A role sets at most ${MAX_CLAIMS} claims.`);
+}
+
+/** Null: AWS takes these. */
+export function tagsFlaw(tags: Readonly<Record<string, string>>): EntryFlaw | null {
+  return entryFlaw(tags, tagFlaw, MAX_TAGS, `AWS takes at most ${MAX_TAGS} session tags.`);
+}
+
+function entryFlaw(
+  record: Readonly<Record<string, string>>,
+  flawOf: (key: string, value: string) => string | null,
+  most: number,
+  tooMany: string,
+): EntryFlaw | null {
+  const entries = Object.entries(record);
+  if (entries.length > most) return { key: null, detail: tooMany };
+  for (const [key, value] of entries) {
+    const detail = flawOf(key, value);
+    if (detail !== null) return { key, detail };
+  }
+  return null;
+}
+
 /** Why AWS would not take a tag; null: it would. */
-export function tagFlaw(key: string, value: string): string | null {
+function tagFlaw(key: string, value: string): string | null {
   if (key.length === 0 || key.length > MAX_TAG_KEY_CHARS || !TAG_TEXT.test(key) || /^aws:/i.test(key))
     return `The key of a tag has 1 to ${MAX_TAG_KEY_CHARS} letters, digits, spaces and _.:/=+-@, and does not begin with "aws:".`;
   if (value.length > MAX_TAG_VALUE_CHARS || !TAG_TEXT.test(value))
@@ -167,12 +199,8 @@ export function workloadClaims(request: WorkloadRequest): Result<WorkloadClaims,
   if (!Number.isInteger(ttlS) || ttlS < 1 || ttlS > MAX_TTL_S)
     return refuse("bad_lifetime", `An identity token lives for 1 to ${MAX_TTL_S} seconds.`);
   if (run !== undefined && !isRunId(run)) return refuse("bad_run", "The run is not the id of one.");
-  const own = Object.entries(claims);
-  if (own.length > MAX_CLAIMS) return refuse("bad_claim", `A role sets at most ${MAX_CLAIMS} claims.`);
-  for (const [name, value] of own) {
-    const flaw = claimFlaw(name, value);
-    if (flaw !== null) return refuse("bad_claim", flaw);
-  }
+  const unfit = claimsFlaw(claims);
+  if (unfit !== null) return refuse("bad_claim", unfit.detail);
   const tags = tagsClaim(request.awsTags);
   if (!tags.ok) return tags;
   const iat = Math.floor(nowMs / 1_000);
@@ -191,7 +219,7 @@ export function workloadClaims(request: WorkloadRequest): Result<WorkloadClaims,
     environment: request.environment,
     ...(run === undefined ? {} : { run }),
     // T2.
-    ...(own.length === 0 ? {} : { claims: Object.fromEntries(own) }),
+    ...(Object.keys(claims).length === 0 ? {} : { claims: { ...claims } }),
     ...tags.value,
   };
   return new TextEncoder().encode(JSON.stringify(made)).length > MAX_CLAIMS_BYTES
@@ -202,11 +230,8 @@ export function workloadClaims(request: WorkloadRequest): Result<WorkloadClaims,
 function tagsClaim(given: AwsTags | undefined): Result<Pick<WorkloadClaims, typeof AWS_TAGS>, TokenRefusal> {
   const tags = Object.entries(given?.tags ?? {});
   const transitive = given?.transitiveTags ?? [];
-  if (tags.length > MAX_TAGS) return refuse("bad_tag", `AWS takes at most ${MAX_TAGS} session tags.`);
-  for (const [key, value] of tags) {
-    const flaw = tagFlaw(key, value);
-    if (flaw !== null) return refuse("bad_tag", flaw);
-  }
+  const unfit = tagsFlaw(given?.tags ?? {});
+  if (unfit !== null) return refuse("bad_tag", unfit.detail);
   const stray = transitive.find((key) => !tags.some(([known]) => known === key));
   if (stray !== undefined) return refuse("bad_tag", "A transitive tag must be one of the tags.");
   if (tags.length === 0) return ok({});

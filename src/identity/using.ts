@@ -41,7 +41,7 @@ export function createUse(
 ): (use: RoleUse) => Promise<LeaseAnswer> {
   return async (use) => {
     if (deps.issuerOrigin === null) return notConfigured();
-    const role = await lookup.find(use.tenant, use.role);
+    const role = await lookup.find(use.tenant, use.role, (kept) => refusalOf(kept, use) === null);
     if (role === undefined) return needs(use.role, "unavailable", "The role could not be read just now.");
     if (role === null) return unknown(use.role);
     const refusal = refusalOf(role, use);

@@ -92,9 +92,34 @@ describe("whom a role's tokens are for", () => {
       ]);
   });
 
+  test("no cloud or vendor is given what another one takes", () => {
+    for (const [target, audience] of [
+      [ANTHROPIC, "sts.amazonaws.com"],
+      [ANTHROPIC, "https://openrouter.ai"],
+      [AWS, "api://AzureADTokenExchange"],
+      [AWS, `//iam.googleapis.com/${GCP.workloadProvider}`],
+      [GCP, "sts.amazonaws.com"],
+    ] as const)
+      expect([audience, refusal({ target, audience })]).toEqual([
+        audience,
+        ["/audience", "audience_of_cloud"],
+      ]);
+    expect(draft({ target: AWS, audience: "https://acme.example" }).ok).toBe(true);
+  });
+
   test("no token of ours is for ourselves", () => {
-    const audience = "https://id.showcaller.example/t/acme";
-    expect(refusal({ target: JWT, audience })).toEqual(["/audience", "audience_own"]);
+    for (const audience of [
+      "https://id.showcaller.example/t/acme",
+      "HTTPS://ID.showcaller.example",
+      "id.showcaller.example",
+      "https://showcaller.example/v1",
+      "https://showcaller.example.",
+    ])
+      expect([audience, refusal({ target: JWT, audience })]).toEqual([
+        audience,
+        ["/audience", "audience_own"],
+      ]);
+    expect(draft({ target: JWT, audience: "https://id.showcaller.example.acme.example" }).ok).toBe(true);
   });
 
   test("Entra ID takes its own audience only", () => {
@@ -118,10 +143,7 @@ describe("where a role's credentials may go", () => {
       ["api.acme.example:8443", "host_unfit"],
       ["user@api.acme.example", "host_unfit"],
     ])
-      expect([host, refusal({ target: GCP, hosts: [{ host: host! }] })]).toEqual([
-        host,
-        ["/hosts/0/host", code],
-      ]);
+      expect([host, refusal({ target: GCP, hosts: [{ host: host! }] })]).toEqual([host, ["/hosts/0", code]]);
   });
 
   test("AWS is told service and region by the host, or by whoever makes the role", () => {
@@ -143,11 +165,19 @@ describe("where a role's credentials may go", () => {
       "s3 us-east-1",
     ]);
     expect(refusal({ target: AWS, hosts: [{ host: "files.acme.example" }] })).toEqual([
-      "/hosts/0/service",
+      "/hosts/0",
       "service_missing",
     ]);
+    for (const [more, pointer, code] of [
+      [{ service: "S3" }, "/hosts/0/service", "service_unfit"],
+      [{ service: "s3", region: "eu" }, "/hosts/0/region", "region_unfit"],
+    ] as const)
+      expect(refusal({ target: AWS, hosts: [{ host: "files.acme.example", ...more }] })).toEqual([
+        pointer,
+        code,
+      ]);
     expect(refusal({ target: AWS, hosts: [{ host: "s3.amazonaws.com", service: "s3" }] })).toEqual([
-      "/hosts/0/region",
+      "/hosts/0",
       "region_missing",
     ]);
   });
@@ -168,6 +198,14 @@ describe("where a role's credentials may go", () => {
         one,
         ["/workflows/0", "workflow_unreadable"],
       ]);
+    const bare = draft({ target: GCP, workflows: ["plan:a", "nightly"] });
+    expect(bare).toMatchObject({
+      error: { pointer: "/workflows/1", allowed: ["code:nightly", "plan:nightly"] },
+    });
+    expect(refusal({ target: GCP, workflows: ["plan:a", "code:a", "plan:a"] })).toEqual([
+      "/workflows/2",
+      "workflow_twice",
+    ]);
   });
 });
 
@@ -198,8 +236,33 @@ describe("what a role says of itself", () => {
       { ...AWS, sessionPolicy: `{"a":"${"x".repeat(2048)}"}` },
       "/session_policy",
     ],
-    ["a tag that AWS keeps for itself", { ...AWS, tags: { "aws:x": "y" } }, "/tags"],
-    ["a transitive tag that is no tag", { ...AWS, transitiveTags: ["run"] }, "/transitive_tags"],
+    ["a tag that AWS keeps for itself", { ...AWS, tags: { a: "b", "aws:x/y": "y" } }, "/tags/aws:x~1y"],
+    ["a transitive tag that is no tag", { ...AWS, transitiveTags: ["run"] }, "/transitive_tags/0"],
+    ["a region of another partition", { ...AWS, region: "cn-north-1" }, "/region"],
+    [
+      "a next role of another partition",
+      { ...AWS, next: { roleArn: "arn:aws-cn:iam::123456789012:role/w" } },
+      "/next/role_arn",
+    ],
+    [
+      "a next policy that is no JSON",
+      { ...AWS, next: { roleArn: AWS.roleArn, sessionPolicy: "[]" } },
+      "/next/session_policy",
+    ],
+    [
+      "a managed policy that is none",
+      { ...AWS, sessionPolicyArns: ["arn:aws:iam::aws:policy/ReadOnlyAccess", "ReadOnlyAccess"] },
+      "/session_policy_arns/1",
+    ],
+    ["a scope of somebody else", { ...GCP, scopes: [...GCP.scopes, "https://acme.example/x"] }, "/scopes/1"],
+    ["a resource that is no address", { ...EXCHANGE, resource: "notes" }, "/resource"],
+    ["a scope with a space", { ...EXCHANGE, scopes: ["a b"] }, "/scopes/0"],
+    [
+      "a policy's id with a space",
+      { provider: "openrouter", federationPolicyId: "a b" },
+      "/federation_policy_id",
+    ],
+    ["a workspace with a slash", { ...ANTHROPIC, workspaceId: "a/b" }, "/workspace_id"],
     ["a pool by its name only", { ...GCP, workloadProvider: "agents" }, "/workload_provider"],
     ["a service account that is none", { ...GCP, serviceAccount: "writer@acme.example" }, "/service_account"],
     ["a directory by its domain", { ...AZURE, directory: "acme.onmicrosoft.com/../x" }, "/directory"],
@@ -212,6 +275,7 @@ describe("what a role says of itself", () => {
   });
 });
 
-test("how long a credential can live is known of sessions and impersonations", () => {
-  expect([AWS, GCP, AZURE, JWT].map(longestLifeS)).toEqual([900, 3600, null, null]);
+test("how long a credential can live is known of sessions, impersonations, and what ends with the identity token", () => {
+  const openrouter = { provider: "openrouter", federationPolicyId: "p" } as const;
+  expect([AWS, GCP, AZURE, JWT, openrouter].map(longestLifeS)).toEqual([900, 3600, null, 600, 600]);
 });

@@ -269,7 +269,8 @@ describe("whatever is asked for", () => {
   const segment = text.filter((one) => one !== "." && one !== ".." && !/^%2e/i.test(one));
   const query = fc.uniqueArray(
     fc.tuple(
-      text.filter((name) => name !== ""),
+      // AWS's signer keeps a query in an object, which has no place for this one.
+      text.filter((name) => name !== "" && name !== "__proto__"),
       text,
     ),
     {

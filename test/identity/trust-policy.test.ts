@@ -1,7 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { describe, expect, test } from "vitest";
-import type { RoleTarget } from "../../src/identity/role.ts";
-import { trustTexts } from "../../src/identity/trust-policy/index.ts";
+import type { AwsTarget, RoleTarget } from "../../src/identity/role.ts";
+import { trustAdvice, trustTexts } from "../../src/identity/trust-policy/index.ts";
 import { shellWord, terraformText } from "../../src/identity/trust-policy/trust.ts";
 
 const TRUSTED = {
@@ -81,8 +81,30 @@ test("AWS trusts exactly these subjects with this audience, under the name witho
   });
 });
 
+test("the first role is told which one it may assume next", () => {
+  const last = trustTexts(TARGETS[0]!, TRUSTED).at(-1);
+  expect(JSON.parse(last!.content)).toMatchObject({
+    Statement: [
+      { Action: ["sts:AssumeRole", "sts:TagSession"], Resource: "arn:aws:iam::210987654321:role/reader" },
+    ],
+  });
+});
+
+test("whoever makes a role is told what its cloud will not take", () => {
+  const subjects = (count: number) =>
+    Array.from({ length: count }, (_, i) => `tenant:acme:code:workflow-number-${i}-of-many`);
+  const advice = (target: RoleTarget, count: number) =>
+    trustAdvice(target, { ...TRUSTED, subjects: subjects(count) }).length;
+  const [aws, gcp, azure, vault] = TARGETS as readonly [RoleTarget, RoleTarget, RoleTarget, RoleTarget];
+  const { tags: _tags, transitiveTags: _keys, ...untagged } = aws as AwsTarget;
+  expect([advice(untagged, 2), advice(untagged, 60), advice(aws, 2)]).toEqual([0, 1, 1]);
+  expect([advice(gcp, 2), advice(gcp, 100)]).toEqual([0, 1]);
+  expect([advice(azure, 20), advice(azure, 21)]).toEqual([0, 1]);
+  expect(advice(vault, 100)).toBe(0);
+});
+
 test("the role that is assumed next trusts the first one, by its external id", () => {
-  const next = trustTexts(TARGETS[0]!, TRUSTED).at(-1);
+  const next = trustTexts(TARGETS[0]!, TRUSTED).at(-2);
   expect(JSON.parse(next!.content)).toMatchObject({
     Statement: [
       {

@@ -156,6 +156,20 @@ describe("what a refusal of the cloud comes to", () => {
 });
 
 describe("roles as an isolate keeps them", () => {
+  test("refuse nobody whom the role was opened to a moment ago", async () => {
+    let stored = ROLE;
+    const lookup = createLookup(async () => stored, { log: { error: () => {} } as never, now: () => 0 });
+    const use = createUse(
+      { issuerOrigin: "https://id.example", now: () => 0, credentials: { get: async () => CREDENTIAL } },
+      lookup,
+    );
+    const weekly: RoleUse = { ...USE, subject: { kind: "plan", name: "weekly" } };
+    expect((await use(USE)).kind).toBe("ready");
+    expect((await use(weekly)).kind).toBe("cannot");
+    stored = { ...ROLE, version: 2, workflows: [...ROLE.workflows, { kind: "plan", name: "weekly" }] };
+    expect((await use(weekly)).kind).toBe("ready");
+  });
+
   test("a change counts within moments; a database that does not answer takes nothing away", async () => {
     let now = 0;
     let answer: () => CloudRole | null = () => ROLE;
@@ -165,8 +179,13 @@ describe("roles as an isolate keeps them", () => {
     expect(await lookup.find("acme", "writer")).toBe(ROLE);
     now = FRESH_MS;
     expect(await lookup.find("acme", "writer")).toBeNull();
+    // That there was none is not remembered.
     answer = () => ROLE;
+    expect(await lookup.find("acme", "writer")).toBe(ROLE);
+    answer = () => null;
     lookup.forget("acme", "writer");
+    expect(await lookup.find("acme", "writer")).toBeNull();
+    answer = () => ROLE;
     expect(await lookup.find("acme", "writer")).toBe(ROLE);
     now += FRESH_MS;
     answer = () => {

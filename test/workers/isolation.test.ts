@@ -6,6 +6,7 @@ import { env } from "cloudflare:workers";
 import { beforeAll, describe, expect, test } from "vitest";
 import { isScopeGrant, type Scope, SCOPES } from "../../src/access/index.ts";
 import { isForUsers } from "../../src/access/scopes.ts";
+import { EXAMPLES } from "../../src/api/examples.ts";
 import { openApiDocument, ROUTES } from "../../src/api/index.ts";
 import type { RunView } from "../../src/run/index.ts";
 import { expectAnswer, expectProblem, newKey, newTenant, send } from "./api-support.ts";
@@ -141,6 +142,13 @@ const TABLE: Readonly<Record<string, Rule>> = {
   getTrustedIssuer: OF_KEY,
   putTrustedIssuer: { ...OF_KEY, body: TRUST },
   deleteTrustedIssuer: OF_KEY,
+  createCloudRole: OF_TENANT,
+  listCloudRoles: OF_TENANT,
+  getCloudRole: OF_KEY,
+  putCloudRole: OF_KEY,
+  deleteCloudRole: OF_KEY,
+  getTrustPolicy: OF_KEY,
+  testCloudRole: OF_KEY,
   listVaultKeys: OF_ROOT,
   rewrapVault: OF_ROOT,
   dropVaultKey: OF_ROOT,
@@ -157,11 +165,15 @@ const TABLE: Readonly<Record<string, Rule>> = {
 };
 
 /** After these, others find nothing. */
-const ENDS = new Set(["revokeKey", "deleteIntegration", "deleteConnection", "deleteTrustedIssuer"]);
+const ENDS = new Set([
+  ...["revokeKey", "deleteIntegration", "deleteConnection"],
+  ...["deleteTrustedIssuer", "deleteCloudRole"],
+]);
 
 /** Stands in everything that the victim has. */
 const MARK = "only-for-ada-7f3a";
 const TENANT = "isolation-victim";
+const ROLE = "lent-by-the-cloud";
 const USER_SCOPES = (Object.keys(SCOPES) as Scope[]).filter(isForUsers);
 const POLICY = { hosts: [{ host: `${MARK}.example` }] };
 
@@ -236,6 +248,12 @@ beforeAll(async () => {
     "createTrustedIssuer",
     201,
   );
+  const role = { ...EXAMPLES.cloudRole, name: ROLE, claims: { mark: MARK } };
+  await expectAnswer(
+    await send("POST", "/v1/cloud-roles", { key: admin, body: role }),
+    "createCloudRole",
+    201,
+  );
   await expectAnswer(await send("PUT", "/v1/policy", { key: admin, body: POLICY }), "putPolicy", 200);
 });
 
@@ -268,6 +286,7 @@ async function victim(run: string): Promise<unknown> {
     connection: await read(`/v1/connections/${connection}`, ada),
     issuer: await read("/v1/issuer", admin),
     trusted: await read("/v1/trusted-issuers/trusted", admin),
+    roles: await read("/v1/cloud-roles", admin),
     keys: keys.data.map(({ id, revoked_at }) => [id, revoked_at]),
     tenants: await env.DB.prepare("SELECT count(*) AS n FROM tenants").first(),
   };
@@ -292,6 +311,7 @@ function ask(
     connection,
     user: "ada",
     issuer: TENANT,
+    role: ROLE,
     // Of the vault, that of the tests: active, so in use.
     kid: id === "revokeIssuerKey" ? signingKey : "k1",
   };

@@ -3,6 +3,7 @@
 import * as z from "zod";
 import type { CodeTools } from "../../src/actions/index.ts";
 import { connection, Fatal, grow, workflow, type Definition } from "../../src/define/index.ts";
+import { cloudWorkflows } from "./cloud-workflows.ts";
 
 const AIRLINE = "https://api.skyline.example";
 const auth = { bearer: "SKYLINE_TOKEN" } as const;
@@ -324,4 +325,5 @@ export const testWorkflows: readonly Definition[] = [
   secretive,
   secretFails,
   secretGrows,
+  ...cloudWorkflows,
 ];

@@ -3,6 +3,7 @@
  * https://docs.aws.amazon.com/STS/latest/APIReference/
  */
 import { err, ok, type Result } from "../../platform/index.ts";
+import { isAwsRegion } from "../aws-hosts.ts";
 import type { AwsTarget, Subject } from "../role.ts";
 import type { AwsCredential } from "../sigv4.ts";
 import {
@@ -24,7 +25,6 @@ const VERSION = "2011-06-15";
 /** The least that AWS gives: the first role of two is only for assuming the second. */
 const FIRST_OF_TWO_S = 900;
 const MAX_SESSION_NAME_CHARS = 64;
-const REGION = /^[a-z]{2,4}(?:-[a-z]{2,12}){1,3}-\d{1,2}$/;
 
 const TRUST = {
   change:
@@ -54,7 +54,7 @@ const ERRORS: Table = {
   AccessDenied: {
     kind: "configuration",
     change:
-      "The role's trust policy does not let the subject in. It must allow sts:AssumeRoleWithWebIdentity, and sts:TagSession if the role has tags; after a change AWS needs some seconds.",
+      "The role's trust policy does not let the subject in. It must allow sts:AssumeRoleWithWebIdentity, and sts:TagSession if the role has tags.",
   },
   MalformedPolicyDocument: POLICY,
   MalformedPolicyDocumentException: POLICY,
@@ -86,7 +86,7 @@ const CHAIN_ERRORS: Table = {
 
 /** Null: the region does not look like one. */
 export function awsTokenHost(region: string): string | null {
-  if (!REGION.test(region)) return null;
+  if (!isAwsRegion(region)) return null;
   if (region.startsWith("cn-")) return `sts.${region}.amazonaws.com.cn`;
   return region.startsWith("eusc-") ? `sts.${region}.amazonaws.eu` : `sts.${region}.amazonaws.com`;
 }

@@ -25,12 +25,40 @@ export function awsTrust(target: AwsTarget, trusted: Trusted): readonly TrustTex
     { form: "terraform", title: "Terraform", content: terraform(target, trusted) },
   ];
   if (target.next !== undefined)
-    texts.push({
-      form: "json",
-      title: `Trust policy of ${target.next.roleArn}, which is assumed next`,
-      content: prettyJson(nextPolicy(target, target.next)),
-    });
+    texts.push(
+      {
+        form: "json",
+        title: `Trust policy of ${target.next.roleArn}, which is assumed next`,
+        content: prettyJson(nextPolicy(target, target.next)),
+      },
+      {
+        form: "json",
+        title: `Permission of ${target.roleArn} to assume it`,
+        content: prettyJson(mayAssume(target, target.next)),
+      },
+    );
   return texts;
+}
+
+/** https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html; without white space. */
+const USUAL_POLICY_CHARS = 2_048;
+
+export function awsAdvice(target: AwsTarget, trusted: Trusted): readonly string[] {
+  const { length } = JSON.stringify(trustPolicy(target, trusted));
+  return [
+    ...(isTagged(target)
+      ? ["The role's trust policy must allow sts:TagSession, as `trust-policy` prints it."]
+      : []),
+    ...(length > USUAL_POLICY_CHARS
+      ? [
+          `The role's trust policy has ${length} characters. AWS takes ${USUAL_POLICY_CHARS} unless the account's quota was raised: name fewer workflows.`,
+        ]
+      : []),
+  ];
+}
+
+function isTagged({ tags = {} }: AwsTarget): boolean {
+  return Object.keys(tags).length > 0;
 }
 
 /** The name under which the account knows the issuer: without the scheme. */
@@ -43,8 +71,8 @@ function providerArn({ roleArn }: AwsTarget, issuer: string): string {
   return `${arn}:${partition}:iam::${account}:oidc-provider/${nameOf(issuer)}`;
 }
 
-function actionsOf({ tags }: AwsTarget, assume: string): string | readonly string[] {
-  return tags === undefined || Object.keys(tags).length === 0 ? assume : [assume, "sts:TagSession"];
+function actionsOf(target: AwsTarget, assume: string): string | readonly string[] {
+  return isTagged(target) ? [assume, "sts:TagSession"] : assume;
 }
 
 function trustPolicy(target: AwsTarget, { issuer, audience, subjects }: Trusted): unknown {
@@ -62,15 +90,28 @@ function trustPolicy(target: AwsTarget, { issuer, audience, subjects }: Trusted)
   };
 }
 
-function nextPolicy(target: AwsTarget, { externalId }: NonNullable<AwsTarget["next"]>): unknown {
+type Next = NonNullable<AwsTarget["next"]>;
+
+/** Tags that are handed on are sent with the second request as well. */
+function nextActions({ transitiveTags = [] }: AwsTarget): string | readonly string[] {
+  return transitiveTags.length > 0 ? ["sts:AssumeRole", "sts:TagSession"] : "sts:AssumeRole";
+}
+
+function mayAssume(target: AwsTarget, { roleArn }: Next): unknown {
+  return {
+    Version: "2012-10-17",
+    Statement: [{ Effect: "Allow", Action: nextActions(target), Resource: roleArn }],
+  };
+}
+
+function nextPolicy(target: AwsTarget, { externalId }: Next): unknown {
   return {
     Version: "2012-10-17",
     Statement: [
       {
         Effect: "Allow",
         Principal: { AWS: target.roleArn },
-        Action:
-          (target.transitiveTags ?? []).length > 0 ? ["sts:AssumeRole", "sts:TagSession"] : "sts:AssumeRole",
+        Action: nextActions(target),
         ...(externalId === undefined
           ? {}
           : { Condition: { StringEquals: { "sts:ExternalId": externalId } } }),

@@ -2,7 +2,17 @@
 import type { AzureTarget } from "../role.ts";
 import { command, prettyJson, shellWord, terraformText, type Trusted, type TrustText } from "./trust.ts";
 
-/** Issuer, subject and audience are compared letter by letter; an application has at most 20 such credentials. */
+const MAX_CREDENTIALS = 20;
+
+export function azureAdvice({ subjects }: Trusted): readonly string[] {
+  return subjects.length > MAX_CREDENTIALS
+    ? [
+        `The role has ${subjects.length} subjects, and an application in Entra ID takes ${MAX_CREDENTIALS} federated credentials.`,
+      ]
+    : [];
+}
+
+/** Issuer, subject and audience are compared letter by letter. */
 export function azureTrust(
   { clientId }: AzureTarget,
   { issuer, audience, subjects }: Trusted,

@@ -20,6 +20,17 @@ export function gcpTrust(target: GcpTarget, trusted: Trusted): readonly TrustTex
   ];
 }
 
+const MAX_CONDITION_CHARS = 4_096;
+
+export function gcpAdvice({ subjects }: Trusted): readonly string[] {
+  const { length } = conditionOf(subjects);
+  return length > MAX_CONDITION_CHARS
+    ? [
+        `The provider's attribute condition has ${length} characters, and Google Cloud takes ${MAX_CONDITION_CHARS}: name fewer workflows.`,
+      ]
+    : [];
+}
+
 /** Only these subjects get in, whatever else the pool trusts. */
 function conditionOf(subjects: readonly string[]): string {
   return `assertion.sub in [${subjects.map((subject) => `'${subject}'`).join(", ")}]`;

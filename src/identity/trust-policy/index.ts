@@ -1,8 +1,8 @@
 /** Texts to paste for each target. */
 import type { RoleTarget } from "../role.ts";
-import { awsTrust } from "./aws.ts";
-import { azureTrust } from "./azure.ts";
-import { gcpTrust } from "./gcp.ts";
+import { awsAdvice, awsTrust } from "./aws.ts";
+import { azureAdvice, azureTrust } from "./azure.ts";
+import { gcpAdvice, gcpTrust } from "./gcp.ts";
 import { anthropicTrust, vaultTrust, verifierTrust } from "./others.ts";
 import type { Trusted, TrustText } from "./trust.ts";
 
@@ -24,5 +24,19 @@ export function trustTexts(target: RoleTarget, trusted: Trusted): readonly Trust
     case "jwt":
     case "openrouter":
       return verifierTrust(trusted);
+  }
+}
+
+/** What the owner of the cloud will meet who pastes them. */
+export function trustAdvice(target: RoleTarget, trusted: Trusted): readonly string[] {
+  switch (target.provider) {
+    case "aws":
+      return awsAdvice(target, trusted);
+    case "gcp":
+      return gcpAdvice(trusted);
+    case "azure":
+      return azureAdvice(trusted);
+    default:
+      return [];
   }
 }

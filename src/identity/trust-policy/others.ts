@@ -15,6 +15,7 @@ export function vaultTrust(
   { issuer, audience, subjects }: Trusted,
 ): readonly TrustText[] {
   const within = namespace === undefined ? "" : `-namespace=${shellWord(namespace)} `;
+  const inNamespace = namespace === undefined ? "" : `\n  namespace          = ${terraformText(namespace)}`;
   const body = {
     role_type: "jwt",
     user_claim: "sub",
@@ -36,12 +37,12 @@ export function vaultTrust(
     {
       form: "terraform",
       title: "Terraform",
-      content: `resource "vault_jwt_auth_backend" "showcaller" {
+      content: `resource "vault_jwt_auth_backend" "showcaller" {${inNamespace}
   path               = ${terraformText(mount)}
   oidc_discovery_url = ${terraformText(issuer)}
 }
 
-resource "vault_jwt_auth_backend_role" "showcaller" {
+resource "vault_jwt_auth_backend_role" "showcaller" {${inNamespace}
   backend         = vault_jwt_auth_backend.showcaller.path
   role_name       = ${terraformText(role)}
   role_type       = "jwt"
