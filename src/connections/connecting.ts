@@ -203,6 +203,7 @@ export async function comeBack(
     extra: { ...values.value, ...answer.value.extra },
     workflows: made.settings.workflows ?? null,
     by: `connect_session:${session.id}`,
+    session: session.id,
     pending,
     replaceAccount: session.replaceAccount,
   };

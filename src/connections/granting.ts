@@ -9,6 +9,9 @@
  * - J9 a confirmation that comes again is answered as it was, and does nothing.
  * - J8 what is taken back of one account is told to the provider also if another account takes the place before that is done.
  *      A new consent of the same account ends it: to tell would end that, too.
+ *      So does one that waits for its confirmation, until that is decided (revoking.ts).
+ * - J10 a grant whose place another account takes because somebody asked for that leaves, and the provider is told of it.
+ * - J11 so is it of a consent that is refused on its arrival for its account.
  * - J7 every new pair has a version of its own, also after a grant was shredded: an old sealed text never opens again.
  */
 import type { After } from "./after.ts";
@@ -55,6 +58,12 @@ export class Granting {
   }
 
   async grant(request: GrantRequest): Promise<GrantAnswer> {
+    const answer = await this.#taken(request);
+    if (answer.kind === "account_mismatch") await this.#turnedAway(request);
+    return answer;
+  }
+
+  async #taken(request: GrantRequest): Promise<GrantAnswer> {
     const { slot, id, pair, pending, account, replaceAccount, workflows, by } = request;
     const { sameAccount: vouched = false } = request;
     const refusal = this.#refusalOf(account, replaceAccount);
@@ -130,6 +139,27 @@ export class Granting {
     });
     // The keys of what is left are counted.
     this.#after.mirror();
+  }
+
+  /** J11. Never throws: that it was refused is answered in any case. */
+  async #turnedAway({ slot, id, session, ...request }: GrantRequest): Promise<void> {
+    // What nobody consented to has another owner, who goes on using it.
+    if (session === undefined) return;
+    const { account, pair, by } = request;
+    try {
+      const integration = await this.#kept(slot.tenant, id, request.integration);
+      const sealed = await sealPair(this.#wiring.vault, pendingPlace(slot, id, session), pair);
+      const now = this.#wiring.now();
+      const due = { since: now, retryAt: now, tries: 0 };
+      addLeaving(this.#store, {
+        ...{ of: { kind: "pending", session }, by, account, sealed, integration },
+        ...due,
+      });
+      // It tells, and its keys are counted.
+      this.#after.mirror();
+    } catch (error) {
+      this.#wiring.log.error("connection.refused_not_kept", { connection: id, error });
+    }
   }
 
   /** What will never be confirmed: the provider is told. */
@@ -218,8 +248,8 @@ export class Granting {
       const vouched = same === null && incoming.sameAccount && !isOver(before);
       const replaced = before !== undefined && same !== true && !vouched;
       const epoch = (before?.epoch ?? 1) + (replaced ? 1 : 0);
-      // J8. Where nobody can tell, it may be the same one.
-      const left = same === false ? this.#stillToTell() : null;
+      // J8, J10. Where nobody can tell, it may be the same one.
+      const left = same === false ? this.#leftBehind(incoming.by) : null;
       // What was known of it stays known.
       const kept =
         vouched && account.id === null ? { ...account, id: before?.grant.account.id ?? null } : account;
@@ -278,16 +308,23 @@ export class Granting {
     return { kind: "active", epoch: record.epoch, replaced: record.confirmed.replaced };
   }
 
-  /** J8. */
-  #stillToTell(): Leaving | null {
+  /** What the provider is to be told of when another account takes the place. @param by who brings that */
+  #leftBehind(by: string): Leaving | null {
     const [record, integration] = [this.#store.get("record"), this.#store.get("integration")];
-    const revoking = this.#store.get("revoking");
-    if (record?.standing.status !== "revoking" || revoking?.report.outcome !== "pending") return null;
+    if (record === undefined || record.grant.sealed === null || integration === undefined) return null;
     const { sealed, version, account } = record.grant;
-    if (sealed === null || integration === undefined) return null;
+    const grant = { of: { kind: "pair", version }, account, sealed, integration } as const;
+    const { standing } = record;
+    // J10.
+    if (standing.status === "active") {
+      const now = this.#wiring.now();
+      return { ...grant, by, since: now, retryAt: now, tries: 0 };
+    }
+    // J8.
+    const revoking = this.#store.get("revoking");
+    if (standing.status !== "revoking" || revoking?.report.outcome !== "pending") return null;
     const { since, report, retryAt } = revoking;
-    const due = { since, retryAt: retryAt ?? since, tries: report.tries };
-    return { of: { kind: "pair", version }, by: record.standing.by, account, sealed, integration, ...due };
+    return { ...grant, by: standing.by, since, retryAt: retryAt ?? since, tries: report.tries };
   }
 
   /** J5. */

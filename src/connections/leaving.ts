@@ -1,6 +1,6 @@
 /**
- * Grants that have lost their place, or were never confirmed, of which the provider is still to be told: for a day at the
- * longest, then they are shredded. Owns their list, which is beside the connection's own grant and changes nothing of it.
+ * Grants that have lost their place, were refused or never confirmed, of which the provider is still to be told: for a day at
+ * the longest, then they are shredded. Owns their list, which is beside the connection's own grant and changes nothing of it.
  *
  * - E2 the provider is not told while the same account lives here or in another connection, as that would end both; each time
  *      before it is told that is looked at anew. Of a grant that was never confirmed and does not say whose it is nobody
@@ -108,14 +108,17 @@ export class LeavingGrants {
     // E1.
     await this.#settled();
     const due = this.#store.get("leaving")?.filter(({ retryAt }) => retryAt <= this.#wiring.now()) ?? [];
-    for (const one of due) {
-      const told = await this.#end(kept, one);
-      const now = this.#wiring.now();
-      const tries = one.tries + 1;
-      const retryAt = told.kind === "later" ? nextTelling(one, told, now) : null;
-      if (retryAt !== null) this.#replace(one, { retryAt, tries });
-      else this.#gone(one, told.kind === "later" ? "gave_up" : told.kind, tries);
-    }
+    // Side by side: runs that wait are not woken before the round is over, and a provider may let each wait for long.
+    await Promise.all(due.map(async (one) => this.#tell(kept, one)));
+  }
+
+  async #tell(kept: { readonly slot: Slot; readonly id: string }, one: Leaving): Promise<void> {
+    const told = await this.#end(kept, one);
+    const now = this.#wiring.now();
+    const tries = one.tries + 1;
+    const retryAt = told.kind === "later" ? nextTelling(one, told, now) : null;
+    if (retryAt !== null) this.#replace(one, { retryAt, tries });
+    else this.#gone(one, told.kind === "later" ? "gave_up" : told.kind, tries);
   }
 
   async #end(

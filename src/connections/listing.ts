@@ -13,7 +13,7 @@ import {
   text,
   textOrNull,
 } from "../platform/index.ts";
-import type { IdentityLevel } from "./grant.ts";
+import type { IdentityLevel, Slot } from "./grant.ts";
 import type { Mirrored, Unlisted } from "./ports.ts";
 import type { ConnectionView, RevocationReport } from "./rpc.ts";
 
@@ -187,23 +187,47 @@ export async function selectConnections(
 }
 
 /**
- * Others that were granted by the same account, those that are listed as active first: which of them live, their objects know.
- * At most 20: one that lives is enough.
+ * The integrations whose grants a revocation may end: this one, and those of the tenant that are the same app at the same
+ * provider under another name, as one has that was made anew for other hosts. Deleted ones among them: theirs are taken back.
+ */
+async function selectSameApp(db: D1Database, { tenant, integration }: Slot): Promise<string[]> {
+  const { results } = await db
+    .prepare(
+      `SELECT other.name FROM integrations AS this JOIN integrations AS other ON other.tenant = this.tenant
+         AND other.fixed ->> '$.clientId' = this.fixed ->> '$.clientId'
+         AND other.fixed ->> '$.provider.revoke.url' = this.fixed ->> '$.provider.revoke.url'
+       WHERE this.tenant = ? AND this.name = ? AND other.name <> this.name`,
+    )
+    .bind(tenant, integration)
+    .all<Row>();
+  return [integration, ...results.map((row) => text(row, "name"))];
+}
+
+/**
+ * Others that were granted by the same account to the same app, those that are listed as active first: which of them live, their
+ * objects know. At most 20: one that lives is enough.
  */
 export async function selectSiblings(
   db: D1Database,
   serverKey: CryptoKey,
   view: Pick<ConnectionView, "id" | "slot" | "account">,
 ): Promise<string[]> {
-  const mac = await accountMac(serverKey, view);
-  if (mac === null) return [];
-  const { tenant, integration } = view.slot;
+  const { account, slot } = view;
+  if (account.id === null) return [];
+  const places = await Promise.all(
+    (await selectSameApp(db, slot)).map(async (integration) => ({
+      integration,
+      mac: await accountMac(serverKey, { account, slot: { ...slot, integration } }),
+    })),
+  );
   const { results } = await db
     .prepare(
-      `SELECT id FROM connections WHERE tenant = ? AND integration = ? AND account_mac = ? AND id <> ?
-       ORDER BY status <> 'active', updated_at DESC LIMIT 20`,
+      `SELECT one.id FROM json_each(?1) AS place CROSS JOIN connections AS one
+       WHERE one.tenant = ?2 AND one.integration = place.value ->> 'integration'
+         AND one.account_mac = place.value ->> 'mac' AND one.id <> ?3
+       ORDER BY one.status <> 'active', one.updated_at DESC LIMIT 20`,
     )
-    .bind(tenant, integration, mac, view.id)
+    .bind(JSON.stringify(places), slot.tenant, view.id)
     .all<Row>();
   return results.map((row) => text(row, "id"));
 }

@@ -1,9 +1,11 @@
 /**
  * Tells the provider that the connection's own grant is over, for a day at the longest; then the tokens are shredded.
  *
+ * - R2 it is not told while a consent of what may be the same account waits here for its confirmation: that would end it, too.
+ *      Once it is thrown away, both are told.
  * - R1 it is told only when it is known that no other connection lives on the account; that is asked until it is known.
  */
-import type { ConnectionRecord } from "./grant.ts";
+import { type ConnectionRecord, sameAccount } from "./grant.ts";
 import type { ConnectionWiring } from "./ports.ts";
 import { retryMs } from "./retry.ts";
 import type { RevocationReport } from "./rpc.ts";
@@ -55,6 +57,11 @@ export class Revoking {
     }
     const { report, since } = revoking;
     if (report.outcome !== "pending") return this.#finish(report);
+    const until = this.#waitingUntil(record, since);
+    if (until !== null) {
+      this.#store.put("revoking", { ...revoking, retryAt: until });
+      return;
+    }
     const { version, sealed } = record.grant;
     const place = pairPlace(kept.slot, kept.id, version);
     const integration = this.#store.get("integration");
@@ -94,6 +101,16 @@ export class Revoking {
     else if (now - since >= GIVE_UP_MS)
       this.#store.put("revoking", { ...decided, report: { outcome: "gave_up", at: now, tries: 0 } });
     else this.#store.put("revoking", { ...after, asked: asked + 1, retryAt: now + retryMs(asked) });
+  }
+
+  /** R2. When that is decided at the latest; null: nothing waits, or the time for telling is over. */
+  #waitingUntil({ grant }: ConnectionRecord, since: number): number | null {
+    const now = this.#wiring.now();
+    const times = (this.#store.get("pending") ?? [])
+      .filter((one) => one.until > now && sameAccount(one.grant.account, grant.account) !== false)
+      .map(({ until }) => until);
+    const until = Math.min(Math.max(...times), since + GIVE_UP_MS);
+    return until > now ? until : null;
   }
 
   #isDue(revoking: RevokingDue | undefined): boolean {

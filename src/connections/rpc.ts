@@ -91,6 +91,8 @@ export interface GrantRequest {
   readonly workflows: readonly string[] | null;
   /** The connect session, or what else brought it: a name for the audit. */
   readonly by: string;
+  /** Id of the connect session in which somebody consented to it; missing: nobody did. */
+  readonly session?: string;
   /** Until when it waits for a confirmation; null: it is active at once. */
   readonly pending: { readonly session: string; readonly until: number } | null;
   readonly replaceAccount: boolean;
@@ -104,7 +106,7 @@ export interface GrantRequest {
 export type GrantAnswer =
   | { readonly kind: "active"; readonly epoch: number; readonly replaced: boolean }
   | { readonly kind: "pending" }
-  /** The account is another one, and nobody asked for that. Nothing was kept. */
+  /** The account is another one, and nobody asked for that. Nothing was kept but what the provider is told of its end. */
   | { readonly kind: "account_mismatch" }
   /** It does not say whose it is, and it is known whose the old one is. Nothing was kept. */
   | { readonly kind: "identity_unverified" }

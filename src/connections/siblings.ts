@@ -1,5 +1,6 @@
 /**
- * Whether another connection lives on the same account of a provider: to revoke the one would end the other.
+ * Whether another connection lives on the same account of a provider: to revoke the one would end the other, also where it
+ * belongs to another integration of the same app.
  *
  * - W2 of connections that are taken back, whether one after the other or at once, exactly one tells the provider: each is
  *      marked as taken back before it asks; whether another one lives is asked of its object, as the listing lags; one that

@@ -29,7 +29,7 @@ export interface Revoking {
 export interface Leaving {
   /**
    * Which it was, and what its text is sealed for. `late`: what a refresh of that version brought afterwards. `pending`: it was
-   * never confirmed.
+   * never confirmed, or refused when it came.
    */
   readonly of:
     | { readonly kind: "pair" | "late"; readonly version: number }

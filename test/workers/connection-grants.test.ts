@@ -20,6 +20,37 @@ async function connected(style: "strict" | "leeway" | "static" = "strict"): Prom
   return one;
 }
 
+/** As in the product: by the listing, and by the objects. */
+function asksSiblings(house: ConnectionHouse, all: readonly Connected[]): void {
+  house.siblings = async (granted) =>
+    siblingsOf(
+      {
+        db: env.DB,
+        serverKey: async () => importHmacKey(new Uint8Array(32).fill(7)),
+        object: (_tenant, id) => {
+          const found = all.find((one) => one.id === id);
+          if (found === undefined) throw new Error("There is no such connection.");
+          return found.object;
+        },
+      },
+      granted,
+    );
+}
+
+/** An integration as it stands in the database. */
+async function integrated(
+  name: string,
+  { clientId, revoke }: { readonly clientId: string; readonly revoke: string },
+): Promise<void> {
+  const fixed = { provider: { kind: "oauth2", revoke: { url: revoke } }, clientId };
+  await env.DB.prepare(
+    `INSERT INTO integrations (tenant, name, provider, kind, owner, fixed, settings, version, secret_version, created_at,
+       created_by, updated_at) VALUES (?, ?, 'custom', 'oauth2', 'user', ?, '{}', 1, 1, 0, 'test', 0)`,
+  )
+    .bind(TENANT, name, JSON.stringify(fixed))
+    .run();
+}
+
 const pendingOf = (one: Connected, session: string) => ({
   pending: { session, until: one.house.now + 15 * MINUTE_MS },
 });
@@ -159,19 +190,7 @@ describe("a connection that is taken back", () => {
         await one.grant({ account });
         await one.ring();
       }
-      house.siblings = async (granted) =>
-        siblingsOf(
-          {
-            db: env.DB,
-            serverKey: async () => importHmacKey(new Uint8Array(32).fill(7)),
-            object: (_tenant, id) => {
-              const found = all.find((one) => one.id === id);
-              if (found === undefined) throw new Error("There is no such connection.");
-              return found.object;
-            },
-          },
-          granted,
-        );
+      asksSiblings(house, all);
       await Promise.all(all.toReversed().map(async (one) => one.object.disconnect(TENANT, BY_USER)));
       const isOpen = async (one: Connected): Promise<boolean> =>
         (await one.record())?.standing.status === "revoking";
@@ -187,6 +206,31 @@ describe("a connection that is taken back", () => {
       expect(house.provider.revocations()).toBe(1);
     },
   );
+
+  it.each([
+    ["the same app at the provider, under another name", {}, 0],
+    ["another app", { clientId: "another" }, 1],
+    ["an app of that name at another provider", { revoke: "https://other.example/revoke" }, 1],
+  ])("whose account lives in another integration, which is %s", async (what, differs, revocations) => {
+    const house = new ConnectionHouse();
+    const at = what.replaceAll(/[^a-z]/g, "");
+    const app = { clientId: `${at}-client`, revoke: "https://double.example/revoke" };
+    await integrated(`${at}-old`, app);
+    await integrated(`${at}-new`, { ...app, ...differs });
+    const [old, moved] = [new Connected(house, `${at}-old`), new Connected(house, `${at}-new`)];
+    asksSiblings(house, [old, moved]);
+    for (const one of [old, moved]) {
+      await one.grant();
+      await one.ring();
+    }
+    await old.object.disconnect(TENANT, BY_USER);
+    await old.ring();
+    expect(house.provider.revocations()).toBe(revocations);
+    expect(await old.object.view(TENANT)).toMatchObject({
+      revocation: { outcome: revocations === 0 ? "kept_for_siblings" : "revoked" },
+    });
+    expect(await moved.said()).toBe(pairOf(moved.family, 1).accessToken);
+  });
 
   it(
     "is told to a provider that is away less and less often for a day, then given up, and shredded all the same",
@@ -273,6 +317,49 @@ describe("a connection that is taken back", () => {
     expect(provider.isDead(again)).toBe(false);
     expect(await one.kept<Revoking>("revoking")).toBeUndefined();
     expect(await one.row()).toMatchObject({ status: "active", version: 2 });
+  });
+
+  it.each([
+    ["of this account", {}],
+    ["that does not say of which account it is", { account: { id: null, label: null } }],
+  ])("is not told while a consent %s waits here: confirmed, it lives", async (_whose, whose) => {
+    const one = await connected();
+    const { provider } = one.house;
+    provider.revokeStanding = { status: 503 };
+    await one.object.disconnect(TENANT, BY_USER);
+    await one.ring();
+    provider.revokeStanding = "ok";
+    const tried = provider.revocations();
+    const again = `${one.family}b`;
+    await one.grant({ ...pendingOf(one, "cs_1"), ...whose }, again);
+    one.house.later(MINUTE_MS);
+    await one.ring();
+    expect(provider.revocations()).toBe(tried);
+    expect(await one.confirm("cs_1")).toMatchObject({ kind: "active" });
+    one.house.later(20 * MINUTE_MS);
+    await one.ring();
+    expect(provider.revocations()).toBe(tried);
+    expect(await one.said()).toBe(pairOf(again, 1).accessToken);
+  });
+
+  it("is told with a consent of this account that waited here, and was never confirmed", async () => {
+    const one = await connected();
+    const { provider } = one.house;
+    provider.revokeStanding = { status: 503 };
+    await one.object.disconnect(TENANT, BY_USER);
+    await one.ring();
+    provider.revokeStanding = "ok";
+    const again = `${one.family}b`;
+    await one.grant(pendingOf(one, "cs_1"), again);
+    one.house.later(MINUTE_MS);
+    await one.ring();
+    expect(await one.object.view(TENANT)).toMatchObject({ standing: { status: "revoking" } });
+    one.house.later(15 * MINUTE_MS);
+    await one.ring();
+    expect(provider.revoked.toSorted()).toEqual(
+      [one.family, again].map((family) => pairOf(family, 1).refreshToken),
+    );
+    expect(await one.object.view(TENANT)).toMatchObject({ revocation: { outcome: "revoked" }, kids: [] });
   });
 
   it("is told to the provider also if another account has taken the place, whose grant is left alone", async () => {
@@ -391,6 +478,55 @@ describe("a grant of another account", () => {
     expect(await one.record()).toEqual(before);
     expect(await one.said()).toBe(pairOf(one.family, 1).accessToken);
     expect(await one.object.view(TENANT)).toMatchObject({ account: { id: "account-1" } });
+  });
+
+  it("that nobody asked for: the provider is told that it is over, and of nothing else", async () => {
+    const one = await connected();
+    const [direct, waiting, again] = [`${one.family}b`, `${one.family}c`, `${one.family}d`];
+    await one.grant({ ...ANOTHER, session: "cs_1" }, direct);
+    await one.ring();
+    await one.grant({ ...ANOTHER, ...pendingOf(one, "cs_2"), session: "cs_2" }, waiting);
+    await one.ring();
+    const { provider } = one.house;
+    expect(provider.revoked).toEqual([direct, waiting].map((family) => pairOf(family, 1).refreshToken));
+    expect(await one.kept("leaving")).toBeUndefined();
+    expect(await one.said()).toBe(pairOf(one.family, 1).accessToken);
+    // It may live elsewhere, or nobody consented to it.
+    one.house.siblings = async () => "living";
+    await one.grant({ ...ANOTHER, session: "cs_3" }, again);
+    await one.ring();
+    one.house.siblings = async () => "none";
+    await one.grant(ANOTHER, again);
+    await one.ring();
+    expect(provider.revocations()).toBe(2);
+    expect(await one.alarmAt()).toBe(null);
+  });
+
+  it("that came while a vault is away is refused as well", async () => {
+    const one = await connected();
+    one.house.keyring = ring("k1", { k1: 9 });
+    await evictDurableObject(one.object);
+    expect(await one.grant({ ...ANOTHER, session: "cs_1" }, `${one.family}b`)).toEqual({
+      kind: "account_mismatch",
+    });
+    expect(await one.kept("leaving")).toBeUndefined();
+  });
+
+  it("whose place somebody has another one take: the provider is told of it, unless it lives elsewhere", async () => {
+    for (const [siblings, revoked] of [
+      ["none", 1],
+      ["living", 0],
+    ] as const) {
+      const one = await connected();
+      one.house.siblings = async ({ account }) => (account.id === "account-1" ? siblings : "none");
+      const again = `${one.family}b`;
+      await one.grant({ ...ANOTHER, replaceAccount: true }, again);
+      await one.ring();
+      const { provider } = one.house;
+      expect(provider.revoked).toEqual([pairOf(one.family, 1).refreshToken].slice(0, revoked));
+      expect(await one.said()).toBe(pairOf(again, 1).accessToken);
+      expect(await one.kept("leaving")).toBeUndefined();
+    }
   });
 
   it("is not kept for a dead connection either", async () => {

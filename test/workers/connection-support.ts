@@ -28,13 +28,13 @@ export class Connected {
   readonly slot: Slot;
   readonly family: string;
 
-  constructor(house: ConnectionHouse) {
+  constructor(house: ConnectionHouse, integration = "double") {
     made += 1;
     this.house = house;
     this.family = `f${made}`;
     this.id = `conn_${String(made).padStart(26, "0")}`;
     this.slot = {
-      ...{ tenant: TENANT, integration: "double", account: "default" },
+      ...{ tenant: TENANT, integration, account: "default" },
       owner: { kind: "user", user: `user-${made}` },
     };
   }
@@ -48,7 +48,7 @@ export class Connected {
 
   integration(): IntegrationCopy {
     return {
-      ...{ name: "double", version: 1, provider: this.house.provider.descriptor() },
+      ...{ name: this.slot.integration, version: 1, provider: this.house.provider.descriptor() },
       ...{ clientId: "client", secret: "client-secret-1" },
     };
   }
