@@ -117,14 +117,17 @@ export async function updateRevoked(
  * because no key outlives its maker. Bound are tenant, key, now and how many at most.
  */
 const LIVE_DESCENDANTS = `
-  WITH RECURSIVE made (actor) AS (
+  WITH RECURSIVE trust (maker, actor) AS MATERIALIZED (
+    SELECT one.value, 'token:' || c.id FROM trusted_issuers t JOIN json_each(t.makers) one
+      JOIN trusted_callers c ON c.issuer_id = t.id
+    WHERE t.tenant = ?1
+  ), made (actor) AS (
     SELECT 'key:' || ?2
     UNION
     SELECT 'key:' || k.id FROM made JOIN api_keys k ON k.created_by = made.actor
     WHERE k.tenant = ?1 AND (k.expires_at IS NULL OR k.expires_at > ?3)
     UNION
-    SELECT 'token:' || c.id FROM made JOIN trusted_issuers t JOIN trusted_callers c ON c.issuer_id = t.id
-    WHERE t.tenant = ?1 AND EXISTS (SELECT 1 FROM json_each(t.makers) WHERE value = made.actor)
+    SELECT trust.actor FROM made JOIN trust ON trust.maker = made.actor
   )
   SELECT k.id FROM made JOIN api_keys k ON k.id = substr(made.actor, 5)
   WHERE k.revoked_at IS NULL AND k.id <> ?2 AND substr(made.actor, 1, 4) = 'key:'

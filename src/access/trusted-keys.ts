@@ -171,7 +171,7 @@ function publicKey(value: unknown): JWK | null {
   const members = Object.entries(value).filter(([name]) => MEMBERS.has(name));
   if (members.some(([, member]) => typeof member !== "string" || member.length > MAX_MEMBER_CHARS))
     return null;
-  return Object.fromEntries(members) as JWK;
+  return Object.fromEntries(members);
 }
 
 /** X1. Without a `kid` only where there is no choice. */

@@ -215,6 +215,7 @@ export function problemsOf({ rule, method, body, query, path, problems = [] }: R
       "invalid_key",
       "key_expired",
       "key_revoked",
+      "invalid_token",
       "insufficient_scope",
     ] as const)
       codes.add(code);

@@ -51,7 +51,7 @@ export const PROBLEMS = {
   invalid_token: {
     status: 401,
     title: "The token is not taken here",
-    hint: "Send one whose `iss` the tenant trusts, and whose only `aud` is the tenant's (docs/identity.md). `POST /v1/trusted-issuers/test` tells who keeps the trust what is wrong with it.",
+    hint: "Send one whose `iss` the tenant trusts, and whose only `aud` is the tenant's (docs/trusted-issuers.md). `POST /v1/trusted-issuers/test` tells who keeps the trust what is wrong with it.",
   },
   insufficient_scope: {
     status: 403,

@@ -13,6 +13,7 @@ import { isRunId } from "../platform/index.ts";
 import { count, json, named, nameSchema, nullable, time } from "./schema.ts";
 
 export * from "./request-connections.ts";
+export * from "./request-trusted-issuers.ts";
 
 export const MAX_TAGS = 16;
 export const MAX_TAG_CHARS = 64;

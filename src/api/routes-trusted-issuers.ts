@@ -1,116 +1,26 @@
 /** Trusted issuers: whose tokens the API takes in the place of an API key. What is trusted is decided in the access room. */
-import * as z from "zod";
 import {
   changeTrusted,
   createTrusted,
   deleteTrustedIssuer,
   getTrusted,
   listTrusted,
-  MAX_RULES,
-  MAX_SCOPES,
-  policySchema,
   type TrustedIssuer,
   type TrustRequest,
   tryToken,
 } from "../access/index.ts";
+import {
+  DistrustedIssuer,
+  TokenTrial,
+  TrustedIssuerList,
+  TrustedIssuerView,
+  TrustedIssuerWithCallers,
+} from "./answer-trusted-issuers.ts";
 import { EXAMPLES } from "./examples.ts";
 import { jsonResponse, ofAccess } from "./replies.ts";
+import { CreateTrustedIssuer, PutTrustedIssuer, TestToken } from "./request-trusted-issuers.ts";
 import { type Call, type Route, route } from "./route.ts";
-import { type BodyOf, count, named, nameSchema, nullable, time } from "./schema.ts";
-
-const texts = () => z.record(z.string().max(128), z.string().max(512));
-
-const settings = () => ({
-  issuer: z.string().max(2_048).describe("As `iss` says it, letter by letter: an https address."),
-  jwks_url: z
-    .string()
-    .max(2_048)
-    .exactOptional()
-    .describe("Missing: its discovery document says where its keys are."),
-  max_age_s: z
-    .int()
-    .exactOptional()
-    .describe("A token that was issued longer ago is not taken; an hour if it is missing."),
-  rules: z
-    .array(
-      z.strictObject({
-        subject: z
-          .string()
-          .max(512)
-          .describe(
-            "Of `sub`: whole, or with `*` for one or more characters other than a colon, behind two whole parts as in `repo:acme/*`. `*` alone is anybody that fits `claims`.",
-          ),
-        claims: texts().exactOptional().describe("What other claims must be, exactly."),
-        scopes: z.array(z.string().max(64)).max(MAX_SCOPES),
-        user: z
-          .union([z.string().max(256), z.strictObject({ claim: z.string().max(128) })])
-          .exactOptional()
-          .describe("Whom the caller acts for, and nobody else: one user, or the one that a claim names."),
-        policy: policySchema().exactOptional().describe("On top of those of the key that trusts the issuer."),
-      }),
-    )
-    .max(MAX_RULES)
-    .describe("The first one that fits a token counts."),
-});
-
-const PutTrustedIssuer = named("PutTrustedIssuer", () => z.strictObject(settings()));
-const CreateTrustedIssuer = named("CreateTrustedIssuer", () =>
-  z.strictObject({ name: nameSchema(), ...settings() }),
-);
-const TestToken = named("TestToken", () =>
-  z.strictObject({ token: z.string().max(12_288).describe("Kept nowhere.") }),
-);
-
-const viewFields = () => ({
-  ...{ name: z.string(), id: z.string(), issuer: z.string(), jwks_url: nullable(z.string()) },
-  max_age_s: count(),
-  audience: z.string().describe("The only `aud` that its tokens may have."),
-  rules: z.array(
-    z.strictObject({
-      ...{ subject: z.string(), claims: texts(), scopes: z.array(z.string()) },
-      user: nullable(z.union([z.string(), z.strictObject({ claim: z.string() })])),
-      policy: nullable(z.record(z.string(), z.unknown())),
-    }),
-  ),
-  ...{ version: count(), created_at: time(), created_by: z.string(), updated_at: time() },
-  until: nullable(time()).describe(
-    "From then on none of its tokens is taken: the key that last said what is trusted ends then, or has ended.",
-  ),
-});
-
-const TrustedIssuerView = named("TrustedIssuer", () => z.strictObject(viewFields()));
-const TrustedIssuerWithCallers = named("TrustedIssuerWithCallers", () =>
-  z.strictObject({
-    ...viewFields(),
-    callers: z
-      .array(
-        z.strictObject({
-          ...{ id: z.string(), subject: z.string() },
-          ...{ first_at: time(), last_at: time() },
-        }),
-      )
-      .describe("Who came with a token of it last, and under which id the audit knows them."),
-  }),
-);
-const TrustedIssuerList = named("TrustedIssuerList", () =>
-  z.strictObject({ data: z.array(TrustedIssuerView.schema()) }),
-);
-const DistrustedIssuer = named("DistrustedIssuer", () =>
-  z.strictObject({ name: z.string(), effective_by: time() }),
-);
-const TokenTrial = named("TokenTrial", () =>
-  z.strictObject({
-    taken: z.boolean(),
-    reason: nullable(z.string()),
-    detail: nullable(z.string()),
-    caller: nullable(
-      z.strictObject({
-        ...{ id: z.string(), issuer: z.string(), subject: z.string() },
-        ...{ scopes: z.array(z.string()), user: nullable(z.string()), expires_at: nullable(time()) },
-      }),
-    ),
-  }),
-);
+import type { BodyOf } from "./schema.ts";
 
 export const TRUSTED_ISSUER_ROUTES: readonly Route[] = [
   route({

@@ -176,7 +176,7 @@ describe("whoever trusts an issuer gives no more than they have (W3)", () => {
   test("their policies hold as well, and no more of them than a key can stand under", () => {
     const policies = [{ hosts: [{ host: "a.example" }] }];
     expect(draft({}, { policies })).toMatchObject({ ok: true, value: { policies } });
-    const four = Array(4).fill(policies[0]) as typeof policies;
+    const four = Array.from({ length: 4 }, () => policies[0] ?? {});
     expect(draft({ policy: {} }, { policies: four })).toMatchObject({
       error: { pointer: "/rules/0/policy" },
     });
@@ -186,7 +186,7 @@ describe("whoever trusts an issuer gives no more than they have (W3)", () => {
 
 test.each<[string, Parameters<typeof draft>[0], Partial<TrustRequest>]>([
   ["/rules", {}, { rules: [] }],
-  ["/rules", {}, { rules: Array(33).fill(RULE) as TrustRequest["rules"] }],
+  ["/rules", {}, { rules: Array.from({ length: 33 }, () => RULE) }],
   ["/max_age_s", {}, { maxAgeS: 0 }],
   ["/max_age_s", {}, { maxAgeS: 86_401 }],
   ["/max_age_s", {}, { maxAgeS: 1.5 }],
