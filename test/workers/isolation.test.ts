@@ -6,7 +6,6 @@ import { env } from "cloudflare:workers";
 import { beforeAll, describe, expect, test } from "vitest";
 import { isScopeGrant, type Scope, SCOPES } from "../../src/access/index.ts";
 import { isForUsers } from "../../src/access/scopes.ts";
-import { EXAMPLES } from "../../src/api/examples.ts";
 import { openApiDocument, ROUTES } from "../../src/api/index.ts";
 import type { RunView } from "../../src/run/index.ts";
 import { expectAnswer, expectProblem, newKey, newTenant, send } from "./api-support.ts";
@@ -55,6 +54,14 @@ const APP = {
   },
   scopes_default: ["read"],
   return_to: ["https://app.example/connected"],
+};
+
+/** A role whose trial asks nobody. */
+const CLOUD = {
+  provider: "jwt",
+  audience: "https://api.taker.example",
+  workflows: ["code:t-wait"],
+  hosts: ["api.taker.example"],
 };
 
 const TABLE: Readonly<Record<string, Rule>> = {
@@ -133,10 +140,10 @@ const TABLE: Readonly<Record<string, Rule>> = {
   createCloudRole: OF_TENANT,
   listCloudRoles: OF_TENANT,
   getCloudRole: OF_KEY,
-  putCloudRole: OF_KEY,
+  putCloudRole: { ...OF_KEY, body: CLOUD },
   deleteCloudRole: OF_KEY,
   getTrustPolicy: OF_KEY,
-  testCloudRole: OF_KEY,
+  testCloudRole: { ...OF_KEY, body: {} },
   listVaultKeys: OF_ROOT,
   rewrapVault: OF_ROOT,
   dropVaultKey: OF_ROOT,
@@ -227,7 +234,7 @@ beforeAll(async () => {
   const issuer = await send("POST", "/v1/issuer/rotate", { key: admin });
   signingKey =
     (await expectAnswer<{ keys: { kid: string }[] }>(issuer, "rotateIssuer", 200)).keys[0]?.kid ?? "";
-  const role = { ...EXAMPLES.cloudRole, name: ROLE, claims: { mark: MARK } };
+  const role = { ...CLOUD, name: ROLE, claims: { mark: MARK } };
   await expectAnswer(
     await send("POST", "/v1/cloud-roles", { key: admin, body: role }),
     "createCloudRole",
