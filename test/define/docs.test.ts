@@ -57,10 +57,10 @@ async function compile(modules: readonly string[]): Promise<string> {
   }
 }
 
-describe("the page on workflows", () => {
-  it("shows code that compiles", { timeout: 60_000 }, async () => {
-    const code = blocks(await page("workflows.md"));
-    expect(code.length).toBeGreaterThan(8);
+describe("the page on workflows, and that on identity", () => {
+  it("show code that compiles", { timeout: 60_000 }, async () => {
+    const code = [...blocks(await page("workflows.md")), ...blocks(await page("identity.md"))];
+    expect(code.length).toBeGreaterThan(9);
     expect(await compile([...code, BAD])).toBe("");
   });
 });

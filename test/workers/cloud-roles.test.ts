@@ -12,7 +12,6 @@ import {
   STORAGE_SCOPE,
   trustOf,
 } from "../contract/cloud-trust.ts";
-import type { TrustInput } from "../world/clouds/trust.ts";
 import { expectAnswer, expectProblem, newKey } from "./api-support.ts";
 import { BUCKET, type Json, REGION, register, Tenancy } from "./cloud-support.ts";
 import { referee } from "./run-support.ts";
@@ -142,7 +141,7 @@ describe("a role of each provider", () => {
       seen.push(...page.data.map(({ name }) => name));
       cursor = page.next_cursor;
     }
-    expect(seen).toEqual(ROLES.map(({ name }) => name).toSorted());
+    expect(seen).toEqual(ROLES.map(({ name }) => String(name)).toSorted());
     await expectProblem(await house.call("GET", "/v1/cloud-roles?limit=101"), 400, "invalid_request");
     await expectProblem(await house.call("GET", "/v1/cloud-roles?cursor=A"), 400, "invalid_request");
   });
@@ -169,7 +168,7 @@ describe("a role of each provider", () => {
       teams.map((team) => house.call("PUT", path("busy"), { ...settings(body), claims: { team } })),
     );
     const put = await Promise.all(answers.map((one) => expectAnswer<Json>(one, "putCloudRole", 200)));
-    expect(put.map(({ version }) => version).toSorted()).toEqual([2, 3]);
+    expect(new Set(put.map(({ version }) => version))).toEqual(new Set([2, 3]));
     const last = put.find(({ version }) => version === 3);
     const now = await expectAnswer<Json>(await house.call("GET", path("busy")), "getCloudRole", 200);
     expect(now["claims"]).toEqual(last?.["claims"]);
@@ -180,7 +179,7 @@ describe("a role of each provider", () => {
     const answers = await Promise.all(
       Array.from({ length: 5 }, () => house.call("POST", "/v1/cloud-roles", body)),
     );
-    expect(answers.map(({ status }) => status).toSorted()).toEqual([201, 409, 409, 409, 409]);
+    expect(answers.map(({ status }) => status).toSorted((a, b) => a - b)).toEqual([201, 409, 409, 409, 409]);
   });
 
   it("is in the audit before it counts: made, changed, tried, given up", async () => {
@@ -324,7 +323,7 @@ describe("a role that cannot be", () => {
     await house.role({ ...AWS, name: "of-aws-too" });
     const services = ["one", "two"].map((name) => ({ ...JWT, name, audience: "https://shared.example" }));
     const answers = await Promise.all(services.map((body) => house.call("POST", "/v1/cloud-roles", body)));
-    expect(answers.map(({ status }) => status).toSorted()).toEqual([201, 422]);
+    expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([201, 422]));
     const refused = answers.find(({ status }) => status === 422);
     const problem = await expectProblem(refused!, 422, "invalid_cloud_role");
     expect(problem.errors).toMatchObject([{ pointer: "/audience", code: "audience_taken" }]);
@@ -358,7 +357,7 @@ describe("a role that is tried", () => {
       // Shared by all who use the world; the role of this file needs no bucket.
       ({ kind }) => !/bucket|container/.test(kind),
     );
-    await register(...(entries as TrustInput[]));
+    await register(...entries);
   };
 
   it("tells what nobody trusts yet, with exactly what has to be said at the cloud", async () => {

@@ -6,7 +6,6 @@ import { env } from "cloudflare:workers";
 import { beforeAll, describe, expect, test } from "vitest";
 import { isScopeGrant, type Scope, SCOPES } from "../../src/access/index.ts";
 import { isForUsers } from "../../src/access/scopes.ts";
-import { EXAMPLES } from "../../src/api/examples.ts";
 import { openApiDocument, ROUTES } from "../../src/api/index.ts";
 import type { RunView } from "../../src/run/index.ts";
 import { expectAnswer, expectProblem, newKey, newTenant, send } from "./api-support.ts";
@@ -61,6 +60,14 @@ const APP = {
 const TRUST = {
   issuer: "https://issuer-of-isolation.example",
   rules: [{ subject: "repo:acme/shop:ref:refs/heads/main", scopes: ["runs:read"] }],
+};
+
+/** A role whose trial asks nobody. */
+const CLOUD = {
+  provider: "jwt",
+  audience: "https://api.taker.example",
+  workflows: ["code:t-wait"],
+  hosts: ["api.taker.example"],
 };
 
 const TABLE: Readonly<Record<string, Rule>> = {
@@ -145,10 +152,10 @@ const TABLE: Readonly<Record<string, Rule>> = {
   createCloudRole: OF_TENANT,
   listCloudRoles: OF_TENANT,
   getCloudRole: OF_KEY,
-  putCloudRole: OF_KEY,
+  putCloudRole: { ...OF_KEY, body: CLOUD },
   deleteCloudRole: OF_KEY,
   getTrustPolicy: OF_KEY,
-  testCloudRole: OF_KEY,
+  testCloudRole: { ...OF_KEY, body: {} },
   listVaultKeys: OF_ROOT,
   rewrapVault: OF_ROOT,
   dropVaultKey: OF_ROOT,
@@ -248,7 +255,7 @@ beforeAll(async () => {
     "createTrustedIssuer",
     201,
   );
-  const role = { ...EXAMPLES.cloudRole, name: ROLE, claims: { mark: MARK } };
+  const role = { ...CLOUD, name: ROLE, claims: { mark: MARK } };
   await expectAnswer(
     await send("POST", "/v1/cloud-roles", { key: admin, body: role }),
     "createCloudRole",
