@@ -1,4 +1,5 @@
 /** The product's own issuer as a source of identity tokens: in the real runtime, under `wrangler dev`, with one tenant. */
+import { createPrivateKey, randomUUID } from "node:crypto";
 import { request as ask } from "node:http";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -12,9 +13,8 @@ import {
   type JWK,
   SignJWT,
 } from "jose";
-import type { Minted, MintRequest } from "../../src/identity/index.ts";
+import type { MintRequest } from "../../src/identity/index.ts";
 import { build, migrateDatabase, startServer, writeVariables } from "../dev-server/index.ts";
-import type { Forgery } from "../issuer/worker.ts";
 import type { Signing } from "./cloud-issuer.ts";
 import type { MutableSource } from "./cloud-mutations.ts";
 
@@ -67,22 +67,7 @@ export async function startProduct(): Promise<ProductIssuer> {
     if (!answer.ok) throw new Error(`${path}: ${answer.status} ${text}`);
     return text;
   };
-  const mint = async (audience: string): Promise<string> => {
-    const made = JSON.parse(await call("/mint", { ...WHO, audience })) as
-      | { readonly ok: true; readonly value: Minted }
-      | { readonly ok: false; readonly error: unknown };
-    if (!made.ok) throw new Error(JSON.stringify(made.error));
-    return made.value.jwt;
-  };
-  const sign = async (audience: unknown, { header, claims, key }: Signing = {}): Promise<string> => {
-    const token = await mint("replaced-below");
-    const head = { ...decodeProtectedHeader(token), ...header };
-    const payload = { ...decodeJwt(token), aud: audience as string, ...claims };
-    const forgery = { tenant: TENANT, header: head, claims: payload } satisfies Forgery;
-    if (key === undefined) return call("/forge", forgery);
-    const protectedHeader = { ...head, alg: "RS256" };
-    return new SignJWT(payload).setProtectedHeader(protectedHeader).sign(key);
-  };
+  const mint = async (audience: string): Promise<string> => call("/mint", { ...WHO, audience });
   const port = Number(new URL(server.url).port);
   const document = async (path: string, host = HOST): Promise<Document> =>
     new Promise((resolve, reject) => {
@@ -105,7 +90,20 @@ export async function startProduct(): Promise<ProductIssuer> {
   await call("/v1/issuer/rotate", {}, made.key);
   await call("/v1/issuer/rotate", {}, made.key);
   const { keys } = (await document("/jwks")).body as { readonly keys: readonly (JWK & { kid: string })[] };
-  const { kid = "" } = decodeProtectedHeader(await mint("whoever"));
+  const pattern = await mint("whoever");
+  const { kid = "" } = decodeProtectedHeader(pattern);
+  const privateKey = createPrivateKey({
+    ...{ key: Buffer.from(await call("/key", TENANT), "base64url"), format: "der", type: "pkcs8" },
+  });
+  /** A token of the product is taken apart, and signed again: everything but its times and `jti` as the product made it. */
+  const sign = async (audience: unknown, { header, claims, key }: Signing = {}): Promise<string> => {
+    const iat = Math.floor(Date.now() / 1_000);
+    const fresh = { iat, nbf: iat - 60, exp: iat + WHO.ttlS, jti: randomUUID(), aud: audience as string };
+    const head = { ...decodeProtectedHeader(pattern), ...header };
+    return new SignJWT(without({ ...decodeJwt(pattern), ...fresh, ...claims }))
+      .setProtectedHeader(without({ ...head, alg: "RS256" }))
+      .sign(key ?? privateKey, { crit: { odd: true } });
+  };
   const own = keys.find((key) => key.kid === kid);
   const other = keys.find((key) => key.kid !== kid);
   if (own === undefined || other === undefined) throw new Error(`of ${keys.length} keys none signs`);
@@ -121,4 +119,9 @@ export async function startProduct(): Promise<ProductIssuer> {
       await rm(folder, { recursive: true, force: true });
     },
   };
+}
+
+/** What is undefined is left out. */
+function without<T extends object>(fields: T): T {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as T;
 }

@@ -8,7 +8,7 @@ import { referee, step } from "../run-support.ts";
 import { Clock, CloudTenant, forget, settings, type Started, trust } from "./support.ts";
 
 const TENANT = "cloud-trouble";
-const STEP_MS = 30_000;
+const STEP_MS = 60_000;
 const HOUR_MS = 3_600_000;
 const DIRECTORY = "aaaaaaaa-0000-4000-8000-0000000000c1";
 const CROWD = 200;
@@ -71,7 +71,7 @@ class Scene {
     await tenant.publish();
     await tenant.plan(name, {
       ask: {
-        ...{ action: "http", timeout: "30s", effect: "safe" },
+        ...{ action: "http", timeout: `${STEP_MS}ms`, effect: "safe" },
         with: {
           method: service === "exchange" ? "GET" : "PUT",
           url: asked,
@@ -160,7 +160,7 @@ describe("200 runs at once", () => {
     const seen = await allEnded(await scene.crowd(CROWD));
     expect(statuses(seen)).toEqual(new Set(["succeeded"]));
     expect(await scene.exchanges()).toEqual([null]);
-    expect(seen.every((run) => step(run, "ask").attempts === 1)).toBe(true);
+    expect(new Set(seen.map((run) => step(run, "ask").attempts))).toEqual(new Set([1]));
   });
 
   it(
@@ -169,7 +169,7 @@ describe("200 runs at once", () => {
     async () => {
       const scene = await Scene.begin();
       const from = await now();
-      await fails({ path: "/token", times: 1, fault: { kind: "late", ms: 20_000 } });
+      await fails({ path: "/token", times: 1, fault: { kind: "late", ms: 2 * STEP_MS } });
       const runs = await scene.crowd(CROWD);
       await arrival(from);
       for (const id of await listDurableObjectIds(env.CREDENTIAL))
@@ -179,6 +179,7 @@ describe("200 runs at once", () => {
       const seen = await allEnded(runs);
       expect(statuses(seen)).toEqual(new Set(["succeeded"]));
       expect(await scene.exchanges()).toEqual([null, null]);
+      // Nor as long as the answer that the dead one waited for.
       expect(longest(seen)).toBeLessThan(STEP_MS);
     },
   );
@@ -199,7 +200,7 @@ describe("a token service", () => {
       expect(await waitedFor(runs[0] as Started)).toContainEqual(
         expect.objectContaining({ kind: "cloud", role: scene.name, reason: "unavailable" }),
       );
-      expect(seen.every((run) => step(run, "ask").failure === undefined)).toBe(true);
+      expect(new Set(seen.map((run) => step(run, "ask").attempts))).toEqual(new Set([1]));
     },
   );
 
