@@ -1,5 +1,5 @@
 import { cloudflareTest, readD1Migrations } from "@cloudflare/vitest-plugin";
-import { defineConfig } from "vitest/config";
+import { defineConfig, type TestProjectInlineConfiguration } from "vitest/config";
 import type { ProvidedWorld } from "./test/workers/world-setup.ts";
 import { serviceTokens } from "./test/world/index.ts";
 
@@ -14,6 +14,37 @@ const TEST_SECRETS = {
 const INLINE_TOKENS = ["SKYLINE", "HARBOUR", "CALENDAR", "MAIL", "PAY", "SHOP"].map(
   (name) => `${name}_TOKEN`,
 );
+
+const WORLD = "./test/workers/world-setup.ts";
+
+/** The whole product in workerd, beside a world. */
+function onWorkerd(
+  test: NonNullable<TestProjectInlineConfiguration["test"]>,
+): TestProjectInlineConfiguration {
+  return {
+    define: { CRASH_POINTS: "false", DEVELOPMENT: "true" },
+    plugins: [
+      cloudflareTest(async ({ inject }) => {
+        const { names, tokens }: ProvidedWorld = inject("world");
+        return {
+          main: "./test/workers/worker.ts",
+          wrangler: { configPath: "./wrangler.toml" },
+          miniflare: {
+            bindings: {
+              ...TEST_SECRETS,
+              TEST_MIGRATIONS: await readD1Migrations("./migrations"),
+              DEV_HOSTS: JSON.stringify(names),
+              ISSUER_ORIGIN: "https://id.showcaller.test",
+              PUBLIC_ORIGIN: "https://showcaller.test",
+              SERVICE_TOKENS: JSON.stringify(serviceTokens(tokens, { inline: INLINE_TOKENS })),
+            },
+          },
+        };
+      }),
+    ],
+    test: { setupFiles: ["./test/workers/setup.ts"], ...test },
+  };
+}
 
 export default defineConfig({
   test: {
@@ -43,34 +74,19 @@ export default defineConfig({
           fileParallelism: false,
         },
       },
-      {
-        define: { CRASH_POINTS: "false", DEVELOPMENT: "true" },
-        plugins: [
-          cloudflareTest(async ({ inject }) => {
-            const { names, tokens }: ProvidedWorld = inject("world");
-            return {
-              main: "./test/workers/worker.ts",
-              wrangler: { configPath: "./wrangler.toml" },
-              miniflare: {
-                bindings: {
-                  ...TEST_SECRETS,
-                  TEST_MIGRATIONS: await readD1Migrations("./migrations"),
-                  DEV_HOSTS: JSON.stringify(names),
-                  ISSUER_ORIGIN: "https://id.showcaller.test",
-                  PUBLIC_ORIGIN: "https://showcaller.test",
-                  SERVICE_TOKENS: JSON.stringify(serviceTokens(tokens, { inline: INLINE_TOKENS })),
-                },
-              },
-            };
-          }),
-        ],
-        test: {
-          name: "workers",
-          include: ["test/workers/**/*.test.ts"],
-          globalSetup: ["./test/platform/loopback-server.ts", "./test/workers/world-setup.ts"],
-          setupFiles: ["./test/workers/setup.ts"],
-        },
-      },
+      onWorkerd({
+        name: "workers",
+        include: ["test/workers/**/*.test.ts"],
+        exclude: ["test/workers/clouds/**"],
+        globalSetup: ["./test/platform/loopback-server.ts", WORLD],
+      }),
+      // With a world of their own, one file after the other: they turn the clocks of its clouds.
+      onWorkerd({
+        name: "clouds",
+        include: ["test/workers/clouds/**/*.test.ts"],
+        globalSetup: [WORLD],
+        fileParallelism: false,
+      }),
     ],
   },
 });

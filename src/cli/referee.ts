@@ -25,6 +25,8 @@ export interface Deed {
   readonly key: string | null;
   readonly reference: string | null;
   readonly undoneAt: number | null;
+  /** Of an object in a cloud: whose credential stored it. */
+  readonly data?: { readonly by?: { readonly subject?: string } };
 }
 
 export interface Duplicate {
@@ -84,7 +86,9 @@ export function judge(
     const wanted = expected[kind] ?? { made: 0, standing: 0 };
     const right = wanted.made === made && wanted.standing === standing;
     agrees &&= right;
-    return `${kind}: ${made} made, ${standing} standing${right ? "" : ` (expected ${wanted.made} and ${wanted.standing})`}`;
+    const by = new Set(of.flatMap(({ data }) => data?.by?.subject ?? []));
+    const whose = by.size === 0 ? "" : `, by ${[...by].join(" and ")}`;
+    return `${kind}: ${made} made, ${standing} standing${whose}${right ? "" : ` (expected ${wanted.made} and ${wanted.standing})`}`;
   });
   return { agrees, counts: [...counts, `duplicates: ${twice.length}`] };
 }

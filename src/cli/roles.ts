@@ -21,6 +21,8 @@ interface Trust {
 interface ExampleRole {
   /** As the workflow names it. */
   readonly name: string;
+  /** Who gives the credentials. */
+  readonly cloud: string;
   readonly content: object;
   /** What the cloud is told (`test/world/README.md`). */
   readonly told: (trust: Trust, subject: string) => readonly object[];
@@ -37,7 +39,7 @@ const PERMISSIONS = {
 
 const ROLES: readonly ExampleRole[] = [
   {
-    name: "invoices-writer",
+    ...{ name: "invoices-writer", cloud: "AWS" },
     content: {
       ...{ provider: "aws", role_arn: ROLE_ARN, region: REGION },
       workflows: ["code:process-order"],
@@ -52,7 +54,7 @@ const ROLES: readonly ExampleRole[] = [
     },
   },
   {
-    name: "anthropic",
+    ...{ name: "anthropic", cloud: "Anthropic" },
     content: {
       ...{ provider: "anthropic", organization_id: RULE.organization_id, federation_rule_id: RULE.id },
       workflows: ["code:ask-claude"],
@@ -67,6 +69,7 @@ const ROLES: readonly ExampleRole[] = [
 export interface TrustedRole {
   readonly role: string;
   readonly made: "made" | "kept";
+  readonly cloud: string;
   /** Whom the cloud trusts. */
   readonly subject: string;
 }
@@ -99,7 +102,7 @@ export async function trustRoles(
         "See the world's log.",
       );
     }
-    trusted.push({ role: role.name, made: made.value, subject });
+    trusted.push({ role: role.name, made: made.value, cloud: role.cloud, subject });
   }
   return fine(trusted);
 }

@@ -175,8 +175,8 @@ async function lend(stage: Stage, user: string, { api, world }: House): Promise<
 async function beTrusted({ say }: Stage, { api, referee }: House): Promise<Outcome<void>> {
   const trusted = await trustRoles(api, referee);
   if (!trusted.ok) return trusted;
-  for (const { role, made, subject } of trusted.value)
-    say(row("cloud role", `${role} (${made}): for ${subject}, without a key`));
+  for (const { role, made, cloud, subject } of trusted.value)
+    say(row("cloud role", `${role} (${made}): ${cloud} trusts ${subject}, and no key is kept`));
   return fine(undefined);
 }
 

@@ -71,7 +71,8 @@ export function createLook({ db, vault, object, log, now }: DocumentsDeps): Look
   return async (tenant) => {
     if (!isTenantId(tenant)) return ok(null);
     const known = memory.get(tenant);
-    const age = known === undefined ? Number.POSITIVE_INFINITY : now() - known.at;
+    // A clock that was put back makes nothing younger.
+    const age = known === undefined ? Number.POSITIVE_INFINITY : Math.abs(now() - known.at);
     if (known !== undefined && age < FRESH_MS) return ok(known.published);
     // D3.
     let row = known === undefined ? await rowOf(tenant) : undefined;

@@ -43,6 +43,20 @@ describe("the verdict", () => {
     expect(judge(RUN, expected, [deed("airline", "booking")], [duplicate]).agrees).toBe(false);
   });
 
+  it("says in whose name a cloud's object was stored", () => {
+    const data = { by: { subject: "tenant:default:code:process-order" } };
+    const { counts } = judge(
+      RUN,
+      { "s3 object": { made: 1, standing: 1 } },
+      [deed("s3", "object", { data })],
+      [],
+    );
+    expect(counts).toEqual([
+      "s3 object: 1 made, 1 standing, by tenant:default:code:process-order",
+      "duplicates: 0",
+    ]);
+  });
+
   it("counts nothing that another run did", () => {
     const other = deed("airline", "booking", { id: "booking_9", key: "run_10.step.g0" });
     const theirs = { service: "airline", kind: "booking", first: "booking_8", second: "booking_9" };

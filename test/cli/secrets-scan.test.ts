@@ -11,9 +11,10 @@ import { join, relative } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { afterAll, afterEach, beforeAll, expect, it, vi } from "vitest";
 import { personOf } from "../../src/cli/consents.ts";
+import { DEMOS } from "../../src/cli/demos.ts";
 import { parseSecrets } from "../../src/cli/state.ts";
 import { SecretSearch } from "../platform/secret-search.ts";
-import { loginControl } from "../world/index.ts";
+import { cloudControl, loginControl } from "../world/index.ts";
 import { run, START, type Started } from "./started.ts";
 
 const TEST_TIMEOUT_MS = 90_000;
@@ -178,7 +179,7 @@ function foundInRows(folder: string, search: SecretSearch): Rows {
 }
 
 it(
-  "no secret of a run with two consents and a revocation is in what was stored, logged, said or is answered",
+  "no secret of a run with two consents and a revocation, and of one that a cloud trusts, is in what was stored, logged, said or is answered",
   { timeout: TEST_TIMEOUT_MS },
   async () => {
     const secrets = new Map<string, string>();
@@ -201,23 +202,38 @@ it(
     for (const secret of issued) if (!secrets.has(secret)) secrets.set(secret, "of the login server");
 
     const [, url = ""] = /address\s+(http\S+)/.exec(started.output()) ?? [];
-    const call = async <T>(path: string, init: RequestInit = {}): Promise<T> => {
-      const headers = { authorization: `Bearer ${apiKey}`, "content-type": "application/json" };
+    const call = async <T>(
+      path: string,
+      { prefer = "", ...init }: RequestInit & { readonly prefer?: string } = {},
+    ): Promise<T> => {
+      const headers = { authorization: `Bearer ${apiKey}`, "content-type": "application/json", prefer };
       return (await (await fetch(url + path, { ...init, headers })).json()) as T;
     };
     const body = JSON.stringify({ name: "another", scopes: ["runs:read"] });
     const another = await call<{ readonly key: string }>("/v1/keys", { method: "POST", body });
     secrets.set(another.key, "API key that was made");
 
+    // Another run stores its invoice at AWS, by the workflow's own identity.
+    const order = { workflow: "process-order", input: DEMOS["process-order"].good.input };
+    const stores = await call<{ readonly id: string; readonly status: string }>("/v1/runs", {
+      ...{ method: "POST", body: JSON.stringify(order), prefer: "wait=30" },
+    });
+    expect(stores).toMatchObject({ status: "succeeded" });
+    const lent = await cloudControl(`http://127.0.0.1:${hosts["referee.example"] ?? 0}`).secrets();
+    // Of one session the secret key and the token, at least.
+    expect(lent.length).toBeGreaterThanOrEqual(2);
+    for (const secret of lent) secrets.set(secret, "of the clouds");
+
     interface Listed {
       readonly data: readonly Readonly<Record<string, string>>[];
     }
     const ids = async (path: string, member = "id"): Promise<string[]> =>
       (await call<Listed>(path)).data.map((one) => one[member] ?? "");
-    const [runId = ""] = await ids("/v1/runs");
+    const [runId = ""] = await ids("/v1/runs?workflow=book-trip");
     const { steps } = await call<{ readonly steps: { readonly name: string }[] }>(`/v1/runs/${runId}`);
     const known = {
       ...{ run: [runId], step: steps.map(({ name }) => name), approval: [`${runId}.entry.g1`] },
+      ...{ role: await ids("/v1/cloud-roles", "name"), issuer: ["default"], name: ["nobodys-issuer"] },
       ...{ connection: await ids("/v1/connections"), integration: await ids("/v1/integrations", "name") },
       session: [...new Set(started.output().match(/cs_\w+(?=\.)/g))],
       ...{ key: await ids("/v1/keys"), workflow: await ids("/v1/workflows", "name"), code: ["not_found"] },
@@ -229,9 +245,9 @@ it(
     const refused = [...answers].filter(
       ([place, { status }]) => place.startsWith("tenant ") && status !== 200,
     );
-    // An approval that nobody asked for, and what only the root key may.
+    // An approval that nobody asked for, what only the root key may, and what is shown under the issuer's own name.
     expect(refused.map(([place, { status }]) => `${status} ${place.split("/")[2] ?? ""}`).toSorted()).toEqual(
-      ["403 tenants", "403 vault", "404 approvals"],
+      ["403 tenants", "403 vault", "404 approvals", "404 default", "404 default", "404 trusted-issuers"],
     );
 
     const search = new SecretSearch(secrets);
@@ -249,9 +265,11 @@ it(
       expect([why, [...found].some((one) => allowed.test(one))]).toEqual([why, true]);
     // The tables in which a token would lie were there, and not empty.
     for (const table of [
-      ...["connections", "connect_sessions", "integrations", "access_audit", "api_keys"].map(
-        (name) => `miniflare-D1DatabaseObject ${name}`,
-      ),
+      ...[
+        ...["connections", "connect_sessions", "integrations", "access_audit", "api_keys"],
+        ...["cloud_roles", "issuers", "credential_uses"],
+      ].map((name) => `miniflare-D1DatabaseObject ${name}`),
+      "showcaller-IssuerObject _cf_KV",
       "showcaller-ConnectionObject _cf_KV",
       "showcaller-RunObject turns",
       "showcaller-DirectoryObject runs",

@@ -301,6 +301,19 @@ describe("an answer comes within five seconds", { timeout: 20_000 }, () => {
     expect(await timed(issuer, one.tenant)).toEqual({ ok: false, error: "unavailable" });
   });
 
+  it("an isolate whose clock was put back asks again, and does not remember until its clock has come there", async () => {
+    const one = await Tenancy.ready(apart());
+    const first = kidOf(await one.jwt());
+    const issuer = one.house.issuer();
+    one.house.later(60_000);
+    expect(await issuer.jwks(one.tenant)).toMatchObject({ value: { keys: [{ kid: first }] } });
+    one.house.later(-60_000);
+    await one.object.revoke(one.tenant, first);
+    const served = JSON.stringify(await issuer.jwks(one.tenant));
+    expect(served).toContain('"kid"');
+    expect(served).not.toContain(first);
+  });
+
   it("a row that was changed in the database is shown to nobody", async () => {
     const [one, other] = [await Tenancy.ready(apart()), await Tenancy.ready(apart())];
     const foreign = await other.row();

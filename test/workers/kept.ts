@@ -1,7 +1,6 @@
 /** All that a test file's product keeps and logs: every row of the database, all storage of every object, every line of its log. */
 import { listDurableObjectIds, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
-import { vi } from "vitest";
 import { SecretSearch } from "../platform/secret-search.ts";
 
 /** Of the engine, which does not let them be read. */
@@ -41,6 +40,8 @@ export async function everythingKept(): Promise<Kept> {
   await keepObjects("run", env.RUN);
   await keepObjects("connection", env.CONNECTION);
   await keepObjects("directory", env.DIRECTORY);
+  await keepObjects("issuer", env.ISSUER);
+  await keepObjects("credential", env.CREDENTIAL);
   return kept;
 }
 
@@ -53,10 +54,17 @@ export function foundIn(kept: Kept, secrets: ReadonlyMap<string, string>): strin
   return [...new Set(found)];
 }
 
-/** What is written to the console from now on, as it is asked. */
+/** What is written to the console from now on, as it is asked. No mock: those are emptied before each test. */
 export function listenToConsole(): () => string[] {
-  const spies = LEVELS.map((level) => vi.spyOn(console, level));
-  return () => spies.flatMap(({ mock }) => mock.calls.map((words: unknown[]) => words.map(wordOf).join(" ")));
+  const lines: string[] = [];
+  for (const level of LEVELS) {
+    const real = console[level];
+    console[level] = (...words: unknown[]) => {
+      lines.push(words.map(wordOf).join(" "));
+      real.apply(console, words);
+    };
+  }
+  return () => lines;
 }
 
 function wordOf(word: unknown): string {

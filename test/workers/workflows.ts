@@ -2,7 +2,7 @@
 
 import * as z from "zod";
 import type { CodeTools } from "../../src/actions/index.ts";
-import { connection, Fatal, grow, workflow, type Definition } from "../../src/define/index.ts";
+import { cloud, connection, Fatal, grow, workflow, type Definition } from "../../src/define/index.ts";
 import { cloudWorkflows } from "./cloud-workflows.ts";
 
 const AIRLINE = "https://api.skyline.example";
@@ -251,6 +251,20 @@ const agendaDays = workflow("t-agenda", { version: "1" })
   .step("third", { needs: ["on"], effect: "keyed", run: enter("2026-12-03") })
   .output(({ steps }) => [steps.first.output, steps.second.output, steps.third.output]);
 
+/** Holds the credential of a cloud role, and gives away all of it that it can. */
+const cloudHolds = workflow("t-cloud-holds", { version: "1" })
+  .step("hold", {
+    effect: "safe",
+    run: async ({ credentials, log }) => {
+      const held = await credentials(cloud("holds"));
+      if (held.kind !== "bearer") throw new Fatal("another kind");
+      const { kind, token } = held;
+      log(`with ${token}`, { token });
+      return { kind, held, coded: btoa(token), spelt: encodeURIComponent(token), chars: token.length };
+    },
+  })
+  .output(({ steps }) => steps.hold.output);
+
 /** Is given what nobody else may know, though it does not say so of itself. */
 const toldSecret = workflow("t-told-secret", { version: "1", input: z.object({ passed: z.string() }) })
   .step("echo", { effect: "safe", run: ({ input }) => `${input.passed}-echoed` })
@@ -298,6 +312,7 @@ const secretGrows = workflow("t-secret-grows", { version: "1" })
 
 export const testWorkflows: readonly Definition[] = [
   agendaDays,
+  cloudHolds,
   keyed,
   once,
   onceBlind,

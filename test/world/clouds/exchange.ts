@@ -14,6 +14,7 @@ import { isFor, verify, type Claims, type Facts } from "./verify.ts";
 const GRANT = "urn:ietf:params:oauth:grant-type:token-exchange";
 const ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token";
 const SUBJECT_TYPES = ["urn:ietf:params:oauth:token-type:jwt", "urn:ietf:params:oauth:token-type:id_token"];
+const API_AUDIENCE = "https://api.exchange.example";
 const DEFAULT_LIFE_S = 3_600;
 const MAX_OPENROUTER_LIFE_S = 15 * 60;
 const STATUSES: Readonly<Record<string, number>> = {
@@ -54,20 +55,46 @@ export async function openRouter(clouds: Clouds, request: CloudRequest): Promise
   return { status: 200, body };
 }
 
-/** `GET /whoami` of the API that takes the strict service's tokens. */
-export function exchangeApi({ book }: Clouds, request: CloudRequest): Answer {
-  const bearer = book.bearer(request.headers.authorization, ["exchange"], book.now("exchange-api"));
-  if (bearer === null)
+/**
+ * `GET /whoami` of an API that takes the strict service's tokens, and identity tokens whose audience it is itself: of whom, and
+ * how long it would still be taken.
+ */
+export async function exchangeApi(clouds: Clouds, request: CloudRequest): Promise<Answer> {
+  const { book } = clouds;
+  const now = book.now("exchange-api");
+  const { authorization } = request.headers;
+  const bearer = book.bearer(authorization, ["exchange"], now);
+  const claims = bearer === null ? await ownToken(clouds, authorization) : null;
+  if (bearer === null && claims === null)
     return {
       status: 401,
       headers: { "www-authenticate": 'Bearer error="invalid_token"' },
       body: { error: "invalid_token" },
     };
   if (request.method !== "GET" || request.url.pathname !== "/whoami") return { status: 404, body: "" };
+  if (bearer === null)
+    return { status: 200, body: { subject: claims?.sub, life_ms: 1000 * (claims?.exp ?? 0) - now } };
   return {
     status: 200,
-    body: { subject: bearer.principal, scope: bearer.scopes.join(" "), ...bearer.about },
+    body: {
+      subject: bearer.principal,
+      scope: bearer.scopes.join(" "),
+      ...bearer.about,
+      life_ms: bearer.expiresAt - now,
+    },
   };
+}
+
+/** What an identity token says that is for this API and for nobody else. */
+async function ownToken(clouds: Clouds, authorization: string | undefined): Promise<Claims | null> {
+  const entries = clouds.trust.list("exchange").filter(({ audience }) => audience === API_AUDIENCE);
+  const [, token = ""] = /^Bearer (.+)$/i.exec(authorization ?? "") ?? [];
+  const demands = { algorithms: ["RS256"], kid: true };
+  const known = (issuer: string): boolean => entries.some((one) => one.issuer === issuer);
+  const verdict = await verify(clouds, "exchange-api", token, demands, known);
+  if (!verdict.ok || !isFor(verdict.claims, [API_AUDIENCE])) return null;
+  const { iss, sub } = verdict.claims;
+  return entries.some(({ issuer, subject }) => issuer === iss && subject === sub) ? verdict.claims : null;
 }
 
 type Issue = (clouds: Clouds, form: URLSearchParams, tell: (facts: Facts | null) => void) => Promise<Bearer>;
