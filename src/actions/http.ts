@@ -83,9 +83,10 @@ async function exchange(
   url: string,
   { call, permit, surroundings, authorization }: Asking,
 ): Promise<ActionResult> {
-  const refusal = authorization.refusalFor(url);
-  if (refusal !== null) return cannot(refusal);
   for (;;) {
+    // Another token may be for fewer hosts than the one before it.
+    const refusal = authorization.refusalFor(url);
+    if (refusal !== null) return cannot(refusal);
     const { headers, keepHeaders, carriesTo, carried, sign } = authorization.dress(url, (defaults) =>
       headersOf(asked, call, defaults),
     );

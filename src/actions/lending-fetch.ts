@@ -147,9 +147,10 @@ export class LendingFetch {
 
   async #withLease(auth: LentRef, request: Request): Promise<Response> {
     const borrowed = await this.#borrow(auth);
-    const refusal = borrowed.refusalFor(request.url);
-    if (refusal !== null) throw new CredentialRefused(refusal);
     for (;;) {
+      // Another token may be for fewer hosts than the one before it.
+      const refusal = borrowed.refusalFor(request.url);
+      if (refusal !== null) throw new CredentialRefused(refusal);
       const { origin, hostname: host } = new URL(request.url);
       let carried = true;
       const sender = this.#sendBy({

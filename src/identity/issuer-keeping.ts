@@ -6,8 +6,10 @@
  *      made while the database is away does not sign.
  * - P2 nothing here is on the way of a key that signs already: a database that is away delays rotations, and no token.
  * - P3 an object that the database knows a later revision of was put back to an earlier time, or lost. What it published last
- *      counts, so a key that was revoked stays gone. A database that is away is asked again; until then the disk is believed.
- * - P4 who calls the methods that wait, calls them one after the other.
+ *      counts, so a key that was revoked stays gone. A database that is away is asked again; until then the disk is believed,
+ *      and the database is told nothing: what it knows could be lost.
+ * - P4 a database that knows less than it was told was put back itself: it is told anew.
+ * - P5 who calls the methods that wait, calls them one after the other.
  */
 import { err, ok, type Logger, type Result } from "../platform/index.ts";
 import type { Vault } from "../vault/index.ts";
@@ -15,7 +17,16 @@ import { inTime, retryMs } from "./in-time.ts";
 import { type MirroredIssuer, openPublished, privatePlace, sealPublished } from "./issuer-mirror.ts";
 import { type IssuerStore, type KeptKey, publicPart } from "./issuer-store.ts";
 import { makeKey } from "./signing.ts";
-import { advanced, dueAt, nextKey, publishedNow, type Reason, restored, wantedKey } from "./signing-keys.ts";
+import {
+  advanced,
+  dueAt,
+  nextKey,
+  publishedNow,
+  type Reason,
+  restored,
+  revoked,
+  wantedKey,
+} from "./signing-keys.ts";
 
 /** What an issuer object needs from the rest of the house. The composition root wires it. */
 export interface IssuerWiring {
@@ -45,17 +56,27 @@ export class IssuerKeeping {
   readonly #wiring: IssuerWiring;
   /** P3. From when on the database is asked again; infinity: it was asked. */
   #compareFrom = Number.NEGATIVE_INFINITY;
+  /** P3. The revision of the disk when this life began: all that the database was told until then is no later. */
+  readonly #begun: number;
+  /** Kids that were taken back in this life: whatever the database knows, they stay so. */
+  readonly #revoked = new Set<string>();
   #failures = 0;
   #failedAt = 0;
 
   constructor(store: IssuerStore, wiring: IssuerWiring) {
     this.#store = store;
     this.#wiring = wiring;
+    this.#begun = store.get()?.revision ?? 0;
   }
 
   /** Whether the database has to be asked what it knows. */
   get unsure(): boolean {
     return this.#compareFrom <= this.#wiring.now();
+  }
+
+  /** Whether the database has said in this life what it knows. */
+  get #compared(): boolean {
+    return this.#compareFrom === Number.POSITIVE_INFINITY;
   }
 
   /** When something is due; null: never. */
@@ -74,13 +95,23 @@ export class IssuerKeeping {
     this.#store.change(now, ({ keys }) => advanced(keys, now));
   }
 
+  /** Takes a key back. */
+  revoke(kid: string): void {
+    this.#revoked.add(kid);
+    this.#store.change(this.#wiring.now(), ({ keys }) => revoked(keys, kid));
+  }
+
   /** P3. Err: whether the keys here are the last ones cannot be known just now. */
   async compare(tenant: string): Promise<Result<null, string>> {
     const { log, vault, now } = this.#wiring;
-    const own = this.#store.get();
+    let own = this.#store.get();
     try {
       const row = await inTime(this.#wiring.known(tenant), READ_PATIENCE_MS);
-      if (row !== null && row.revision > (own?.revision ?? 0)) {
+      // What time alone changes does not wait for this.
+      own = this.#store.get();
+      // This life tells nothing before it has compared, so a later row is of another one, whatever was counted here since.
+      const latest = this.#compared ? (own?.revision ?? 0) : this.#begun;
+      if (row !== null && row.revision > latest) {
         log.error("issuer.rolled_back", { tenant, revision: own?.revision ?? 0, known: row.revision });
         const known = await openPublished(vault, tenant, row);
         if (!known.ok && known.error.code === "unknown_key") {
@@ -89,7 +120,20 @@ export class IssuerKeeping {
         }
         // One that was not written by an object takes no key away, and brings none.
         if (!known.ok) log.error("issuer.row_not_authentic", { tenant, code: known.error.code });
-        this.#restore(tenant, row.revision, known.ok ? known.value.keys : (own?.keys ?? []));
+        const keys = known.ok ? known.value.keys : (own?.keys ?? []);
+        this.#restore(
+          tenant,
+          row.revision,
+          keys.filter(({ kid }) => !this.#revoked.has(kid)),
+        );
+      } else if (own !== undefined && own.mirror === null && row?.revision !== own.revision) {
+        // P4.
+        log.error("issuer.database_rolled_back", {
+          tenant,
+          revision: own.revision,
+          known: row?.revision ?? 0,
+        });
+        this.#store.put({ ...own, mirror: { at: now(), tries: 0 } });
       }
       this.#compareFrom = Number.POSITIVE_INFINITY;
       return ok(null);
@@ -143,6 +187,12 @@ export class IssuerKeeping {
     const { vault, log, now } = this.#wiring;
     const { tenant, revision, keys, mirror } = kept;
     try {
+      // P3.
+      if (!this.#compared) {
+        const sure = await this.compare(tenant);
+        if (!sure.ok || !this.#compared) throw new Error("The database has not said yet what it knows.");
+        if (this.#store.get()?.revision !== revision) return true;
+      }
       const shown = keys.map(publicPart);
       const published = await sealPublished(vault, tenant, { revision, keys: shown });
       const texts = [published, ...keys.flatMap(({ sealed }) => sealed ?? [])];
@@ -177,9 +227,14 @@ export class IssuerKeeping {
   #restore(tenant: string, revision: number, known: Parameters<typeof restored>[1]): void {
     const now = this.#wiring.now();
     const own = this.#store.get();
-    const keys = restored<KeptKey>(own?.keys ?? [], known, (key) => ({ ...key, sealed: null }), now);
+    // One whose private half is shredded already cannot go on signing, whatever the database says of it.
+    const mine = (own?.keys ?? []).filter(({ sealed }) => sealed !== null);
+    const all = restored<KeptKey>(mine, known, (key) => ({ ...key, sealed: null }), now);
+    // R2 of issuer-store.ts: one that signs no more may have signed when the disk was written.
+    const keys = all.map((key) => (key.state === "retired" ? { ...key, sealed: null } : key));
     // There were keys: the next one is no first one.
     const made = Math.max(own?.made ?? 0, 1, ...known.map(({ number }) => number));
-    this.#store.put({ tenant, revision: revision + 1, made, keys, mirror: { at: now, tries: 0 } });
+    const next = Math.max(revision, own?.revision ?? 0) + 1;
+    this.#store.put({ tenant, revision: next, made, keys, mirror: { at: now, tries: 0 } });
   }
 }

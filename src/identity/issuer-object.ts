@@ -17,7 +17,7 @@ import { privatePlace } from "./issuer-mirror.ts";
 import type { IssuerRefusal, IssuerRpc, Published, PublishedAnswer, SignAnswer } from "./issuer-rpc.ts";
 import { IssuerStore, type KeptKey, publicPart } from "./issuer-store.ts";
 import { importPrivate, signJwt } from "./signing.ts";
-import { activeKey, advanced, canRotate, goesAt, revoked, signsFrom } from "./signing-keys.ts";
+import { activeKey, advanced, canRotate, EMERGENCY_AHEAD_MS, goesAt, signsFrom } from "./signing-keys.ts";
 import { MAX_TTL_S, type WorkloadClaims } from "./token.ts";
 
 const RETRY_MS = 1_000;
@@ -104,7 +104,7 @@ export abstract class WiredIssuerObject extends DurableObject<Env> implements Is
       const sure = await this.#compareIfUnsure(tenant);
       if (sure !== null) return sure;
       if (this.#keys().every((key) => key.kid !== kid)) return NOT_FOUND;
-      this.#store.change(this.#wiring.now(), ({ keys }) => revoked(keys, kid));
+      this.#keeping.revoke(kid);
       this.#opened.delete(kid);
       await this.#keeping.settle(tenant, { atOnce: true });
       return this.#answer();
@@ -121,6 +121,7 @@ export abstract class WiredIssuerObject extends DurableObject<Env> implements Is
   async rewrap(tenant: string): Promise<boolean> {
     if (this.#store.get()?.tenant !== tenant) return false;
     return this.#one(async () => {
+      if ((await this.#compareIfUnsure(tenant)) !== null) return false;
       const moved = new Map<string, string>();
       let all = true;
       for (const key of this.#keys()) {
@@ -221,8 +222,10 @@ export abstract class WiredIssuerObject extends DurableObject<Env> implements Is
   #notYet(): IssuerRefusal {
     const now = this.#wiring.now();
     const from = Math.min(...this.#keys().flatMap((key) => signsFrom(key) ?? []));
+    // One that waits for its day is not what is waited for: a key for now is made and published as soon as that can be.
+    const waitMs = Math.min(from - now, EMERGENCY_AHEAD_MS);
     return refuse("unavailable", "No key of the issuer has been published long enough to sign.", {
-      retryAfterMs: Number.isFinite(from) ? Math.max(from - now, RETRY_MS) : RETRY_MS,
+      retryAfterMs: Number.isFinite(from) ? Math.max(waitMs, RETRY_MS) : RETRY_MS,
     });
   }
 

@@ -2,7 +2,8 @@
  * The credentials of one exchange, one after the other. In memory only.
  *
  * - K1 single flight: whoever wants another credential while one is fetched waits for that one, each with a limit of its own.
- * - K2 a refusal is remembered for a while, so that a crowd does not hammer; longer each time, and as long as the service asks.
+ * - K2 a refusal is remembered for a while, so that a crowd does not hammer; longer each time, and as long as the service asks,
+ *      within reason. What a person has to mend is looked at again soon, whatever the service asks.
  * - K3 what a service has refused is fetched anew once, for all who were refused the same; at most one in FORCED_REST_MS.
  * - K4 one that lives is given while another cannot be had for a passing reason.
  * - K5 a flight that does not land is given up: what started it may be gone.
@@ -28,6 +29,8 @@ const LAST_REST_MS: Readonly<Record<ExchangeRefusal["kind"], number>> = {
   propagating: 15_000,
   configuration: 10_000,
 };
+/** One wrong word of a service must not end every step that waits for it. */
+const LONGEST_REST_MS = 5 * 60_000;
 /** Looks until one finds it settled: each may wait for an exchange. */
 const MAX_LOOKS = 4;
 
@@ -163,7 +166,8 @@ export class Keeping {
     const kind = changed && found === "configuration" ? "propagating" : found;
     const restMs = Math.min(LAST_REST_MS[kind], FIRST_REST_MS * 2 ** Math.min(count, 16));
     const told = { kind, code, message, hint };
-    const until = now + Math.max(restMs, retryAfterMs);
+    const askedMs = kind === "configuration" ? 0 : Math.min(retryAfterMs, LONGEST_REST_MS);
+    const until = now + Math.max(restMs, askedMs);
     this.#failure = { refusal: told, until, count: count + 1, since };
     return { ...told, retryAfterMs: until - now };
   }

@@ -3,7 +3,9 @@
  *
  * - V1 only whom the role names gets one, by what the step speaks for, not by what it says of itself.
  * - V2 a run that has used a role goes on with that very role: another one of its name does not take its place unseen.
- * - V3 a credential lives at least as long as the step needs it; a role that can never give that is told before it is asked.
+ * - V3 a credential that was refused is replaced by what the role gives now: one that is no more, or is not for the step any
+ *      more, gives none.
+ * - V4 a credential lives at least as long as the step needs it; a role that can never give that is told before it is asked.
  */
 import type { Json, Need } from "../kernel/index.ts";
 import type { LeaseAnswer } from "../platform/index.ts";
@@ -39,26 +41,28 @@ export function createUse(
   deps: Pick<IdentityDeps, "credentials" | "issuerOrigin" | "now">,
   lookup: RoleLookup,
 ): (use: RoleUse) => Promise<LeaseAnswer> {
-  return async (use) => {
-    if (deps.issuerOrigin === null) return notConfigured();
+  return async (use) => (deps.issuerOrigin === null ? notConfigured() : look(use));
+
+  async function look(use: RoleUse, refused?: string): Promise<LeaseAnswer> {
     const role = await lookup.find(use.tenant, use.role, (kept) => refusalOf(kept, use) === null);
     if (role === undefined) return needs(use.role, "unavailable", "The role could not be read just now.");
     if (role === null) return unknown(use.role);
-    const refusal = refusalOf(role, use);
-    return refusal ?? lend(use, role);
-  };
+    return refusalOf(role, use) ?? lend(use, role, refused);
+  }
 
   async function lend(use: RoleUse, role: CloudRole, refused?: string): Promise<LeaseAnswer> {
     const { subject, workflowVersion, run } = use;
     const bearer = { subject, workflowVersion, run: role.perRun ? run : null };
     const answer = await deps.credentials.get(role, bearer, wantedLifeMs(use.stepTimeoutMs), refused);
     if (!answer.ok) return notGiven(role.name, answer.refusal);
+    const to = { role: role.id };
     const lease = leaseOf({
       ...{ role, credential: answer.credential, now: deps.now },
       subject: subjectOf(use.tenant, subject),
-      renew: async () => lend(use, role, answer.fingerprint),
+      // V3. What the attempt was lent first is what its run pins when it ends (V2).
+      renew: async () => look({ ...use, pinned: to }, answer.fingerprint),
     });
-    return { kind: "ready", lease, bound: { name: boundName(role.name), to: { role: role.id } } };
+    return { kind: "ready", lease, bound: { name: boundName(role.name), to } };
   }
 }
 
@@ -82,7 +86,7 @@ function isPinned(pinned: Json, id: string): boolean {
   return typeof pinned === "object" && pinned !== null && "role" in pinned && pinned["role"] === id;
 }
 
-/** V3 */
+/** V4 */
 export function fitsIn(role: Pick<CloudRole, "target">, stepTimeoutMs: number): boolean {
   const longest = longestLifeS(role.target);
   return longest === null || wantedLifeMs(stepTimeoutMs) <= longest * 1_000 - BELOW_ISSUED_MS;

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { Lent, performAction, type ActionCall } from "../../src/actions/index.ts";
 import type { EgressRequest, EgressResult, Lease, LeaseAnswer } from "../../src/platform/index.ts";
 import { cloudNeed } from "../kernel/support/build.ts";
-import { ROLE_SECRET, roleLease, STORE, WRITER } from "./lending.ts";
+import { ROLE_SECRET, roleLease, roleReady, STORE, WRITER } from "./lending.ts";
 import { answered, call, outside } from "./support.ts";
 
 const URL_ = `https://${STORE}/2026/in_1.json`;
@@ -119,6 +119,16 @@ describe("a credential that the service calls expired", () => {
   ])("%s", async (_, renewal, expected) => {
     const { result, requests } = perform(roleLease(1, renewal), () => answered(403, EXPIRED));
     expect(await result).toMatchObject(expected);
+    expect(requests).toHaveLength(1);
+  });
+
+  it("is not sent again where the role is for other hosts by now", async () => {
+    const elsewhere: Lease = {
+      ...roleLease(2),
+      refusalFor: () => "The credential of writer is not sent there.",
+    };
+    const { result, requests } = perform(roleLease(1, roleReady(elsewhere)), () => answered(403, EXPIRED));
+    expect(await result).toMatchObject({ kind: "cannot", failure: { code: "egress_blocked" } });
     expect(requests).toHaveLength(1);
   });
 

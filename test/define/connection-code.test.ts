@@ -103,6 +103,14 @@ describe("fetch with a connection that the step has declared", () => {
     expect(bodies.toSorted()).toEqual(["a", "a", "b", "b"]);
   });
 
+  it("is not sent again with a token that is for other hosts", async () => {
+    const kept = keeper(undefined, ready({ ...keeper().lease, refusalFor: () => "It is not sent there." }));
+    const send = async ({ fetch }: CodeTools) => fetch(URL_, { method: "POST", body: "a", auth: google });
+    const { result, requests } = perform(send, refusing, { lease: kept.lent, effect: "once" });
+    expect(await result).toMatchObject({ failure: { code: "egress_blocked" } });
+    expect(requests).toHaveLength(1);
+  });
+
   it("takes every token out of what the function returns, throws and logs", async () => {
     const leak = async ({ fetch, log }: CodeTools) => {
       await fetch(URL_, { auth: google });

@@ -36,10 +36,7 @@ export function needOf(reason: ConnectionNeed["reason"], more: Partial<Connectio
   return { kind: "connection", integration: "google", connection: "conn_1", reason, ...times, ...more };
 }
 
-export function keeper(
-  read: Read = USUAL,
-  renewal: "fresh" | "throws" | Exclude<LeaseAnswer, { kind: "ready" }> = "fresh",
-): Keeper {
+export function keeper(read: Read = USUAL, renewal: "fresh" | "throws" | LeaseAnswer = "fresh"): Keeper {
   const told: string[] = [];
   const leaseOf = (token: string, version: number): Lease => ({
     about: { connection: "conn_1", integration: "google", account: "default", version },

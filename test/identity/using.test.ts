@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { createLookup, FRESH_MS } from "../../src/identity/lookup.ts";
 import type { CredentialAnswer } from "../../src/identity/credential-rpc.ts";
 import type { CloudRole, Subject } from "../../src/identity/role.ts";
+import type { LeaseAnswer } from "../../src/platform/index.ts";
 import { createUse, type RoleUse } from "../../src/identity/using.ts";
 
 const ROLE: CloudRole = {
@@ -155,7 +156,56 @@ describe("what a refusal of the cloud comes to", () => {
   });
 });
 
+describe("a role that changes while a step has its credential", () => {
+  const AGAIN: CloudRole = { ...ROLE, id: "role_2" };
+  const CHANGED: CloudRole = { ...ROLE, version: 2, hosts: [{ host: "c.s3.eu-central-1.amazonaws.com" }] };
+
+  async function renewedUnder(
+    then: CloudRole | null,
+  ): Promise<{ got: LeaseAnswer; asked: readonly number[] }> {
+    const asked: number[] = [];
+    let role: CloudRole | null = ROLE;
+    const use = createUse(
+      {
+        issuerOrigin: "https://id.example",
+        now: () => 0,
+        credentials: {
+          async get({ version }) {
+            asked.push(version);
+            return CREDENTIAL;
+          },
+        },
+      },
+      { find: async () => role, forget: () => {} },
+    );
+    const given = await use(USE);
+    if (given.kind !== "ready") throw new Error(given.kind);
+    role = then;
+    return { got: await given.lease.renew(), asked };
+  }
+
+  test.each([
+    ["is deleted", null, "cloud_role_unknown"],
+    ["is made again under its name", AGAIN, "cloud_role_replaced"],
+    ["is for others now", { ...ROLE, version: 2, workflows: [] }, "cloud_role_refused"],
+  ] as const)("gives no other one in its place where it %s", async (_, then, code) => {
+    const { got, asked } = await renewedUnder(then);
+    expect(got).toMatchObject({ kind: "cannot", code });
+    expect(asked).toEqual([1]);
+  });
+
+  test("gives one that goes where the role says now, and nowhere else", async () => {
+    const { got, asked } = await renewedUnder(CHANGED);
+    if (got.kind !== "ready") throw new Error(got.kind);
+    expect(asked).toEqual([1, 2]);
+    expect(got.lease.refusalFor("https://c.s3.eu-central-1.amazonaws.com/x")).toBeNull();
+    expect(got.lease.refusalFor("https://b.s3.eu-central-1.amazonaws.com/x")).not.toBeNull();
+  });
+});
+
 describe("roles as an isolate keeps them", () => {
+  const log = { error: () => {} } as never;
+
   test("refuse nobody whom the role was opened to a moment ago", async () => {
     let stored = ROLE;
     const lookup = createLookup(async () => stored, { log: { error: () => {} } as never, now: () => 0 });
@@ -168,6 +218,48 @@ describe("roles as an isolate keeps them", () => {
     expect((await use(weekly)).kind).toBe("cannot");
     stored = { ...ROLE, version: 2, workflows: [...ROLE.workflows, { kind: "plan", name: "weekly" }] };
     expect((await use(weekly)).kind).toBe("ready");
+  });
+
+  test("that there is none is not kept: a role counts as soon as it is made, and none is denied while nobody can tell", async () => {
+    let answer: () => CloudRole | null = () => null;
+    const lookup = createLookup(async () => answer(), { log, now: () => 0 });
+    expect(await lookup.find("acme", "writer")).toBeNull();
+    answer = () => {
+      throw new Error("D1 is down");
+    };
+    expect(await lookup.find("acme", "writer")).toBeUndefined();
+    answer = () => ROLE;
+    expect(await lookup.find("acme", "writer")).toBe(ROLE);
+  });
+
+  test("what was asked for before a change does not bring back what stood then", async () => {
+    const answers: ((role: CloudRole | null) => void)[] = [];
+    const select = async () =>
+      new Promise<CloudRole | null>((resolve) => {
+        answers.push(resolve);
+      });
+    const lookup = createLookup(select, { log, now: () => 0 });
+    const before = lookup.find("acme", "writer");
+    lookup.forget("acme", "writer");
+    answers[0]?.(ROLE);
+    expect(await before).toBe(ROLE);
+    const after = lookup.find("acme", "writer");
+    answers[1]?.(null);
+    expect(await after).toBeNull();
+  });
+
+  test("an answer counts from when it was asked for, however slowly it came", async () => {
+    let now = 0;
+    let reads = 0;
+    const select = async () => {
+      reads += 1;
+      now += FRESH_MS;
+      return ROLE;
+    };
+    const lookup = createLookup(select, { log, now: () => now });
+    await lookup.find("acme", "writer");
+    await lookup.find("acme", "writer");
+    expect(reads).toBe(2);
   });
 
   test("a change counts within moments; a database that does not answer takes nothing away", async () => {

@@ -135,6 +135,23 @@ describe("200 runs at once", () => {
   });
 });
 
+describe("a service that asks for a day", () => {
+  it.each([
+    ["is asked again after five minutes where time mends it", { status: 503 }, 5 * MINUTE_MS],
+    [
+      "is asked again after ten seconds where a person mends it",
+      { status: 403, error: "access_denied" },
+      10 * SECOND_MS,
+    ],
+  ])("%s", async (_, standing, restMs) => {
+    house.standing = { ...standing, retryAfter: 86_400 };
+    await get();
+    house.standing = "ok";
+    house.later(restMs);
+    expect(saying(await get())).toBe(nth(1));
+  });
+});
+
 describe("what a crowd costs while a service is down", () => {
   it("is a request after 1, 2, 4 seconds and so on, up to one a minute", async () => {
     house.standing = { status: 503 };

@@ -4,6 +4,7 @@ import { env } from "cloudflare:workers";
 import { describe, expect, it } from "vitest";
 import { createIssuer } from "../../src/identity/index.ts";
 import { EMERGENCY_AHEAD_MS, PERIOD_MS, RETIRED_MS } from "../../src/identity/signing-keys.ts";
+import type { KeptIssuer } from "../../src/identity/issuer-store.ts";
 import { privatePlace } from "../../src/identity/issuer-mirror.ts";
 import { createKeyCheck, createVaultOperations } from "../../src/vault/index.ts";
 import { createAccessAudit } from "../../src/access/index.ts";
@@ -192,6 +193,19 @@ describe("a key that is revoked", () => {
     expect(results.map(({ kid }) => kid)).not.toContain(kidOf(jwt));
   });
 
+  it("is waited for no longer than a fresh one takes, though the database was away and the next one has its day before it", async () => {
+    const one = await Tenancy.ready();
+    const jwt = await one.jwt();
+    await one.object.rotate(one.tenant);
+    one.house.refusals = 2;
+    await one.object.revoke(one.tenant, kidOf(jwt));
+    const waits = await one.sign();
+    expect(waits).toMatchObject({ ok: false, code: "unavailable", retryAfterMs: EMERGENCY_AHEAD_MS });
+    await one.toAlarm();
+    one.house.later(EMERGENCY_AHEAD_MS);
+    expect(await one.verdict(await one.jwt())).toBe("ok");
+  });
+
   it("is not revoked where the audit cannot be written", async () => {
     const one = await Tenancy.ready();
     const kid = kidOf(await one.jwt());
@@ -311,6 +325,86 @@ describe("put back to an earlier time", () => {
     expect(await one.verdict(after)).toBe("ok");
     expect(await one.verdict(stolen)).toBe("ERR_JWKS_NO_MATCHING_KEY");
     expect(one.house.lines.some((line) => line.includes("issuer.rolled_back"))).toBe(true);
+  });
+
+  /** A next key that was taken back, and the disk as it was just before: one change ago. */
+  async function takenBack(): Promise<{ one: Tenancy; stolen: string; early: KeptIssuer | undefined }> {
+    const one = await Tenancy.ready();
+    await one.object.rotate(one.tenant);
+    const stolen = Object.entries(await one.states()).find(([, state]) => state === "next")?.[0] ?? "";
+    const early = await one.kept();
+    await one.house.issuer().revoke(one.tenant, stolen, "key:ada");
+    expect((await one.row())?.revision).toBe((early?.revision ?? 0) + 1);
+    return { one, stolen, early };
+  }
+
+  it("no object does before it has looked, also where it is only to move its keys under another one of the vault", async () => {
+    const { one, stolen, early } = await takenBack();
+    await one.keep(early);
+    expect(await one.object.rewrap(one.tenant)).toBe(true);
+    expect(Object.keys(await one.states())).not.toContain(stolen);
+    await die();
+    expect(await one.kids()).not.toContain(stolen);
+  });
+
+  it("an object tells the database nothing before it has heard what that knows", async () => {
+    const { one, stolen, early } = await takenBack();
+    await one.keep(early);
+    one.house.database = "away";
+    one.house.later(DAY_MS);
+    // The disk is believed as long as nobody else can be asked.
+    expect(kidOf(await one.jwt())).toBe(stolen);
+    one.house.database = "here";
+    await one.toAlarm();
+    expect(Object.keys(await one.states())).not.toContain(stolen);
+    one.house.later(EMERGENCY_AHEAD_MS);
+    const after = await one.jwt();
+    expect(kidOf(after)).not.toBe(stolen);
+    expect(await one.kids()).not.toContain(stolen);
+    expect(await one.verdict(after)).toBe("ok");
+    await die();
+    expect(await one.kids()).not.toContain(stolen);
+  });
+
+  it("a key that was taken back while the database was away stays so, whatever that knows", async () => {
+    const { one, early } = await takenBack();
+    const signer = kidOf(await one.jwt());
+    await one.keep(early);
+    one.house.database = "away";
+    await one.sign();
+    await one.object.revoke(one.tenant, signer);
+    one.house.database = "here";
+    await one.toAlarm();
+    one.house.later(EMERGENCY_AHEAD_MS);
+    expect(kidOf(await one.jwt())).not.toBe(signer);
+    expect(await one.kids()).not.toContain(signer);
+  });
+
+  it("an object keeps no private half of a key that had signed before", async () => {
+    const one = await Tenancy.ready();
+    const first = kidOf(await one.jwt());
+    await one.object.rotate(one.tenant);
+    const early = await one.kept();
+    one.house.later(DAY_MS);
+    await one.ring();
+    expect((await one.states())[first]).toBe("retired");
+    await one.keep(early);
+    await one.jwt();
+    expect((await one.kept())?.keys.find(({ kid }) => kid === first)).toMatchObject({
+      state: "retired",
+      sealed: null,
+    });
+  });
+
+  it("the database is told anew by whoever asks the object next", async () => {
+    const one = await Tenancy.ready();
+    const signer = kidOf(await one.jwt());
+    for (const table of ["issuer_keys", "issuers"])
+      await env.DB.prepare(`DELETE FROM ${table} WHERE tenant = ?`).bind(one.tenant).run();
+    await die();
+    await one.object.poke(one.tenant);
+    expect((await one.row())?.revision).toBe((await one.kept())?.revision);
+    expect(await one.kids()).toEqual([signer]);
   });
 
   it("an object that has lost everything goes on with a fresh key, and what it signed can be verified", async () => {
