@@ -1,11 +1,10 @@
 /** Integrations, sessions and connections as they are shown. Nothing here can show a secret: the types hold none. */
-import {
-  type Bound,
-  type ConnectionUse,
-  type ConnectSession,
-  endsSoon,
-  type Integration,
-  type ListedConnection,
+import type {
+  Bound,
+  ConnectionUse,
+  ConnectSession,
+  Integration,
+  ListedConnection,
 } from "../connections/index.ts";
 import type { Call } from "./route.ts";
 
@@ -84,15 +83,14 @@ export function viewSession(
   };
 }
 
-/** @param now milliseconds since 1970 */
-export function viewConnection(one: ListedConnection, now: number): Readonly<Record<string, unknown>> {
+export function viewConnection({ deps }: Call, one: ListedConnection): Readonly<Record<string, unknown>> {
   return {
     ...{ id: one.id, integration: one.integration },
     owner: one.user === null ? "tenant" : "user",
     ...{ user: one.user, account: one.account, label: one.label, status: one.status, reason: one.reason },
     ...{ scopes: one.scopes, identity_level: one.identityLevel, workflows: one.workflows },
     ...{ granted_at: one.grantedAt, expires_at: one.expiresAt, ends_at: one.endsAt },
-    warning: one.status === "active" && endsSoon(one, now) ? "ends_soon" : null,
+    warning: deps.connections().warningOf(one),
     revocation: one.revocation,
   };
 }

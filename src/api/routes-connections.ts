@@ -73,7 +73,7 @@ export const CONNECTION_ROUTES: readonly Route[] = [
         .connections(identity.tenant, { ...wanted, ...whose }, { after: cursor, limit });
       const next = page.length < limit ? null : (page.at(-1)?.id ?? null);
       return jsonResponse({
-        data: page.map((one) => viewConnection(one, call.deps.now())),
+        data: page.map((one) => viewConnection(call, one)),
         next_cursor: next,
       });
     },
@@ -92,7 +92,7 @@ export const CONNECTION_ROUTES: readonly Route[] = [
       const one = await find(call, identity);
       if (one === null) return noConnection();
       const uses = await call.deps.connections().uses(one.id);
-      return jsonResponse({ ...viewConnection(one, call.deps.now()), uses: uses.map(viewUse) });
+      return jsonResponse({ ...viewConnection(call, one), uses: uses.map(viewUse) });
     },
   }),
   route({
@@ -112,10 +112,7 @@ export const CONNECTION_ROUTES: readonly Route[] = [
       if (one === null) return noConnection();
       const done = await call.deps.connections().disconnect(identity.tenant, one.id, actorOf(identity));
       if (done === null) return noConnection();
-      return jsonResponse(
-        { ...viewConnection(done.connection, call.deps.now()), siblings: done.siblings },
-        202,
-      );
+      return jsonResponse({ ...viewConnection(call, done.connection), siblings: done.siblings }, 202);
     },
   }),
   route({
@@ -196,7 +193,7 @@ async function create(
   const connection = await room.lend(made, lent);
   if (!connection.ok) return ofLending(connection.error);
   const { value } = connection;
-  return jsonResponse(viewConnection(value, call.deps.now()), 201, {
+  return jsonResponse(viewConnection(call, value), 201, {
     location: `/v1/connections/${value.id}`,
   });
 }

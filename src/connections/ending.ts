@@ -45,3 +45,8 @@ function leftOf({ grant, warned }: ConnectionRecord): readonly number[] {
   const isSame = warned !== undefined && (grant.endsAt ?? 0) - warned.endsAt < DAY_MS;
   return warningsOf(grant).filter((before) => !isSame || before < warned.beforeMs);
 }
+
+/** What is to be said of a connection that works: that it ends soon, whatever is done; null: nothing of the kind. */
+export function warningOf(one: Ending & { readonly status: string }, now: number): "ends_soon" | null {
+  return one.status === "active" && endsSoon(one, now) ? "ends_soon" : null;
+}

@@ -19,7 +19,6 @@ export {
 } from "./listing.ts";
 export type { MadeSession, SessionRefusal, SessionRequest } from "./making-sessions.ts";
 export type { IntegrationChange, ManageRefusal } from "./managing.ts";
-export { endsSoon } from "./ending.ts";
 export { WiredConnectionObject } from "./object.ts";
 export type { ConnectionWiring } from "./ports.ts";
 export { createProviderClient, type ProviderClient } from "./provider-client.ts";

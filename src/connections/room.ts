@@ -18,6 +18,7 @@ import { makeGrantLink } from "./grant-links.ts";
 import { createIntegrationCache } from "./integration-cache.ts";
 import type { DraftDeps, IntegrationRequest } from "./integrating.ts";
 import type { Integration } from "./integrations.ts";
+import { warningOf } from "./ending.ts";
 import { selectIntegration, selectIntegrations, selectIntegrationsTrusting } from "./integrations-store.ts";
 import { lend, type Lent, type LendRefusal } from "./lending.ts";
 import {
@@ -105,6 +106,8 @@ export interface Connections {
   /** Where the provider sends browsers back to; null: nobody consents to it in one. */
   callbackUrl(origin: string, made: Integration): string | null;
   integrations(tenant: string, page: Page): Promise<Integration[]>;
+  /** That a connection works, but ends soon whatever is done; null: nothing of the kind. */
+  warningOf(one: ListedConnection): "ends_soon" | null;
   /** Names of those that lend the tenant's own account to a workflow because they name it. */
   integrationsTrusting(tenant: string, workflow: string): Promise<readonly string[]>;
   makeIntegration(
@@ -202,6 +205,7 @@ export function createConnections(deps: ConnectionsDeps): Connections {
     callbackUrl: (origin, { tenant, name, kind }) =>
       kind === "oauth2" || kind === "oidc" ? callbackUrl(origin, tenant, name) : null,
     integrations: (tenant, { after, limit }) => selectIntegrations(db, tenant, after, limit),
+    warningOf: (one) => warningOf(one, now()),
     integrationsTrusting: (tenant, workflow) => selectIntegrationsTrusting(db, tenant, workflow),
     makeIntegration: (tenant, request, by) => makeIntegration(manage, tenant, request, by),
     changeIntegration: (tenant, name, change, by) => changeIntegration(manage, tenant, name, change, by),

@@ -1,6 +1,6 @@
 /** Grants that end whatever happens: who is warned of it, when, and where it is seen. */
 import { describe, expect, it } from "vitest";
-import { viewConnection } from "../../src/api/connection-views.ts";
+import { warningOf } from "../../src/connections/ending.ts";
 import { listedOf } from "../../src/connections/listing.ts";
 import { grantsPage } from "../../src/connections/pages/grants.ts";
 import type { PairTimes } from "../../src/connections/grant.ts";
@@ -26,7 +26,7 @@ async function seen(one: Connected): Promise<readonly [unknown, boolean]> {
   const { now } = one.house;
   const grant = { connection, provider: "Double", uses: [], form: "form" };
   const page = grantsPage({ tenant: TENANT, user: "ada" }, [grant], { more: false, now });
-  return [viewConnection(connection, now)["warning"], JSON.stringify(page).includes("soon: ")];
+  return [warningOf(connection, now), JSON.stringify(page).includes("soon: ")];
 }
 
 describe("a grant with an absolute end", () => {
