@@ -8,6 +8,7 @@ export * from "./answer-connections.ts";
 export * from "./answer-directory.ts";
 export * from "./answer-events.ts";
 export * from "./answer-audit.ts";
+export * from "./answer-cloud-roles.ts";
 export * from "./answer-issuer.ts";
 export * from "./answer-keys.ts";
 export * from "./answer-plans.ts";

@@ -12,6 +12,7 @@ import { type Json, limits, RUN_STATUSES } from "../kernel/index.ts";
 import { isRunId } from "../platform/index.ts";
 import { count, json, named, nameSchema, nullable, time } from "./schema.ts";
 
+export * from "./request-cloud-roles.ts";
 export * from "./request-connections.ts";
 export * from "./request-trusted-issuers.ts";
 
