@@ -231,27 +231,27 @@ export function testMutations(stage: () => { readonly world: World; readonly sou
   }
 
   describe.each(SERVICES)("%s", (service) => {
-    const holds = async (token: string, expected: Expected): Promise<void> =>
+    const expectHeld = async (token: string, expected: Expected): Promise<void> =>
       expectAnswer(stage().world, service, token, expected);
 
     test.each(TABLE)("%s", async (_what, mint, row) => {
-      await holds(await mint(AUDIENCES[service]), row[service]);
+      await expectHeld(await mint(AUDIENCES[service]), row[service]);
     });
 
     test("aud: more than one", async () => {
       const token = await issuer().sign([AUDIENCES[service], "https://elsewhere.example"]);
-      await holds(token, OTHER_AUDIENCE[service]);
+      await expectHeld(token, OTHER_AUDIENCE[service]);
     });
 
     test("aud: of another cloud", async () => {
       const other = AUDIENCES[service === "aws" ? "gcp" : "aws"];
-      await holds(await issuer().mint(other), OTHER_AUDIENCE[service]);
+      await expectHeld(await issuer().mint(other), OTHER_AUDIENCE[service]);
     });
 
     test("jti: for the second time", async () => {
       const token = await issuer().mint(AUDIENCES[service]);
-      await holds(token, "taken");
-      await holds(token, ONCE[service]);
+      await expectHeld(token, "taken");
+      await expectHeld(token, ONCE[service]);
     });
   });
 }

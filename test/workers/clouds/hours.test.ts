@@ -37,9 +37,11 @@ const LIVES = Array.from({ length: STEPS }, (_, i) => `\${{ steps.ask${i}.output
 
 describe("a run of twelve hours", () => {
   it.each([
-    // At its age of 10 minutes a credential still has the 2.5 minutes that such a step needs; at 15 it has ended.
-    ["2m", 2.5 * MINUTE_MS, 3],
-    // Of 10.5 minutes: at an age of 5 it has them not, but over half of its life, for which none is exchanged.
+    // At an age of 10 minutes a credential still has the 4.5 that such a step needs; at 15 it has ended.
+    ["4m", 4.5 * MINUTE_MS, 3],
+    // 5.5 it has not, nor half of its life.
+    ["5m", 5.5 * MINUTE_MS, 2],
+    // 10.5 it has not at an age of 5, but over half of its life, for which none is exchanged.
     ["10m", LIFE_MS / 2, 2],
   ])(
     "whose steps may take %s sends no credential that is too short, and exchanges no more than it must",
