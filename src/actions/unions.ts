@@ -24,7 +24,9 @@ export function among(alternatives: readonly Alternative[], union: Union): Findi
   const shaped = alternatives.filter((one) => !one.some(({ pointer }) => pointer === ""));
   if (shaped.length === 0) return [atRoot(alternatives, union)];
   const [only, second] = closest(shaped);
-  return second === undefined ? [...(only ?? [])] : inAll(closest(shaped));
+  const found = second === undefined ? [...(only ?? [])] : inAll(closest(shaped));
+  // It fits none, so something is said: fields of two forms are strays in each other, and wrong in neither alone.
+  return found.length > 0 ? found : [atRoot(alternatives, union)];
 }
 
 /** As `among`, of forms that a field tells apart, which tells none. */

@@ -52,6 +52,10 @@ export abstract class WiredIssuerObject extends DurableObject<Env> implements Is
   }): Promise<SignAnswer> {
     if (!this.#isFor(tenant) || !this.#fits(tenant, claims))
       return refuse("claims_refused", "These are not the claims of an identity token of this tenant.");
+    if (claims.iat > this.#wiring.now() / 1_000 + SKEW_S)
+      return refuse("unavailable", "The clock of whoever asks is far ahead of the issuer's.", {
+        retryAfterMs: RETRY_MS,
+      });
     const ready = await this.#ready(tenant);
     if (ready !== null) return ready;
     const active = this.#active();
@@ -245,8 +249,7 @@ export abstract class WiredIssuerObject extends DurableObject<Env> implements Is
       claims.tenant === tenant &&
       sub.startsWith(`tenant:${tenant}:`) &&
       life > 0 &&
-      life <= MAX_TTL_S &&
-      iat <= this.#wiring.now() / 1_000 + SKEW_S
+      life <= MAX_TTL_S
     );
   }
 

@@ -137,6 +137,21 @@ describe("steps as JSON", () => {
       { a: { action: "transform", with: { value: 1 }, retry: {} } },
       ["/a/retry unknown_field"],
     ],
+    [
+      "two credentials for one request",
+      { a: { action: "http", with: { ...GET.with, auth: { cloud: "writer", connection: "google" } } } },
+      ["/a/with/auth invalid"],
+    ],
+    [
+      "a credential of three kinds",
+      { a: { action: "http", with: { ...GET.with, auth: { cloud: "w", connection: "g", bearer: "T" } } } },
+      ["/a/with/auth invalid"],
+    ],
+    [
+      "two credentials of what verifies",
+      { a: { ...POST, verify: { ...GET, with: { ...GET.with, auth: { bearer: "T", connection: "g" } } } } },
+      ["/a/verify/with/auth invalid"],
+    ],
     ["a time without a unit", { a: { ...GET, timeout: "10" } }, ["/a/timeout invalid"]],
     ["a body with GET", { a: { action: "http", with: { ...GET.with, json: 1 } } }, ["/a/with/json invalid"]],
     ["two bodies", { a: { action: "http", with: { ...POST.with, text: "x" } } }, ["/a/with/text invalid"]],
