@@ -1,5 +1,9 @@
 /** The door of the triggers: what starts runs without anyone asking, and what tells others of runs. */
 export { type DeliveryEntry, entryOf } from "./entries.ts";
+export { type ExpressionCheck, type Hook, type HookDraft, type HookFlaw } from "./hooks/hook.ts";
+export { hookRecords } from "./hooks/hook-records.ts";
+export { type Asking, createHooks, type HookRefusal, type Hooks, type HooksDeps } from "./hooks/hooks.ts";
+export { dropEndedSecrets, type SecretView } from "./hooks/hooks-store.ts";
 export {
   answerOf,
   type Expressions,

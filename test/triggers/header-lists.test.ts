@@ -148,3 +148,15 @@ it("a delivery of another prefix or in pieces is malformed", async () => {
   // The platform joins headers that were sent twice.
   expect(await github(`sha256=${"0".repeat(64)}, sha256=${"0".repeat(64)}`)).toBe("signature_malformed");
 });
+
+it("the headers of Shopify's newer events have no X-, and are never of both families", async () => {
+  const settings: SchemeSettings = { scheme: "shopify" };
+  const made = await makeDelivery(settings, DRAFT, WHSEC);
+  const newer = Object.fromEntries(
+    Object.entries(made).map(([name, value]) => [name.replace("x-shopify-", "shopify-"), value]),
+  );
+  expect(await verdict(settings, arrivalOf(newer, "{}"), [WHSEC])).toBe("ok");
+  const { "shopify-webhook-id": id = "", ...rest } = newer;
+  const mixed = arrivalOf({ ...rest, "x-shopify-webhook-id": id }, "{}");
+  expect(await verdict(settings, mixed, [WHSEC])).toBe("id_missing");
+});
