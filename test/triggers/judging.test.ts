@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { createValueExpressions } from "../../src/define/index.ts";
+import { importHmacKey, runIdOf } from "../../src/platform/index.ts";
 import {
   answerOf,
   type Arrival,
@@ -207,4 +208,22 @@ it("keys of deliveries, of redeliveries, and of deliveries without an id are nev
       expect(redeliveryKey(a, m).startsWith("id:")).toBe(false);
     }),
   );
+});
+
+it("of 200 deliveries, each five times, with other times and bodies, 200 runs come", async () => {
+  const serverKey = await importHmacKey(new Uint8Array(32).fill(1));
+  const runs = new Set<string>();
+  for (const one of CASES.filter(({ name }) => name === "standard (v1)" || name === "github")) {
+    const hook = { scheme: one.settings };
+    for (let n = 0; n < 100; n += 1)
+      for (let copy = 0; copy < 5; copy += 1) {
+        const body = new TextEncoder().encode(`{"copy":${copy}}`);
+        const headers = await headersOf(one, { id: `m-${n}`, sentAt: NOW - copy * 1_000, body });
+        const { judged } = await judge(hook, arrivalOf(headers, body), { secret: one.accepts });
+        if (judged.outcome !== "accepted") throw new Error(judged.outcome);
+        const source = { tenant: "default", kind: "hook", id: `hook_${one.name}` } as const;
+        runs.add(await runIdOf(serverKey, { ...source, idempotencyKey: judged.key }));
+      }
+  }
+  expect(runs.size).toBe(200);
 });

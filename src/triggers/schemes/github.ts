@@ -40,7 +40,7 @@ export const github: Scheme<FixedSettings> = {
     return {
       "content-type": "application/json",
       "x-github-delivery": id,
-      "x-github-event": event ?? "push",
+      ...(event === null ? {} : { "x-github-event": event }),
       [SIGNATURE]: `${PREFIX}${hex(await macOf(bytesOf(secret), body))}`,
     };
   },

@@ -36,7 +36,7 @@ export const shopify: Scheme<FixedSettings> = {
     return {
       "content-type": "application/json",
       "x-shopify-webhook-id": id,
-      "x-shopify-topic": event ?? "app/uninstalled",
+      ...(event === null ? {} : { "x-shopify-topic": event }),
       [`x-shopify-${SIGNATURE}`]: base64(await macOf(bytesOf(secret), body)),
     };
   },
