@@ -62,3 +62,4 @@ export {
   type StartableSources,
 } from "./startable.ts";
 export { fitPayload, type FittedPayload } from "./signal-schema.ts";
+export { createValueExpressions, type TextFault, type ValueExpressions } from "./value-expressions.ts";

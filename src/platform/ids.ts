@@ -43,8 +43,10 @@ export function isRunId(text: string): boolean {
   return RUN_ID.test(text);
 }
 
-/** `<prefix>_` and 128 random bits: `run_`, `req_`, `key_`, `cs_`, `gl_`, `role_`, `iss_`. Says nothing about when it was made. */
-export function randomId(prefix: "run" | "req" | "key" | "cs" | "gl" | "role" | "iss"): string {
+/** `<prefix>_` and 128 random bits: `run_`, `req_`, `key_`, `cs_`, `gl_`, `role_`, `iss_`, `hook_`, `sec_`. Says nothing about when it was made. */
+export function randomId(
+  prefix: "run" | "req" | "key" | "cs" | "gl" | "role" | "iss" | "hook" | "sec",
+): string {
   return `${prefix}_${base32(crypto.getRandomValues(new Uint8Array(ID_BYTES)))}`;
 }
 

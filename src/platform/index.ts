@@ -26,7 +26,7 @@ export {
   type PermitRefusal,
   MAX_TIMEOUT_MS,
 } from "./egress.ts";
-export { base32, base64url, fromBase64, hex } from "./encoding.ts";
+export { base32, base64, base64url, fromBase64, fromHex, hex } from "./encoding.ts";
 export { describeError, type ErrorText } from "./errors.ts";
 export { classifyFault, type Fault, type FaultKind } from "./faults.ts";
 export { isSameOrigin, readForm } from "./form.ts";
