@@ -16,6 +16,7 @@ const MIN_INTERVAL_MS = SECOND_MS;
 const MAX_INTERVAL_MS = 366 * DAY_MS;
 /** 9999-12-31: what every reader of a date can read. */
 const LAST_MOMENT = 253_402_300_799_000;
+const REMEMBERED = 4;
 const CRC_VALUES = 2 ** 32;
 
 /** PERSISTED CONTRACT. Only gains kinds and optional fields. Times are milliseconds since 1970. */
@@ -39,13 +40,29 @@ export interface TimingRefusal {
 /** @param now the timing must have a tick after it */
 export function readTiming(timing: Timing, now: number): Result<Ticks, TimingRefusal> {
   switch (timing.kind) {
-    case "cron":
-      return parseCron(timing.expression, timing.timezone, now);
+    case "cron": {
+      const times = parseCron(timing.expression, timing.timezone, now);
+      return times.ok ? ok(remembering(times.value)) : times;
+    }
     case "interval":
       return readInterval(timing.everyMs, timing.anchor);
     case "once":
       return readOnce(timing.at, now);
   }
+}
+
+/** The same times. One decision asks about the same few ticks many times, and finding one in a time zone costs 0.1 ms. */
+function remembering(ticks: Ticks): Ticks {
+  let known: readonly { readonly after: number; readonly next: number | null }[] = [];
+  return {
+    next: (after) => {
+      const found = known.find((one) => after >= one.after && (one.next === null || after < one.next));
+      if (found !== undefined) return found.next;
+      const next = ticks.next(after);
+      known = [{ after, next }, ...known].slice(0, REMEMBERED);
+      return next;
+    },
+  };
 }
 
 function readInterval(everyMs: number, anchor: number): Result<Ticks, TimingRefusal> {
@@ -94,13 +111,14 @@ export function lastTick(ticks: Ticks, after: number, until: number): number | n
   const inside = (tick: number | null): tick is number => tick !== null && tick <= until;
   let found = ticks.next(after);
   if (!inside(found)) return null;
+  // Mostly there is no other, and halving is left out.
+  if (!inside(ticks.next(found))) return found;
   let end = until;
   while (end > found) {
     const middle = Math.floor((found + end) / 2);
     const later = ticks.next(middle);
     if (inside(later)) found = later;
-    else if (inside(ticks.next(found))) end = middle;
-    else break;
+    else end = middle;
   }
   return found;
 }
