@@ -163,13 +163,23 @@ export abstract class WiredScheduleObject extends DurableObject<Env> implements 
   async #step(): Promise<boolean> {
     const kept = this.#store.kept();
     if (kept === undefined) return false;
-    const { state, records, todo } = advance(kept.state, this.#ticksOf(kept.state), this.#ports.now());
+    const ticks = this.#ticksOf(kept.state);
+    if (this.#read?.ticks === null) return this.#stop(kept);
+    const { state, records, todo } = advance(kept.state, ticks, this.#ports.now());
     if (todo.length > 0 || records.length > 0) this.#write(kept, state, records);
     // O2.
     this.#arm();
     for (let at = 0; at < todo.length; at += CALLS_AT_A_TIME)
       await Promise.all(todo.slice(at, at + CALLS_AT_A_TIME).map(async (one) => this.#do(one, kept)));
     return todo.length > 0;
+  }
+
+  /** This build does not understand times that an earlier one took. Nothing is started before somebody writes them anew. */
+  #stop(kept: KeptSchedule): false {
+    if (kept.state.paused === null)
+      this.#write(kept, pause(kept.state, this.#ports.now(), "system", "timing_unreadable"), []);
+    this.#arm();
+    return false;
   }
 
   async #do(todo: Todo, { tenant, state: { id: schedule } }: KeptSchedule): Promise<void> {
@@ -219,7 +229,6 @@ export abstract class WiredScheduleObject extends DurableObject<Env> implements 
     const of = canonicalJson({ timing, setAt });
     if (this.#read?.of !== of) {
       const read = readTiming(timing, setAt);
-      // A build that reads times otherwise than the one that took them: it starts nothing, and says so.
       if (!read.ok)
         this.#ports.log.error("schedule.timing_unreadable", { object: this.ctx.id.name, ...read.error });
       this.#read = { of, ticks: read.ok ? read.value : null };

@@ -92,7 +92,7 @@ export function apply(state: ScheduleState, told: Told, now: number): Step {
         ...one,
         seenAt: one.askedAt ?? one.seenAt,
         askedAt: null,
-        askAt: 0,
+        askAt: now,
       }));
     case "unsure":
       return live(state, told.run, (one) => ({ ...one, askedAt: null, askAt: now + ASK_AGAIN_MS }));
@@ -304,7 +304,7 @@ function settleStart(
     return { state: after, records: [{ t: "refused", key, tick, code, message }] };
   }
   // It may have ended since: nobody has seen it.
-  const begun: Live = { run: told.run, seenAt: 0, askedAt: null, askAt: 0 };
+  const begun: Live = { run: told.run, seenAt: 0, askedAt: null, askAt: now };
   const others = state.live.filter(({ run }) => run !== told.run);
   return {
     state: { ...settled, live: [...others, begun].slice(-MAX_LIVE) },
