@@ -7,6 +7,7 @@ import { FLIGHT_MS, SETTLE_MS } from "../../src/triggers/schedule-rules.ts";
 import type { LoggedTick, ScheduleRpc, ScheduleView, ScheduleWish } from "../../src/triggers/schedule-rpc.ts";
 import type { Timing } from "../../src/triggers/schedule-timing.ts";
 import { Random } from "../sim/random.ts";
+import { meter } from "./meter.ts";
 import { ScheduleHouse, scheduleHouses } from "./schedule-house.ts";
 
 const MINUTE_MS = 60_000;
@@ -135,6 +136,23 @@ describe("a schedule", () => {
     });
     expect(second).toMatchObject({ t: "started", tick: house.now - HOUR_MS });
     expect(third).toMatchObject({ t: "skipped", to: house.now, reason: "overlap" });
+  });
+});
+
+describe("what a tick costs", () => {
+  it.each([
+    ["allow", 5],
+    ["cancel_previous", 6],
+    ["skip", 7],
+  ] as const)("with %s it writes %i rows, and takes one alarm", async (overlap, rows) => {
+    const counts = await meter(stub());
+    await made({ overlap });
+    await fire();
+    house.endAll();
+    const before = { ...counts };
+    await fire();
+    expect([counts.rows - before.rows, counts.alarms - before.alarms]).toEqual([rows, 1]);
+    expect(house.runs.size).toBe(2);
   });
 });
 
