@@ -5,6 +5,7 @@ import { beforeEach, describe, expect, it } from "vitest";
 import { objectName } from "../../src/platform/index.ts";
 import { FLIGHT_MS, SETTLE_MS } from "../../src/triggers/schedule-rules.ts";
 import type { LoggedTick, ScheduleRpc, ScheduleView, ScheduleWish } from "../../src/triggers/schedule-rpc.ts";
+import { parseCron } from "../../src/triggers/cron.ts";
 import type { Timing } from "../../src/triggers/schedule-timing.ts";
 import { Random } from "../sim/random.ts";
 import { meter } from "./meter.ts";
@@ -136,6 +137,29 @@ describe("a schedule", () => {
     });
     expect(second).toMatchObject({ t: "started", tick: house.now - HOUR_MS });
     expect(third).toMatchObject({ t: "skipped", to: house.now, reason: "overlap" });
+  });
+
+  it("O4: a thousand starts later it goes on in another event", async () => {
+    const timing: Timing = { kind: "interval", everyMs: 1_000, anchor: 0 };
+    await made({ timing, overlap: "allow", catchUpMs: 18 * MINUTE_MS });
+    house.later(HOUR_MS);
+    await fire();
+    expect([house.runs.size, await alarmAt()]).toEqual([1_000, house.now]);
+    await fire();
+    expect([house.runs.size, await alarmAt()]).toEqual([18 * 60 + 1, house.now + 1_000]);
+  }, 30_000);
+
+  it("workerd moves what daylight saving takes away as Node does", () => {
+    const from = Date.UTC(2026, 0, 1);
+    const at = (expression: string, timezone: string, after: string): string => {
+      const times = parseCron(expression, timezone, from);
+      const next = times.ok ? times.value.next(Date.parse(after)) : null;
+      return next === null ? "never" : new Date(next).toISOString();
+    };
+    expect(at("30 2 * * *", "America/New_York", "2026-03-08T06:00Z")).toBe("2026-03-08T07:00:00.000Z");
+    expect(at("30 1 * * *", "America/New_York", "2026-11-01T05:30Z")).toBe("2026-11-02T06:30:00.000Z");
+    expect(at("15 2 * * *", "Australia/Lord_Howe", "2026-10-03T12:00Z")).toBe("2026-10-03T15:30:00.000Z");
+    expect(at("0 0 * * *", "America/Santiago", "2026-09-05T05:00Z")).toBe("2026-09-06T04:00:00.000Z");
   });
 });
 
