@@ -15,6 +15,8 @@ import {
   WiredCredentialObject,
 } from "../../src/identity/index.ts";
 import { credentialHouses } from "./credential-house.ts";
+import { WiredScheduleObject } from "../../src/triggers/schedule-object.ts";
+import { scheduleHouses } from "./schedule-house.ts";
 import { testRecords } from "./sealed-records.ts";
 import { lending } from "./lending.ts";
 import { testWorkflows } from "./workflows.ts";
@@ -111,6 +113,12 @@ export class DirectoryObject extends WiredDirectoryObject {
 export class IssuerObject extends WiredIssuerObject {
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env, issuerHouses.current?.wiring() ?? house.issuing(env));
+  }
+}
+
+export class ScheduleObject extends WiredScheduleObject {
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env, scheduleHouses.of(ctx));
   }
 }
 

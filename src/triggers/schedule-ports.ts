@@ -1,0 +1,56 @@
+/** What a schedule needs from the rest of the house. The composition root wires it. */
+
+import type { Json } from "../kernel/index.ts";
+import type { Logger, RunSource } from "../platform/index.ts";
+
+/** What a schedule starts. PERSISTED CONTRACT: only gains optional fields. */
+export interface ScheduleTarget {
+  readonly workflow: string;
+  /** Missing: the newest at the time of the start. */
+  readonly version?: string;
+  readonly input: Json;
+  readonly tags: readonly string[];
+}
+
+/** Who answers for what a schedule starts. PERSISTED CONTRACT likewise. */
+export interface ScheduleMaker {
+  /** As in `startedBy`: `key:<id>`. */
+  readonly actor: string;
+  /** The policies that the maker stood under; every run is started under them. Opaque here. */
+  readonly policies: readonly Json[];
+}
+
+export interface ScheduledStart {
+  readonly tenant: string;
+  readonly schedule: string;
+  readonly run: string;
+  /** The time of the tick; of a start by hand, when it was asked for. */
+  readonly tick: number;
+  readonly byHand: boolean;
+  readonly target: ScheduleTarget;
+  readonly maker: ScheduleMaker;
+  /** The same at every try of one start. */
+  readonly bodyDigest: string;
+}
+
+export type StartOutcome =
+  | { readonly kind: "started" }
+  /** It cannot be started, and trying again would not help. */
+  | { readonly kind: "refused"; readonly code: string; readonly message: string };
+
+/** A port that rejects, or does not answer in time, is asked again later. */
+export interface SchedulePorts {
+  readonly runIdOf: (source: RunSource) => Promise<string>;
+  /** Whether an earlier try of this start has begun its run, which may have ended or been deleted since. */
+  readonly wasStarted: (start: Pick<ScheduledStart, "tenant" | "run" | "bodyDigest">) => Promise<boolean>;
+  /** Begins the run, unless it is there. Must not answer `refused` if it is. */
+  readonly start: (start: ScheduledStart) => Promise<StartOutcome>;
+  /** Whether the run has not ended. */
+  readonly isLive: (tenant: string, run: string) => Promise<boolean>;
+  /** Asks the run to stop; one that has ended needs nothing. */
+  readonly cancel: (tenant: string, run: string, by: string) => Promise<void>;
+  /** Whether the maker may still act: its key was not revoked and has not expired. */
+  readonly makerStands: (tenant: string, maker: ScheduleMaker) => Promise<boolean>;
+  readonly log: Logger;
+  readonly now: () => number;
+}
