@@ -178,9 +178,6 @@ export function surveySteps(json: unknown, at: string, part: StepDef["part"]): S
       ...verifyFindings(step),
       ...handlerFindings(step, part),
     ]).slice(0, MAX_ERRORS);
-    // What stands in for a step never runs in its place, whatever there is to say of it.
-    if (fitted.input === null && own.length === 0)
-      own.push({ pointer: "", code: "invalid", detail: "The step does not fit any action." });
     findings.push(...own.map(place));
     places.set(name, survey.places);
     advice.push(...survey.advice.map(place));

@@ -49,13 +49,17 @@ const SPARE: Readonly<Record<StepInput["action"], unknown>> = {
 const PAGES = "/with/paginate";
 const SPARE_PAGES = { by: "link", max: 1 };
 
+const UNTOLD: Finding = { pointer: "", code: "invalid", detail: "The step has the form of no action." };
+
 /** What a step says, and what is wrong with it by itself, its expressions aside. */
 export function fitStep(step: unknown): Fitted {
   const crowded = crowdedIn(step);
   if (crowded.length > 0) return { findings: crowded, input: null, needsAt: [] };
   const parsed = examine(stepSchema(), step);
   if (parsed.success) return { findings: [], input: parsed.data, needsAt: allNeeds(step) };
-  const findings = findingsOf(parsed.error).map((one) => told(one, step));
+  const found = findingsOf(parsed.error).map((one) => told(one, step));
+  // Neither a step that was mended nor what stands in for one ever runs in its place, whatever there is to say of it.
+  const findings = found.length > 0 ? found : [UNTOLD];
   const action = isLoose(step) && findings.length <= MAX_MENDED ? actionMeant(step) : null;
   const bad = new Set(findings.map(({ pointer }) => pointer));
   const needsAt = allNeeds(step).filter((i) => !bad.has("/needs") && !bad.has(`/needs/${i}`));

@@ -23,7 +23,10 @@ const AWS_ENDS = [
 ];
 /** Also with `-fips`, and within the names of private endpoints. */
 const AWS_MINTS = new Set(
-  "sts iam sso oidc identitystore signin cognito-identity cognito-idp rolesanywhere".split(" "),
+  (
+    "sts iam sso oidc identitystore signin cognito-identity cognito-idp rolesanywhere eks-auth lakeformation " +
+    "codeartifact credentials"
+  ).split(" "),
 );
 /** A bucket may have any name before this. */
 const S3 = /^s3(?:$|-)/;
