@@ -53,7 +53,12 @@ import {
   sweepAll,
   type SweepPorts,
 } from "./directory/index.ts";
-import type { CredentialWiring, Identity, IssuerWiring } from "./identity/index.ts";
+import {
+  type CredentialWiring,
+  type Identity,
+  type IssuerWiring,
+  parseIssuerOrigin,
+} from "./identity/index.ts";
 import { createLogger, fromBase64, importHmacKey, objectName, runIdOf } from "./platform/index.ts";
 import {
   createChildren,
@@ -246,6 +251,7 @@ export function compose(
   function apiDeps(env: Env, known: Registry): ApiDeps {
     const serverKey = serverKeyOf(env);
     const publicOrigin = parsePublicOrigin(env.PUBLIC_ORIGIN);
+    const tokenOrigin = publicOrigin ?? parseIssuerOrigin(env.ISSUER_ORIGIN);
     return {
       ...familyOf(env, serverKey),
       checkAuth: createAuthCheck(
@@ -258,7 +264,7 @@ export function compose(
         cache: createKeyCache(),
         policies,
         rootKey: checkRootKey(env.ROOT_API_KEY),
-        trust: composeTrust(env, publicOrigin, log),
+        trust: composeTrust(env, tokenOrigin, log),
         log,
         defer: (work) => {
           waitUntil(work);
@@ -276,7 +282,7 @@ export function compose(
       connections: () => connectionsOf(env).connections,
       issuer: () => issuerOf(env).issuer,
       identity: () => identityOf(env),
-      audienceOf: audiencesOf(publicOrigin),
+      audienceOf: audiencesOf(tokenOrigin),
       publicOrigin,
       pages: createConnectPages({
         room: () => connectionsOf(env).connections,

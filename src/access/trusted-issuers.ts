@@ -162,7 +162,13 @@ function draft(
   if (allowed.value.token !== undefined)
     return err(refuse("forbidden", "Only an API key can trust an issuer: a token is over in minutes."));
   if (trust === null)
-    return err(refuse("invalid", "This deployment takes no tokens: it does not know its own address.", ""));
+    return err(
+      refuse(
+        "invalid",
+        "This deployment takes no tokens of other issuers: its operator has to set PUBLIC_ORIGIN.",
+        "",
+      ),
+    );
   const drafted = draftTrust(allowed.value, request, trust.isAddress);
   return drafted.ok ? ok({ by: allowed.value, made: drafted.value }) : err(ofFlaw(drafted.error));
 }

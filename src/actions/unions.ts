@@ -71,7 +71,10 @@ function stray(finding: Finding, same: readonly Finding[]): Finding {
 
 /** The value as a whole fits nowhere. */
 function atRoot(alternatives: readonly Alternative[], { forms, mistyped, rule }: Union): Finding {
-  if (alternatives.length > 0 && alternatives.every(([first]) => first?.code === "missing"))
+  if (
+    alternatives.length > 0 &&
+    alternatives.every(([first]) => first?.code === "missing" && first.pointer === "")
+  )
     return { pointer: "", code: "missing", detail: "The field is missing." };
   const near = alternatives.filter((_, i) => mistyped[i] !== true);
   const [only, second] = near;

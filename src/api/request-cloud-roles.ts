@@ -62,91 +62,106 @@ const common = () => ({
 
 /** @param more fields beside those of a role */
 const variants = <M extends z.ZodRawShape>(more: () => M) =>
-  z.discriminatedUnion("provider", [
-    z.strictObject({
-      provider: z.literal("aws"),
-      role_arn: text(),
-      region: text(64).describe("Of the token service that is asked."),
-      duration_s: seconds().exactOptional().describe("Of a session: 900 to 43,200, 3,600 if it is missing."),
-      session_policy: policy().exactOptional(),
-      session_policy_arns: z.array(text()).max(MAX_ARNS).exactOptional(),
-      tags: z
-        .record(z.string().max(128), z.string().max(256))
-        .exactOptional()
-        .describe("Session tags: the role's trust policy must allow `sts:TagSession`."),
-      transitive_tags: z.array(text(128)).max(MAX_TAGS).exactOptional(),
-      next: z
-        .strictObject({
-          role_arn: text(),
-          external_id: text(1_224).exactOptional(),
-          session_policy: policy().exactOptional(),
-          session_policy_arns: z.array(text()).max(MAX_ARNS).exactOptional(),
-        })
-        .exactOptional()
-        .describe("A further role, assumed with the credentials of the first: for an hour at most."),
-      ...common(),
-      ...more(),
-    }),
-    z.strictObject({
-      provider: z.literal("gcp"),
-      workload_provider: text().describe(
-        "`projects/<number>/locations/global/workloadIdentityPools/<pool>/providers/<provider>`",
-      ),
-      service_account: text()
-        .exactOptional()
-        .describe("Impersonated. Missing: resources are reached directly."),
-      scopes: z.array(text()).max(MAX_SCOPES).exactOptional().describe("`cloud-platform` if it is missing."),
-      lifetime_s: seconds()
-        .exactOptional()
-        .describe("Of an impersonation: 600 to 43,200, 3,600 if it is missing."),
-      ...common(),
-      ...more(),
-    }),
-    z.strictObject({
-      provider: z.literal("azure"),
-      directory: text().describe("The directory's (tenant's) id."),
-      client_id: text(),
-      scope: text().describe("One resource with `/.default`: `https://storage.azure.com/.default`."),
-      ...common(),
-      ...more(),
-    }),
-    z.strictObject({
-      provider: z.literal("token_exchange"),
-      token_url: text(2_048),
-      subject_token_type: z.enum(["jwt", "id_token"]).exactOptional(),
-      requested_audience: text().exactOptional(),
-      resource: text(2_048).exactOptional(),
-      scopes: z.array(text(256)).max(MAX_SCOPES).exactOptional(),
-      client_id: text().exactOptional(),
-      ...common(),
-      ...more(),
-    }),
-    z.strictObject({
-      provider: z.literal("vault"),
-      host: text(253),
-      mount: text().exactOptional().describe("`jwt` if it is missing."),
-      role: text(),
-      namespace: text().exactOptional(),
-      ...common(),
-      ...more(),
-    }),
-    z.strictObject({ provider: z.literal("jwt"), ...common(), ...more() }),
-    z.strictObject({
-      provider: z.literal("anthropic"),
-      organization_id: text(128),
-      federation_rule_id: text(128),
-      service_account_id: text(128).exactOptional(),
-      workspace_id: text(128).exactOptional(),
-      ...common(),
-      ...more(),
-    }),
-    z.strictObject({
-      provider: z.literal("openrouter"),
-      federation_policy_id: text(128),
-      ...common(),
-      ...more(),
-    }),
-  ]);
+  z.discriminatedUnion(
+    "provider",
+    [
+      z.strictObject({
+        provider: z.literal("aws"),
+        role_arn: text(),
+        region: text(64).describe("Of the token service that is asked."),
+        duration_s: seconds()
+          .exactOptional()
+          .describe("Of a session: 900 to 43,200, 3,600 if it is missing."),
+        session_policy: policy().exactOptional(),
+        session_policy_arns: z.array(text()).max(MAX_ARNS).exactOptional(),
+        tags: z
+          .record(z.string().max(128), z.string().max(256))
+          .exactOptional()
+          .describe("Session tags: the role's trust policy must allow `sts:TagSession`."),
+        transitive_tags: z.array(text(128)).max(MAX_TAGS).exactOptional(),
+        next: z
+          .strictObject({
+            role_arn: text(),
+            external_id: text(1_224).exactOptional(),
+            session_policy: policy().exactOptional(),
+            session_policy_arns: z.array(text()).max(MAX_ARNS).exactOptional(),
+          })
+          .exactOptional()
+          .describe("A further role, assumed with the credentials of the first: for an hour at most."),
+        ...common(),
+        ...more(),
+      }),
+      z.strictObject({
+        provider: z.literal("gcp"),
+        workload_provider: text().describe(
+          "`projects/<number>/locations/global/workloadIdentityPools/<pool>/providers/<provider>`",
+        ),
+        service_account: text()
+          .exactOptional()
+          .describe("Impersonated. Missing: resources are reached directly."),
+        scopes: z
+          .array(text())
+          .max(MAX_SCOPES)
+          .exactOptional()
+          .describe("`cloud-platform` if it is missing."),
+        lifetime_s: seconds()
+          .exactOptional()
+          .describe("Of an impersonation: 600 to 43,200, 3,600 if it is missing."),
+        ...common(),
+        ...more(),
+      }),
+      z.strictObject({
+        provider: z.literal("azure"),
+        directory: text().describe("The directory's (tenant's) id."),
+        client_id: text(),
+        scope: text().describe("One resource with `/.default`: `https://storage.azure.com/.default`."),
+        ...common(),
+        ...more(),
+      }),
+      z.strictObject({
+        provider: z.literal("token_exchange"),
+        token_url: text(2_048),
+        subject_token_type: z.enum(["jwt", "id_token"]).exactOptional(),
+        requested_audience: text().exactOptional(),
+        resource: text(2_048).exactOptional(),
+        scopes: z.array(text(256)).max(MAX_SCOPES).exactOptional(),
+        client_id: text().exactOptional(),
+        ...common(),
+        ...more(),
+      }),
+      z.strictObject({
+        provider: z.literal("vault"),
+        host: text(253),
+        mount: text().exactOptional().describe("`jwt` if it is missing."),
+        role: text(),
+        namespace: text().exactOptional(),
+        ...common(),
+        ...more(),
+      }),
+      z.strictObject({ provider: z.literal("jwt"), ...common(), ...more() }),
+      z.strictObject({
+        provider: z.literal("anthropic"),
+        organization_id: text(128),
+        federation_rule_id: text(128),
+        service_account_id: text(128).exactOptional(),
+        workspace_id: text(128).exactOptional(),
+        ...common(),
+        ...more(),
+      }),
+      z.strictObject({
+        provider: z.literal("openrouter"),
+        federation_policy_id: text(128),
+        ...common(),
+        ...more(),
+      }),
+    ],
+    {
+      error: (issue) =>
+        issue.code === "invalid_union"
+          ? "There is no such provider. It is one of: aws, gcp, azure, token_exchange, vault, jwt, anthropic, openrouter."
+          : undefined,
+    },
+  );
 
 /** In the place of all that the role was. */
 export const PutCloudRole = named("PutCloudRole", () => variants(() => ({})));

@@ -196,7 +196,9 @@ export function ofSession(refusal: SessionRefusal, at: string | null): Problem {
       return problemAt(
         "owner_mismatch",
         place(at === null ? null : "/user"),
-        "The integration's connections are not of this owner.",
+        at === null
+          ? "The integration's connections are not of this owner."
+          : "The integration's connections are not of this owner: users' need a `user`, the tenant's take none.",
       );
     case "mode_not_enabled":
       return problemAt(

@@ -68,7 +68,7 @@ const ROLES: readonly ExampleRole[] = [
 
 export interface TrustedRole {
   readonly role: string;
-  readonly made: "made" | "kept";
+  readonly made: "made" | "set again";
   readonly cloud: string;
   /** Whom the cloud trusts. */
   readonly subject: string;
@@ -110,9 +110,9 @@ export async function trustRoles(
 async function makeRole(
   api: Pick<Api, "call">,
   { name, content }: ExampleRole,
-): Promise<Outcome<"made" | "kept">> {
+): Promise<Outcome<"made" | "set again">> {
   const changed = await api.call("PUT", `/v1/cloud-roles/${name}`, content);
-  if (changed.ok) return fine("kept");
+  if (changed.ok) return fine("set again");
   if (changed.complaint.code !== "not_found") return changed;
   const made = await api.call("POST", "/v1/cloud-roles", { name, ...content });
   return made.ok ? fine("made") : made;

@@ -94,6 +94,14 @@ function workflowsOf({
   const read: RoleDraft["workflows"][number][] = [];
   for (const [index, text] of workflows.entries()) {
     const at = `/workflows/${index}`;
+    if (text === "inline")
+      return err(
+        flaw(
+          at,
+          "workflow_unreadable",
+          'Plans that come with a run are let in by `"inline": true`, not by a name here.',
+        ),
+      );
     const named = readSubject(text);
     if (named === null)
       return err(

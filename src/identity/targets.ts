@@ -100,7 +100,11 @@ function awsFlaw(target: AwsTarget): Flaw | null {
   const stray = transitiveTags.findIndex((key) => !Object.hasOwn(tags, key));
   const longest = next === undefined ? MAX_SESSION_S : MAX_CHAINED_S;
   return first([
-    [ROLE_ARN.test(roleArn), "/role_arn", "It is the ARN of an IAM role."],
+    [
+      ROLE_ARN.test(roleArn),
+      "/role_arn",
+      "Write the ARN of an IAM role: `arn:aws:iam::123456789012:role/NAME`.",
+    ],
     [isAwsRegion(region), "/region", "It is the name of a region, as in `eu-central-1`."],
     [isOfPartition(roleArn, region), "/region", "The role is of another partition of AWS than the region."],
     [
