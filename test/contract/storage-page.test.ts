@@ -1,11 +1,12 @@
 /** docs/storage.md says what is stored: a table that is not on it is one that nobody was told of. */
 import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { expect, test } from "vitest";
 
-const ROOT = new URL("../../", import.meta.url);
-const read = (path: string): string => readFileSync(new URL(path, ROOT), "utf8");
+const ROOT = join(import.meta.dirname, "../..");
+const read = (path: string): string => readFileSync(join(ROOT, path), "utf8");
 
-const TABLES = readdirSync(new URL("migrations/", ROOT)).flatMap((file) =>
+const TABLES = readdirSync(join(ROOT, "migrations")).flatMap((file) =>
   [...read(`migrations/${file}`).matchAll(/^CREATE TABLE (\w+)/gm)].map(([, table]) => table ?? ""),
 );
 const ROWS = new Set([...read("docs/storage.md").matchAll(/^\| `(\w+)` \|/gm)].map(([, table]) => table));
