@@ -60,7 +60,15 @@ import {
   type IssuerWiring,
   parseIssuerOrigin,
 } from "./identity/index.ts";
-import { createLogger, fromBase64, importHmacKey, objectName, runIdOf } from "./platform/index.ts";
+import { createSpanExport, parseTraceTarget } from "./observe/index.ts";
+import {
+  createLogger,
+  fromBase64,
+  importHmacKey,
+  objectName,
+  runIdOf,
+  type SpanSink,
+} from "./platform/index.ts";
 import {
   createChildren,
   createFamily,
@@ -343,6 +351,20 @@ export function compose(
     return name === INLINE_NAME ? null : name;
   }
 
+  /** Null: nobody collects traces. Throws a TypeError if what says where is wrong. */
+  function spansOf(env: Env): SpanSink | null {
+    const { OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: url, OTEL_EXPORTER_OTLP_HEADERS: headers } = env;
+    const target = parseTraceTarget(url, headers);
+    if (!target.ok) throw new TypeError(target.error);
+    if (target.value === null) return null;
+    const resource = {
+      "service.name": "showcaller",
+      "service.version": env.VERSION.id,
+      "deployment.environment.name": env.ENVIRONMENT ?? "production",
+    };
+    return createSpanExport(target.value, resource, egressOf(env), log);
+  }
+
   function isCode(workflow: string, version: string): boolean {
     return registry.get(workflow, version) !== null;
   }
@@ -391,7 +413,9 @@ export function compose(
       log,
       now: () => Date.now(),
     };
+    const spans = spansOf(env);
     return {
+      ...(spans === null ? {} : { spans }),
       evaluate: createEvaluator(known),
       perform: (call) => performAction(call, surroundings),
       acquire: createAcquire(acquiring),

@@ -25,6 +25,10 @@ interface Env {
   readonly CALLS_PER_EVENT?: string;
   /** Objects among which the directory of a tenant is divided; 1 if it is missing. It can be raised, never lowered. */
   readonly DIRECTORY_SHARDS?: string;
+  /** The whole https address to which spans of runs are sent (OTLP over HTTP, JSON). Missing: nowhere. */
+  readonly OTEL_EXPORTER_OTLP_TRACES_ENDPOINT?: string;
+  /** A secret: what is sent with them, `name=value` with commas between, percent-encoded. */
+  readonly OTEL_EXPORTER_OTLP_HEADERS?: string;
   /** Builds for the crash tests only: where to stop, like `turn-appended:3` (src/platform/crash-points.ts). */
   readonly CRASH_AT?: string;
 }
@@ -40,6 +44,8 @@ declare namespace Cloudflare {
     readonly PUBLIC_ORIGIN?: string;
     readonly CALLS_PER_EVENT?: string;
     readonly DIRECTORY_SHARDS?: string;
+    readonly OTEL_EXPORTER_OTLP_TRACES_ENDPOINT?: string;
+    readonly OTEL_EXPORTER_OTLP_HEADERS?: string;
     readonly CRASH_AT?: string;
   }
 }

@@ -66,3 +66,4 @@ export { transformSchema, type TransformParameters } from "./transform.ts";
 export { viewOf, type ScopeView } from "./view.ts";
 export { kindOfWait, waitTemplateSchema, type WaitParameters } from "./wait.ts";
 export { holdsSecret, redactShapes } from "../platform/index.ts";
+export { traceparentOf } from "./trace.ts";

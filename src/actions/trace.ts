@@ -3,7 +3,11 @@ import { formatTraceparent, parseTraceparent, spanIdOf, traceIdOf } from "../pla
 import type { ActionCall } from "./ports.ts";
 
 /** W3C Trace Context of one attempt: the run is the trace, the attempt the span. Computed, so an export finds the same. */
-export function traceparentOf(call: Pick<ActionCall, "run" | "unit" | "generation" | "attempt">): string {
+export function traceparentOf(
+  call: Pick<ActionCall, "unit" | "generation" | "attempt"> & {
+    readonly run: Pick<ActionCall["run"], "id" | "traceparent">;
+  },
+): string {
   const parent = call.run.traceparent === null ? null : parseTraceparent(call.run.traceparent);
   return formatTraceparent({
     traceId: parent?.traceId ?? traceIdOf(call.run.id),

@@ -91,6 +91,7 @@ export {
   isParked,
   isTerminal,
   keyOf,
+  moveUnit,
   parseApprovalId,
   parseUnitName,
   refOf,
@@ -102,6 +103,7 @@ export {
   type Outcome,
   type Parked,
   type Unit,
+  type UnitFact,
   type UnitRef,
   type UnitStatus,
 } from "./units.ts";

@@ -64,6 +64,7 @@ export { createRedactor, type Redacted, type Redactor } from "./redact.ts";
 export { err, ok, type Result } from "./result.ts";
 export { macOf, openSealed, sealText } from "./seal.ts";
 export { holdsSecret, REDACTED, redactShapes } from "./secret-shapes.ts";
+export type { Span, SpanSink } from "./spans.ts";
 export {
   defineSchema,
   describeSchema,

@@ -9,7 +9,7 @@
  *    sensitive or not.
  */
 
-import type { ActionCall, ChildrenPort, ChildState } from "../actions/index.ts";
+import { type ActionCall, type ChildrenPort, type ChildState, traceparentOf } from "../actions/index.ts";
 import { findStartable, type StartableSources } from "../define/index.ts";
 import { limits, unitName, type Json, type StepDef } from "../kernel/index.ts";
 import { digestJson, type RunSource } from "../platform/index.ts";
@@ -113,7 +113,8 @@ export function createChildren(
       startedBy: `run:${run.id}`,
       open: false,
       tags: wanted.tags ?? [],
-      traceparent: run.traceparent,
+      // The trace of its parent, under the attempt that starts it.
+      traceparent: traceparentOf(call),
       // Not of the input as it was parsed: a deploy between two attempts may parse it otherwise.
       bodyDigest: await digestJson(wanted),
       parent: { run: run.id, unit: unitName(unit), ...place },

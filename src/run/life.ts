@@ -4,11 +4,13 @@ import { DEFAULT_LIMITS, RunDriver, type Call, type Performed } from "../driver/
 import type { StepDef } from "../kernel/index.ts";
 import { crashPoint } from "../platform/index.ts";
 import { createJournalStore, type JournalStore } from "./journal-store.ts";
+import { Follower } from "./follower.ts";
 import { Outbox } from "./outbox.ts";
 import type { RunWiring } from "./ports.ts";
 import { Reports } from "./reports.ts";
+import { followSpans } from "./spans-of.ts";
 import type { Texts } from "./texts.ts";
-import { Uses } from "./uses.ts";
+import { followUses } from "./uses-of.ts";
 
 /** How long after a key could not be made for what an attempt answered it is tried again, while the attempt may go on. */
 const NEXT_KEY_MS = 5_000;
@@ -18,7 +20,8 @@ export interface Life {
   readonly journal: JournalStore;
   readonly outbox: Outbox;
   readonly reports: Reports;
-  readonly uses: Uses;
+  /** The audit of credentials, and who collects traces. */
+  readonly followers: readonly Follower[];
   /** What earlier lives left to be delivered. To be called once, after the driver has loaded. */
   load(retentionMs: number): void;
   /** Whether the directory or the audit has to be told anything; also after every turn. */
@@ -48,9 +51,13 @@ export function createLife(body: Body): Life {
   const now = (): number => Date.now();
   const outbox = new Outbox(storage, texts, listeners, now, log);
   const reports = new Reports(wiring.directory ?? null, now, log, () => texts.confidential);
-  const uses = new Uses(storage, wiring.uses ?? null, now, log);
+  const followed = [
+    ...(wiring.uses === undefined ? [] : [followUses(wiring.uses)]),
+    ...(wiring.spans === undefined ? [] : [followSpans(wiring.spans)]),
+  ];
+  const followers = followed.map((one) => new Follower(storage, one, now, log));
   const journal = createJournalStore(storage, texts, (row, after) =>
-    both(outbox.messagesOf(row, after), uses.marks(row)),
+    all([outbox.messagesOf(row, after), ...followers.map((one) => one.marks(row))]),
   );
   const driver = new RunDriver(
     {
@@ -62,7 +69,9 @@ export function createLife(body: Body): Life {
         },
         others: (state) =>
           earliest(
-            earliest(outbox.alarmAt, earliest(reports.alarmAt, uses.alarmAt)),
+            outbox.alarmAt,
+            reports.alarmAt,
+            ...followers.map((one) => one.alarmAt),
             state.endedAt === null ? null : state.endedAt + retentionMs,
           ),
       },
@@ -110,12 +119,12 @@ export function createLife(body: Body): Life {
     journal,
     outbox,
     reports,
-    uses,
+    followers,
     load(kept) {
       outbox.load();
       const { state, seq } = driver;
       if (state === null) return;
-      uses.load(state);
+      for (const one of followers) one.load(state);
       // P3: that an end was told can be seen by its alarm; at the retention nobody needs to know any more.
       const until = state.endedAt === null ? Infinity : state.endedAt + kept;
       reports.load(state, seq, Math.max(body.armedAt ?? 0, Date.now()) >= until);
@@ -124,7 +133,7 @@ export function createLife(body: Body): Life {
       const { state, seq } = driver;
       if (state === null) return;
       reports.look(state, seq);
-      uses.look(state);
+      for (const one of followers) one.look(state);
     },
   };
   return life;
@@ -147,16 +156,18 @@ async function crashable(call: Call, wiring: RunWiring): Promise<Performed> {
   return performed;
 }
 
-function both(a: (() => void) | null, b: (() => void) | null): (() => void) | null {
-  if (a === null || b === null) return a ?? b;
+/** Those of the writes that there are, one after the other; null: there are none. */
+function all(writes: readonly ((() => void) | null)[]): (() => void) | null {
+  const some = writes.filter((write) => write !== null);
+  if (some.length === 0) return null;
   return () => {
-    a();
-    b();
+    for (const write of some) write();
   };
 }
 
-function earliest(a: number | null, b: number | null): number | null {
-  return a === null ? b : b === null ? a : Math.min(a, b);
+function earliest(...times: readonly (number | null)[]): number | null {
+  const some = times.filter((time) => time !== null);
+  return some.length === 0 ? null : Math.min(...some);
 }
 
 function after(ms: number, wake: () => void): () => void {

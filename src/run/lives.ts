@@ -17,6 +17,7 @@ import { UnreadableJournal, type Outcome, type Row, type RunDriver } from "../dr
 import type { RunState } from "../kernel/index.ts";
 import { classifyFault, crashPoint, dropSchema, migrate, SchemaError, Watchers } from "../platform/index.ts";
 import { UnreadableText } from "./cipher.ts";
+import { forgetFollowed } from "./follower.ts";
 import { isBeyondHope, isResting, retryAt, withFailure, withoutFailures } from "./failing.ts";
 import { createJournalStore, type JournalStore } from "./journal-store.ts";
 import { createLife, type Life } from "./life.ts";
@@ -27,7 +28,6 @@ import type { Answer, RunReport, RunView, Viewer } from "./rpc.ts";
 import { RunKey, type MadeKey } from "./run-key.ts";
 import { migrateAll, RUN_SCHEMA } from "./schema.ts";
 import { sealedView } from "./sealed.ts";
-import { forgetUses } from "./uses.ts";
 
 const DAY_MS = 24 * 60 * 60_000;
 /** A deleted run's id stays taken, so that a late retry of its start does not run it again. */
@@ -286,14 +286,14 @@ export class Lives {
   /** After its retention a run deletes itself; its id stays taken for a while. */
   async #expire(meta: Meta, now: number): Promise<void> {
     const deletedUntil = now + TOMBSTONE_MS;
-    let untold = false;
+    let untold: readonly string[] = [];
     // Not `deleteAll`: between that and the tombstone this life could end, and with it the id.
     this.#ctx.storage.transactionSync(() => {
       dropSchema(this.#ctx.storage);
-      untold = forgetUses(this.#ctx.storage);
+      untold = forgetFollowed(this.#ctx.storage);
       this.#keepMeta({ tenant: meta.tenant, id: meta.id, bodyDigest: meta.bodyDigest, deletedUntil });
     });
-    if (untold) this.#wiring.log.error("uses_dropped", { run: meta.id });
+    for (const name of untold) this.#wiring.log.error(`${name}_dropped`, { run: meta.id });
     if (meta.key !== undefined) this.key.drop(meta);
     this.#life = Promise.resolve(null);
     await this.#ctx.storage.setAlarm(deletedUntil);
@@ -357,13 +357,14 @@ export class Lives {
   }
 
   /** O2, P4, S2: beside the run. What fails waits for the alarm. */
-  #deliver({ outbox, reports, uses, journal, driver }: Life): void {
+  #deliver({ outbox, reports, followers, journal, driver }: Life): void {
     const meta = this.#meta;
-    if (meta === null || (outbox.dueAt === null && !reports.isDue && !uses.isDue)) return;
+    const followed = followers.filter((one) => one.isDue);
+    if (meta === null || (outbox.dueAt === null && !reports.isDue && followed.length === 0)) return;
     const delivered = Promise.all([
       outbox.drain(meta.tenant, meta.id),
       reports.deliver(),
-      uses.deliver(journal, driver),
+      ...followed.map((one) => one.deliver(journal, driver)),
     ]).then(() => {
       driver.arm();
     });

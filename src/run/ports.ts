@@ -1,7 +1,7 @@
 /** What a run needs from the rest of the house. The composition root wires it; a run never imports secrets code. */
 
 import type { Acquired, Call, EvaluatePort, Performed, Wanted } from "../driver/index.ts";
-import type { Logger, Result, UseSink } from "../platform/index.ts";
+import type { Logger, Result, SpanSink, UseSink } from "../platform/index.ts";
 import type { Listener } from "./outbox.ts";
 import type { ReportPort } from "./reports.ts";
 
@@ -42,6 +42,8 @@ export interface RunWiring {
   readonly directory?: ReportPort;
   /** The audit of credentials that attempts were lent; missing: there is none. */
   readonly uses?: UseSink;
+  /** Who collects traces; missing: nobody does. */
+  readonly spans?: SpanSink;
   readonly log: Logger;
   /** The Worker's version: a death between two versions is a deploy, not a strike. */
   readonly version: string;

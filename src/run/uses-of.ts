@@ -2,17 +2,34 @@
 
 import type { Row } from "../driver/index.ts";
 import { unitName, type Fact, type FactOf, type Json, type RunInfo } from "../kernel/index.ts";
-import type { CredentialUse } from "../platform/index.ts";
+import type { CredentialUse, UseSink } from "../platform/index.ts";
+import type { Followed } from "./follower.ts";
+
+/** Uses per message. */
+const MANY = 200;
 
 type Telling = FactOf<"started"> | FactOf<"used">;
 
+/** Tells the audit. */
+export function followUses(sink: UseSink): Followed {
+  return {
+    name: "uses",
+    tells: tellsOfUse,
+    async tell({ run }, rows, from) {
+      const uses = usesOf(run, rows, from);
+      for (let i = 0; i < uses.length; i += MANY) await sink.write(uses.slice(i, i + MANY));
+      return null;
+    },
+  };
+}
+
 /** Whether the fact tells of one. */
-export function tellsOfUse(fact: Fact): fact is Telling {
+function tellsOfUse(fact: Fact): fact is Telling {
   return fact.t === "used" || (fact.t === "started" && fact.credentials !== undefined);
 }
 
 /** Those of the facts from number `from` on, each once and as the last of them says. */
-export function usesOf(run: RunInfo, rows: readonly Row[], from: number): CredentialUse[] {
+function usesOf(run: RunInfo, rows: readonly Row[], from: number): CredentialUse[] {
   const uses = new Map<string, CredentialUse>();
   for (const row of rows)
     row.facts.forEach((fact, i) => {

@@ -2,8 +2,10 @@
 
 import { abortAllDurableObjects, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { afterEach, describe, expect, test, vi } from "vitest";
+import { traceparentOf } from "../../src/actions/index.ts";
 import { Run } from "../../src/api/answer-runs.ts";
 import { compileSteps } from "../../src/define/index.ts";
+import { refOf } from "../../src/kernel/index.ts";
 import { migrate } from "../../src/platform/index.ts";
 import { FAMILY_SCHEMA, OUTBOX_SCHEMA } from "../../src/run/schema.ts";
 import type { Command } from "../../src/run/index.ts";
@@ -46,7 +48,14 @@ describe("a child run", () => {
       tags: ["sub"],
       open: false,
     });
-    expect((await events(child))[0]?.data).toMatchObject({ traceparent, policies, origins: ["key:test"] });
+    const begun = (await events(child))[0]?.data;
+    expect(begun).toMatchObject({ policies, origins: ["key:test"] });
+    // Under the attempt that started it.
+    const attempt = traceparentOf({
+      ...{ run: { id: run.id, traceparent }, unit: refOf("sub"), generation: 1, attempt: 1 },
+    });
+    expect(begun).toMatchObject({ traceparent: attempt });
+    expect(attempt.slice(3, 35)).toBe(traceparent.slice(3, 35));
     for (const shown of [seen, await view(run)]) expect(Run.schema().safeParse(shown).error).toBeUndefined();
   });
 

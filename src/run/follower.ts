@@ -1,71 +1,80 @@
 /**
- * Tells the audit which credentials the attempts of a run were lent: an outbox whose messages are the facts of the journal.
+ * Tells somebody outside what the journal of a run says, in batches: an outbox whose messages are the facts themselves.
  *
  * Owns: the mark from which on facts are still to be told, when they are, and telling them. Does not own: what is told of a
- * fact (`uses-of.ts`), or what the audit makes of it.
+ * fact, or what who listens makes of it (`Followed`).
  *
  * S1 the mark is written in the transaction of the first fact that is to be told, and goes when all from there on were
- *    told: two rows for all uses that are told together, however many.
- * S2 an audit that does not answer never slows a run. Nothing is dropped while the run is kept.
+ *    told and nothing was left open: two rows for all that is told together, however much.
+ * S2 who does not answer never slows a run. Nothing is dropped while the run is kept.
  * S3 told at least once, in order: ids come from the facts, so who listens takes none of them twice.
  * S4 no alarm is set for it while the run goes on: what a life that ends leaves is told by the next one. The end is told
  *    until it was taken, by the alarm that stands for the report of it.
  */
 
 import type { Row } from "../driver/index.ts";
-import { nextWake, statusOf, type RunState } from "../kernel/index.ts";
-import type { Logger, UseSink } from "../platform/index.ts";
+import { nextWake, statusOf, type Fact, type Json, type RunState } from "../kernel/index.ts";
+import type { Logger } from "../platform/index.ts";
 import type { JournalStore } from "./journal-store.ts";
-import { tellsOfUse, usesOf } from "./uses-of.ts";
 
-const MARK_KEY = "uses";
 /** So many facts are told together, or those of so long: whatever comes first. */
 const MANY = 200;
 const LONG_MS = 60_000;
 /** A wait of at least so long is the end of a batch. */
 const LONG_WAIT_MS = 10_000;
-/** Rows of the journal, and uses, per message. */
+/** Rows of the journal per reading. */
 const ROWS = 100;
-const USES = 200;
 /** How long after the end the alarm looks whether it was told. */
 const BACKSTOP_MS = 30_000;
 const FIRST_RETRY_MS = 1_000;
 const LAST_RETRY_MS = 60 * 60_000;
 
+/** What is told, and to whom. */
+export interface Followed {
+  /** Names it in the storage of the run, and in the log. PERSISTED CONTRACT. */
+  readonly name: (typeof NAMES)[number];
+  /** Whether there is anything to tell of a fact. Pure. */
+  tells(fact: Fact): boolean;
+  /**
+   * Tells what rows say from fact number `from` on. Resolves once that was taken, to what stays open: handed back with the next
+   * rows, of this life or another; null: nothing. A rejection is tried again.
+   */
+  tell(state: RunState, rows: readonly Row[], from: number, open: Json): Promise<Json>;
+}
+
 /** PERSISTED CONTRACT. */
 interface Mark {
   /** Number of the first fact that is to be told. */
   readonly from: number;
+  readonly open?: Json;
 }
 
-export class Uses {
+export class Follower {
   readonly #storage: DurableObjectStorage;
-  readonly #sink: UseSink | null;
+  readonly #followed: Followed;
   readonly #now: () => number;
   readonly #log: Logger;
   #mark: Mark | null = null;
-  /** Of this life: how many facts are to be told, since when, and the first that came while others were being told. */
+  /** Of this life: how many facts are to be told, since when, and whether some came while others were being told. */
   #facts = 0;
   #since = 0;
-  #newer: number | null = null;
+  #newer = false;
   #due = false;
   #ended: number | null = null;
   #retryAt = 0;
   #tries = 0;
   #telling: Promise<void> | null = null;
 
-  /** @param sink null: there is no audit of uses */
-  constructor(storage: DurableObjectStorage, sink: UseSink | null, now: () => number, log: Logger) {
+  constructor(storage: DurableObjectStorage, followed: Followed, now: () => number, log: Logger) {
     this.#storage = storage;
-    this.#sink = sink;
+    this.#followed = followed;
     this.#now = now;
     this.#log = log;
   }
 
   /** When a life begins that is not the first: what earlier ones left is told at once (S4). */
   load(state: RunState): void {
-    if (this.#sink === null) return;
-    this.#mark = markIn(this.#storage);
+    this.#mark = this.#storage.kv.get<Mark>(this.#followed.name) ?? null;
     this.#due = this.#mark !== null;
     this.#since = this.#now();
     this.#ended = state.endedAt;
@@ -73,24 +82,25 @@ export class Uses {
 
   /** What writes the mark for a row; null: nothing is to be written. S1: to be called in the transaction of the turn. */
   marks(row: Row): (() => void) | null {
-    if (this.#sink === null) return null;
-    const first = row.facts.findIndex(tellsOfUse);
-    if (first === -1) return null;
-    this.#facts += row.facts.filter(tellsOfUse).length;
-    if (this.#telling !== null) this.#newer ??= row.seq + first;
+    const followed = this.#followed;
+    const telling = row.facts.filter((fact) => followed.tells(fact)).length;
+    if (telling === 0) return null;
+    if (this.#facts === 0) this.#since = row.at;
+    this.#facts += telling;
+    if (this.#telling !== null) this.#newer = true;
     if (this.#mark !== null) return null;
-    this.#since = row.at;
+    const first = row.facts.findIndex((fact) => followed.tells(fact));
     const mark = { from: row.seq + first };
     this.#mark = mark;
     return () => {
-      this.#storage.kv.put(MARK_KEY, mark);
+      this.#storage.kv.put(followed.name, mark);
     };
   }
 
   /** To be called after every turn, and when the alarm fires. */
   look(state: RunState): void {
     this.#ended = state.endedAt;
-    if (this.#mark === null || this.#due) return;
+    if (this.#mark === null || this.#due || this.#facts === 0) return;
     const now = this.#now();
     this.#due = this.#facts >= MANY || now >= this.#since + LONG_MS || rests(state, now);
   }
@@ -118,39 +128,37 @@ export class Uses {
 
   async #deliver(journal: JournalStore, head: RunHead): Promise<void> {
     const { state } = head;
-    if (this.#sink === null || this.#mark === null || state === null) return;
+    if (this.#mark === null || state === null) return;
     const upTo = head.seq;
-    this.#newer = null;
+    let { from, open = null } = this.#mark;
+    this.#newer = false;
     this.#facts = 0;
     try {
-      for (let from = this.#mark.from; from <= upTo;) {
+      while (from <= upTo) {
         const rows = journal.after(from - 1, ROWS);
         const last = rows.at(-1);
         if (last === undefined) break;
-        const uses = usesOf(state.run, rows, from);
-        for (let i = 0; i < uses.length; i += USES) await this.#sink.write(uses.slice(i, i + USES));
+        open = await this.#followed.tell(state, rows, from, open);
         from = last.seq + last.facts.length;
       }
     } catch (error) {
       this.#retryAt = this.#now() + Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#tries);
       this.#tries += 1;
-      if (this.#tries === 1) this.#log.warn("uses_not_taken", { run: state.run.id, error });
+      if (this.#tries === 1) this.#log.warn(`${this.#followed.name}_not_taken`, { run: state.run.id, error });
       return;
     }
-    this.#told();
+    this.#told(this.#followed.name, from, open);
   }
 
   /** S1: what came meanwhile, and perhaps was told already, is another batch. */
-  #told(): void {
+  #told(name: string, from: number, open: Json): void {
     this.#tries = 0;
     this.#retryAt = 0;
-    this.#due = this.#ended !== null;
-    this.#mark = this.#newer === null ? null : { from: this.#newer };
-    if (this.#mark === null) forgetUses(this.#storage);
-    else {
-      this.#since = this.#now();
-      this.#storage.kv.put(MARK_KEY, this.#mark);
-    }
+    this.#due = this.#newer && this.#ended !== null;
+    const before = this.#mark;
+    this.#mark = open === null ? (this.#newer ? { from } : null) : { from, open };
+    if (this.#mark === null) this.#storage.kv.delete(name);
+    else if (before?.from !== from) this.#storage.kv.put(name, this.#mark);
   }
 }
 
@@ -161,13 +169,13 @@ export interface RunHead {
   readonly seq: number;
 }
 
-/** Of a run that is deleted. True: some were never told. */
-export function forgetUses(storage: DurableObjectStorage): boolean {
-  return markIn(storage) !== null && storage.kv.delete(MARK_KEY);
-}
+/** Names of all that is followed. */
+const NAMES = ["uses", "spans"] as const;
 
-function markIn(storage: DurableObjectStorage): Mark | null {
-  return storage.kv.get<Mark>(MARK_KEY) ?? null;
+/** Of a run that is deleted. What of it was never told, by name. */
+export function forgetFollowed(storage: DurableObjectStorage): readonly string[] {
+  // Also to delete what is not there costs a row.
+  return NAMES.filter((name) => storage.kv.get(name) !== undefined && storage.kv.delete(name));
 }
 
 function rests(state: RunState, now: number): boolean {
