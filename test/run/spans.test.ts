@@ -57,7 +57,7 @@ describe("the spans of a run", () => {
               .filter((span) => "showcaller.attempt" in span.attributes)
               .map(({ spanId }) => spanId)
               .toSorted(),
-          ).toEqual(attempts.toSorted());
+          ).toEqual(attempts.map(String).toSorted());
           const roots = whole.filter(({ name }) => name.startsWith("run "));
           expect(roots).toHaveLength(facts.filter(({ t }) => t === "ended").length);
           for (const span of whole) {
