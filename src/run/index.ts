@@ -5,7 +5,7 @@ export { type Explanation, type Reason, type Remedy } from "./explain/explanatio
 export { createFamily } from "./family.ts";
 export { WiredRunObject } from "./object.ts";
 export type { Listener, Message } from "./outbox.ts";
-export type { RunWiring } from "./ports.ts";
+export type { FlowPort, Queued, RunWiring } from "./ports.ts";
 export type { ReportPort } from "./reports.ts";
 export type {
   Answer,

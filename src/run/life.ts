@@ -7,6 +7,7 @@ import { createJournalStore, type JournalStore } from "./journal-store.ts";
 import { Follower } from "./follower.ts";
 import { Outbox } from "./outbox.ts";
 import type { RunWiring } from "./ports.ts";
+import { Queueing } from "./queueing.ts";
 import { Reports } from "./reports.ts";
 import { followSpans } from "./spans-of.ts";
 import type { Texts } from "./texts.ts";
@@ -22,9 +23,10 @@ export interface Life {
   readonly reports: Reports;
   /** The audit of credentials, and who collects traces. */
   readonly followers: readonly Follower[];
+  readonly queueing: Queueing;
   /** What earlier lives left to be delivered. To be called once, after the driver has loaded. */
   load(retentionMs: number): void;
-  /** Whether the directory or the audit has to be told anything; also after every turn. */
+  /** Whether the directory, the queue or the audit has to be told anything; also after every turn. */
   look(): void;
 }
 
@@ -51,6 +53,7 @@ export function createLife(body: Body): Life {
   const now = (): number => Date.now();
   const outbox = new Outbox(storage, texts, listeners, now, log);
   const reports = new Reports(wiring.directory ?? null, now, log, () => texts.confidential);
+  const queueing = new Queueing(wiring.flow, { now, after }, log);
   const followed = [
     ...(wiring.uses === undefined ? [] : [followUses(wiring.uses)]),
     ...(wiring.spans === undefined ? [] : [followSpans(wiring.spans)]),
@@ -70,6 +73,7 @@ export function createLife(body: Body): Life {
         others: (state) =>
           earliest(
             outbox.alarmAt,
+            queueing.alarmAt,
             reports.alarmAt,
             ...followers.map((one) => one.alarmAt),
             state.endedAt === null ? null : state.endedAt + retentionMs,
@@ -120,19 +124,23 @@ export function createLife(body: Body): Life {
     outbox,
     reports,
     followers,
+    queueing,
     load(kept) {
       outbox.load();
       const { state, seq } = driver;
       if (state === null) return;
       for (const one of followers) one.load(state);
-      // P3: that an end was told can be seen by its alarm; at the retention nobody needs to know any more.
+      // P3, W2: that an end was told can be seen by its alarm; at the retention nobody needs to know any more.
       const until = state.endedAt === null ? Infinity : state.endedAt + kept;
-      reports.load(state, seq, Math.max(body.armedAt ?? 0, Date.now()) >= until);
+      const told = Math.max(body.armedAt ?? 0, Date.now()) >= until;
+      reports.load(state, seq, told);
+      queueing.load(state, told, body.armedAt);
     },
     look() {
       const { state, seq } = driver;
       if (state === null) return;
       reports.look(state, seq);
+      queueing.look(state);
       for (const one of followers) one.look(state);
     },
   };

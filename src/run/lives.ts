@@ -164,10 +164,12 @@ export class Lives {
     if (this.#meta?.tenant !== tenant) return null;
     const life = aliveOf(await this.current());
     life?.driver.wake();
+    life?.queueing.again();
     const report = this.report(life);
     // The directory asks, so the answer is as good as a report that it took.
     if (report !== null) life?.reports.taken(report);
     life?.driver.arm();
+    if (life !== null) this.#deliver(life);
     return report;
   }
 
@@ -205,9 +207,14 @@ export class Lives {
       if (endedAt !== undefined && endedAt !== null && now >= endedAt + this.#wiring.retentionMs)
         return await this.#expire(meta, now);
       if (life === null && sealedAt !== undefined) this.#setAlarm(sealedAt + this.#wiring.retentionMs);
-      if (!begins) life?.driver.alarmFired();
+      if (!begins && life !== null) {
+        // What is to be told now is on its way: no alarm has to stand for it.
+        life.look();
+        life.driver.alarmFired();
+      }
       if (life !== null) {
         life.look();
+        life.queueing.again();
         this.#deliver(life);
       }
     } catch (error) {
@@ -356,15 +363,19 @@ export class Lives {
     });
   }
 
-  /** O2, P4, S2: beside the run. What fails waits for the alarm. */
-  #deliver({ outbox, reports, followers, journal, driver }: Life): void {
+  /** O2, P4, S2, W3: beside the run. What fails waits for the alarm. */
+  #deliver({ outbox, reports, followers, queueing, journal, driver }: Life): void {
     const meta = this.#meta;
+    if (meta === null) return;
     const followed = followers.filter((one) => one.isDue);
-    if (meta === null || (outbox.dueAt === null && !reports.isDue && followed.length === 0)) return;
+    if (outbox.dueAt === null && !reports.isDue && followed.length === 0 && !queueing.isDue) return;
     const delivered = Promise.all([
       outbox.drain(meta.tenant, meta.id),
       reports.deliver(),
       ...followed.map((one) => one.deliver(journal, driver)),
+      queueing.deliver((admission) => {
+        driver.command(admission);
+      }),
     ]).then(() => {
       driver.arm();
     });

@@ -17,6 +17,7 @@ import {
 import { credentialHouses } from "./credential-house.ts";
 import { WiredScheduleObject } from "../../src/triggers/schedule-object.ts";
 import { scheduleHouses } from "./schedule-house.ts";
+import { queues } from "./queue-double.ts";
 import { testRecords } from "./sealed-records.ts";
 import { lending } from "./lending.ts";
 import { testWorkflows } from "./workflows.ts";
@@ -77,6 +78,7 @@ export class RunObject extends WiredRunObject {
       ...wiring,
       directory,
       uses,
+      flow: queues.port(wiring.flow),
       version: versions.current,
       callsPerEvent,
       keys: keys.current ?? wiring.keys,
