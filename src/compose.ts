@@ -29,6 +29,7 @@ import { type AcquireDeps, authorOf, createAcquire, createLend } from "./compose
 import { createAuthCheck } from "./compose-auth-check.ts";
 import { createApi, createLinks, judgeSteps, type ApiDeps } from "./api/index.ts";
 import { type ComposedConnections, composeConnections, parsePublicOrigin } from "./compose-connections.ts";
+import { createStarter } from "./compose-start.ts";
 import { composeIdentity, exchanging } from "./compose-identity.ts";
 import { type ComposedIssuer, composeIssuer } from "./compose-issuer.ts";
 import { browserAddressOf, egressOf, ownHostsOf } from "./compose-egress.ts";
@@ -69,6 +70,7 @@ import {
   type RunRpc,
   type RunWiring,
 } from "./run/index.ts";
+import type { Starter } from "./triggers/index.ts";
 import {
   createKeyCheck,
   createRunKeys,
@@ -106,6 +108,8 @@ export interface House {
   readonly exchanging: (env: Env) => CredentialWiring;
   /** What a directory object is given when it is constructed. */
   readonly sweeping: (env: Env) => SweepPorts;
+  /** Starts what nobody asks for in person. */
+  readonly starting: (env: Env) => Starter;
   /** The cron trigger. */
   readonly scheduled: (controller: ScheduledController, env: Env) => Promise<void>;
 }
@@ -134,6 +138,7 @@ export function compose(
   let lent: ComposedConnections | undefined;
   let issued: ComposedIssuer | undefined;
   let identity: Identity | undefined;
+  let starter: Starter | undefined;
   return {
     async fetch(request, env) {
       api ??= createApi(apiDeps(env, registry));
@@ -146,6 +151,7 @@ export function compose(
     lending: (env) => connectionsOf(env).wiring,
     issuing: (env) => issuerOf(env).wiring,
     exchanging: (env) => exchanging(egressOf(env), issuerOf(env).issuer, log),
+    starting: starterOf,
     sweeping: (env) => ({
       ask: async (tenant, run) => runOf(env, tenant, run).poke(tenant),
       takeOver: async (tenant, shard, reports) =>
@@ -233,6 +239,20 @@ export function compose(
 
   function identityOf(env: Env): Identity {
     return (identity ??= composeIdentity(env, issuerOf(env).issuer, log));
+  }
+
+  function starterOf(env: Env): Starter {
+    return (starter ??= createStarter({
+      sources: { workflows: registry, plans: plansOf(env) },
+      policy: { db: env.DB, policies, log },
+      runs: (tenant, id) => runOf(env, tenant, id),
+      directory: directoryOf(env),
+      log,
+      now: () => Date.now(),
+      defer: (work) => {
+        waitUntil(work);
+      },
+    }));
   }
 
   function serverKeyOf(env: Env): () => Promise<CryptoKey> {

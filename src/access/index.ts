@@ -24,6 +24,7 @@ export {
   revokeKey,
 } from "./keys.ts";
 export { makersOfActor } from "./makers.ts";
+export { makerStands } from "./standing.ts";
 export type { KeyRecord } from "./keys-store.ts";
 export {
   isUser,

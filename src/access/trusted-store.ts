@@ -143,7 +143,13 @@ export async function selectCallers(db: D1Database, issuerId: string, limit: num
 
 /** Holds for as long as whoever asks may: the key has not ended, or the issuer is trusted as it was, by a key that has not. */
 export function standingOfAsker(
-  { keyId, token }: KeyIdentity,
+  {
+    keyId,
+    token,
+  }: {
+    readonly keyId: string;
+    readonly token?: Pick<NonNullable<KeyIdentity["token"]>, "issuerId" | "version"> | undefined;
+  },
   now: number,
 ): { readonly condition: string; readonly bindings: readonly (string | number)[] } {
   const holds = "k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > ?)";

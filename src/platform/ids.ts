@@ -53,7 +53,7 @@ export function randomId(
 /** Who asks for a run, and with which idempotency key. */
 export interface RunSource {
   readonly tenant: string;
-  readonly kind: "api" | "hook" | "schedule" | "run";
+  readonly kind: "api" | "hook" | "schedule" | "event" | "run";
   /** Within the kind: the API key's user, the hook, the schedule, the parent run. "" where there is none. */
   readonly id: string;
   readonly idempotencyKey: string;

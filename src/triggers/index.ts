@@ -26,6 +26,7 @@ export {
   type Tried,
 } from "./outgoing/retrying.ts";
 export { rotateKeys, type SigningKey, signingKeys, signMessage } from "./outgoing/signing.ts";
+export type { Maker, Starter, Target, TriggeredOutcome, TriggeredStart } from "./start-port.ts";
 export { type Bucket, type Rate, takeToken } from "./rate.ts";
 export {
   type Arrival,

@@ -15,6 +15,7 @@ import {
   type KeyRequest,
   listKeys,
   listTenants,
+  makerStands,
   MAX_USER_KEY_LIFE_MS,
   type NewKey,
   REVOKED_EVERYWHERE_MS,
@@ -590,5 +591,46 @@ describe("the tables", () => {
       error: { code: "scope_wider" },
     });
     expect(await identify(isolate().deps, sister.text)).toHaveProperty("kind", "key");
+  });
+});
+
+describe("whether who made something may still act", () => {
+  test("a key may until it is revoked or expires, and in its own tenant only", async () => {
+    const { tenant, admin } = await newTenant();
+    const { key } = await made(admin, { scopes: ["*"], expiresAt: NOW + HOUR });
+    const maker = { actor: `key:${key.id}` };
+    expect(await makerStands(deps, tenant, maker, NOW + HOUR - 1)).toBe(true);
+    expect(await makerStands(deps, tenant, maker, NOW + HOUR)).toBe(false);
+    expect(await makerStands(deps, (await newTenant()).tenant, maker, NOW)).toBe(false);
+    await revokeKey(deps, admin, key.id, NOW);
+    expect(await makerStands(deps, tenant, maker, NOW)).toBe(false);
+  });
+
+  test("who came with a token may while the issuer is trusted as it was then, by a key that has not ended", async () => {
+    const { tenant, admin } = await newTenant();
+    const { key: truster } = await made(admin, { scopes: ["*"] });
+    await env.DB.prepare(
+      `INSERT INTO trusted_issuers (id, tenant, name, issuer, max_age_s, rules, policies, makers, version, created_at, created_by, updated_at)
+       VALUES ('iss_1', ?, 'ci', 'https://ci.example', 600, '[]', '[]', json_array(?), 3, 1, ?, 1)`,
+    )
+      .bind(tenant, `key:${truster.id}`, `key:${truster.id}`)
+      .run();
+    await env.DB.prepare("INSERT INTO trusted_callers VALUES ('tok_1', ?, 'iss_1', 'sub', 1, 1)")
+      .bind(tenant)
+      .run();
+    const maker = { actor: "token:tok_1", trust: { issuerId: "iss_1", version: 3 } };
+    expect(await makerStands(deps, tenant, maker, NOW)).toBe(true);
+    expect(await makerStands(deps, (await newTenant()).tenant, maker, NOW)).toBe(false);
+    expect(await makerStands(deps, tenant, { actor: maker.actor }, NOW)).toBe(false);
+    const older = { ...maker, trust: { issuerId: "iss_1", version: 2 } };
+    expect(await makerStands(deps, tenant, older, NOW)).toBe(false);
+    await revokeKey(deps, admin, truster.id, NOW);
+    expect(await makerStands(deps, tenant, maker, NOW)).toBe(false);
+  });
+
+  test("nobody else ever may", async () => {
+    const { tenant } = await newTenant();
+    for (const actor of ["root", "key:", "key:key_none", "bearer_link", "", "run:run_1"])
+      expect(await makerStands(deps, tenant, { actor }, NOW)).toBe(false);
   });
 });

@@ -1,7 +1,12 @@
+import { env } from "cloudflare:workers";
 import { beforeAll, describe, expect, test } from "vitest";
 import { MAX_BODY_BYTES } from "../../src/api/body.ts";
+import { compose } from "../../src/compose.ts";
+import { randomId } from "../../src/platform/index.ts";
 import type { EventView, RunView } from "../../src/run/index.ts";
+import type { TriggeredStart } from "../../src/triggers/index.ts";
 import { expectAnswer, expectProblem, newKey, newTenant, send, type Sending } from "./api-support.ts";
+import { testWorkflows } from "./workflows.ts";
 
 let admin = "";
 beforeAll(async () => {
@@ -225,5 +230,46 @@ describe("a body that is refused", () => {
     expect((await started(await start({ ...WAITER, user: "ada" }, {}, bound))).user).toBe("ada");
     expect((await started(await start(WAITER, {}, bound))).user).toBe("ada");
     expect((await started(await start({ ...WAITER, user: "bob" }))).user).toBe("bob");
+  });
+});
+
+describe("a start that nobody asks for in person", () => {
+  const starter = compose(testWorkflows).starting(env);
+  const wanted = (workflow: string, more: Partial<TriggeredStart> = {}): TriggeredStart => ({
+    ...{ tenant: "start", id: randomId("run"), target: { workflow, input: {}, tags: ["nightly"] } },
+    ...{ user: "ada", startedBy: "schedule:night", bodyDigest: "d", traceparent: null },
+    maker: { actor: "key:key_1", policies: [] },
+    ...more,
+  });
+
+  test("begins the run once, as whose and by what it says, and finds it again", async () => {
+    const start = wanted("t-wait");
+    expect(await starter.start(start)).toEqual({ kind: "started", created: true, run: start.id });
+    expect(await starter.start(start)).toEqual({ kind: "started", created: false, run: start.id });
+    const shown = await send("GET", `/v1/runs/${start.id}`, { key: admin });
+    expect(await expectAnswer<RunView>(shown, "getRun", 200)).toMatchObject({
+      ...{ workflow: "t-wait", user: "ada", started_by: "schedule:night", tags: ["nightly"] },
+    });
+  });
+
+  test.each([
+    ["t-none", {}, "unknown_workflow"],
+    ["t-approval", {}, "invalid_input"],
+    ["t-wait", { maker: { actor: "key:key_1", policies: [{ workflows: ["t-chain-4"] }] } }, "policy_denied"],
+    ["t-wait", { target: { workflow: "t-wait", version: "9", input: {}, tags: [] } }, "unknown_workflow"],
+  ])("of %s under %j is refused, and leaves no run", async (workflow, more, code) => {
+    const start = wanted(workflow, more);
+    expect(await starter.start(start)).toMatchObject({ kind: "refused", code });
+    await expectProblem(await send("GET", `/v1/runs/${start.id}`, { key: admin }), 404, "not_found");
+  });
+
+  test("that was begun is started, whatever speaks against it by now", async () => {
+    const start = wanted("t-wait");
+    await starter.start(start);
+    const denied = { maker: { actor: "key:key_1", policies: [{ workflows: [] }] } };
+    expect(await starter.start({ ...start, ...denied })).toMatchObject({ kind: "started", created: false });
+    expect(await starter.start({ ...start, bodyDigest: "other" })).toMatchObject({
+      ...{ kind: "refused", code: "idempotency_mismatch" },
+    });
   });
 });
