@@ -171,7 +171,11 @@ export const Run = named("Run", () =>
     seq: count().describe("Number of the last event."),
     started_at: time(),
     ended_at: nullable(time()),
-    deadline_at: time(),
+    deadline_at: time().describe("While it is `queued`: at the latest."),
+    queued: z
+      .strictObject({ since: time(), limit_at: time() })
+      .optional()
+      .describe("While it is `queued`: since when it waits, and until when it may."),
     output: z.union([Output.schema(), z.null()]),
     failure: z.union([Failure.schema(), z.null()]),
     steps: z.array(Step.schema()),

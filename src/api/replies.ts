@@ -42,6 +42,7 @@ const OF_RUN: Readonly<Record<RunErrorCode, ProblemCode>> = {
   // Answers to inputs that no caller can give.
   already_started: "internal_error",
   not_due: "internal_error",
+  not_queued: "internal_error",
 };
 
 export interface RunRefusal {

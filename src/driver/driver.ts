@@ -201,7 +201,9 @@ export class RunDriver {
           | "decide"
           | "child_ended"
           | "connection_changed"
-          | "rebind";
+          | "rebind"
+          | "admit"
+          | "turn_away";
       }
     >,
   ): Outcome {

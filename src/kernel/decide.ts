@@ -12,9 +12,10 @@ import { MAX_ITEMS, MAX_WAIT_MS } from "./limits.ts";
 import { checkGraph } from "./lints.ts";
 import { type Binding, mayBind } from "./needs.ts";
 import { connectionChanged, hold, rebind } from "./parking.ts";
+import { admit, checkFlow, deadlineOf, turnAway } from "./queue.ts";
 import { redrive } from "./redrive.ts";
 import { settle } from "./settle.ts";
-import { stepOf, unitOf, type RunState } from "./state.ts";
+import { isQueued, stepOf, unitOf, type RunState } from "./state.ts";
 import { tick } from "./time.ts";
 import { emit, newTurn, type Turn } from "./turn.ts";
 import { hasChild, isTerminal, unitName, type Outcome, type Unit, type UnitRef } from "./units.ts";
@@ -48,13 +49,15 @@ function start(state: RunState | null, input: InputOf<"start">, now: number, ran
     const details = lints.map(({ pointer, detail }) => ({ pointer, detail }));
     return refuse({ code: "bad_graph", message: details[0]?.detail ?? "The graph cannot run.", details });
   }
+  const flow = checkFlow(input.run);
+  if (flow !== null) return refuse(flow);
   const fact = {
     t: "run_started",
     at: now,
     run: input.run,
     graph: input.graph,
     input: input.input,
-    deadlineAt: now + input.graph.deadlineMs,
+    deadlineAt: deadlineOf(input.run, input.graph, now),
   } as const;
   const fresh = evolve(null, fact);
   if (fresh === null) return refuse({ code: "not_started", message: "The run could not start." });
@@ -104,6 +107,10 @@ function take(turn: Turn, input: Exclude<Input, { t: "start" }>): Refusal | null
       return append(turn, input);
     case "close":
       return close(turn);
+    case "admit":
+      return admit(turn, input);
+    case "turn_away":
+      return turnAway(turn, input);
   }
 }
 
@@ -386,6 +393,7 @@ function output(turn: Turn, input: InputOf<"output">): Refusal | null {
   const { state } = turn;
   if (state.phase !== "forward" || state.unsettled > 0 || !state.closed || state.pausedSince !== null)
     return NOT_DUE;
+  if (isQueued(state)) return NOT_DUE;
   if ("output" in input.result)
     emit(turn, { t: "ended", at: turn.now, status: "succeeded", output: input.result.output });
   else lose(turn, "failure", input.result.failure, "graceful");

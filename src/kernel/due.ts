@@ -3,7 +3,7 @@
 import { joinOf, placeOf } from "./joins.ts";
 import type { Performance, StepDef } from "./graph.ts";
 import { STRIKES_BEFORE_ALONE } from "./limits.ts";
-import { stepOf, unitOf, type RunState } from "./state.ts";
+import { isQueued, stepOf, unitOf, type RunState } from "./state.ts";
 import { hasChild, isTerminal, refOf, type Unit, type UnitRef } from "./units.ts";
 
 export type Job =
@@ -49,9 +49,14 @@ export function workingSteps(state: RunState): Iterable<number> {
   return state.phase === "forward" || state.phase === "handling" ? state.live : state.graph.steps.keys();
 }
 
-/** What should be in flight now and is not. Nothing while paused, nothing at the end. */
+/** Whether nothing may start: while paused, while queued (U1), at the end. */
+function rests(state: RunState): boolean {
+  return state.pausedSince !== null || state.phase === "ended" || isQueued(state);
+}
+
+/** What should be in flight now and is not. Nothing while paused or queued, nothing at the end. */
 export function due(state: RunState, now: number): Job[] {
-  if (state.pausedSince !== null || state.phase === "ended") return [];
+  if (rests(state)) return [];
   const jobs: Job[] = [];
   for (const index of workingSteps(state)) {
     const def = state.graph.steps[index];
@@ -68,7 +73,7 @@ export function due(state: RunState, now: number): Job[] {
  * Looks at the one step, not at all of them: a wide run asks this of each of its steps.
  */
 export function isDue(state: RunState, kind: "prepare" | "attempt", ref: UnitRef, now: number): boolean {
-  if (state.pausedSince !== null || state.phase === "ended") return false;
+  if (rests(state)) return false;
   const step = stepOf(state, ref.step);
   if (step === null) return false;
   const { def, unit, index } = step;
@@ -271,8 +276,9 @@ export function nextDeadline(state: RunState): number {
   return at;
 }
 
-/** The deadline of the forward part, the budget of undoing, the idle limit of an open run. */
+/** The limit of the queue, the deadline of the forward part, the budget of undoing, the idle limit of an open run. */
 function endOfPhase(state: RunState): number {
+  if (isQueued(state)) return state.queuedUntil;
   if (state.phase !== "forward") return state.budgetAt ?? state.deadlineAt;
   const idle = !state.closed && state.unsettled === 0;
   return idle ? Math.min(state.deadlineAt, state.activeAt + state.graph.idleLimitMs) : state.deadlineAt;

@@ -1,9 +1,9 @@
 /** `evolve(state, fact) -> state`: what each fact means. Pure; it decides nothing (K8). */
 
-import { FACT_TYPES, type Fact, type FactOf } from "./facts.ts";
+import { FACT_TYPES, type Fact, type FactOf, type RunInfo } from "./facts.ts";
 import type { StepDef } from "./graph.ts";
 import { joined, placeOf, withDependents } from "./joins.ts";
-import { movePhase, stepOf, unitOf, type RunFact, type RunState } from "./state.ts";
+import { isQueued, movePhase, stepOf, unitOf, type RunFact, type RunState } from "./state.ts";
 import { isTerminal, moveUnit, newUnit, refOf, type Outcome, type Unit } from "./units.ts";
 import { applied, type UnitFactRecord } from "./unit-facts.ts";
 import type { Value } from "./values.ts";
@@ -23,6 +23,7 @@ export function illegal(state: RunState | null, fact: Fact): string | null {
     if (unit === null) return `${fact.t} for a unit that does not exist`;
     return moveUnit(unit.status, fact.t) === null ? `${unit.status} -> ${fact.t} is not a legal move` : null;
   }
+  if (fact.t === "admitted" && !isQueued(state)) return "admitted without waiting for it is not a legal move";
   if (
     fact.t === "lost" ||
     fact.t === "ended" ||
@@ -39,6 +40,13 @@ export function evolve(state: RunState | null, fact: Fact): RunState | null {
   if (fact.t === "run_started") return started(fact);
   if (state === null) return null;
   switch (fact.t) {
+    case "admitted":
+      return {
+        ...moved(state, "admitted"),
+        deadlineAt: fact.deadlineAt,
+        queuedUntil: null,
+        activeAt: fact.at,
+      };
     case "signalled":
       return {
         ...state,
@@ -87,6 +95,7 @@ export function evolve(state: RunState | null, fact: Fact): RunState | null {
         ...moved(state, "redriven"),
         generation: fact.generation,
         deadlineAt: fact.deadlineAt,
+        ...queuedFrom(fact.at, state.run),
         budgetAt: null,
         endedAt: null,
         status: null,
@@ -122,6 +131,7 @@ function started(fact: FactOf<"run_started">): RunState {
     phase: "forward",
     startedAt: fact.at,
     deadlineAt: fact.deadlineAt,
+    ...queuedFrom(fact.at, fact.run),
     budgetAt: null,
     endedAt: null,
     status: null,
@@ -141,6 +151,11 @@ function started(fact: FactOf<"run_started">): RunState {
     indexOf: new Map(),
   };
   return grown(empty, fact.graph.steps);
+}
+
+/** Of a generation that begins. */
+function queuedFrom(at: number, { flow }: RunInfo): Pick<RunState, "queuedUntil"> {
+  return flow === undefined ? {} : { queuedUntil: at + flow.limitMs };
 }
 
 /** Adds steps; what was there stays as it is (K11). */

@@ -33,6 +33,11 @@ export interface RunInfo {
   };
   /** Of a child: who started or extended the runs above it. They decide nothing here either. */
   readonly origins?: readonly string[];
+  /**
+   * In each generation it waits until it is admitted, before it works: at most `limitMs`. `place`: where in the queue, and what
+   * the queue admits by; opaque to the kernel.
+   */
+  readonly flow?: { readonly limitMs: number; readonly place: Json };
 }
 
 export type CancelMode = "graceful" | "immediate";
@@ -58,6 +63,13 @@ export type Fact =
       readonly run: RunInfo;
       readonly graph: Graph;
       readonly input: Value;
+      readonly deadlineAt: number;
+    }
+  | {
+      /** The run has waited in its queue for long enough, and works from here on. */
+      readonly t: "admitted";
+      readonly at: number;
+      /** Time in the queue does not count. */
       readonly deadlineAt: number;
     }
   | ({
@@ -307,6 +319,7 @@ export type FactOf<T extends Fact["t"]> = Extract<Fact, { readonly t: T }>;
 /** Every type of fact, for coverage: a compile error tells when one is missing. */
 export const FACT_TYPES = Object.keys({
   run_started: 0,
+  admitted: 0,
   ready: 0,
   expanded: 0,
   started: 0,

@@ -4,7 +4,7 @@ import { asksFirst } from "./asking.ts";
 import type { CancelMode, SettledBy } from "./facts.ts";
 import type { Failure, FailureCode } from "./failures.ts";
 import type { FailureSeed } from "./inputs.ts";
-import { stepOf, unitOf } from "./state.ts";
+import { isQueued, stepOf, unitOf } from "./state.ts";
 import { emit, type Turn } from "./turn.ts";
 import { hasChild, isParked, isTerminal, refOf, type Outcome, type Unit, type UnitRef } from "./units.ts";
 import { performanceOf } from "./due.ts";
@@ -104,6 +104,7 @@ export function lose(
   mode: CancelMode,
   by?: string,
 ): void {
+  const queued = isQueued(turn.state);
   emit(turn, {
     t: "lost",
     at: turn.now,
@@ -112,7 +113,9 @@ export function lose(
     budgetAt: turn.now + turn.state.graph.undoBudgetMs,
     ...(by === undefined ? {} : { by }),
   });
-  for (const def of turn.state.graph.steps) if (def.part === "main") stop(turn, refOf(def.name), mode);
+  for (const def of turn.state.graph.steps)
+    // U3
+    if (def.part === "main" || queued) stop(turn, refOf(def.name), mode);
 }
 
 /** Passes a step over: by its condition, or because its join can no longer be met. */

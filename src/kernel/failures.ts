@@ -45,6 +45,9 @@ export const FAILURE_CODES = [
   "resolved_as_failed",
   "cancelled",
   "deadline_exceeded",
+  "queue_timeout",
+  "queue_full",
+  "debounced",
   "undo_budget_exceeded",
   "run_unreadable",
 ] as const;

@@ -44,6 +44,7 @@ export {
   type Refusal,
   type RefusalCode,
   type ResolveAs,
+  type TurnedAway,
 } from "./inputs.ts";
 export * as limits from "./limits.ts";
 export {
@@ -76,6 +77,7 @@ export {
   hasSignal,
   RUN_STATUSES,
   isIdle,
+  isQueued,
   statusOf,
   stepOf,
   unitOf,

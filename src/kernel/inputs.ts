@@ -139,7 +139,13 @@ export type Input =
       readonly ifRevision?: number;
       readonly by: string;
     }
-  | { readonly t: "close" };
+  | { readonly t: "close" }
+  /** The queue lets the run work. Told at least once, perhaps to a run that has left the queue. */
+  | { readonly t: "admit"; readonly generation: number }
+  /** The queue lets the run go: there is no place for it, or another run took its place. Told likewise. */
+  | { readonly t: "turn_away"; readonly generation: number; readonly why: TurnedAway };
+
+export type TurnedAway = { readonly as: "full" } | { readonly as: "superseded"; readonly by: string };
 
 export const INPUT_TYPES = Object.keys({
   start: 0,
@@ -162,6 +168,8 @@ export const INPUT_TYPES = Object.keys({
   resolve: 0,
   append: 0,
   close: 0,
+  admit: 0,
+  turn_away: 0,
 } satisfies Record<Input["t"], 0>) as readonly Input["t"][];
 
 /** Why an input was refused. One documented union; the API maps each to a status. */
@@ -183,6 +191,7 @@ export const REFUSAL_CODES = [
   "signal_buffer_full",
   "not_waiting_for_approval",
   "approver_is_starter",
+  "not_queued",
 ] as const;
 export type RefusalCode = (typeof REFUSAL_CODES)[number];
 

@@ -11,6 +11,10 @@ export const RUN_DEADLINE_MS = 30 * DAY_MS;
 export const UNDO_BUDGET_MS = 24 * HOUR_MS;
 /** Where that is used up, the `onFailure` steps have this time: to tell somebody, not to work. */
 export const HANDLING_BUDGET_MS = HOUR_MS;
+/** A run waits so long to be admitted, unless its workflow says otherwise. */
+export const QUEUE_LIMIT_MS = DAY_MS;
+/** Longest wait in a queue that a workflow may ask for: whoever starts a run forgets it in the end. */
+export const MAX_QUEUE_MS = 30 * DAY_MS;
 /** An open run to which nobody appends closes itself. */
 export const IDLE_LIMIT_MS = 24 * HOUR_MS;
 

@@ -12,6 +12,7 @@
 import { partsOf } from "./due.ts";
 import type { StepDef } from "./graph.ts";
 import type { Input, Refusal, ResolveAs } from "./inputs.ts";
+import { deadlineOf } from "./queue.ts";
 import type { RunState } from "./state.ts";
 import { emit, type Turn } from "./turn.ts";
 import { isTerminal, refOf, unitName, type Unit, type UnitRef } from "./units.ts";
@@ -98,7 +99,7 @@ export function redrive(turn: Turn, input: Extract<Input, { readonly t: "redrive
     t: "redriven",
     at: turn.now,
     generation: state.generation + 1,
-    deadlineAt: turn.now + state.graph.deadlineMs,
+    deadlineAt: deadlineOf(state.run, state.graph, turn.now),
     by: input.by,
   });
   for (const { ref } of open) {

@@ -8,11 +8,11 @@ import type { Json, Value } from "./values.ts";
 
 /**
  * Where a run stands as a whole; every legal move, as in `UNIT_MOVES`.
- * `forward`: working. `draining`: lost or cancelled, attempts in flight end. `undoing`: compensation.
+ * `forward`: working, or waiting to be admitted. `draining`: lost or cancelled, attempts in flight end. `undoing`: compensation.
  * `handling`: the `onFailure` steps.
  */
 export const RUN_MOVES = {
-  forward: { lost: "draining", ended: "ended" },
+  forward: { admitted: "forward", lost: "draining", ended: "ended" },
   draining: { undoing: "undoing", ended: "ended" },
   undoing: { handling: "handling", ended: "ended" },
   handling: { ended: "ended" },
@@ -29,6 +29,7 @@ export function movePhase(phase: Phase, fact: RunFact): Phase | null {
 
 /** What callers see. `paused` is a flag beside the status, shown in its place. */
 export const RUN_STATUSES = [
+  "queued",
   "running",
   "waiting",
   "compensating",
@@ -55,6 +56,11 @@ export interface RunState {
   readonly phase: Phase;
   readonly startedAt: number;
   readonly deadlineAt: number;
+  /**
+   * Until when this generation may wait to be admitted. Null once it was, absent where there is no queue; what is lost before
+   * that keeps it.
+   */
+  readonly queuedUntil?: number | null;
   /** When the budget of undoing ends; set when the run is lost. */
   readonly budgetAt: number | null;
   readonly endedAt: number | null;
@@ -110,15 +116,21 @@ export function unitOf(state: RunState, ref: UnitRef): Unit | null {
   return ref.role === undefined ? unit : (unit?.[ref.role] ?? null);
 }
 
+/** Whether the run waits to be admitted: nothing of it is done yet in this generation (U1). */
+export function isQueued(state: RunState): state is RunState & { readonly queuedUntil: number } {
+  return state.phase === "forward" && (state.queuedUntil ?? null) !== null;
+}
+
 /** An open run that has nothing to do until its owner appends a step or closes it. */
-export function isIdle({ phase, closed, unsettled }: RunState): boolean {
-  return phase === "forward" && !closed && unsettled === 0;
+export function isIdle(state: RunState): boolean {
+  return state.phase === "forward" && !isQueued(state) && !state.closed && state.unsettled === 0;
 }
 
 /** What callers see of the run as a whole. */
 export function statusOf(state: RunState): RunStatus {
   if (state.status !== null) return state.status;
   if (state.phase !== "forward") return "compensating";
+  if (isQueued(state)) return "queued";
   // Nothing live and nothing to come: an open run waits for its owner, any other is about to end.
   if (state.live.length === 0) return state.closed ? "running" : "waiting";
   return state.live.some((i) => inFlight(state.units[i])) ? "running" : "waiting";

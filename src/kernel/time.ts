@@ -5,8 +5,9 @@ import { endPause, fail, located, lose, outcomeNow, seed, stop } from "./failing
 import { giveUpUnknown, judge } from "./judge.ts";
 import { HANDLING_BUDGET_MS } from "./limits.ts";
 import { expirePark } from "./parking.ts";
+import { passQueueLimit } from "./queue.ts";
 import { endLost } from "./settle.ts";
-import { stepOf, unitOf } from "./state.ts";
+import { isQueued, stepOf, unitOf } from "./state.ts";
 import { emit, type Turn } from "./turn.ts";
 import { NULL_VALUE } from "./values.ts";
 import { hasChild, isParked, isTerminal, refOf, type UnitRef } from "./units.ts";
@@ -14,6 +15,11 @@ import { hasChild, isParked, isTerminal, refOf, type UnitRef } from "./units.ts"
 /** Everything that is due at `turn.now`. Asking again at the same moment changes nothing. */
 export function tick(turn: Turn): void {
   if (turn.state.phase === "ended") return;
+  // Nothing is at work, and no clock of the work runs (U4).
+  if (isQueued(turn.state)) {
+    if (turn.now >= turn.state.queuedUntil) passQueueLimit(turn);
+    return;
+  }
   for (const index of workingSteps(turn.state)) {
     const def = turn.state.graph.steps[index];
     const unit = turn.state.units[index];

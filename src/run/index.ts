@@ -4,7 +4,7 @@ export { createChildren, type FamilyParts, type PermitChild } from "./children.t
 export { createFamily } from "./family.ts";
 export { WiredRunObject } from "./object.ts";
 export type { Listener, Message } from "./outbox.ts";
-export type { RunWiring } from "./ports.ts";
+export type { FlowPort, Queued, RunWiring } from "./ports.ts";
 export type { ReportPort } from "./reports.ts";
 export type {
   Answer,

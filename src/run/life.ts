@@ -6,6 +6,7 @@ import { crashPoint } from "../platform/index.ts";
 import { createJournalStore, type JournalStore } from "./journal-store.ts";
 import { Outbox } from "./outbox.ts";
 import type { RunWiring } from "./ports.ts";
+import { Queueing } from "./queueing.ts";
 import { Reports } from "./reports.ts";
 import type { Texts } from "./texts.ts";
 import { Uses } from "./uses.ts";
@@ -19,9 +20,10 @@ export interface Life {
   readonly outbox: Outbox;
   readonly reports: Reports;
   readonly uses: Uses;
+  readonly queueing: Queueing;
   /** What earlier lives left to be delivered. To be called once, after the driver has loaded. */
   load(retentionMs: number): void;
-  /** Whether the directory or the audit has to be told anything; also after every turn. */
+  /** Whether the directory, the queue or the audit has to be told anything; also after every turn. */
   look(): void;
 }
 
@@ -48,6 +50,7 @@ export function createLife(body: Body): Life {
   const now = (): number => Date.now();
   const outbox = new Outbox(storage, texts, listeners, now, log);
   const reports = new Reports(wiring.directory ?? null, now, log, () => texts.confidential);
+  const queueing = new Queueing(wiring.flow, now, log);
   const uses = new Uses(storage, wiring.uses ?? null, now, log);
   const journal = createJournalStore(storage, texts, (row, after) =>
     both(outbox.messagesOf(row, after), uses.marks(row)),
@@ -62,7 +65,7 @@ export function createLife(body: Body): Life {
         },
         others: (state) =>
           earliest(
-            earliest(outbox.alarmAt, earliest(reports.alarmAt, uses.alarmAt)),
+            earliest(earliest(outbox.alarmAt, queueing.alarmAt), earliest(reports.alarmAt, uses.alarmAt)),
             state.endedAt === null ? null : state.endedAt + retentionMs,
           ),
       },
@@ -111,19 +114,23 @@ export function createLife(body: Body): Life {
     outbox,
     reports,
     uses,
+    queueing,
     load(kept) {
       outbox.load();
       const { state, seq } = driver;
       if (state === null) return;
       uses.load(state);
-      // P3: that an end was told can be seen by its alarm; at the retention nobody needs to know any more.
+      // P3, W2: that an end was told can be seen by its alarm; at the retention nobody needs to know any more.
       const until = state.endedAt === null ? Infinity : state.endedAt + kept;
-      reports.load(state, seq, Math.max(body.armedAt ?? 0, Date.now()) >= until);
+      const told = Math.max(body.armedAt ?? 0, Date.now()) >= until;
+      reports.load(state, seq, told);
+      queueing.load(state, told, (body.armedAt ?? 0) > Date.now());
     },
     look() {
       const { state, seq } = driver;
       if (state === null) return;
       reports.look(state, seq);
+      queueing.look(state);
       uses.look(state);
     },
   };

@@ -164,10 +164,12 @@ export class Lives {
     if (this.#meta?.tenant !== tenant) return null;
     const life = aliveOf(await this.current());
     life?.driver.wake();
+    life?.queueing.again();
     const report = this.report(life);
     // The directory asks, so the answer is as good as a report that it took.
     if (report !== null) life?.reports.taken(report);
     life?.driver.arm();
+    if (life !== null) this.#deliver(life);
     return report;
   }
 
@@ -208,6 +210,7 @@ export class Lives {
       if (!begins) life?.driver.alarmFired();
       if (life !== null) {
         life.look();
+        life.queueing.again();
         this.#deliver(life);
       }
     } catch (error) {
@@ -356,14 +359,18 @@ export class Lives {
     });
   }
 
-  /** O2, P4, S2: beside the run. What fails waits for the alarm. */
-  #deliver({ outbox, reports, uses, journal, driver }: Life): void {
+  /** O2, P4, S2, W3: beside the run. What fails waits for the alarm. */
+  #deliver({ outbox, reports, uses, queueing, journal, driver }: Life): void {
     const meta = this.#meta;
-    if (meta === null || (outbox.dueAt === null && !reports.isDue && !uses.isDue)) return;
+    if (meta === null) return;
+    if (outbox.dueAt === null && !reports.isDue && !uses.isDue && !queueing.isDue) return;
     const delivered = Promise.all([
       outbox.drain(meta.tenant, meta.id),
       reports.deliver(),
       uses.deliver(journal, driver),
+      queueing.deliver((admission) => {
+        driver.command(admission);
+      }),
     ]).then(() => {
       driver.arm();
     });

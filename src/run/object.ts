@@ -8,7 +8,7 @@
 
 import { DurableObject } from "cloudflare:workers";
 import type { RunDriver } from "../driver/index.ts";
-import { isIdle, parseUnitName, refOf, stepOf, unitOf, type RunInfo } from "../kernel/index.ts";
+import { isIdle, parseUnitName, refOf, stepOf, unitOf, type Input, type RunInfo } from "../kernel/index.ts";
 import { armCrashPoint, crashPoint } from "../platform/index.ts";
 import { checkLink, findApproval, pendingApprovals } from "./approvals.ts";
 import { commandDriver, isForStarter } from "./commands.ts";
@@ -264,6 +264,24 @@ export abstract class WiredRunObject extends DurableObject<Env> implements RunRp
     });
   }
 
+  async admitted(tenant: string, { generation }: { readonly generation: number }): Promise<Answer<null>> {
+    return this.#queueSays(tenant, { t: "admit", generation });
+  }
+
+  async superseded(
+    tenant: string,
+    { generation, by }: { readonly generation: number; readonly by: string },
+  ): Promise<Answer<null>> {
+    return this.#queueSays(tenant, { t: "turn_away", generation, why: { as: "superseded", by } });
+  }
+
+  #queueSays(tenant: string, input: Extract<Input, { t: "admit" | "turn_away" }>): Promise<Answer<null>> {
+    return this.#lives.visit({ tenant }, ({ driver }) => {
+      const outcome = driver.command(input);
+      return outcome.ok ? { ok: true, value: null } : { ok: false, ...outcome.refusal };
+    });
+  }
+
   async poke(tenant: string): Promise<RunReport | null> {
     return this.#lives.poke(tenant);
   }
@@ -305,11 +323,12 @@ function isConfidential({ graph, confidential }: StartRequest): boolean {
 
 function runInfoOf(request: StartRequest): RunInfo {
   const { id, tenant, workflow, version, user, startedBy, open, tags, traceparent } = request;
-  const { policies, parent, origins } = request;
+  const { policies, parent, origins, flow } = request;
   return {
     ...{ id, tenant, workflow, version, user, startedBy, open, tags, traceparent },
     ...(policies === undefined || policies.length === 0 ? {} : { policies }),
     ...(parent === undefined ? {} : { parent }),
     ...(origins === undefined ? {} : { origins }),
+    ...(flow === undefined ? {} : { flow }),
   };
 }

@@ -1,6 +1,7 @@
 /** What a run needs from the rest of the house. The composition root wires it; a run never imports secrets code. */
 
 import type { Acquired, Call, EvaluatePort, Performed, Wanted } from "../driver/index.ts";
+import type { Json } from "../kernel/index.ts";
 import type { Logger, Result, UseSink } from "../platform/index.ts";
 import type { Listener } from "./outbox.ts";
 import type { ReportPort } from "./reports.ts";
@@ -25,6 +26,28 @@ export interface RunKeys {
   forget(tenant: string, run: string): Promise<void>;
 }
 
+/** The queue of a workflow, where runs wait until they may work. Every call may be made again, and may be lost. */
+export interface FlowPort {
+  /**
+   * The run waits from `at` on. Told until it was taken, and now and then again. An earlier generation of the run holds nothing
+   * any more.
+   * `admitted`: it may go on at once, and is not told by `RunRpc.admitted`. `full`: there is no place for it, it ends.
+   * A rejection is tried again.
+   */
+  enqueue(queued: Queued): Promise<{ readonly admitted: boolean; readonly full?: boolean }>;
+  /** This generation waits no more, and holds no slot; a later one may. Told until it was taken. */
+  release(tenant: string, workflow: string, run: string, generation: number): Promise<void>;
+}
+
+export interface Queued {
+  readonly tenant: string;
+  readonly workflow: string;
+  readonly run: string;
+  readonly generation: number;
+  readonly at: number;
+  readonly place: Json;
+}
+
 export interface RunWiring {
   /** Conditions, lists, parameters, outputs: by the workflows of this build. */
   readonly evaluate: EvaluatePort;
@@ -40,6 +63,8 @@ export interface RunWiring {
   readonly keys: RunKeys;
   /** Where runs are listed; missing: nowhere. */
   readonly directory?: ReportPort;
+  /** Where runs with `flow` wait. Missing: they are admitted at once. */
+  readonly flow?: FlowPort;
   /** The audit of credentials that attempts were lent; missing: there is none. */
   readonly uses?: UseSink;
   readonly log: Logger;

@@ -143,7 +143,7 @@ export class Reports {
       return this.#told.leaseAt !== null && now >= this.#told.leaseAt - RENEW_MS;
     }
     this.#differsSince ??= this.#told === null ? state.startedAt : now;
-    return lasts(report, state, now) || now >= this.#differsSince + SETTLE_MS;
+    return lasts(report, state, now, this.#told !== null) || now >= this.#differsSince + SETTLE_MS;
   }
 }
 
@@ -198,7 +198,10 @@ function sameStanding(a: RunReport, b: RunReport): boolean {
   return a.status === b.status && a.paused === b.paused && a.generation === b.generation;
 }
 
-function lasts({ status, paused, endedAt }: RunReport, state: RunState, now: number): boolean {
+/** @param told whether this life has told anything before */
+function lasts({ status, paused, endedAt }: RunReport, state: RunState, now: number, told: boolean): boolean {
   if (endedAt !== null || paused || status === "compensating") return true;
+  // The first status is told by the door that starts the run, and most runs are admitted at once.
+  if (status === "queued") return told;
   return status === "waiting" && (nextWake(state, now) ?? now) >= now + LONG_WAIT_MS;
 }

@@ -43,6 +43,8 @@ export interface StartRequest {
   /** Of a child: the unit that it is the child of. */
   readonly parent?: RunInfo["parent"];
   readonly origins?: readonly string[];
+  /** It waits in the queue of its workflow before it works. Missing: there is none. */
+  readonly flow?: RunInfo["flow"];
   /** All that the run stores has to be sealed, whatever its graph says: of a child, as its parent's is. */
   readonly confidential?: true;
 }
@@ -199,6 +201,8 @@ export interface RunView {
   readonly started_at: number;
   readonly ended_at: number | null;
   readonly deadline_at: number;
+  /** While it is `queued`: since when, and until when it may be. Its place is for the door to add. */
+  readonly queued?: { readonly since: number; readonly limit_at: number };
   readonly output: OutputView | null;
   readonly failure: RunFailure | Failure | null;
   readonly steps: readonly StepView[];
@@ -390,6 +394,16 @@ export interface RunRpc {
   ): Promise<Answer<null>>;
   /** Asked of the run at the top before one below it is started. False: there are as many below it as there may be. */
   admit(viewer: Viewer, descendant: string): Promise<Answer<boolean>>;
+  /**
+   * The queue lets this generation work. Idempotent. What is refused with `not_found`, `run_deleted`, `run_ended` or `not_queued`
+   * waits no more and holds no slot: the queue forgets it. Anything else, and a rejection: tell it again.
+   */
+  admitted(tenant: string, how: { readonly generation: number }): Promise<Answer<null>>;
+  /** The run `by` has taken the place of this generation: it ends as cancelled. As `admitted`; one that works already is `not_queued`. */
+  superseded(
+    tenant: string,
+    how: { readonly generation: number; readonly by: string },
+  ): Promise<Answer<null>>;
   /** Whether `actor` may make a link by which somebody else decides. `behind`: as in `Decide`. */
   mayLink(
     viewer: Viewer,

@@ -4,6 +4,7 @@ import type { Row } from "../driver/index.ts";
 import {
   awaitsDecision,
   isParked,
+  isQueued,
   refOf,
   statusOf,
   stepOf,
@@ -69,6 +70,7 @@ export function viewRun(state: RunState, seq: number, showing: Showing): RunView
     started_at: state.startedAt,
     ended_at: state.endedAt,
     deadline_at: state.deadlineAt,
+    ...queuedOf(state),
     output: state.output === null ? null : viewOutput(state, state.output, showing),
     failure: state.failure ?? state.lost?.failure ?? null,
     steps: state.graph.steps.flatMap((def, i) => {
@@ -76,6 +78,11 @@ export function viewRun(state: RunState, seq: number, showing: Showing): RunView
       return unit === undefined ? [] : [viewListed(state, def, unit, showing, room)];
     }),
   };
+}
+
+function queuedOf(state: RunState): Pick<RunView, "queued"> {
+  if (!isQueued(state) || state.run.flow === undefined) return {};
+  return { queued: { since: state.queuedUntil - state.run.flow.limitMs, limit_at: state.queuedUntil } };
 }
 
 /** Of a run that answers, whatever its size. */
@@ -221,8 +228,13 @@ function dataOf(fact: Fact, state: RunState, showing: Showing): Json {
   const data: Record<string, unknown> = { ...rest };
   if ("step" in fact) data["unit"] = unitName(refOf(fact.step, fact.item, fact.role));
   if (fact.t === "run_started") {
-    const { id: _id, tenant: _tenant, ...run } = fact.run;
-    return plain({ ...run, steps: fact.graph.steps.map((step) => step.name), deadlineAt: fact.deadlineAt });
+    const { id: _id, tenant: _tenant, flow, ...run } = fact.run;
+    return plain({
+      ...run,
+      steps: fact.graph.steps.map((step) => step.name),
+      deadlineAt: fact.deadlineAt,
+      queuedUntil: flow === undefined ? undefined : fact.at + flow.limitMs,
+    });
   }
   if (fact.t === "parked") data["need"] = plain({ ...fact.need });
   if (fact.t === "grew") data["steps"] = fact.steps.map((step) => step.name);

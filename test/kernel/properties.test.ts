@@ -15,13 +15,19 @@ const TIMEOUT_MS = 120_000;
 /** Far more than any of these runs needs: a run that gets there hangs. */
 const MAX_ROUNDS = 5_000;
 
-const walks = [graphs, fc.boolean(), fc.array(moves, { minLength: 20, maxLength: 80, size: "max" })] as const;
+const walks = [
+  graphs,
+  fc.boolean(),
+  // Whether it waits in a queue first.
+  fc.boolean(),
+  fc.array(moves, { minLength: 20, maxLength: 80, size: "max" }),
+] as const;
 
 describe("whatever happens to a run", { timeout: TIMEOUT_MS }, () => {
   test("K1 to K11 hold after every fact and input", () => {
     fc.assert(
-      fc.property(...walks, (graph, open, plan) => {
-        const walk = new Walk(graph, open);
+      fc.property(...walks, (graph, open, queued, plan) => {
+        const walk = new Walk(graph, open, null, queued);
         for (const move of plan) walk.play(move);
         walk.checkFold();
       }),
@@ -31,8 +37,8 @@ describe("whatever happens to a run", { timeout: TIMEOUT_MS }, () => {
 
   test("K3: from any state, time alone ends it, however long it is left unattended", () => {
     fc.assert(
-      fc.property(...walks, (graph, open, plan) => {
-        const walk = new Walk(graph, open);
+      fc.property(...walks, (graph, open, queued, plan) => {
+        const walk = new Walk(graph, open, null, queued);
         for (const move of plan) walk.play(move);
         for (let round = 0; walk.state.phase !== "ended"; round++) {
           expect(round).toBeLessThan(MAX_ROUNDS);
@@ -45,8 +51,8 @@ describe("whatever happens to a run", { timeout: TIMEOUT_MS }, () => {
 
   test("K3: from any state, doing what is due and waiting for what is not ends it", () => {
     fc.assert(
-      fc.property(...walks, fc.infiniteStream(fc.nat({ max: 999 })), (graph, open, plan, choices) => {
-        const walk = new Walk(graph, open);
+      fc.property(...walks, fc.infiniteStream(fc.nat({ max: 999 })), (graph, open, queued, plan, choices) => {
+        const walk = new Walk(graph, open, null, queued);
         for (const move of plan) walk.play(move);
         walk.resume();
         for (let round = 0; walk.state.phase !== "ended"; round++) {
@@ -62,8 +68,8 @@ describe("whatever happens to a run", { timeout: TIMEOUT_MS }, () => {
   test("the corpus makes every move of the tables, and meets every fact, input and refusal", () => {
     const coverage = new Coverage();
     fc.assert(
-      fc.property(...walks, (graph, open, plan) => {
-        const walk = new Walk(graph, open, coverage);
+      fc.property(...walks, (graph, open, queued, plan) => {
+        const walk = new Walk(graph, open, coverage, queued);
         for (const move of plan) walk.play(move);
       }),
       CORPUS,

@@ -68,6 +68,7 @@ describe("the table of moves", () => {
       [state, { ...late, role: "verify" }],
       [evolve(state, ended), ended],
       [state, { t: "undoing", at: START }],
+      [state, { t: "admitted", at: START, deadlineAt: START }],
       // Facts of a newer version: of the run, and of a step.
       [state, { t: "archived", at: START, until: START } as unknown as Fact],
       [state, { t: "annotated", at: START, step: "a" } as unknown as Fact],
@@ -173,6 +174,11 @@ function inputsForRun(state: RunState): Input[] {
     { t: "append", steps: [call("new")], by: "ada" },
     { t: "append", steps: [], ifRevision: 99, by: "ada" },
     { t: "close" },
+    ...[state.generation, state.generation - 1, Number.NaN].flatMap((generation): Input[] => [
+      { t: "admit", generation },
+      { t: "turn_away", generation, why: { as: "full" } },
+      { t: "turn_away", generation, why: { as: "superseded", by: "run_2" } },
+    ]),
     { t: "connection_changed", integration: "google" },
     { t: "connection_changed", integration: "google", account: "work", connection: "conn_1" },
     { t: "rebind", name: "google", to: { epoch: 2 }, by: "ada" },
@@ -188,10 +194,11 @@ describe("every input in every state", { timeout: TIMEOUT_MS }, () => {
       fc.property(
         graphs,
         fc.boolean(),
+        fc.boolean(),
         fc.array(moves, { maxLength: 50, size: "max" }),
         fc.constantFrom(0, START, START + 1e9, Number.MAX_SAFE_INTEGER),
-        (made, open, plan, now) => {
-          const walk = new Walk(made, open);
+        (made, open, queued, plan, now) => {
+          const walk = new Walk(made, open, null, queued);
           for (const move of plan) walk.play(move);
           const { state } = walk;
           const units = unitsOf(state).map(({ ref, unit }) => inputsFor(state, ref, unit.attempt));

@@ -357,6 +357,27 @@ export const SCENARIOS: Readonly<Record<string, () => Play>> = {
     return play;
   },
 
+  queued: () => {
+    const flow = { limitMs: HOUR, place: { v: 1, priority: 0 } };
+    const steps = [call("a", "keyed", undo), wait("b", "go"), call("c", "safe", { needs: ["a", "b"] })];
+    const play = new Play([...steps, call("tell", "safe", { part: "on_failure" })], { run: { flow } });
+    play.take({ t: "signal", id: "s1", name: "go", payload: { v: "early" } });
+    play.pass(MINUTE);
+    play.take({ t: "admit", generation: 1 });
+    play.attempt("a", ends.success());
+    play.prepare("b", { kind: "signal", limitMs: HOUR });
+    play.attempt("c", ends.cannot());
+    play.attempt("a/undo", ends.cannot());
+    play.attempt("tell");
+    play.take({ t: "redrive", by: "ada", resolve: [] });
+    play.take({ t: "pause", by: "ada" });
+    play.pass(HOUR);
+    play.attempt("a/undo", ends.success());
+    play.take({ t: "redrive", by: "ada", resolve: [] });
+    play.take({ t: "turn_away", generation: 3, why: { as: "superseded", by: "run_2" } });
+    return play;
+  },
+
   "cancelled-in-flight": () => {
     const play = new Play([call("a", "keyed"), call("b"), wait("c", "go"), call("d", "once")]);
     play.begin("a");

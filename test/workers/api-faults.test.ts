@@ -34,6 +34,8 @@ const api = client({
     connectionChanged: unused,
     rebind: unused,
     admit: unused,
+    admitted: unused,
+    superseded: unused,
     poke: unused,
     startedBefore: unused,
     relist: unused,

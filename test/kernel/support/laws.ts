@@ -101,6 +101,7 @@ export class Laws {
         `N3: ${name} means something else, and nobody said so`,
       );
     if (fact.t === "redriven") this.#asked = new Map();
+    this.#queue(before, fact, after);
     if (!("step" in fact)) return;
     const unit = unitOf(before, fact);
     const def = stepOf(before, fact.step)?.def;
@@ -108,6 +109,8 @@ export class Laws {
     const looks = fact.t === "started" && unit !== null && childOf(unit) !== null;
     const begins =
       !looks && ["ready", "expanded", "started", "waiting", "asked", "giving_up"].includes(fact.t);
+    if (begins && fact.role !== "undo")
+      law((before.queuedUntil ?? null) === null, `U1: ${fact.t} of ${unitName(fact)} before it was admitted`);
     if (begins && fact.t !== "giving_up")
       law(before.pausedSince === null, `${fact.t} of ${unitName(fact)} while paused`);
     if (begins && fact.role === undefined && fact.item === undefined) {
@@ -138,6 +141,25 @@ export class Laws {
     if (fact.t === "resolved") this.#cleared(before, fact);
     if ((fact.t === "retrying" || fact.t === "failed") && fact.by === "verify")
       law(unit?.listening === false, `K5: a check says no of ${unitName(fact)} while its attempt is open`);
+  }
+
+  /** U1, U4 */
+  #queue(before: RunState, fact: Fact, after: RunState): void {
+    const { flow } = before.run;
+    const until = before.queuedUntil ?? null;
+    if (fact.t === "redriven")
+      law(
+        (after.queuedUntil ?? null) === (flow === undefined ? null : fact.at + flow.limitMs),
+        "U1: a redriven run does not wait as it must",
+      );
+    else if (fact.t === "admitted") {
+      law(until !== null && before.phase === "forward", "U1: admitted, and did not wait");
+      law(after.queuedUntil === null, "U1: admitted, and waits on");
+      law(after.deadlineAt === fact.at + before.graph.deadlineMs, "U4: the time in the queue counts");
+    } else law((after.queuedUntil ?? null) === until, `U1: ${fact.t} moved the run in its queue`);
+    if (until === null) return;
+    law(!(fact.t === "ended" && fact.status === "succeeded"), "U1: a run that was not admitted succeeded");
+    law(!(fact.t === "closed" && fact.by === "idle"), "U4: a run that was not admitted is idle");
   }
 
   /** Before and after one input. */
@@ -377,6 +399,14 @@ export class Laws {
     law(wake !== null && Number.isFinite(wake), `K3: the next wake is ${wake}`);
     const deadline = nextDeadline(state);
     law(Number.isFinite(deadline), `K3: the next deadline is ${deadline}`);
+    const queued = state.phase === "forward" ? (state.queuedUntil ?? null) : null;
+    if (queued !== null) {
+      law(due(state, now).length === 0, "U1: work is due before the run was admitted");
+      law(
+        deadline === queued && queued <= state.deadlineAt,
+        "U2: the alarm does not stand at the queue's limit",
+      );
+    }
     const limit = state.phase === "forward" ? state.deadlineAt : state.budgetAt;
     law(limit !== null && deadline <= limit, "K3: the alarm may stand past the end of the phase");
     const skipping = nextWake(state, now);

@@ -14,6 +14,7 @@ import {
   fromSnapshot,
   hasChild,
   illegal,
+  isQueued,
   CLOUD_REASONS,
   NEED_REASONS,
   nextWake,
@@ -68,6 +69,8 @@ const MOVES = {
   redrive: 5,
   append: 2,
   close: 1,
+  admit: 8,
+  turn_away: 1,
   output: 1,
   nonsense: 3,
 } as const;
@@ -127,9 +130,11 @@ export class Walk {
   #signals = 0;
   #growths = 0;
 
-  constructor(graph: Graph, open: boolean, coverage: Coverage | null = null) {
+  /** @param queued it has to wait until it is admitted */
+  constructor(graph: Graph, open: boolean, coverage: Coverage | null = null, queued = false) {
     this.#coverage = coverage;
-    const input: Input = { t: "start", run: { ...RUN, open }, graph, input: { v: null } };
+    const flow = queued ? { flow: { limitMs: HOUR, place: null } } : {};
+    const input: Input = { t: "start", run: { ...RUN, open, ...flow }, graph, input: { v: null } };
     const early = decide(null, { t: "tick" }, this.now, 0);
     if (coverage !== null) coverage.input({ t: "tick" }, early);
     const decision = decide(null, input, this.now, 0);
@@ -235,6 +240,16 @@ export class Walk {
       case "close":
         this.send({ t: "close" });
         return;
+      case "admit":
+        this.send({ t: "admit", generation: this.#generationOr(move) });
+        return;
+      case "turn_away":
+        this.send({
+          t: "turn_away",
+          generation: this.#generationOr(move),
+          why: move.a % 2 === 0 ? { as: "full" } : { as: "superseded", by: "run_2" },
+        });
+        return;
       case "output":
         if (move.a % 2 === 0) this.send({ t: "output", result: { output: { v: 1 } } });
         else this.send({ t: "output", result: { failure: failure("template_failed") } });
@@ -242,6 +257,11 @@ export class Walk {
       case "nonsense":
         return this.#nonsense(move);
     }
+  }
+
+  /** Mostly the one that the run is in. */
+  #generationOr({ b }: Move): number {
+    return this.state.generation - (b % 7 === 0 ? 1 : 0);
   }
 
   resume(): void {
@@ -260,6 +280,10 @@ export class Walk {
   goOn(choose: () => number): void {
     const [job] = due(this.state, this.now);
     if (job !== undefined) return this.do(job, choose());
+    if (isQueued(this.state) && choose() % 4 > 0) {
+      this.send({ t: "admit", generation: this.state.generation });
+      return;
+    }
     const [flight] = this.#running();
     const a = choose();
     if (flight !== undefined && a % 4 > 0) this.#end(flight.ref, a, null);
