@@ -13,6 +13,7 @@ import { escapePointer, limits, orderSteps, type Graph, type Json, type StepDef 
 import { checkShapes } from "./check-shapes.ts";
 import { surveySteps, withoutDoubles, type SurveyedSteps } from "./compile-steps.ts";
 import type { ParsedInput } from "./input.ts";
+import { checkFlow, flowSchema, type ReadFlow } from "./flow-schema.ts";
 import { checkInputSchema, inputParser } from "./input-schema.ts";
 import { lookalikesIn } from "./lookalikes.ts";
 import { frameSchema, MAX_PLAN_CHARS, MAX_PLAN_STEPS, type Plan } from "./plan-schema.ts";
@@ -26,6 +27,8 @@ export interface CompiledPlan {
   readonly description: string | null;
   readonly open: boolean;
   readonly graph: Graph;
+  /** How its runs wait for each other once it is stored; null: they do not. */
+  readonly flow: ReadFlow | null;
   readonly parseInput: (json: Json, at?: string) => ParsedInput;
   /** JSON Schema of the input; `{}` if any is taken. */
   readonly inputSchema: Readonly<Record<string, Json>>;
@@ -94,6 +97,7 @@ export function compilePlan(json: unknown, at = ""): PlanCompilation {
   const errors = withoutDoubles([
     ...framed,
     ...schemaFindings,
+    ...flowFindings(json["flow"]),
     ...(isLoose(json["steps"]) && main.steps.length === 0 && json["open"] !== true
       ? [{ pointer: "/steps", code: "no_steps", detail: "A plan that is not open has a step." }]
       : []),
@@ -109,7 +113,7 @@ export function compilePlan(json: unknown, at = ""): PlanCompilation {
   if (errors.length > 0 || !frame.success) {
     return place(errors, advice, graph.steps);
   }
-  const { name, description, input, open } = frame.data;
+  const { name, description, input, flow, open } = frame.data;
   return {
     ok: true,
     plan: {
@@ -117,11 +121,19 @@ export function compilePlan(json: unknown, at = ""): PlanCompilation {
       description: description ?? null,
       open: open === true,
       graph,
+      flow: flow ?? null,
       parseInput: inputParser(input),
       inputSchema: input ?? {},
       advice: placed([...advice, ...pitfallsOf(graph.steps, json["output"] as Json | undefined)]),
     },
   };
+}
+
+/** Its form is the frame's to check. */
+function flowFindings(json: unknown): Finding[] {
+  if (json === undefined) return [];
+  const read = flowSchema().safeParse(json);
+  return read.success ? checkFlow(read.data, "/flow") : [];
 }
 
 function sizeOf(json: Readonly<Record<string, unknown>>): Finding | null {

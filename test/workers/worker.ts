@@ -15,6 +15,7 @@ import {
   WiredCredentialObject,
 } from "../../src/identity/index.ts";
 import { credentialHouses } from "./credential-house.ts";
+import { WiredFlowObject } from "../../src/triggers/index.ts";
 import { WiredScheduleObject } from "../../src/triggers/schedule-object.ts";
 import { scheduleHouses } from "./schedule-house.ts";
 import { testRecords } from "./sealed-records.ts";
@@ -107,6 +108,12 @@ export class CredentialObject extends WiredCredentialObject {
 export class DirectoryObject extends WiredDirectoryObject {
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env, house.sweeping(env));
+  }
+}
+
+export class FlowObject extends WiredFlowObject {
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env, house.queueing(env));
   }
 }
 

@@ -178,7 +178,7 @@ export abstract class WiredFlowObject extends DurableObject<Env> implements Flow
 }
 
 async function inTime<T>(call: Promise<T>): Promise<T> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
+  let timer: ReturnType<typeof setTimeout> | null = null;
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => {
       reject(new Error("The run has not answered."));
