@@ -49,14 +49,11 @@ export function workingSteps(state: RunState): Iterable<number> {
   return state.phase === "forward" || state.phase === "handling" ? state.live : state.graph.steps.keys();
 }
 
-/** Whether nothing may start: while paused, while queued (U1), at the end. */
-function rests(state: RunState): boolean {
-  return state.pausedSince !== null || state.phase === "ended" || isQueued(state);
-}
-
 /** What should be in flight now and is not. Nothing while paused or queued, nothing at the end. */
 export function due(state: RunState, now: number): Job[] {
-  if (rests(state)) return [];
+  if (state.pausedSince !== null || state.phase === "ended") return [];
+  // U1
+  if (isQueued(state)) return [];
   const jobs: Job[] = [];
   for (const index of workingSteps(state)) {
     const def = state.graph.steps[index];
@@ -73,7 +70,7 @@ export function due(state: RunState, now: number): Job[] {
  * Looks at the one step, not at all of them: a wide run asks this of each of its steps.
  */
 export function isDue(state: RunState, kind: "prepare" | "attempt", ref: UnitRef, now: number): boolean {
-  if (rests(state)) return false;
+  if (state.pausedSince !== null || state.phase === "ended" || isQueued(state)) return false;
   const step = stepOf(state, ref.step);
   if (step === null) return false;
   const { def, unit, index } = step;

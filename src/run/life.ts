@@ -50,7 +50,7 @@ export function createLife(body: Body): Life {
   const now = (): number => Date.now();
   const outbox = new Outbox(storage, texts, listeners, now, log);
   const reports = new Reports(wiring.directory ?? null, now, log, () => texts.confidential);
-  const queueing = new Queueing(wiring.flow, now, log);
+  const queueing = new Queueing(wiring.flow, { now, after }, log);
   const uses = new Uses(storage, wiring.uses ?? null, now, log);
   const journal = createJournalStore(storage, texts, (row, after) =>
     both(outbox.messagesOf(row, after), uses.marks(row)),
@@ -124,7 +124,7 @@ export function createLife(body: Body): Life {
       const until = state.endedAt === null ? Infinity : state.endedAt + kept;
       const told = Math.max(body.armedAt ?? 0, Date.now()) >= until;
       reports.load(state, seq, told);
-      queueing.load(state, told, (body.armedAt ?? 0) > Date.now());
+      queueing.load(state, told, body.armedAt);
     },
     look() {
       const { state, seq } = driver;

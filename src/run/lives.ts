@@ -207,7 +207,11 @@ export class Lives {
       if (endedAt !== undefined && endedAt !== null && now >= endedAt + this.#wiring.retentionMs)
         return await this.#expire(meta, now);
       if (life === null && sealedAt !== undefined) this.#setAlarm(sealedAt + this.#wiring.retentionMs);
-      if (!begins) life?.driver.alarmFired();
+      if (!begins && life !== null) {
+        // What is to be told now is on its way: no alarm has to stand for it.
+        life.look();
+        life.driver.alarmFired();
+      }
       if (life !== null) {
         life.look();
         life.queueing.again();

@@ -8,7 +8,7 @@
  *    has forgotten the run learns of it again. The alarm stands a while after the beginning, should this life end before.
  * W2 that a generation is over, or was lost in the queue, is told until it was taken; of one that is over the next life
  *    sees by the alarm whether it was, as of reports (P3). That the next generation waits says it, too.
- * W3 a queue that does not answer never loses a run: it waits on, until it was told, or until its limit.
+ * W3 a queue that does not answer, or not in time, never loses a run: it waits on, until it was told, or until its limit.
  * W4 what the queue answers counts only if the run still waits in that generation: the kernel says.
  * W5 a run without a queue costs nothing here.
  */
@@ -20,6 +20,8 @@ import type { FlowPort } from "./ports.ts";
 
 /** How long after there was something to tell the alarm looks whether it was told: a life may have ended in between. */
 const BACKSTOP_MS = 30_000;
+/** Whoever was asked and has not answered by then is asked again. */
+const ANSWER_MS = 30_000;
 const FIRST_RETRY_MS = 1_000;
 /** A run that waits is told more often than one that is over: it may be its turn. */
 const LAST_RETRY_MS = { waits: 5 * 60_000, over: 60 * 60_000 } as const;
@@ -33,6 +35,12 @@ interface Word {
   readonly since: number;
 }
 
+interface Clock {
+  now(): number;
+  /** Calls `wake` after `ms`, unless the returned function was called before. */
+  after(ms: number, wake: () => void): () => void;
+}
+
 type Admission = Extract<Input, { t: "admit" | "turn_away" }>;
 
 /** Where there is no queue, nobody waits. */
@@ -43,11 +51,11 @@ const OPEN_DOOR: FlowPort = {
 
 export class Queueing {
   readonly #port: FlowPort;
-  readonly #now: () => number;
+  readonly #clock: Clock;
   readonly #log: Logger;
   /** The last word that the queue took from this life. */
   #told: Word | null = null;
-  /** When the alarm looks after what was not tried yet; null: another alarm stands, and brings it up again. */
+  /** When the alarm looks after what was not tried yet; null: what was told before is only told again. */
   #backstopAt: number | null = null;
   #retryAt = 0;
   #tries = 0;
@@ -55,24 +63,27 @@ export class Queueing {
   #state: RunState | null = null;
 
   /** @param port missing: whoever waits is admitted at once */
-  constructor(port: FlowPort | undefined, now: () => number, log: Logger) {
+  constructor(port: FlowPort | undefined, clock: Clock, log: Logger) {
     this.#port = port ?? OPEN_DOOR;
-    this.#now = now;
+    this.#clock = clock;
     this.#log = log;
   }
 
   /**
    * When a life begins that is not the first.
    * @param told of a run that has ended: whether that was told (W2)
-   * @param armed whether an alarm stands: what an earlier life set because of what it had to tell, or once that was told
+   * @param armedAt when the alarm stands, which an earlier life set for what it had to tell, or once that was told; null: it
+   *   has fired, or there is none
    */
-  load(state: RunState, told: boolean, armed: boolean): void {
+  load(state: RunState, told: boolean, armedAt: number | null): void {
     this.look(state);
     const word = wordOf(state);
     if (told) this.#told = word;
     if (word === null) return;
-    const now = this.#now();
-    this.#backstopAt = armed ? null : now + Math.max(BACKSTOP_MS, BACKSTOP_GROWTH * (now - word.since));
+    const now = this.#clock.now();
+    const passed = now - word.since;
+    this.#backstopAt =
+      armedAt !== null && armedAt > now ? armedAt : now + Math.max(BACKSTOP_MS, BACKSTOP_GROWTH * passed);
   }
 
   /** To be called after every turn. */
@@ -95,14 +106,14 @@ export class Queueing {
 
   /** Whether something is to be told now. */
   get isDue(): boolean {
-    return this.#untold !== null && this.#retryAt <= this.#now();
+    return this.#untold !== null && this.#retryAt <= this.#clock.now();
   }
 
   /** When the alarm must look after it, or null. */
   get alarmAt(): number | null {
     if (this.#untold === null) return null;
     const at = this.#tries > 0 && this.#telling === null ? this.#retryAt : this.#backstopAt;
-    const now = this.#now();
+    const now = this.#clock.now();
     // What stands in the past is under way.
     return at === null || at > now ? at : now + BACKSTOP_MS;
   }
@@ -133,16 +144,32 @@ export class Queueing {
       const state = this.#state;
       if (word === null || state === null || !this.isDue) return;
       try {
-        const answer = await this.#tell(word, state);
+        const answer = await this.#inTime(this.#tell(word, state));
         this.#told = word;
         if (answer !== null) decide(answer);
       } catch (error) {
         // What was to be told may be another word by now: that has its own first try.
         if (this.#word !== null && !isSame(word, this.#word)) continue;
-        this.#retryAt = this.#now() + Math.min(LAST_RETRY_MS[word.as], FIRST_RETRY_MS * 2 ** this.#tries);
+        this.#retryAt =
+          this.#clock.now() + Math.min(LAST_RETRY_MS[word.as], FIRST_RETRY_MS * 2 ** this.#tries);
         this.#tries += 1;
         if (this.#tries === 1) this.#log.warn("queue_not_told", { run: state.run.id, as: word.as, error });
       }
+    }
+  }
+
+  /** Rejects what takes too long: an answer that comes later is dropped, as the queue gives it again. */
+  async #inTime<T>(telling: Promise<T>): Promise<T> {
+    let stop = (): void => {};
+    const over = new Promise<never>((_, reject) => {
+      stop = this.#clock.after(ANSWER_MS, () => {
+        reject(new Error("the queue did not answer in time"));
+      });
+    });
+    try {
+      return await Promise.race([telling, over]);
+    } finally {
+      stop();
     }
   }
 

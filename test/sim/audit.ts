@@ -67,8 +67,12 @@ export class Audit {
   readonly #takers = new Noted<string>();
   /** Approved payloads, by the unit and the generation of the run. */
   readonly #released = new Noted<true>();
+  /** Generations that were admitted. */
+  readonly #admitted = new Noted<true>();
   /** Code of another version has been at work. */
   #deployed = false;
+  /** Whether the queue has let a generation work. */
+  mayBeAdmitted: (generation: number) => boolean = () => true;
   onFact: (fact: Fact) => void = () => {};
 
   constructor(findings: Findings, coverage: Coverage, referee: Referee) {
@@ -128,7 +132,8 @@ export class Audit {
     this.#states.length = rows + 1;
     this.#facts.length = rows;
     this.#seqs.length = rows + 1;
-    for (const noted of [this.#digests, this.#attempts, this.#takers, this.#released]) noted.truncate(rows);
+    for (const noted of [this.#digests, this.#attempts, this.#takers, this.#released, this.#admitted])
+      noted.truncate(rows);
   }
 
   #check(state: RunState | null, fact: Fact, next: RunState | null): void {
@@ -139,15 +144,31 @@ export class Audit {
       const unit = unitOf(state, fact);
       this.#coverage.transition(`${unit?.status ?? "pending"}.${fact.t}`);
       this.#checkUnit(state, fact, unit, next);
-    } else if (next.phase !== state.phase) this.#coverage.transition(`run ${state.phase}.${fact.t}`);
+    } else if (next.phase !== state.phase || fact.t === "admitted")
+      this.#coverage.transition(`run ${state.phase}.${fact.t}`);
     if (state.phase === "ended")
       this.#findings.expect(
         fact.t === "late" || fact.t === "used" || fact.t === "redriven",
         `K1: ${fact.t} after the end`,
       );
+    if (fact.t === "admitted") {
+      this.#findings.expect(
+        this.mayBeAdmitted(state.generation) && !this.#isAdmitted(state),
+        `U1: generation ${state.generation} is admitted, and nobody has let it, or twice`,
+      );
+      this.#admitted.note(`${state.generation}`, true, this.#states.length);
+    }
+    if (fact.t === "ended" && fact.status === "succeeded")
+      this.#findings.expect(this.#isAdmitted(state), "U1: a run succeeded that was not admitted");
+    if (fact.t === "lost" && fact.failure.code === "queue_timeout")
+      this.#coverage.fault("waited in the queue for too long");
     if (fact.t === "grew") this.#checkGrowth(state, fact, next);
     if (fact.t === "signalled")
       this.#findings.expect(!hasSignal(state, fact.name, fact.id), `signal ${fact.id} is taken twice`);
+  }
+
+  #isAdmitted({ run, generation }: RunState): boolean {
+    return run.flow === undefined || this.#admitted.get(`${generation}`) === true;
   }
 
   #checkUnit(state: RunState, fact: UnitFact, unit: Unit | null, next: RunState): void {
@@ -166,6 +187,10 @@ export class Audit {
     if (starts && !looks) {
       this.#findings.expect(state.pausedSince === null, `${fact.t} of ${name} while paused`);
       this.#findings.expect(mayStart(state, step.def, fact), `K2: ${fact.t} of ${name}, which may not start`);
+      this.#findings.expect(
+        fact.role === "undo" || this.#isAdmitted(state),
+        `U1: ${fact.t} of ${name} before it was admitted`,
+      );
       this.#findings.expect(
         fact.role !== "undo" || dependentsAreDone(state, step.def, fact),
         `K10: ${name} is undone before what needs it`,

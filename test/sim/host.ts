@@ -16,6 +16,7 @@ import { checkProgress } from "./invariants.ts";
 import { Injected, Life, Taken, type DriverClass, type Draws } from "./life.ts";
 import { FLUSH_MS, MAX_CRASHES, RETENTION_MS, SKEW_MS, ZOMBIE_MS } from "./limits.ts";
 import { Outside, type Request } from "./outside.ts";
+import { Queue } from "./queue.ts";
 import type { Random } from "./random.ts";
 import type { Referee } from "./referee.ts";
 import type { Schedule } from "./schedule.ts";
@@ -44,6 +45,8 @@ export interface HostParts {
   readonly random: Random;
   /** What is random about connections. */
   readonly connections: Random;
+  /** And about the queue. */
+  readonly queue: Random;
   readonly referee: Referee;
   readonly coverage: Coverage;
   readonly findings: Findings;
@@ -58,6 +61,7 @@ export class Host {
   readonly outside: Outside;
   readonly children: Children;
   readonly credentials: Credentials;
+  readonly queue: Queue;
   readonly delivery: Delivery;
   readonly trace: HostParts["trace"];
   readonly #parts: HostParts;
@@ -85,6 +89,7 @@ export class Host {
     this.outside = new Outside(this, parts.schedule, random, parts.referee, parts.coverage, parts.swarm);
     this.children = new Children({ ...parts, host: this });
     this.credentials = new Credentials({ ...parts, random: parts.connections, host: this });
+    this.queue = new Queue({ ...parts, random: parts.queue, host: this });
     this.delivery = new Delivery({
       ...parts,
       store: this.store,
@@ -154,6 +159,7 @@ export class Host {
     if (life !== null)
       this.#enter(life, "poke", () => {
         life.driver.wake();
+        life.askQueueAgain();
       });
   }
 
@@ -183,8 +189,16 @@ export class Host {
     if (life.state === "dead") return;
     await this.#enterAsync(life, "timer", async () => {
       wake();
-      // What nobody answered ends in the promises that follow; there are only a few of them.
-      for (let i = 0; i < 10; i++) await Promise.resolve();
+      await whatFollows();
+    });
+  }
+
+  /** The queue's answer, or that it did not answer in time: what the run makes of it is a command. */
+  async answeredByQueue(life: Life, settle: () => void): Promise<void> {
+    if (life.state === "dead") return;
+    await this.#enterAsync(life, "command", async () => {
+      settle();
+      await whatFollows();
     });
   }
 
@@ -332,7 +346,9 @@ export class Host {
     this.trace(() => `a life begins, version ${life.version}`);
     this.#enter(life, "birth", () => {
       life.driver.load();
+      life.loadQueueing();
       life.driver.wake();
+      life.tellQueue();
     });
     return life.state === "alive" ? life : null;
   }
@@ -418,6 +434,7 @@ export class Host {
     if (life === null) return this.#alive() !== null;
     this.#enter(life, "alarm", () => {
       life.driver.alarmFired();
+      life.askQueueAgain();
     });
     if (life.state === "alive") this.awaiting(life, "alarm handler");
     return life.state === "alive";
@@ -427,4 +444,9 @@ export class Host {
     const endedAt = this.#parts.audit.state(this.store.rows)?.endedAt ?? null;
     return endedAt !== null && this.#parts.schedule.now + SKEW_MS >= endedAt + RETENTION_MS;
   }
+}
+
+/** What nobody answered ends in the promises that follow; there are only a few of them. */
+async function whatFollows(): Promise<void> {
+  for (let i = 0; i < 20; i++) await Promise.resolve();
 }

@@ -40,6 +40,10 @@ export function checkBetween(state: RunState | null, host: Host, now: number, fi
     alarm.at <= latest,
     () => `K3: the alarm stands ${alarm.at - next.deadline} ms after the next deadline`,
   );
+  findings.expect(
+    alarm.at <= Math.max(now + 1, host.queue.silentUntil(state, now)) + BEHIND_TIMER_MS + 2 * SKEW_MS,
+    () => `W1, W2: the queue was not told of the run, and is not for ${alarm.at - now} ms`,
+  );
   // What has waited long enough waits for a slot, or to run alone; a life's clock may be ahead.
   const behindMs = host.life === null || host.life.hasTimer ? BEHIND_TIMER_MS : 0;
   const wakeAt = next.wake > now + SKEW_MS ? next.wake : Infinity;
@@ -124,6 +128,7 @@ function comingUp(state: RunState): ComingUp {
 function endOfPhase(state: RunState): number {
   if (state.phase === "ended") return (state.endedAt ?? 0) + RETENTION_MS;
   if (state.phase !== "forward") return state.budgetAt ?? -Infinity;
+  if ((state.queuedUntil ?? null) !== null) return state.queuedUntil ?? -Infinity;
   const idle =
     !state.closed &&
     state.units.every((unit, i) => isTerminal(unit.status) || state.graph.steps[i]?.part === "on_failure");

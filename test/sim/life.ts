@@ -8,6 +8,7 @@
 
 import type { Call, DriverLimits, Performed, Ports, Row, RunDriver } from "../../src/driver/index.ts";
 import { stepOf, unitName, unitOf, type RunState, type Unit, type UnitRef } from "../../src/kernel/index.ts";
+import { Queueing } from "../../src/run/queueing.ts";
 import type { Asking } from "./credentials.ts";
 import type { Entry, Fault, Point, Read } from "./coverage.ts";
 import { evaluatePort } from "./evaluate.ts";
@@ -22,6 +23,15 @@ export class Taken extends Error {}
 /** A port refused, as it may: the driver must give this life up. */
 export class Injected extends Error {}
 
+/** What is not taken is told again: nobody reads of it. */
+const SILENT: ConstructorParameters<typeof Queueing>[2] = {
+  debug: () => {},
+  info: () => {},
+  warn: () => {},
+  error: () => {},
+  with: () => SILENT,
+};
+
 export type DriverClass = new (ports: Ports, limits: DriverLimits) => RunDriver;
 
 export interface Draws {
@@ -32,6 +42,7 @@ export interface Draws {
 
 export class Life {
   readonly driver: RunDriver;
+  readonly #queueing: Queueing;
   readonly version: string;
   readonly #host: Host;
   readonly #schedule: Schedule;
@@ -55,7 +66,45 @@ export class Life {
     this.#random = random;
     this.version = draws.version;
     this.#draws = draws;
+    this.#queueing = new Queueing(host.queue.portOf(this), this.#patience(), SILENT);
     this.driver = new driver(this.#ports(), draws.limits);
+  }
+
+  /** As the run's object does when a life begins: that an end was told can be seen by its alarm. */
+  loadQueueing(): void {
+    const { state } = this.driver;
+    if (state === null) return;
+    const armedAt = this.#host.store.alarm?.at ?? null;
+    const until = state.endedAt === null ? Infinity : state.endedAt + RETENTION_MS;
+    this.#queueing.load(state, Math.max(armedAt ?? 0, this.now()) >= until, armedAt);
+  }
+
+  /** Tells the queue what is due, beside the run. */
+  tellQueue(): void {
+    if (!this.#queueing.isDue) return;
+    const told = this.#queueing.deliver((admission) => {
+      this.driver.command(admission);
+    });
+    // Of a life that is over nobody waits for this.
+    told.then(() => this.driver.arm()).catch(() => {});
+  }
+
+  askQueueAgain(): void {
+    this.#queueing.again();
+    this.tellQueue();
+  }
+
+  /** The time that is waited for an answer of the queue. */
+  #patience(): ConstructorParameters<typeof Queueing>[1] {
+    return {
+      now: () => this.now(),
+      after: (ms, wake) => {
+        const event = this.#schedule.after(ms, () => this.#host.answeredByQueue(this, wake));
+        return () => {
+          event.cancelled = true;
+        };
+      },
+    };
   }
 
   now(): number {
@@ -196,7 +245,11 @@ export class Life {
           this.#host.trace(() => `  alarm set, in ${at - this.now()} ms`);
           this.#point("armed");
         },
-        others: (state) => (state.endedAt === null ? null : state.endedAt + RETENTION_MS),
+        others: (state) => {
+          const kept = state.endedAt === null ? Infinity : state.endedAt + RETENTION_MS;
+          const at = Math.min(kept, this.#queueing.alarmAt ?? Infinity);
+          return at === Infinity ? null : at;
+        },
       },
       acquire: (wanted) => {
         const asked = this.#host.credentials.acquire(this, wanted);
@@ -221,7 +274,9 @@ export class Life {
       giveUp: () => {
         this.#host.gaveUp(this);
       },
-      turned: () => {
+      turned: (state) => {
+        this.#queueing.look(state);
+        this.tellQueue();
         this.#point("turned");
       },
     };

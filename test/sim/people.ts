@@ -51,6 +51,7 @@ export interface PeopleParts {
   readonly coverage: Coverage;
   readonly findings: Findings;
   readonly drawn: Drawn;
+  readonly flow: Pick<RunInfo, "flow">;
   readonly swarm: Swarm;
   readonly audit: Audit;
 }
@@ -64,7 +65,7 @@ export class People {
   acknowledged = false;
 
   constructor(parts: PeopleParts) {
-    const { random, drawn } = parts;
+    const { random, drawn, flow } = parts;
     this.#parts = parts;
     this.run = {
       id: `run-${random.int(1, 999)}`,
@@ -76,6 +77,7 @@ export class People {
       open: drawn.open,
       tags: [],
       traceparent: null,
+      ...flow,
     };
     this.#input = { pad: "i".repeat(random.chance(0.8) ? 2_000 : 20) };
     this.#start(drawn.graph);

@@ -11,6 +11,7 @@ import { checkBetween } from "./invariants.ts";
 import type { DriverClass } from "./life.ts";
 import { MAX_EVENTS } from "./limits.ts";
 import { People } from "./people.ts";
+import { drawFlow } from "./queue.ts";
 import { Random } from "./random.ts";
 import { Referee } from "./referee.ts";
 import { Schedule } from "./schedule.ts";
@@ -46,11 +47,14 @@ export async function simulate(
   const audit = new Audit(findings, coverage, referee);
   const plan = drawCrashes(stream("crashes"));
   const swarm = drawSwarm(stream("swarm"), stream("connected"));
+  const queueing = stream("flow");
+  const flow = drawFlow(queueing);
   const host = new Host({
     driver,
     schedule,
     random: stream("host"),
     connections: stream("connections"),
+    queue: queueing,
     referee,
     coverage,
     findings,
@@ -69,9 +73,11 @@ export async function simulate(
     coverage,
     findings,
     drawn,
+    flow,
     swarm,
     audit,
   });
+  audit.mayBeAdmitted = (generation) => host.queue.admitted(generation);
   audit.onFact = (fact) => {
     trace(() => `  ${shown(fact)}`);
     if ("failure" in fact && fact.failure.code === "payload_changed")
@@ -96,6 +102,7 @@ export async function simulate(
       () => `nothing is left to happen, and the run is ${state?.phase}`,
       "hung",
     );
+    if (state !== null && findings.first === null) host.queue.checkEnd(state);
     if (state !== null && findings.first === null) checkClaims(state, referee, findings);
   }
   return {

@@ -1,10 +1,12 @@
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { compileSteps } from "../../src/define/index.ts";
-import { limits, type Json } from "../../src/kernel/index.ts";
+import { limits, type Graph, type Json } from "../../src/kernel/index.ts";
 import { randomId } from "../../src/platform/index.ts";
+import type { StartRequest } from "../../src/run/index.ts";
 import { lending } from "./lending.ts";
 import { dollars, meter, type Counts } from "./meter.ts";
+import { queues } from "./queue-double.ts";
 import {
   directoryOf,
   ended,
@@ -63,20 +65,23 @@ function chain(steps: number, post?: string): Record<string, Json> {
   );
 }
 
-/** A run of these steps under the meter; `counts` go on counting after the run has ended. */
-async function run(
-  steps: Record<string, Json>,
-  more: { id?: string; tags?: string[] } = {},
-): Promise<{ counts: Counts; started: Started }> {
+function graphOf(steps: Record<string, Json>): Graph {
   const compiled = compileSteps(steps);
   if (!compiled.ok) throw new Error(JSON.stringify(compiled.errors));
-  const graph = {
+  return {
     steps: compiled.steps,
     deadlineMs: limits.RUN_DEADLINE_MS,
     undoBudgetMs: limits.UNDO_BUDGET_MS,
     idleLimitMs: limits.IDLE_LIMIT_MS,
   };
-  const request = requestOf("t-sleep", {}, { graph, id: randomId("run"), ...more });
+}
+
+/** A run of these steps under the meter; `counts` go on counting after the run has ended. */
+async function run(
+  steps: Record<string, Json>,
+  more: Partial<StartRequest> = {},
+): Promise<{ counts: Counts; started: Started }> {
+  const request = requestOf("t-sleep", {}, { graph: graphOf(steps), id: randomId("run"), ...more });
   const stub = () => stubOf(request.id);
   const counts = await meter(stub());
   const answer = await stub().start(request);
@@ -164,6 +169,42 @@ describe("what a run writes", () => {
     expect(retried.counts.rows - calm.counts.rows).toBe(2);
     expect(retried.counts.rows - calm.counts.rows).toBeLessThanOrEqual(ROWS_PER_RETRY);
     expect(retried.counts).toMatchObject({ calls: 1, alarms: 0 });
+  });
+
+  it("is one row more where the run waits in a queue and is admitted soon, and as many calls: only it is told", async () => {
+    const calm = await run(chain(4));
+    const id = randomId("run");
+    queues.holds(id, "admitted");
+    const flow = { limitMs: DAY_MS, place: { v: 1 } };
+    const queued = await run(chain(4), { id, flow });
+    expect(queues.told(id)).toEqual(["waits 1", "over 1"]);
+    expect(queued.counts).toMatchObject({
+      rows: calm.counts.rows + 1,
+      schemaRows: 3,
+      alarmRows: 3,
+      calls: 1,
+    });
+    await forget(queued.started);
+  });
+
+  it("is 3 rows more where it waits for longer than half a minute: the alarm is set twice more, too", async () => {
+    const calm = await run(chain(4));
+    const request = {
+      ...requestOf("t-sleep", {}),
+      id: randomId("run"),
+      flow: { limitMs: DAY_MS, place: null },
+    };
+    queues.holds(request.id, "waits");
+    const counts = await meter(stubOf(request.id));
+    await stubOf(request.id).start({ ...request, graph: graphOf(chain(4)) });
+    await vi.waitUntil(() => queues.told(request.id).length > 0, { timeout: 5_000, interval: 10 });
+    vi.setSystemTime(Date.now() + 30_000);
+    await runDurableObjectAlarm(stubOf(request.id));
+    await vi.waitUntil(() => queues.told(request.id).length > 1, { timeout: 5_000, interval: 10 });
+    await stubOf(request.id).admitted(TENANT, { generation: 1 });
+    const started = { id: request.id, stub: () => stubOf(request.id) };
+    await listed(started);
+    expect(counts.rows - calm.counts.rows).toBe(3);
   });
 
   it("is 2 rows more for each message to a listener, and 3 for the first: its table; the alarm behind it stands already", async () => {

@@ -24,6 +24,7 @@ import { credentialHouses } from "./credential-house.ts";
 import { type FlowRpc, WiredFlowObject } from "../../src/triggers/index.ts";
 import { WiredScheduleObject } from "../../src/triggers/schedule-object.ts";
 import { scheduleHouses } from "./schedule-house.ts";
+import { queues } from "./queue-double.ts";
 import { testRecords } from "./sealed-records.ts";
 import { lending } from "./lending.ts";
 import { testWorkflows } from "./workflows.ts";
@@ -84,6 +85,7 @@ export class RunObject extends WiredRunObject {
       ...wiring,
       directory,
       uses,
+      flow: queues.port(wiring.flow),
       version: versions.current,
       callsPerEvent,
       keys: keys.current ?? wiring.keys,
