@@ -10,6 +10,7 @@ export * from "./answer-events.ts";
 export * from "./answer-audit.ts";
 export * from "./answer-cloud-roles.ts";
 export * from "./answer-issuer.ts";
+export * from "./answer-explain.ts";
 export * from "./answer-keys.ts";
 export * from "./answer-plans.ts";
 export * from "./answer-policy.ts";

@@ -8,7 +8,7 @@ import {
   type Policy as AnyPolicy,
   policySchema,
 } from "../access/index.ts";
-import { type Json, limits, RUN_STATUSES } from "../kernel/index.ts";
+import { type Json, limits, NAME_PATTERN, RUN_STATUSES } from "../kernel/index.ts";
 import { isRunId } from "../platform/index.ts";
 import { count, json, named, nameSchema, nullable, time } from "./schema.ts";
 
@@ -272,6 +272,15 @@ export const eventsQuery = () =>
 export const stepQuery = () =>
   z.strictObject({
     item: wholeNumber(0, limits.MAX_ITEMS).optional().describe("Of a forEach step: this item alone, from 0."),
+  });
+
+export const explainQuery = () =>
+  z.strictObject({
+    step: z
+      .string()
+      .regex(new RegExp(NAME_PATTERN), "The name of a step.")
+      .optional()
+      .describe("This step alone, whatever became of it; missing: all that is not over."),
   });
 
 export const pageQuery = () =>

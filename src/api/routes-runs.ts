@@ -10,7 +10,8 @@ import { parseIfNoneMatch, preferenceApplied, runTag } from "./request-headers.t
 import { type Call, type Route, route } from "./route.ts";
 import { withPlace } from "./routes-queues.ts";
 import { ask, askForRun, preferencesOf, viewerOf } from "./runs-of.ts";
-import { stepQuery } from "./request-schemas.ts";
+import { explainQuery, stepQuery } from "./request-schemas.ts";
+import { Explanation } from "./answer-explain.ts";
 import { Step } from "./answer-runs.ts";
 
 export const RUN_ROUTES: readonly Route[] = [
@@ -47,6 +48,23 @@ export const RUN_ROUTES: readonly Route[] = [
       if (!step.ok) return step.error;
       const seen = sightOf(identity).step(step.value);
       return jsonResponse(await withLinks(call, identity, seen, query.item), 200, UNSHARED);
+    },
+  }),
+  route({
+    id: "explainRun",
+    method: "GET",
+    path: "/v1/runs/{run}/explain",
+    rule: "runs:read",
+    tag: "Runs",
+    summary: "Why a run stands where it stands, and what can be done about it",
+    description:
+      "In plain words and as data: what it waits for and until when, what was tried, and the calls that would be taken now.",
+    query: explainQuery,
+    answers: [{ status: 200, description: "The explanation.", schema: Explanation }],
+    problems: ["not_found", "no_such_step", "run_deleted"],
+    handle: async ({ call, identity, query }) => {
+      const told = await ask(call, identity, (run) => run.explain(viewerOf(identity), query.step));
+      return told.ok ? jsonResponse(told.value, 200, UNSHARED) : told.error;
     },
   }),
 ];

@@ -85,6 +85,7 @@ export {
   type RunState,
   type RunStatus,
 } from "./state.ts";
+export { unresolved } from "./redrive.ts";
 export { makersOf, mayDecide } from "./approvals.ts";
 export {
   approvalIdOf,

@@ -39,6 +39,11 @@ function openUnits(state: RunState): Open[] {
   });
 }
 
+/** Units of a run that has ended of which a redrive must be told whether they happened. */
+export function unresolved(state: RunState): UnitRef[] {
+  return openUnits(state).flatMap(({ ref, required }) => (required ? [ref] : []));
+}
+
 /** A run that is lost ends when everything of it is settled: whoever waits for that is told what holds it up. */
 function notEnded(state: RunState): Refusal {
   const unknown = state.graph.steps.flatMap((def, index) => {

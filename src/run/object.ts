@@ -12,6 +12,8 @@ import { isIdle, parseUnitName, refOf, stepOf, unitOf, type Input, type RunInfo 
 import { armCrashPoint, crashPoint } from "../platform/index.ts";
 import { checkLink, findApproval, pendingApprovals } from "./approvals.ts";
 import { commandDriver, isForStarter } from "./commands.ts";
+import { explainFailing, explainRun, explainSealed } from "./explain/explain.ts";
+import type { Explanation } from "./explain/explanation.ts";
 import { graphPart } from "./graph-part.ts";
 import { Descendants } from "./descendants.ts";
 import { aliveOf, DELETED, Lives, NOT_FOUND } from "./lives.ts";
@@ -118,10 +120,25 @@ export abstract class WiredRunObject extends DurableObject<Env> implements RunRp
     return this.#lives.visit(viewer, (life, state) => {
       const step = stepOf(state, name);
       const unit = item === undefined ? step?.unit : step?.unit.items?.[item];
-      if (step === null || unit === undefined)
-        return { ok: false, code: "no_such_step", message: `There is no step named ${name} in this run.` };
+      if (step === null || unit === undefined) return noSuchStep(name);
       return { ok: true, value: viewStep(state, step.def, unit, showing(life, viewer)) };
     });
+  }
+
+  async explain(viewer: Viewer, step?: string): Promise<Answer<Explanation>> {
+    const answer = await this.#lives.visit(
+      viewer,
+      (_, state): Answer<Explanation> => {
+        const value = explainRun(state, Date.now(), step);
+        return value === null ? noSuchStep(step ?? "") : { ok: true, value };
+      },
+      ({ view }) => explainSealed(view),
+    );
+    const { meta } = this.#lives;
+    // Whose user's run it is cannot be told while it cannot be read.
+    if (answer.ok || answer.code !== "unavailable" || meta === null || viewer.onlyUser !== undefined)
+      return answer;
+    return { ok: true, value: explainFailing(meta, Date.now()) };
   }
 
   async events(
@@ -304,6 +321,10 @@ export abstract class WiredRunObject extends DurableObject<Env> implements RunRp
     const report = this.#lives.report(life);
     return report === null ? {} : { report };
   }
+}
+
+function noSuchStep(name: string): Extract<Answer<never>, { ok: false }> {
+  return { ok: false, code: "no_such_step", message: `There is no step named ${name} in this run.` };
 }
 
 function shown(life: Life, viewer: Viewer): RunView {

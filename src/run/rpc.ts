@@ -22,6 +22,7 @@ import type {
   UnitStatus,
   Failure,
 } from "../kernel/index.ts";
+import type { Explanation } from "./explain/explanation.ts";
 
 export interface StartRequest {
   readonly tenant: string;
@@ -355,6 +356,11 @@ export interface RunRpc {
   ): Promise<Answer<RunView>>;
   /** One step with its whole output (or that of one item). */
   step(viewer: Viewer, name: string, item?: number): Promise<Answer<StepView>>;
+  /**
+   * Why the run stands where it stands, and what can be done about it; with `step`, of that step and all that belongs to it.
+   * Also answers for a run that cannot go on just now, if the caller may see every run of the tenant.
+   */
+  explain(viewer: Viewer, step?: string): Promise<Answer<Explanation>>;
   /** Facts after `after`, oldest first, at most `limit`; with `waitMs` it waits for the first one. */
   events(
     viewer: Viewer,

@@ -5,6 +5,7 @@ import { promisify } from "node:util";
 import { describe, expect, it } from "vitest";
 import { compilePlan } from "../../src/define/index.ts";
 import { FAILURE_CODES, LINT_CODES, type Json } from "../../src/kernel/index.ts";
+import { REASON_CODES } from "../../src/run/explain/explanation.ts";
 import { BAD_PLANS } from "./bad-plans.ts";
 import { runPlanInMemory } from "./run-in-memory.ts";
 import { keeper, ready, roleReady } from "./lending.ts";
@@ -72,6 +73,15 @@ describe("the page on failures", () => {
     );
     expect(new Set(rows)).toEqual(new Set([...FAILURE_CODES, "http_NNN"]));
     expect(rows).toHaveLength(new Set(rows).size);
+  });
+});
+
+describe("the page on explanations", () => {
+  it("has a line for every reason, and for no other", async () => {
+    const rows = [...(await page("explain.md")).matchAll(/^\| ((?:`[a-z_]+`(?:, )?)+) \|/gm)].flatMap(
+      ([, codes = ""]) => codes.split(", ").map((code) => code.replaceAll("`", "")),
+    );
+    expect(rows.toSorted()).toEqual([...REASON_CODES].toSorted());
   });
 });
 

@@ -24,6 +24,7 @@ const api = client({
     command: next,
     graphPart: unused,
     step: unused,
+    explain: unused,
     events: unused,
     approvals: unused,
     approval: unused,

@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import { ROUTES } from "../../src/api/index.ts";
-import type { EventView, RunView, StepView } from "../../src/run/index.ts";
+import type { Explanation, EventView, RunView, StepView } from "../../src/run/index.ts";
 import { expectAnswer, expectProblem, newKey, newTenant, send } from "./api-support.ts";
 
 let admin = "";
@@ -91,6 +91,22 @@ describe("looking at a run", () => {
     const step = await send("GET", `/v1/runs/${run.id}/steps/safe`, { key: admin });
     const whole = await expectAnswer<StepView>(step, "getStep", 200);
     expect(whole.output).toEqual({ value: "x".repeat(bytes) });
+  });
+
+  test("says why it is not done, until when, and which call ends that", async () => {
+    const { id } = await waiting();
+    const ask = (query = "") => send("GET", `/v1/runs/${id}/explain${query}`, { key: admin });
+    const told = await expectAnswer<Explanation>(await ask(), "explainRun", 200);
+    expect(told).toMatchObject({ run: id, status: "waiting", reasons: [{ unit: "ask", code: "signal" }] });
+    const [remedy] = told.reasons[0]?.remedies ?? [];
+    const call = await send(remedy?.method ?? "", remedy?.path ?? "", { key: admin, body: remedy?.body });
+    await expectAnswer(call, "sendSignal", 200);
+    await look(id, { prefer: "wait=20" });
+    const over = await expectAnswer<Explanation>(await ask(), "explainRun", 200);
+    expect(over).toMatchObject({ status: "succeeded", limit_at: null, reasons: [{ code: "run_succeeded" }] });
+    const step = await expectAnswer<Explanation>(await ask("?step=ask"), "explainRun", 200);
+    expect(step.reasons).toMatchObject([{ code: "run_succeeded" }, { unit: "ask", code: "done" }]);
+    await expectProblem(await ask("?step=nobody"), 404, "no_such_step");
   });
 
   test("a step, an item or a name that there is not", async () => {

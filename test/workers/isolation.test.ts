@@ -83,6 +83,7 @@ const TABLE: Readonly<Record<string, Rule>> = {
   relistRuns: { ...OF_ROOT, body: { objects: [env.RUN.idFromName("nobody").toString()] } },
   getRun: OF_RUN,
   getStep: OF_RUN,
+  explainRun: OF_RUN,
   getEvents: OF_RUN,
   cancelRun: OF_RUN,
   pauseRun: OF_RUN,

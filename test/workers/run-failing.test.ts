@@ -76,6 +76,12 @@ describe("a run whose journal this build cannot read", () => {
     expect(await run.stub().command(VIEWER, { t: "pause", by: "key:test" })).toMatchObject(UNAVAILABLE);
     expect(await run.stub().events(VIEWER, { after: 0, limit: 1 })).toMatchObject(UNAVAILABLE);
     expect(await run.stub().view({ tenant: "other" })).toMatchObject({ ok: false, code: "not_found" });
+    expect(await run.stub().explain(VIEWER)).toMatchObject({
+      ...{ ok: true, value: { run: run.id, status: null, reasons: [{ code: "failing" }] } },
+    });
+    // Whose run it is cannot be told.
+    expect(await run.stub().explain({ ...VIEWER, onlyUser: "ada" })).toMatchObject(UNAVAILABLE);
+    expect(await run.stub().explain({ tenant: "other" })).toMatchObject({ ok: false, code: "not_found" });
     await bringBack();
     pass(60_000);
     expect(await view(run)).toEqual(before);
@@ -146,6 +152,9 @@ describe("a run whose journal this build cannot read", () => {
       code: "run_ended",
     });
     expect(await run.stub().step(VIEWER, "ask")).toMatchObject({ ok: false, code: "run_ended" });
+    expect(await run.stub().explain(VIEWER)).toMatchObject({
+      ...{ ok: true, value: { status: "failed", limit_at: null, reasons: [{ code: "sealed" }] } },
+    });
     const page = await run.stub().events(VIEWER, { after: 0, limit: 100 });
     expect(page).toMatchObject({
       ok: true,
