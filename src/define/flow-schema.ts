@@ -4,6 +4,7 @@
  */
 import * as z from "zod";
 import { durationSchema, lazy, toMs, type Duration, type Finding } from "../actions/index.ts";
+import { limits } from "../kernel/index.ts";
 import { accessesOf, parseExpression } from "./expressions/index.ts";
 
 /** As many runs at a time: enough for any service, and few enough to count. */
@@ -17,7 +18,7 @@ const MAX_CONCURRENCY_LIMITS = 2;
 const SECOND_MS = 1_000;
 const DAY_MS = 86_400_000;
 const PERIOD = { least: SECOND_MS, most: 7 * DAY_MS, words: "from 1 s to 7 d" } as const;
-const QUEUE_TIMEOUT = { least: SECOND_MS, most: 30 * DAY_MS, words: "from 1 s to 30 d" } as const;
+const QUEUE_TIMEOUT = { least: SECOND_MS, most: limits.MAX_QUEUE_MS, words: "from 1 s to 30 d" } as const;
 /** What an expression of `flow` can read. */
 const READABLE = ["input", "run.user"] as const;
 

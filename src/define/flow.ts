@@ -3,12 +3,11 @@
  * user. Keys leave here as digests, so the queue knows which are the same, and nothing of an input. Pure.
  */
 import { digestOf, toMs, type Finding } from "../actions/index.ts";
-import type { Json } from "../kernel/index.ts";
+import { limits, type Json } from "../kernel/index.ts";
 import { evaluateText, Meter, type Names, TemplateFault } from "./expressions/index.ts";
 import { limitsOf, MAX_PRIORITY, type ReadFlow } from "./flow-schema.ts";
 
 const QUEUED = 10_000;
-const QUEUE_TIMEOUT_MS = 24 * 60 * 60_000;
 /** `max` of a debounce that says none, in times of its `for`. */
 const DEBOUNCE_MAX = 10;
 const MAX_DEBOUNCE_MS = 7 * 24 * 60 * 60_000;
@@ -115,7 +114,7 @@ export function viewFlow(flow: ReadFlow): FlowView {
     priority,
     queue: {
       limit: queue?.limit ?? QUEUED,
-      timeout_ms: queue?.timeout === undefined ? QUEUE_TIMEOUT_MS : toMs(queue.timeout),
+      timeout_ms: queue?.timeout === undefined ? limits.QUEUE_LIMIT_MS : toMs(queue.timeout),
     },
   };
 }
