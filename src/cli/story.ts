@@ -120,6 +120,8 @@ function runLine({ at, type, data }: RunEvent): Line | null {
     ...(colour === undefined ? {} : { colour }),
   });
   switch (type) {
+    case "admitted":
+      return line("admitted from the queue: it begins", "cyan");
     case "lost":
       return line(`cannot succeed: ${failureOf(data)}`, "red");
     case "undoing":

@@ -524,6 +524,48 @@ const KERNEL: readonly Omit<Mutant, "first">[] = [
     replace: "maybe: unit.maybe,",
     why: "What an attempt had sent before its credential was refused counts as not sent.",
   },
+  {
+    name: "starts-while-queued",
+    file: "src/kernel/due.ts",
+    find: "if (isQueued(state)) return [];",
+    replace: "",
+    why: "A run works before it was admitted (U1).",
+  },
+  {
+    name: "queue-limit-forgotten",
+    file: "src/kernel/time.ts",
+    find: "if (turn.now >= turn.state.queuedUntil) passQueueLimit(turn);",
+    replace: "",
+    why: "A run waits for ever for a queue that has forgotten it (U2).",
+  },
+  {
+    name: "queue-time-counts",
+    file: "src/kernel/queue.ts",
+    find: "deadlineAt: turn.now + state.graph.deadlineMs",
+    replace: "deadlineAt: state.startedAt + state.graph.deadlineMs",
+    why: "A run that has waited long is out of time as it begins (U4).",
+  },
+  {
+    name: "told-by-the-unborn",
+    file: "src/kernel/failing.ts",
+    find: `if (def.part === "main" || queued) stop(turn, refOf(def.name), mode);`,
+    replace: `if (def.part === "main") stop(turn, refOf(def.name), mode);`,
+    why: "A thousand debounced runs send a thousand messages (U3).",
+  },
+  {
+    name: "redriven-past-the-queue",
+    file: "src/kernel/evolve.ts",
+    find: "...queuedFrom(fact.at, state.run),",
+    replace: "",
+    why: "A redrive works beside as many others as there may be (U1).",
+  },
+  {
+    name: "admitted-for-another",
+    file: "src/kernel/queue.ts",
+    find: "if (state.generation !== generation) return NOT_QUEUED;",
+    replace: "",
+    why: "A late word for one generation lets the next one work without a slot (W4).",
+  },
 ];
 
 const DRIVER: readonly Omit<Mutant, "first">[] = [
@@ -781,6 +823,34 @@ const DRIVER: readonly Omit<Mutant, "first">[] = [
     find: "const answer = Promise.race([heard, silence]).then(",
     replace: "const answer = Promise.race([heard, heard]).then(",
     why: "A keeper that does not answer holds a step, and its slot, for ever (Q2).",
+  },
+  {
+    name: "queue-asked-once",
+    file: "src/run/queueing.ts",
+    find: "this.#tries += 1;",
+    replace: "this.#told = word;",
+    why: "A queue that was away for a moment never hears of the run (W1, W2).",
+  },
+  {
+    name: "end-told-or-not",
+    file: "src/run/queueing.ts",
+    find: "if (told) this.#told = word;",
+    replace: "this.#told = word;",
+    why: "A run whose object died at its end holds its slot for ever (W2).",
+  },
+  {
+    name: "nobody-behind-the-word",
+    file: "src/run/queueing.ts",
+    find: "this.#backstopAt = word.since + BACKSTOP_MS;",
+    replace: "this.#backstopAt = null;",
+    why: "A death before the first word is noticed by nobody (W1).",
+  },
+  {
+    name: "queue-waited-for",
+    file: "src/run/queueing.ts",
+    find: "const ANSWER_MS = 30_000;",
+    replace: "const ANSWER_MS = 30_000_000_000;",
+    why: "A queue that does not answer is never asked again (W3).",
   },
 ];
 

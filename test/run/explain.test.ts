@@ -20,7 +20,7 @@ import { REASON_CODES, type Explanation, type Remedy } from "../../src/run/expla
 import { unitsOf } from "../kernel/support/laws.ts";
 import { graphs } from "../kernel/support/random-graph.ts";
 import { moves, Walk } from "../kernel/support/walk.ts";
-import { call, ends, performance, retry } from "../kernel/support/build.ts";
+import { call, ends, HOUR, performance, retry, verify } from "../kernel/support/build.ts";
 import { Play } from "../kernel/support/play.ts";
 
 /** The same each time: what it reaches is asserted. */
@@ -36,6 +36,8 @@ const STATUSES = [...RUN_STATUSES, "paused"] as const;
 function isImpossible(run: (typeof STATUSES)[number], unit: (typeof UNIT_STATUSES)[number]): boolean {
   const ended = run === "succeeded" || run === "failed" || run === "cancelled";
   if (ended) return !isTerminal(unit) && unit !== "pending";
+  // What is done anew is pending until the run is admitted.
+  if (run === "queued") return ["running", "backing_off", "waiting", "unknown", "skipped"].includes(unit);
   return false;
 }
 
@@ -120,6 +122,31 @@ function check(
   }
 }
 
+/** A run that was undone for the most part, waits in its queue for the second time, and has kept what is over. */
+function queuedAgain(): Play {
+  const steps = [
+    call("a", "keyed", { compensate: performance("keyed") }),
+    call("seen", "once", { verify: verify() }),
+    call("mails", "safe", { forEach: { list: null, concurrency: 2, tolerate: 1 } }),
+    call("b", "safe", { needs: ["a", "seen", "mails"] }),
+  ];
+  const play = new Play(steps, { run: { flow: { limitMs: HOUR, place: null } } });
+  play.take({ t: "admit", generation: 1 });
+  play.attempt("a");
+  play.prepare("mails", { kind: "list", list: { v: [1, 2] }, count: 2 });
+  play.attempt("mails[0]", ends.cannot());
+  play.attempt("mails[1]");
+  play.attempt("seen", ends.unclear());
+  play.wake();
+  play.begin("seen/verify");
+  const as = { as: "succeeded", output: { v: "seen" } } as const;
+  play.take({ t: "resolve", unit: refOf("seen"), as, by: "ada" });
+  play.attempt("b", ends.cannot());
+  play.attempt("a/undo");
+  play.take({ t: "redrive", by: "ada", resolve: [] });
+  return play;
+}
+
 describe("whatever state a run is in", { timeout: TIMEOUT_MS }, () => {
   test("each of its steps has a sentence, a limit while it is not over, and calls that are taken", () => {
     const met = new Set<string>();
@@ -161,13 +188,23 @@ describe("whatever state a run is in", { timeout: TIMEOUT_MS }, () => {
     undoing.wake();
     undoing.attempt("a/undo");
     look(undoing);
+    for (const input of [
+      { t: "turn_away", generation: 2, why: { as: "full" } },
+      { t: "cancel", mode: "graceful", by: "ada" },
+    ] as const) {
+      const again = queuedAgain();
+      look(again);
+      again.take(input);
+      look(again);
+    }
     fc.assert(
       fc.property(
         graphs,
         fc.boolean(),
+        fc.boolean(),
         fc.array(moves, { minLength: 20, maxLength: 50 }),
-        (graph, open, plan) => {
-          const walk = new Walk(graph, open);
+        (graph, open, queued, plan) => {
+          const walk = new Walk(graph, open, null, queued);
           look(walk);
           for (const move of plan) {
             walk.play(move);

@@ -247,6 +247,7 @@ export class Host {
     return (
       this.store.flushed &&
       !life.hasTimer &&
+      !life.tellsQueue &&
       ![...this.outside.requests].some((request) => request.life === life)
     );
   }

@@ -51,6 +51,8 @@ export class Life {
   #entry: Entry = "birth";
   #performing: Request | Asking | null = null;
   state: "alive" | "replaced" | "dead" = "alive";
+  /** It waits for an answer of the queue. */
+  tellsQueue = false;
   /** Writes that it made never got to the disk: its output gate stays shut. */
   shut = false;
   /** Rows and alarms that had been written when its last event began. */
@@ -85,8 +87,14 @@ export class Life {
     const told = this.#queueing.deliver((admission) => {
       this.driver.command(admission);
     });
-    // Of a life that is over nobody waits for this.
-    told.then(() => this.driver.arm()).catch(() => {});
+    this.tellsQueue = true;
+    told
+      .then(() => {
+        this.tellsQueue = false;
+        this.driver.arm();
+      })
+      // Of a life that is over nobody waits for this.
+      .catch(() => {});
   }
 
   askQueueAgain(): void {

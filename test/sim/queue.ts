@@ -116,6 +116,8 @@ export class Queue {
           coverage.fault("queue not told");
           return answer(fails, random.scale(10, 5_000));
         }
+        const isUnheard = fate === "silent" && random.chance(0.5);
+        if (isUnheard) return coverage.fault("queue does not answer");
         schedule.after(random.int(0, 500), () => {
           const value = act();
           if (fate === "unanswered") {

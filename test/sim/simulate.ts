@@ -47,7 +47,7 @@ export async function simulate(
   const audit = new Audit(findings, coverage, referee);
   const plan = drawCrashes(stream("crashes"));
   const swarm = drawSwarm(stream("swarm"), stream("connected"));
-  const queueing = stream("flow");
+  const queueing = stream("queues");
   const flow = drawFlow(queueing);
   const host = new Host({
     driver,

@@ -181,6 +181,7 @@ describe("a queue that does not answer", () => {
     await untilTold(run, "over 1");
     vi.useRealTimers();
     await listed(run);
+    expect(queues.told(run.id)).toEqual(["waits 1", "over 1"]);
   });
 });
 

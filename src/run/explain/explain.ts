@@ -5,6 +5,7 @@
 import {
   due,
   isIdle,
+  isQueued,
   isTerminal,
   nextWake,
   statusOf,
@@ -127,6 +128,7 @@ function tells({ phase }: RunState, part: "main" | "on_failure"): boolean {
 function limitOf(state: RunState): number | null {
   if (state.phase === "ended") return null;
   if (state.phase !== "forward") return state.budgetAt ?? state.deadlineAt;
+  if (isQueued(state)) return state.queuedUntil;
   return isIdle(state)
     ? Math.min(state.deadlineAt, state.activeAt + state.graph.idleLimitMs)
     : state.deadlineAt;
@@ -162,6 +164,15 @@ function runReason({ state, now, limitAt }: Setting): Reason | null {
     );
   if (state.phase === "handling")
     return say("handling", `The run is lost (${why}); its steps for that case are at work.`);
+  if (isQueued(state))
+    return say(
+      "queued",
+      `The run waits in the queue of ${state.run.workflow}, whose limits hold it back; if it is not admitted, it fails ${at(limitAt)}.`,
+      {
+        since: state.queuedUntil - (state.run.flow?.limitMs ?? 0),
+        remedies: [remedy(id, "cancel", "End it before it begins.", { mode: "graceful" })],
+      },
+    );
   if (isIdle(state))
     return say(
       "open",

@@ -4,6 +4,7 @@ import type { Json, RunStatus } from "../../kernel/index.ts";
 /** Why a run, or one of its units, stands where it stands. Documented in docs/explain.md, one line each. */
 export const REASON_CODES = [
   // Of the run as a whole.
+  "queued",
   "paused",
   "open",
   "finishing",

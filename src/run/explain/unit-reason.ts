@@ -6,6 +6,7 @@ import {
   awaitsDecision,
   hasChild,
   isParked,
+  isQueued,
   isTerminal,
   performanceOf,
   refOf,
@@ -137,6 +138,8 @@ function pending(setting: Setting, placed: Placed): Told {
       : { code: "never_started", sentence: `${named(placed)} begins only if the run fails.` };
   const open = def.needs.filter((need) => !isTerminal(stepOf(state, need)?.unit.status ?? "succeeded"));
   if (open.length > 0) return { code: "needs", sentence: `${named(placed)} waits for ${listed(open)}.` };
+  if (isQueued(state))
+    return { code: "turn", sentence: `${named(placed)} begins once the run is admitted from its queue.` };
   if (unit.wakeAt !== null && unit.wakeAt > now)
     return { code: "turn", sentence: `${named(placed)} begins ${at(unit.wakeAt)}.`, next_at: unit.wakeAt };
   return {
