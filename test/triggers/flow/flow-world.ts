@@ -12,6 +12,8 @@ const SECOND_MS = 1_000;
 const DAY_MS = 86_400_000;
 const RETRY_MS = 5 * SECOND_MS;
 const LATEST_MS = 90 * SECOND_MS;
+/** After its admission a run begins within, however many words are lost: a slot must not lie idle. */
+const LATEST_START_MS = 10 * 60 * SECOND_MS;
 const MOST_EVENTS = 400_000;
 
 export class Chance extends Random {
@@ -261,6 +263,9 @@ export class FlowWorld {
     if (run.stage !== "waits") return;
     run.stage = "works";
     run.startedAt = this.#time;
+    const admittedAt = this.disk.entries.get(run.run)?.since ?? this.#time;
+    if (this.#chances.jump === 0 && this.#time - admittedAt > LATEST_START_MS)
+      this.breaches.push(`${run.run} heard of its admission after ${this.#time - admittedAt} ms`);
     this.#referee(run);
     this.#later(this.#random.scale(100, 60 * SECOND_MS), () => {
       if (run.stage === "works") this.#end(run, "worked");
