@@ -6,6 +6,7 @@ import * as z from "zod";
 import { durationSchema, lazy, toMs, type Duration, type Finding } from "../actions/index.ts";
 import { limits } from "../kernel/index.ts";
 import { accessesOf, parseExpression } from "./expressions/index.ts";
+import type { Place } from "./places.ts";
 
 /** As many runs at a time: enough for any service, and few enough to count. */
 const MAX_AT_A_TIME = 10_000;
@@ -113,16 +114,9 @@ export type ReadFlow = z.output<ReturnType<typeof build>>;
 
 /** What is wrong with it, beyond its form. */
 export function checkFlow(flow: ReadFlow, at: string): Finding[] {
-  const { rate, debounce, priority, queue } = flow;
-  const limits = limitsOf(flow);
-  const listed = Array.isArray(flow.concurrency);
+  const { rate, debounce, queue } = flow;
   const findings = [
-    ...limits.flatMap((one, i) =>
-      checkExpression(one.key, listed ? `/concurrency/${i}/key` : "/concurrency/key"),
-    ),
-    ...checkExpression(rate?.key, "/rate/key"),
-    ...checkExpression(debounce?.key, "/debounce/key"),
-    ...checkExpression(typeof priority === "string" ? priority : undefined, "/priority"),
+    ...expressionsOf(flow).flatMap(([pointer, text]) => checkExpression(text, pointer)),
     ...checkSpan(rate?.per, "/rate/per", PERIOD),
     ...checkSpan(debounce?.for, "/debounce/for", PERIOD),
     ...checkSpan(debounce?.max, "/debounce/max", PERIOD),
@@ -130,13 +124,35 @@ export function checkFlow(flow: ReadFlow, at: string): Finding[] {
   ];
   if (debounce?.max !== undefined && toMs(debounce.max) < toMs(debounce.for))
     findings.push({ pointer: "/debounce/max", code: "bad_flow", detail: "It is at least as long as `for`." });
-  if (limits.length === 0 && rate === undefined && debounce === undefined)
+  if (limitsOf(flow).length === 0 && rate === undefined && debounce === undefined)
     findings.push({
       pointer: "",
       code: "bad_flow",
       detail: "It limits nothing: say `concurrency`, `rate` or `debounce`.",
     });
   return findings.map((one) => ({ ...one, pointer: at + one.pointer }));
+}
+
+/** What it reads of the input, as places of a plan. */
+export function placesIn(flow: ReadFlow): Place[] {
+  return expressionsOf(flow).map(([pointer, text]) => ({
+    ...{ pointer, expression: text, offset: 0, reads: [] },
+  }));
+}
+
+/** Each expression, with the pointer to it. */
+function expressionsOf(flow: ReadFlow): readonly (readonly [pointer: string, text: string])[] {
+  const { concurrency, rate, debounce, priority } = flow;
+  const listed = Array.isArray(concurrency);
+  const all: readonly (readonly [string, string | number | undefined])[] = [
+    ...limitsOf(flow).map(
+      (one, i) => [listed ? `/concurrency/${i}/key` : "/concurrency/key", one.key] as const,
+    ),
+    ["/rate/key", rate?.key],
+    ["/debounce/key", debounce?.key],
+    ["/priority", priority],
+  ];
+  return all.flatMap(([pointer, text]) => (typeof text === "string" ? [[pointer, text] as const] : []));
 }
 
 export function limitsOf({
@@ -155,8 +171,7 @@ function checkSpan(
   return ms >= least && ms <= most ? [] : [{ pointer, code: "bad_duration", detail: `It lasts ${words}.` }];
 }
 
-function checkExpression(text: string | undefined, pointer: string): Finding[] {
-  if (text === undefined) return [];
+function checkExpression(text: string, pointer: string): Finding[] {
   const expression = text;
   if (text.trimStart().startsWith("${{")) {
     const detail = "Here the whole text is an expression: leave `${{ }}` away.";

@@ -59,6 +59,15 @@ export const BAD_PLANS: readonly (readonly [what: string, plan: unknown, pointer
     "/flow/rate/key",
     "unknown_name",
   ],
+  [
+    "has a limit by a field that its input cannot have",
+    {
+      input: { type: "object", properties: { customer: { type: "string" } }, additionalProperties: false },
+      ...flow({ concurrency: { limit: 1, key: "input.custmer" } }),
+    },
+    "/flow/concurrency/key",
+    "unknown_input_field",
+  ],
   ["has a rate of a month", flow({ rate: { limit: 1, per: "30d" } }), "/flow/rate/per", "bad_duration"],
   ["has a rate of 2,000 at once", flow({ rate: { limit: 2_000, per: "1d" } }), "/flow/rate/limit", "invalid"],
   [
