@@ -27,7 +27,7 @@ interface StartDeps {
 }
 
 type Refused = Extract<TriggeredOutcome, { kind: "refused" }>;
-type Planned = Pick<StartRequest, "workflow" | "version" | "graph" | "input" | "open" | "policies">;
+type Planned = Pick<StartRequest, "workflow" | "version" | "graph" | "input" | "open" | "policies" | "flow">;
 
 /** Codes of a run that pass. */
 const PASSING: ReadonlySet<RunErrorCode> = new Set(["unavailable"]);
@@ -54,7 +54,7 @@ export function createStarter(deps: StartDeps): Starter {
 
 async function plan(
   { sources, policy, now }: StartDeps,
-  { tenant, target, maker }: TriggeredStart,
+  { tenant, target, maker, user }: TriggeredStart,
 ): Promise<Result<Planned, Refused>> {
   const { workflow: name, version } = target;
   const live = await tenantPolicy(policy, tenant, now());
@@ -76,6 +76,8 @@ async function plan(
     const [first] = input.errors;
     return refuse("invalid_input", `${first?.pointer ?? "/input"}: ${first?.detail ?? "It does not fit."}`);
   }
+  const flow = startable.flow(input.value, user);
+  if (!flow.ok) return refuse("invalid_input", flow.error[0]?.detail ?? "It cannot be queued.");
   const judged = judgeSteps(chain, {
     ...{ workflow: startable.name, steps: startable.graph.steps, at: "/workflow", definitionAt: null },
   });
@@ -85,6 +87,7 @@ async function plan(
     ...{ workflow: startable.name, version: startable.version, input: input.value, open: startable.open },
     graph: { ...startable.graph, steps: judged.steps },
     policies: maker.policies,
+    ...(flow.value === undefined ? {} : { flow: flow.value }),
   });
 }
 

@@ -33,6 +33,7 @@ import { createStarter } from "./compose-start.ts";
 import { composeIdentity, exchanging } from "./compose-identity.ts";
 import { type ComposedIssuer, composeIssuer } from "./compose-issuer.ts";
 import { browserAddressOf, egressOf, ownHostsOf } from "./compose-egress.ts";
+import { createFlowPort, createFlowPorts, createQueues } from "./compose-triggers-flow.ts";
 import { audiencesOf, composeTrust } from "./compose-trust.ts";
 import { type ConnectionWiring, createConnectPages } from "./connections/index.ts";
 import {
@@ -78,7 +79,7 @@ import {
   type RunRpc,
   type RunWiring,
 } from "./run/index.ts";
-import type { Starter } from "./triggers/index.ts";
+import type { FlowPorts, Starter } from "./triggers/index.ts";
 import {
   createKeyCheck,
   createRunKeys,
@@ -114,6 +115,8 @@ export interface House {
   readonly issuing: (env: Env) => IssuerWiring;
   /** What a credential object is given when it is constructed. */
   readonly exchanging: (env: Env) => CredentialWiring;
+  /** What the queue of a workflow is given when it is constructed. */
+  readonly queueing: (env: Env) => FlowPorts;
   /** What a directory object is given when it is constructed. */
   readonly sweeping: (env: Env) => SweepPorts;
   /** Starts what nobody asks for in person. */
@@ -160,6 +163,7 @@ export function compose(
     issuing: (env) => issuerOf(env).wiring,
     exchanging: (env) => exchanging(egressOf(env), issuerOf(env).issuer, log),
     starting: starterOf,
+    queueing: (env) => createFlowPorts((tenant, run) => runOf(env, tenant, run), log),
     sweeping: (env) => ({
       ask: async (tenant, run) => runOf(env, tenant, run).poke(tenant),
       takeOver: async (tenant, shard, reports) =>
@@ -306,6 +310,7 @@ export function compose(
         return (stub as RunRpc).relist();
       },
       links: createLinks(serverKey),
+      queues: createQueues(env),
       vault: () => vaultOperations(env),
       connections: () => connectionsOf(env).connections,
       issuer: () => issuerOf(env).issuer,
@@ -422,6 +427,7 @@ export function compose(
       listeners: [createFamily(family), ...heard],
       keys: createRunKeys({ vault: () => vaultOf(env).vault, db: env.DB, now: () => Date.now() }),
       directory: directoryOf(env),
+      flow: createFlowPort(env),
       uses: createUseAudit(env.DB),
       log,
       version: env.VERSION.id,

@@ -5,6 +5,7 @@ import { WiredConnectionObject } from "./connections/index.ts";
 import { WiredDirectoryObject } from "./directory/index.ts";
 import { WiredCredentialObject, WiredIssuerObject } from "./identity/index.ts";
 import { WiredRunObject } from "./run/index.ts";
+import { WiredFlowObject } from "./triggers/index.ts";
 import { workflows } from "./workflows/index.ts";
 
 const house = compose(workflows);
@@ -30,6 +31,12 @@ export class CredentialObject extends WiredCredentialObject {
 export class DirectoryObject extends WiredDirectoryObject {
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env, house.sweeping(env));
+  }
+}
+
+export class FlowObject extends WiredFlowObject {
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env, house.queueing(env));
   }
 }
 

@@ -4,6 +4,7 @@ export { aboutCall } from "./about.ts";
 export { actionNamed, type Action, type ActionFilled, type ActionName } from "./catalog.ts";
 export { type CodeTools } from "./code.ts";
 export { Fatal, Grown, Refused, RetryAfter } from "./code-errors.ts";
+export { digestOf } from "./digest.ts";
 export { durationSchema, toMs, type Duration } from "./durations.ts";
 export { failSchema, type FailParameters } from "./fail.ts";
 export { describe, failure } from "./failures.ts";

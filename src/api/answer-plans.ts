@@ -13,6 +13,20 @@ export const finding = () =>
     allowed: z.array(z.string()).optional().describe("What could stand there."),
   });
 
+const keyShown = () =>
+  z.union([z.string(), z.null()]).describe("Runs of the same value share it. Null: all do.");
+
+export const flowShown = () =>
+  z
+    .strictObject({
+      concurrency: z.array(z.strictObject({ limit: z.int(), key: keyShown() })),
+      rate: z.union([z.strictObject({ limit: z.int(), per_ms: z.int(), key: keyShown() }), z.null()]),
+      debounce: z.union([z.strictObject({ for_ms: z.int(), max_ms: z.int(), key: keyShown() }), z.null()]),
+      priority: z.union([z.number(), z.string()]),
+      queue: z.strictObject({ limit: z.int(), timeout_ms: z.int() }),
+    })
+    .describe("How its runs wait for each other. Missing: they do not.");
+
 export const PlanReport = named("PlanReport", () =>
   z.strictObject({
     valid: z.boolean(),
@@ -42,6 +56,7 @@ export const PlanReport = named("PlanReport", () =>
           )
           .describe("Every cloud role that it uses."),
         steps: z.array(summarisedStep()).describe("In an order in which they could run."),
+        flow: flowShown().optional(),
       }),
     ]),
   }),

@@ -3,6 +3,7 @@ import * as z from "zod";
 import { CLOUD_REASONS, EFFECTS, NEED_REASONS, RUN_STATUSES, UNIT_STATUSES } from "../kernel/index.ts";
 import { ConnectLink } from "./answer-connect-link.ts";
 import { finding } from "./answer-plans.ts";
+import { queuedFields } from "./answer-queues.ts";
 import { count, json, named, nullable, time } from "./schema.ts";
 
 const outcome = () => z.enum(["done", "not_done", "unknown"]).describe("What the step did to the world.");
@@ -173,9 +174,11 @@ export const Run = named("Run", () =>
     ended_at: nullable(time()),
     deadline_at: time().describe("While it is `queued`: at the latest."),
     queued: z
-      .strictObject({ since: time(), limit_at: time() })
+      .strictObject(queuedFields())
       .optional()
-      .describe("While it is `queued`: since when it waits, and until when it may."),
+      .describe(
+        "While it is `queued`: since when it waits, and until when it may. `GET /v1/runs/{run}` adds its place and what it waits for.",
+      ),
     output: z.union([Output.schema(), z.null()]),
     failure: z.union([Failure.schema(), z.null()]),
     steps: z.array(Step.schema()),

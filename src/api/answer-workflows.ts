@@ -1,6 +1,6 @@
 /** Workflows, and plans that are stored. */
 import * as z from "zod";
-import { finding } from "./answer-plans.ts";
+import { finding, flowShown } from "./answer-plans.ts";
 import { JOINS } from "../kernel/index.ts";
 import { stepFields } from "./answer-runs.ts";
 import { count, named } from "./schema.ts";
@@ -29,6 +29,7 @@ export const Workflow = named("Workflow", () =>
     kind: workflowKind(),
     plan: z.record(z.string(), z.unknown()).optional().describe("Of a stored plan: the plan itself."),
     input: z.record(z.string(), z.unknown()).describe("JSON Schema of the input."),
+    flow: flowShown().optional(),
     steps: z.array(
       z.strictObject({
         ...stepFields(),

@@ -35,6 +35,7 @@ import { STEERING_ROUTES } from "./routes-steering.ts";
 import { TRUSTED_ISSUER_ROUTES } from "./routes-trusted-issuers.ts";
 import { VAULT_ROUTES } from "./routes-vault.ts";
 import { WORKFLOW_ROUTES } from "./routes-workflows.ts";
+import { QUEUE_ROUTES } from "./routes-queues.ts";
 
 const API_ROUTES: readonly Route[] = [
   ...START_ROUTES,
@@ -48,6 +49,7 @@ const API_ROUTES: readonly Route[] = [
   ...OPEN_ROUTES,
   ...APPROVAL_ROUTES,
   ...WORKFLOW_ROUTES,
+  ...QUEUE_ROUTES,
   ...PLAN_ROUTES,
   ...KEY_ROUTES,
   ...TRUSTED_ISSUER_ROUTES,

@@ -7,8 +7,17 @@ import type { Directory } from "../directory/index.ts";
 import type { Identity, Issuer } from "../identity/index.ts";
 import type { Logger, RunSource } from "../platform/index.ts";
 import type { RunRpc } from "../run/index.ts";
+import type { QueueView, Standing } from "../triggers/index.ts";
 import type { VaultOperations } from "../vault/index.ts";
 import type { Links } from "./links.ts";
+
+/** The queues in which runs wait for each other. A rejection: the queue does not answer just now. */
+export interface QueuesPort {
+  /** Null: it does not wait there. */
+  standing(tenant: string, workflow: string, run: string): Promise<Standing | null>;
+  /** @param first how many of those who wait are named */
+  view(tenant: string, workflow: string, first: number): Promise<QueueView>;
+}
 
 export interface ApiDeps {
   readonly access: AccessDeps;
@@ -33,6 +42,7 @@ export interface ApiDeps {
   readonly relist: (object: string) => Promise<boolean>;
   /** The id of the one run that a source may start with an idempotency key. */
   readonly runIdOf: (source: RunSource) => Promise<string>;
+  readonly queues: QueuesPort;
   /** Links by which people decide. */
   readonly links: Links;
   /** What the operator does with keys. Throws a TypeError if `KEYRING` is no keyring: nothing else of the API needs it. */

@@ -8,6 +8,7 @@ import {
   planJsonSchema,
   startableOf,
   summarise,
+  viewFlow,
   type CompiledPlan,
   type PlanCompilation,
 } from "../define/index.ts";
@@ -186,8 +187,9 @@ function reportOn(compiled: PlanCompilation, input: Json | undefined, policy: To
     ...plan.advice,
     ...policy.advice,
   ];
+  const flow = plan.flow === null ? undefined : viewFlow(plan.flow);
   const told = { errors: withoutSecrets(errors), advice: withoutSecrets(advice) };
-  return { valid: errors.length === 0, ...told, summary: summarise(plan.graph, policy.judge) };
+  return { valid: errors.length === 0, ...told, summary: summarise(plan.graph, policy.judge, flow) };
 }
 
 /** As a start says it; not saying it leaves it open here. */

@@ -8,6 +8,7 @@ import type { Problem } from "./problems.ts";
 import { jsonResponse, runHeaders, UNSHARED } from "./replies.ts";
 import { parseIfNoneMatch, preferenceApplied, runTag } from "./request-headers.ts";
 import { type Call, type Route, route } from "./route.ts";
+import { withPlace } from "./routes-queues.ts";
 import { ask, askForRun, preferencesOf, viewerOf } from "./runs-of.ts";
 import { explainQuery, stepQuery } from "./request-schemas.ts";
 import { Explanation } from "./answer-explain.ts";
@@ -80,7 +81,7 @@ async function look(call: Call, identity: KeyIdentity): Promise<Response | Probl
   const applied = preferenceApplied({ ...preferences, respondAsync: false });
   const headers = { ...runHeaders(view), ...(applied === null ? {} : { "preference-applied": applied }) };
   if (known.matches(runTag(view.seq))) return new Response(null, { status: 304, headers });
-  return jsonResponse(await withConnectLinks(call, identity, view), 200, headers);
+  return jsonResponse(await withPlace(call, await withConnectLinks(call, identity, view)), 200, headers);
 }
 
 /** A step does not say whose run it is of. */

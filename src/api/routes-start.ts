@@ -94,7 +94,7 @@ async function start(
   return started.ok ? answerStart(call, identity, started.value) : started.error;
 }
 
-type Planned = Pick<StartRequest, "workflow" | "version" | "graph" | "input" | "open" | "policies">;
+type Planned = Pick<StartRequest, "workflow" | "version" | "graph" | "input" | "open" | "policies" | "flow">;
 
 /** What will run, as far as the policies allow it. */
 async function plannedStart(
@@ -109,7 +109,7 @@ async function plannedStart(
   const place = placeOf(body);
   const denial = refusalOfStart(chain.value, place);
   if (denial !== null) return err(denial);
-  const plan = await planOf({ workflows, plans, tenant: identity.tenant }, body);
+  const plan = await planOf({ workflows, plans, tenant: identity.tenant }, body, user);
   const flawed = plan.ok ? null : plan.error.flawed;
   if (!plan.ok && flawed === undefined) return err(plan.error.problem);
   const steps = plan.ok ? plan.value.graph.steps : (flawed?.steps ?? []);

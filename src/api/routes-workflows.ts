@@ -1,5 +1,5 @@
 /** Workflows, to look at. */
-import type { CompiledPlan, PlanRecord, Registered } from "../define/index.ts";
+import { type CompiledPlan, type PlanRecord, type Registered, viewFlow } from "../define/index.ts";
 import type { Graph } from "../kernel/index.ts";
 import { problem } from "./problems.ts";
 import { jsonResponse } from "./replies.ts";
@@ -63,12 +63,18 @@ export const WORKFLOW_ROUTES: readonly Route[] = [
 function viewWorkflow(workflow: Registered): unknown {
   const { name, version, description } = workflow;
   const input = workflow.inputSchema();
-  return { name, version, description, kind: "typescript", input, ...viewOf(workflow.graph()) };
+  const flow = flowOf(workflow.flow());
+  return { name, version, description, kind: "typescript", input, ...flow, ...viewOf(workflow.graph()) };
 }
 
 function viewPlan({ name, version, body }: PlanRecord, plan: CompiledPlan): unknown {
   const { description, graph, inputSchema: input } = plan;
-  return { name, version: String(version), description, kind: "plan", plan: body, input, ...viewOf(graph) };
+  const known = { name, version: String(version), description, kind: "plan", plan: body, input };
+  return { ...known, ...flowOf(plan.flow), ...viewOf(graph) };
+}
+
+function flowOf(flow: CompiledPlan["flow"]): object {
+  return flow === null ? {} : { flow: viewFlow(flow) };
 }
 
 function viewOf(graph: Graph): object {

@@ -5,6 +5,7 @@ import {
   compileSteps,
   findStartable,
   INLINE_NAME,
+  type PlannedFlow,
   type Startable,
   type StartableSources,
 } from "../define/index.ts";
@@ -15,6 +16,13 @@ import { type FieldError, type Problem, problem, problemAt } from "./problems.ts
 /** Stands as the workflow of an open run that has none. */
 const INLINE = { workflow: INLINE_NAME, version: "1" } as const;
 
+/** The queue is that of a name; plans that come with a start share none. */
+const UNSHARED_FLOW = {
+  pointer: "/plan/flow",
+  code: "flow_not_stored",
+  detail: "Runs of one workflow wait for each other: store the plan under a name to give it a queue.",
+} as const;
+
 interface Wanted {
   readonly workflow?: string;
   readonly version?: string;
@@ -24,12 +32,17 @@ interface Wanted {
   readonly plan?: Readonly<Record<string, Json>>;
 }
 
+/** Whom the run acts for. */
+type User = string | null;
+
 export interface Planned {
   readonly workflow: string;
   readonly version: string;
   readonly graph: Graph;
   readonly input: Json;
   readonly open: boolean;
+  /** Where it waits; missing: nowhere. */
+  readonly flow?: PlannedFlow;
 }
 
 /** Where a start finds what it names. */
@@ -44,22 +57,37 @@ export interface Unplanned {
   readonly flawed?: { readonly errors: readonly FieldError[]; readonly steps: readonly StepDef[] };
 }
 
-export async function planOf(sources: Sources, wanted: Wanted): Promise<Result<Planned, Unplanned>> {
+export async function planOf(
+  sources: Sources,
+  wanted: Wanted,
+  user: User,
+): Promise<Result<Planned, Unplanned>> {
   if (wanted.plan !== undefined) return planGiven(wanted.plan, wanted);
   if (wanted.workflow === undefined) return planInline(wanted);
   if (wanted.steps !== undefined) {
     const detail = "A workflow brings its own steps. To an open run others can be appended.";
     return none(problemAt("invalid_request", { pointer: "/steps" }, detail));
   }
-  const planned = await planNamed(sources, wanted.workflow, wanted);
+  const planned = await planNamed(sources, wanted.workflow, wanted, user);
   return planned.ok ? planned : none(planned.error);
 }
 
-async function planNamed(sources: Sources, name: string, wanted: Wanted): Promise<Result<Planned, Problem>> {
+async function planNamed(
+  sources: Sources,
+  name: string,
+  wanted: Wanted,
+  user: User,
+): Promise<Result<Planned, Problem>> {
   const found = await findStartable(sources, sources.tenant, name, wanted.version);
   switch (found.kind) {
-    case "found":
-      return ofStartable(found.startable, name, found.startable.version, wanted);
+    case "found": {
+      const { startable } = found;
+      const planned = ofStartable(startable, name, startable.version, wanted);
+      if (!planned.ok) return planned;
+      const flow = startable.flow(planned.value.input, user);
+      if (!flow.ok) return err(badInput(flow.error));
+      return ok(flow.value === undefined ? planned.value : { ...planned.value, flow: flow.value });
+    }
     case "outdated":
       return err(badPlan(found.errors));
     case "no_such_name":
@@ -78,6 +106,7 @@ function planGiven(given: Readonly<Record<string, Json>>, wanted: Wanted): Resul
     );
   const compiled = compilePlan(given, "/plan");
   if (!compiled.ok) return err({ problem: badPlan(compiled.errors), flawed: compiled });
+  if (compiled.plan.flow !== null) return none(badPlan([UNSHARED_FLOW]));
   const planned = ofStartable(compiled.plan, INLINE.workflow, INLINE.version, wanted);
   return planned.ok ? planned : none(planned.error);
 }

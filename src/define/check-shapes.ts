@@ -40,12 +40,14 @@ const MAX_FINDINGS = 100;
  * @param input JSON Schema of the run's input; undefined: any input
  * @param output expressions of the run's output
  * @param others steps that are there, and not looked at
+ * @param flow expressions of how runs wait for each other
  */
 export function checkShapes(
   parts: readonly Part[],
   input: unknown,
   output: readonly Place[],
   others: readonly StepDef[] = [],
+  flow: readonly Place[] = [],
 ): ShapeFindings {
   const all = [...others, ...parts.flatMap(({ steps }) => steps)];
   const vague = new Map(parts.flatMap((part) => [...part.vague]));
@@ -80,6 +82,7 @@ export function checkShapes(
     for (const def of steps)
       for (const place of places.get(def.name) ?? []) look(place, `${at}/${escapePointer(def.name)}`, def);
   for (const place of output) look(place, "/output", null);
+  for (const place of flow) look(place, "/flow", null);
   return { errors, advice };
 }
 

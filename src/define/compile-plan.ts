@@ -13,6 +13,7 @@ import { escapePointer, limits, orderSteps, type Graph, type Json, type StepDef 
 import { checkShapes } from "./check-shapes.ts";
 import { surveySteps, withoutDoubles, type SurveyedSteps } from "./compile-steps.ts";
 import type { ParsedInput } from "./input.ts";
+import { checkFlow, flowSchema, placesIn, type ReadFlow } from "./flow-schema.ts";
 import { checkInputSchema, inputParser } from "./input-schema.ts";
 import { lookalikesIn } from "./lookalikes.ts";
 import { frameSchema, MAX_PLAN_CHARS, MAX_PLAN_STEPS, type Plan } from "./plan-schema.ts";
@@ -26,6 +27,8 @@ export interface CompiledPlan {
   readonly description: string | null;
   readonly open: boolean;
   readonly graph: Graph;
+  /** How its runs wait for each other once it is stored; null: they do not. */
+  readonly flow: ReadFlow | null;
   readonly parseInput: (json: Json, at?: string) => ParsedInput;
   /** JSON Schema of the input; `{}` if any is taken. */
   readonly inputSchema: Readonly<Record<string, Json>>;
@@ -73,6 +76,7 @@ export function compilePlan(json: unknown, at = ""): PlanCompilation {
   const handlers =
     json["onFailure"] === undefined ? null : surveySteps(json["onFailure"], "/onFailure", "on_failure");
   const output = surveyOutput(json["output"]);
+  const flow = readFlow(json["flow"]);
   const graph = graphOf(json, main, handlers, frame.success ? frame.data : null);
   const unfit = new Set(framed.map((one) => one.pointer));
   if (!isLoose(json["steps"])) unfit.add("/steps");
@@ -83,6 +87,8 @@ export function compilePlan(json: unknown, at = ""): PlanCompilation {
     // Where it is not right, it says the less.
     schemaFindings.some(({ code }) => code === "input_schema_too_large") ? undefined : json["input"],
     output.places,
+    [],
+    flow === null ? [] : placesIn(flow),
   );
   const advice = [
     ...main.advice,
@@ -94,6 +100,7 @@ export function compilePlan(json: unknown, at = ""): PlanCompilation {
   const errors = withoutDoubles([
     ...framed,
     ...schemaFindings,
+    ...(flow === null ? [] : checkFlow(flow, "/flow")),
     ...(isLoose(json["steps"]) && main.steps.length === 0 && json["open"] !== true
       ? [{ pointer: "/steps", code: "no_steps", detail: "A plan that is not open has a step." }]
       : []),
@@ -117,11 +124,18 @@ export function compilePlan(json: unknown, at = ""): PlanCompilation {
       description: description ?? null,
       open: open === true,
       graph,
+      flow,
       parseInput: inputParser(input),
       inputSchema: input ?? {},
       advice: placed([...advice, ...pitfallsOf(graph.steps, json["output"] as Json | undefined)]),
     },
   };
+}
+
+/** Null: there is none, or its form does not fit, which is the frame's to tell. */
+function readFlow(json: unknown): ReadFlow | null {
+  const read = json === undefined ? null : flowSchema().safeParse(json);
+  return read?.success === true ? read.data : null;
 }
 
 function sizeOf(json: Readonly<Record<string, unknown>>): Finding | null {

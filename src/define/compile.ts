@@ -5,6 +5,7 @@ import {
   CHILD_KEY_TTL_MS,
   kindOfWait,
   METHODS,
+  findingsOf,
   toJson,
   type Finding,
 } from "../actions/index.ts";
@@ -20,12 +21,15 @@ import {
 } from "../kernel/index.ts";
 import { msOr, toStepDef, type AuthoredPerformance, type AuthoredStep } from "./authored.ts";
 import { pinnedConnections, pinnedUpFront } from "./connections.ts";
+import { checkFlow, flowSchema, type ReadFlow } from "./flow-schema.ts";
 import type { Definition, RawPerformance, RawSpec, RawStep, RawVerify } from "./definition.ts";
 import { onlyLooks } from "./verifying.ts";
 import { actionOf, pinnedParameters } from "./parameters.ts";
 
 export interface Compiled {
   readonly graph: Graph;
+  /** How its runs wait for each other; null: they do not. */
+  readonly flow: ReadFlow | null;
   /** What keeps the workflow from running; empty if it can. Pointers are into the definition: `/steps/flight/needs/0`. */
   readonly lints: readonly Finding[];
 }
@@ -45,7 +49,15 @@ export function compile(definition: Definition): Compiled {
     ...(upFront === undefined ? {} : { connections: upFront }),
     ...(options.sensitive === undefined ? {} : { sensitive: options.sensitive }),
   };
-  return { graph, lints: [...lints, ...checkGraph(graph)] };
+  const flow = compileFlow(options.flow, lints);
+  return { graph, flow, lints: [...lints, ...checkGraph(graph)] };
+}
+
+function compileFlow(spec: Definition["options"]["flow"], lints: Finding[]): ReadFlow | null {
+  if (spec === undefined) return null;
+  const read = flowSchema().safeParse(spec);
+  lints.push(...(read.success ? checkFlow(read.data, "/flow") : findingsOf(read.error, "/flow")));
+  return read.success ? read.data : null;
 }
 
 function compileStep({ name, part, spec }: RawStep, open: boolean, lints: Finding[]): StepDef {

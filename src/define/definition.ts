@@ -4,6 +4,7 @@ import type * as z from "zod";
 import type { Duration, ScopeView, StepFunction } from "../actions/index.ts";
 import type { Effect, Join, Sensitive } from "../kernel/index.ts";
 import type { Declared, DeclaredUpFront } from "./connections.ts";
+import type { FlowSpec } from "./flow-schema.ts";
 import type { RetrySpec } from "./spec-types.ts";
 
 /** A function of the author's that reads a scope. Its types were checked where it was written. */
@@ -79,6 +80,8 @@ export interface WorkflowOptions<Schema extends z.ZodType = z.ZodType> {
   readonly idleLimit?: Duration;
   /** Runs stay open for steps that their owner appends; a step's failure then does not fail the run by itself. */
   readonly open?: boolean;
+  /** How many runs work at a time, how often one begins, which of many is enough, who goes first. */
+  readonly flow?: FlowSpec;
   /**
    * What of its runs must not be seen by those who look at them: their input, their output. All that such a run stores is
    * sealed, as where a step is sensitive.

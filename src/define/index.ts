@@ -22,6 +22,7 @@ export type {
   UndoScope,
   VerifyScope,
 } from "./scope-types.ts";
+export type { FlowSpec } from "./flow-schema.ts";
 export type { Approved, Fill, Happened, HttpAnswer, RetrySpec } from "./spec-types.ts";
 
 // For the engine.
@@ -38,6 +39,7 @@ export {
   type CompiledSteps,
 } from "./compile-steps.ts";
 export { literal } from "./expressions/index.ts";
+export { viewFlow, type FlowView, type PlannedFlow } from "./flow.ts";
 export { notFollowing } from "./following.ts";
 export { planJsonSchema, planSchema } from "./plan-schema.ts";
 export {

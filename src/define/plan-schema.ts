@@ -3,6 +3,7 @@
 import * as z from "zod";
 import { durationSchema, lazy } from "../actions/index.ts";
 import { NAME_PATTERN, SENSITIVE } from "../kernel/index.ts";
+import { flowSchema } from "./flow-schema.ts";
 import { stepSchema } from "./step-input.ts";
 
 /** A plan as JSON: as much as an agent writes, and little enough to be compiled with every start. */
@@ -61,6 +62,12 @@ function build() {
       .meta({
         description:
           "What of a run nobody who looks at it sees but with `outputs:reveal`: its input, its output. All that the run stores is sealed.",
+      })
+      .exactOptional(),
+    flow: flowSchema()
+      .meta({
+        description:
+          "How many runs work at a time, how often one begins, which of many is enough, who goes first. Of stored plans.",
       })
       .exactOptional(),
     open: z.boolean().meta({ description: "Runs stay open for steps that are appended." }).exactOptional(),

@@ -9,6 +9,7 @@ import {
   type Performance,
   type StepDef,
 } from "../kernel/index.ts";
+import type { FlowView } from "./flow.ts";
 import { referenceIn, referenceTo } from "./connections.ts";
 import { isMap, splitTemplate } from "./expressions/index.ts";
 
@@ -75,9 +76,11 @@ export interface PlanDigest {
   readonly connections: readonly SummarisedConnection[];
   readonly cloud_roles: readonly SummarisedRole[];
   readonly steps: readonly SummarisedStep[];
+  /** How its runs wait for each other. Missing: they do not. */
+  readonly flow?: FlowView;
 }
 
-export function summarise(graph: Graph, judge?: Judge): PlanDigest {
+export function summarise(graph: Graph, judge?: Judge, flow?: FlowView): PlanDigest {
   const steps = graph.steps.map((def) => summariseStep(def, judge));
   const requests = steps.flatMap((step) => step.requests);
   const unique = (names: readonly (string | null)[]): string[] =>
@@ -91,6 +94,7 @@ export function summarise(graph: Graph, judge?: Judge): PlanDigest {
       hosts: unique(requests.map((one) => (one.cloud_role === role ? one.host : null))),
     })),
     steps,
+    ...(flow === undefined ? {} : { flow }),
   };
 }
 

@@ -19,6 +19,7 @@ import { NAME_PATTERN, performanceOf, type Graph, type Json } from "../kernel/in
 import { compile } from "./compile.ts";
 import { compileSteps } from "./compile-steps.ts";
 import type { Definition, RawPerformance, RawStep } from "./definition.ts";
+import type { ReadFlow } from "./flow-schema.ts";
 import { inputSchema, parseInput, type ParsedInput } from "./input.ts";
 
 const VERSION = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
@@ -35,6 +36,8 @@ export interface Registered {
   readonly open: boolean;
   readonly definition: Definition;
   graph(): Graph;
+  /** How its runs wait for each other; null: they do not. */
+  flow(): ReadFlow | null;
   /** What keeps it from running; the kernel refuses to start such a graph. */
   lints(): readonly Finding[];
   parseInput(json: Json): ParsedInput;
@@ -93,6 +96,7 @@ function register(definition: Definition): Registered {
     open: options.open === true,
     definition,
     graph: () => compiled().graph,
+    flow: () => compiled().flow,
     lints: () => compiled().lints,
     parseInput: (json) => parseInput(definition, json),
     inputSchema: () => inputSchema(definition),

@@ -3,6 +3,7 @@
 import type { Finding } from "../actions/index.ts";
 import type { Graph, Json } from "../kernel/index.ts";
 import type { CompiledPlan } from "./compile-plan.ts";
+import { workOut, type WorkedOut } from "./flow.ts";
 import type { ParsedInput } from "./input.ts";
 import type { Registry } from "./registry.ts";
 import type { StoredPlans } from "./stored-plans.ts";
@@ -19,6 +20,8 @@ export interface Startable {
   /** Its runs are open unless their starter says otherwise. */
   readonly open: boolean;
   readonly parseInput: (json: Json) => ParsedInput;
+  /** Where a run of this input (as it was parsed) and user waits; `undefined`: nowhere. What keeps it from being said is the input's fault. */
+  readonly flow: (input: Json, user: string | null) => WorkedOut;
   /** JSON Schema of the input; `{}` if any is taken. */
   readonly inputSchema: () => Readonly<Record<string, unknown>>;
 }
@@ -44,6 +47,7 @@ export async function findStartable(
       startable: {
         ...{ name, version: workflow.version, graph: workflow.graph(), open: workflow.open },
         parseInput: (json) => workflow.parseInput(json),
+        flow: (input, user) => workOut(workflow.flow(), input, user),
         inputSchema: () => workflow.inputSchema(),
       },
     };
@@ -55,10 +59,11 @@ export async function findStartable(
 
 /** A plan, as what would be started under its name. */
 export function startableOf(plan: CompiledPlan, name: string, version: string): Startable {
-  const { graph, open, parseInput, inputSchema } = plan;
+  const { graph, open, parseInput, inputSchema, flow } = plan;
   return {
     ...{ name, version, graph, open },
     parseInput: (json) => parseInput(json),
+    flow: (input, user) => workOut(flow, input, user),
     inputSchema: () => inputSchema,
   };
 }

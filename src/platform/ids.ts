@@ -28,6 +28,7 @@ export const OBJECT_KINDS = [
   "issuer",
   "schedule",
   "endpoint",
+  "flow",
 ] as const;
 export type ObjectKind = (typeof OBJECT_KINDS)[number];
 

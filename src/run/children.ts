@@ -98,6 +98,8 @@ export function createChildren(
         `The input does not fit ${wanted.workflow}: ${first?.pointer} ${first?.detail}`,
       );
     }
+    const flow = workflow.flow(input.value, run.user);
+    if (!flow.ok) return refused("child_failed", flow.error[0]?.detail ?? "It cannot be queued.");
     const { graph } = workflow;
     const permitted = await permit(call, workflow.name, graph.steps);
     if (permitted.kind === "unavailable") return permitted;
@@ -120,6 +122,7 @@ export function createChildren(
       parent: { run: run.id, unit: unitName(unit), ...place },
       origins: makers,
       policies: permitted.policies,
+      ...(flow.value === undefined ? {} : { flow: flow.value }),
       ...(call.confidential === true ? { confidential: true } : {}),
     };
   }

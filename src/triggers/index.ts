@@ -1,5 +1,8 @@
 /** The door of the triggers: what starts runs without anyone asking, and what tells others of runs. */
 export { type DeliveryEntry, entryOf } from "./entries.ts";
+export { WiredFlowObject } from "./flow/flow-object.ts";
+export type { FlowPorts, FlowRpc, QueueView } from "./flow/flow-rpc.ts";
+export type { Standing } from "./flow/flow-rules.ts";
 export { type ExpressionCheck, type Hook, type HookDraft, type HookFlaw } from "./hooks/hook.ts";
 export { hookRecords } from "./hooks/hook-records.ts";
 export { type Asking, createHooks, type HookRefusal, type Hooks, type HooksDeps } from "./hooks/hooks.ts";

@@ -21,6 +21,7 @@ const one = (step: Loose): Loose => ({ steps: { a: step } });
 const two = (a: Loose, b: Loose): Loose => ({ steps: { a, b } });
 const text = (expression: string): Loose => one(say(`\${{ ${expression} }}`));
 const input = (schema: unknown): Loose => ({ input: schema, steps: { a: say(1) } });
+const flow = (value: unknown): Loose => ({ flow: value, steps: { a: say(1) } });
 
 /** What is wrong; the plan; pointer and code of a finding. */
 export const BAD_PLANS: readonly (readonly [what: string, plan: unknown, pointer: string, code: string])[] = [
@@ -31,6 +32,63 @@ export const BAD_PLANS: readonly (readonly [what: string, plan: unknown, pointer
   ["has no step in its steps", { steps: {} }, "/steps", "no_steps"],
   ["lists its steps", { steps: [say(1)] }, "/steps", "invalid"],
   ["has a field that nobody knows", { steps: { a: say(1) }, stpes: {} }, "/stpes", "unknown_field"],
+  ["limits nothing in its flow", flow({}), "/flow", "bad_flow"],
+  ["has a queue and no limit", flow({ queue: { limit: 5 } }), "/flow", "bad_flow"],
+  ["lets nobody work", flow({ concurrency: { limit: 0 } }), "/flow/concurrency/limit", "invalid"],
+  [
+    "has three limits",
+    flow({ concurrency: [{ limit: 1 }, { limit: 2 }, { limit: 3 }] }),
+    "/flow/concurrency",
+    "invalid",
+  ],
+  [
+    "has a limit by a key that is no expression",
+    flow({ concurrency: { limit: 1, key: "input." } }),
+    "/flow/concurrency/key",
+    "expression_invalid",
+  ],
+  [
+    "has a second limit by what steps put out",
+    flow({ concurrency: [{ limit: 1 }, { limit: 1, key: "steps.a.output" }] }),
+    "/flow/concurrency/1/key",
+    "unknown_name",
+  ],
+  [
+    "has a rate by the id of the run",
+    flow({ rate: { limit: 1, per: "1m", key: "run.id" } }),
+    "/flow/rate/key",
+    "unknown_name",
+  ],
+  [
+    "has a limit by a field that its input cannot have",
+    {
+      input: { type: "object", properties: { customer: { type: "string" } }, additionalProperties: false },
+      ...flow({ concurrency: { limit: 1, key: "input.custmer" } }),
+    },
+    "/flow/concurrency/key",
+    "unknown_input_field",
+  ],
+  ["has a rate of a month", flow({ rate: { limit: 1, per: "30d" } }), "/flow/rate/per", "bad_duration"],
+  ["has a rate of 2,000 at once", flow({ rate: { limit: 2_000, per: "1d" } }), "/flow/rate/limit", "invalid"],
+  [
+    "is quiet for longer than it may be",
+    flow({ debounce: { for: "2m", max: "1m" } }),
+    "/flow/debounce/max",
+    "bad_flow",
+  ],
+  [
+    "has a priority in braces",
+    flow({ concurrency: { limit: 1 }, priority: "${{ input.p }}" }),
+    "/flow/priority",
+    "expression_wrapped",
+  ],
+  [
+    "waits for a year",
+    flow({ concurrency: { limit: 1 }, queue: { timeout: "365d" } }),
+    "/flow/queue/timeout",
+    "bad_duration",
+  ],
+  ["spells its limit otherwise", flow({ concurency: { limit: 1 } }), "/flow/concurency", "unknown_field"],
   ["has a name with a blank", { name: "my plan", steps: { a: say(1) } }, "/name", "invalid"],
   ["has a deadline without a unit", { deadline: "10", steps: { a: say(1) } }, "/deadline", "invalid"],
   ["has a deadline of 400 days", { deadline: "400d", steps: { a: say(1) } }, "/deadline", "bad_duration"],

@@ -56,6 +56,7 @@ export function client(replaced: Partial<ApiDeps> & Pick<ApiDeps, "runs" | "work
   const deps: ApiDeps = {
     ...{ access, plans, log, links, directory, relist: elsewhere, now: () => Date.now() },
     checkAuth: async () => undefined,
+    queues: { standing: elsewhere, view: elsewhere },
     vault: () => {
       throw new Error("The vault was reached.");
     },

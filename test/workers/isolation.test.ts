@@ -99,6 +99,8 @@ const TABLE: Readonly<Record<string, Rule>> = {
   linkApproval: { ...OF_APPROVAL, body: {} },
   listWorkflows: SHARED,
   getWorkflow: SHARED,
+  // The queue of the same name in the asker's own tenant; of a tenant, all of it or nothing.
+  getQueue: { stranger: "own", otherUser: "user_wider", whose: "admin" },
   putWorkflow: { ...OF_TENANT, body: { steps: { one: { action: "transform", with: { value: 1 } } } } },
   validatePlan: {
     ...SHARED,

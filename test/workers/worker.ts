@@ -4,7 +4,13 @@ import { compose } from "../../src/compose.ts";
 import { WiredConnectionObject } from "../../src/connections/index.ts";
 import { WiredDirectoryObject } from "../../src/directory/index.ts";
 import { WiredIssuerObject } from "../../src/identity/index.ts";
-import { WiredRunObject, type Message, type RunReport, type RunWiring } from "../../src/run/index.ts";
+import {
+  WiredRunObject,
+  type Message,
+  type RunReport,
+  type RunRpc,
+  type RunWiring,
+} from "../../src/run/index.ts";
 import type { UseSink } from "../../src/platform/index.ts";
 import { workflows } from "../../src/workflows/index.ts";
 import { houses } from "./connection-house.ts";
@@ -15,6 +21,7 @@ import {
   WiredCredentialObject,
 } from "../../src/identity/index.ts";
 import { credentialHouses } from "./credential-house.ts";
+import { type FlowRpc, WiredFlowObject } from "../../src/triggers/index.ts";
 import { WiredScheduleObject } from "../../src/triggers/schedule-object.ts";
 import { scheduleHouses } from "./schedule-house.ts";
 import { queues } from "./queue-double.ts";
@@ -87,6 +94,11 @@ export class RunObject extends WiredRunObject {
       perform: (call) => lending.perform(call, wiring.perform),
     });
   }
+
+  override async admitted(...told: Parameters<RunRpc["admitted"]>): ReturnType<RunRpc["admitted"]> {
+    queueCalls.admitted += 1;
+    return super.admitted(...told);
+  }
 }
 
 export class ConnectionObject extends WiredConnectionObject {
@@ -111,6 +123,25 @@ export class DirectoryObject extends WiredDirectoryObject {
     super(ctx, env, house.sweeping(env));
   }
 }
+
+export class FlowObject extends WiredFlowObject {
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env, house.queueing(env));
+  }
+
+  override async enqueue(...asked: Parameters<FlowRpc["enqueue"]>): ReturnType<FlowRpc["enqueue"]> {
+    queueCalls.enqueue += 1;
+    return super.enqueue(...asked);
+  }
+
+  override async release(...told: Parameters<FlowRpc["release"]>): Promise<void> {
+    queueCalls.release += 1;
+    return super.release(...told);
+  }
+}
+
+/** Calls between runs and their queues, of all of them. */
+export const queueCalls = { enqueue: 0, release: 0, admitted: 0 };
 
 export class IssuerObject extends WiredIssuerObject {
   constructor(ctx: DurableObjectState, env: Env) {

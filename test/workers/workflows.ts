@@ -4,6 +4,7 @@ import * as z from "zod";
 import type { CodeTools } from "../../src/actions/index.ts";
 import { cloud, connection, Fatal, grow, workflow, type Definition } from "../../src/define/index.ts";
 import { cloudWorkflows } from "./cloud-workflows.ts";
+import { flowWorkflows } from "./flow-work.ts";
 
 const AIRLINE = "https://api.skyline.example";
 const auth = { bearer: "SKYLINE_TOKEN" } as const;
@@ -311,6 +312,7 @@ const secretGrows = workflow("t-secret-grows", { version: "1" })
   .output(() => "grown");
 
 export const testWorkflows: readonly Definition[] = [
+  ...flowWorkflows,
   agendaDays,
   cloudHolds,
   keyed,
