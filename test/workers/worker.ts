@@ -15,6 +15,7 @@ import {
   WiredCredentialObject,
 } from "../../src/identity/index.ts";
 import { credentialHouses } from "./credential-house.ts";
+import { WiredHookObject } from "../../src/triggers/index.ts";
 import { WiredScheduleObject } from "../../src/triggers/schedule-object.ts";
 import { scheduleHouses } from "./schedule-house.ts";
 import { testRecords } from "./sealed-records.ts";
@@ -101,6 +102,12 @@ export class CredentialObject extends WiredCredentialObject {
   override async get(request: CredentialRequest): Promise<CredentialAnswer> {
     credentialHouses.current?.asks();
     return super.get(request);
+  }
+}
+
+export class HookObject extends WiredHookObject {
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env, house.hearing());
   }
 }
 
