@@ -35,6 +35,7 @@ import { composeHooks } from "./compose-triggers-hooks.ts";
 import { composeIdentity, exchanging } from "./compose-identity.ts";
 import { type ComposedIssuer, composeIssuer } from "./compose-issuer.ts";
 import { browserAddressOf, egressOf, ownHostsOf } from "./compose-egress.ts";
+import { type ComposedSchedules, composeSchedules } from "./compose-triggers-schedules.ts";
 import { audiencesOf, composeTrust } from "./compose-trust.ts";
 import { type ConnectionWiring, createConnectPages } from "./connections/index.ts";
 import {
@@ -77,6 +78,7 @@ import {
   type HookDesk,
   hookRecords,
   type HookWiring,
+  type SchedulePorts,
   type Starter,
 } from "./triggers/index.ts";
 import {
@@ -101,6 +103,8 @@ const VAULT_PART = 0.25;
 const CONNECTIONS_PART = 0.2;
 /** The same of issuers. */
 const ISSUERS_PART = 0.05;
+/** The same of schedules. */
+const SCHEDULES_PART = 0.05;
 
 type VaultParts = Pick<OperationsDeps, "keyring" | "check" | "vault">;
 
@@ -116,6 +120,8 @@ export interface House {
   readonly exchanging: (env: Env) => CredentialWiring;
   /** What a directory object is given when it is constructed. */
   readonly sweeping: (env: Env) => SweepPorts;
+  /** What a schedule object is given when it is constructed. */
+  readonly scheduling: (env: Env) => SchedulePorts;
   /** Starts what nobody asks for in person. */
   readonly starting: (env: Env) => Starter;
   /** What a hook object is given when it is constructed. */
@@ -150,6 +156,7 @@ export function compose(
   let identity: Identity | undefined;
   let starter: Starter | undefined;
   let hooks: HookDesk | undefined;
+  let schedules: ComposedSchedules | undefined;
   return {
     async fetch(request, env) {
       api ??= createApi(apiDeps(env, registry));
@@ -162,6 +169,7 @@ export function compose(
     lending: (env) => connectionsOf(env).wiring,
     issuing: (env) => issuerOf(env).wiring,
     exchanging: (env) => exchanging(egressOf(env), issuerOf(env).issuer, log),
+    scheduling: (env) => schedulesOf(env).ports,
     starting: starterOf,
     hearing: () => ({ log, now: () => Date.now() }),
     sweeping: (env) => ({
@@ -176,12 +184,13 @@ export function compose(
       const forVault = Math.floor(callsPerEvent(env) * VAULT_PART);
       const forConnections = Math.floor(callsPerEvent(env) * CONNECTIONS_PART);
       const forIssuers = Math.floor(callsPerEvent(env) * ISSUERS_PART);
+      const forSchedules = Math.floor(callsPerEvent(env) * SCHEDULES_PART);
       const ports = {
         directory: directoryOf(env),
         countTenants: async () => countTenants(env.DB),
         tenants: async (offset: number, limit: number) => selectTenantIds(env.DB, offset, limit),
         // Each tick also asks the database four times.
-        visits: callsPerEvent(env) - forVault - forConnections - forIssuers - 4,
+        visits: callsPerEvent(env) - forVault - forConnections - forIssuers - forSchedules - 4,
         log,
       };
       await sweepAll(ports, scheduledTime);
@@ -191,6 +200,7 @@ export function compose(
       await vaultOperations(env).tick(forVault);
       await connectionsOf(env).connections.sweep(forConnections);
       await issuerOf(env).issuer?.sweep(forIssuers);
+      await schedulesOf(env).schedules.sweep(forSchedules);
     },
   };
 
@@ -290,6 +300,13 @@ export function compose(
     };
   }
 
+  function schedulesOf(env: Env): ComposedSchedules {
+    return (schedules ??= composeSchedules(env, {
+      ...familyOf(env, serverKeyOf(env)),
+      ...{ starter: starterOf(env), log },
+    }));
+  }
+
   function serverKeyOf(env: Env): () => Promise<CryptoKey> {
     // The key itself is kept, never its promise: one that another object began may never settle.
     let key: CryptoKey | undefined;
@@ -338,6 +355,7 @@ export function compose(
       issuer: () => issuerOf(env).issuer,
       identity: () => identityOf(env),
       hooks: () => hooksOf(env),
+      schedules: schedulesOf(env).schedules,
       audienceOf: audiencesOf(tokenOrigin),
       publicOrigin,
       pages: createConnectPages({

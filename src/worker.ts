@@ -5,7 +5,7 @@ import { WiredConnectionObject } from "./connections/index.ts";
 import { WiredDirectoryObject } from "./directory/index.ts";
 import { WiredCredentialObject, WiredIssuerObject } from "./identity/index.ts";
 import { WiredRunObject } from "./run/index.ts";
-import { WiredHookObject } from "./triggers/index.ts";
+import { WiredHookObject, WiredScheduleObject } from "./triggers/index.ts";
 import { workflows } from "./workflows/index.ts";
 
 const house = compose(workflows);
@@ -43,6 +43,12 @@ export class DirectoryObject extends WiredDirectoryObject {
 export class IssuerObject extends WiredIssuerObject {
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env, house.issuing(env));
+  }
+}
+
+export class ScheduleObject extends WiredScheduleObject {
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env, house.scheduling(env));
   }
 }
 

@@ -17,6 +17,7 @@ export * from "./answer-plans.ts";
 export * from "./answer-policy.ts";
 export * from "./answer-problem.ts";
 export * from "./answer-runs.ts";
+export * from "./answer-schedules.ts";
 export * from "./answer-trusted-issuers.ts";
 export * from "./answer-vault.ts";
 export * from "./answer-workflows.ts";

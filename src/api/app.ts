@@ -32,6 +32,7 @@ import { OPEN_ROUTES } from "./routes-open.ts";
 import { POLICY_ROUTES } from "./routes-policy.ts";
 import { PLAN_ROUTES } from "./routes-plans.ts";
 import { RUN_ROUTES } from "./routes-runs.ts";
+import { SCHEDULE_ROUTES } from "./routes-schedules.ts";
 import { SESSION_ROUTES } from "./routes-sessions.ts";
 import { START_ROUTES } from "./routes-start.ts";
 import { STEERING_ROUTES } from "./routes-steering.ts";
@@ -61,6 +62,7 @@ const API_ROUTES: readonly Route[] = [
   ...CLOUD_ROLE_ROUTES,
   ...HOOK_ROUTES,
   ...DELIVERY_ROUTES,
+  ...SCHEDULE_ROUTES,
   ...AUDIT_ROUTES,
   ...VAULT_ROUTES,
   ...ISSUER_ROUTES,

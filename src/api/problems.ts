@@ -223,6 +223,26 @@ export const PROBLEMS = {
     title: "The delivery cannot be delivered again",
     hint: "Bodies are kept of the last 20 deliveries, for 30 days. Let the service send it again.",
   },
+  maker_revoked: {
+    status: 409,
+    title: "Who made the schedule may not act any more",
+    hint: "Write it anew with `PUT /v1/schedules/{schedule}` and another key, then resume it.",
+  },
+  start_refused: {
+    status: 409,
+    title: "The schedule's run cannot be started",
+    hint: "`detail` says why, with the code that stands in its log. Write the schedule anew, or change what refuses it.",
+  },
+  too_many_starts: {
+    status: 409,
+    title: "Too many starts of the schedule are pending",
+    hint: "Send it again when some of them are settled: `GET /v1/schedules/{schedule}` shows them.",
+  },
+  invalid_schedule: {
+    status: 422,
+    title: "The schedule cannot be what it says",
+    hint: "`errors` names the field and the rule that it breaks; docs/schedules.md has the limits.",
+  },
   limit_reached: {
     status: 409,
     title: "No more of these can be stored",

@@ -21,6 +21,20 @@ export { type Health, type Judgement, type Next, type Tried } from "./outgoing/r
 export { type SigningKey, signMessage } from "./outgoing/signing.ts";
 export type { Maker, Starter, Target, TriggeredOutcome, TriggeredStart } from "./start-port.ts";
 export { type Bucket, type Rate } from "./rate.ts";
+export type { ListedSchedule } from "./schedule-list-store.ts";
+export { WiredScheduleObject } from "./schedule-object.ts";
+export type { ScheduledStart, SchedulePorts, StartOutcome } from "./schedule-ports.ts";
+export type {
+  LoggedTick,
+  ScheduleErrorCode,
+  ScheduleRpc,
+  ScheduleView,
+  ScheduleWish,
+  WishRefusal,
+} from "./schedule-rpc.ts";
+export { createSchedules, scheduleListIn, type Schedules } from "./schedules.ts";
+export type { Overlap } from "./schedule-state.ts";
+export type { Timing } from "./schedule-timing.ts";
 export {
   type Arrival,
   type Draft,

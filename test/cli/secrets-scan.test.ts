@@ -257,6 +257,7 @@ it(
       ...{ run: [runId], step: steps.map(({ name }) => name), approval: [`${runId}.entry.g1`] },
       ...{ role: await ids("/v1/cloud-roles", "name"), issuer: ["default"], name: [HOOK] },
       ...{ connection: await ids("/v1/connections"), integration: await ids("/v1/integrations", "name") },
+      schedule: ["nobodys-schedule"],
       session: [...new Set(started.output().match(/cs_\w+(?=\.)/g))],
       ...{ key: await ids("/v1/keys"), workflow: await ids("/v1/workflows", "name"), code: ["not_found"] },
     };
@@ -269,7 +270,16 @@ it(
     );
     // An approval that nobody asked for, what only the root key may, and what is shown under the issuer's own name.
     expect(refused.map(([place, { status }]) => `${status} ${place.split("/")[2] ?? ""}`).toSorted()).toEqual(
-      ["403 tenants", "403 vault", "404 approvals", "404 default", "404 default", "404 trusted-issuers"],
+      [
+        "403 tenants",
+        "403 vault",
+        "404 approvals",
+        "404 default",
+        "404 default",
+        "404 schedules",
+        "404 schedules",
+        "404 trusted-issuers",
+      ],
     );
 
     const search = new SecretSearch(secrets);

@@ -69,6 +69,10 @@ export function client(replaced: Partial<ApiDeps> & Pick<ApiDeps, "runs" | "work
     hooks: () => {
       throw new Error("The triggers room was reached.");
     },
+    schedules: {
+      ...{ list: elsewhere, put: elsewhere, view: elsewhere, log: elsewhere, pause: elsewhere },
+      ...{ resume: elsewhere, trigger: elsewhere, remove: elsewhere, sweep: elsewhere },
+    },
     audienceOf: () => null,
     ...{ publicOrigin: null, pages: async () => null },
     ...replaced,

@@ -70,6 +70,12 @@ const CLOUD = {
   hosts: ["api.taker.example"],
 };
 
+/** Far from now: nothing of it starts by itself. */
+const SCHEDULE = {
+  timing: { kind: "once", at: Date.UTC(2200, 0, 1) },
+  workflow: "t-wait",
+};
+
 const TABLE: Readonly<Record<string, Rule>> = {
   startRun: {
     stranger: "own",
@@ -167,6 +173,14 @@ const TABLE: Readonly<Record<string, Rule>> = {
   listHookDeliveries: OF_KEY,
   redeliver: OF_KEY,
   testHook: OF_KEY,
+  listSchedules: OF_TENANT,
+  putSchedule: { ...OF_TENANT, body: SCHEDULE },
+  getSchedule: OF_KEY,
+  deleteSchedule: OF_KEY,
+  pauseSchedule: OF_KEY,
+  resumeSchedule: OF_KEY,
+  triggerSchedule: OF_KEY,
+  getScheduleLog: OF_KEY,
   listVaultKeys: OF_ROOT,
   rewrapVault: OF_ROOT,
   dropVaultKey: OF_ROOT,
@@ -185,7 +199,7 @@ const TABLE: Readonly<Record<string, Rule>> = {
 /** After these, others find nothing. */
 const ENDS = new Set([
   ...["revokeKey", "deleteIntegration", "deleteConnection"],
-  ...["deleteTrustedIssuer", "deleteCloudRole", "deleteHook"],
+  ...["deleteTrustedIssuer", "deleteCloudRole", "deleteHook", "deleteSchedule"],
 ]);
 
 /** Stands in everything that the victim has. */
@@ -287,6 +301,11 @@ beforeAll(async () => {
   hookSecret = secrets[0]?.id ?? "";
   const tried = await send("POST", `/v1/hooks/${HOOK}/test`, { key: admin, body: { start: true } });
   hookDelivery = (await expectAnswer<{ id: string }>(tried, "testHook", 200)).id;
+  const nightly = await send("PUT", "/v1/schedules/nightly", {
+    key: admin,
+    body: { ...SCHEDULE, tags: [MARK] },
+  });
+  await expectAnswer(nightly, "putSchedule", 201);
   await expectAnswer(await send("PUT", "/v1/policy", { key: admin, body: POLICY }), "putPolicy", 200);
 });
 
@@ -321,6 +340,9 @@ async function victim(run: string): Promise<unknown> {
     trusted: await read("/v1/trusted-issuers/trusted", admin),
     roles: await read("/v1/cloud-roles", admin),
     hook: await read(`/v1/hooks/${HOOK}`, admin),
+    schedules: await read("/v1/schedules", admin),
+    schedule: await read("/v1/schedules/nightly", admin),
+    ticks: await read("/v1/schedules/nightly/log", admin),
     keys: keys.data.map(({ id, revoked_at }) => [id, revoked_at]),
     tenants: await env.DB.prepare("SELECT count(*) AS n FROM tenants").first(),
   };
@@ -348,6 +370,8 @@ function ask(
     user: "ada",
     issuer: TENANT,
     role: ROLE,
+    // Else a stranger has one of this name, too.
+    schedule: id === "putSchedule" ? "made-by-isolation" : "nightly",
     // Of the vault, that of the tests: active, so in use.
     kid: id === "revokeIssuerKey" ? signingKey : "k1",
   };

@@ -15,8 +15,7 @@ import {
   WiredCredentialObject,
 } from "../../src/identity/index.ts";
 import { credentialHouses } from "./credential-house.ts";
-import { WiredHookObject } from "../../src/triggers/index.ts";
-import { WiredScheduleObject } from "../../src/triggers/schedule-object.ts";
+import { WiredHookObject, WiredScheduleObject } from "../../src/triggers/index.ts";
 import { scheduleHouses } from "./schedule-house.ts";
 import { testRecords } from "./sealed-records.ts";
 import { lending } from "./lending.ts";
@@ -125,7 +124,11 @@ export class IssuerObject extends WiredIssuerObject {
 
 export class ScheduleObject extends WiredScheduleObject {
   constructor(ctx: DurableObjectState, env: Env) {
-    super(ctx, env, scheduleHouses.of(ctx));
+    super(
+      ctx,
+      env,
+      scheduleHouses.current?.ports(ctx) ?? { ...house.scheduling(env), now: scheduleHouses.now },
+    );
   }
 }
 
