@@ -21,6 +21,7 @@ import type {
   Triggered,
 } from "./schedule-rpc.ts";
 import { inTime } from "./schedule-starting.ts";
+import { readWish } from "./schedule-wish.ts";
 
 /** An alarm does what is due; asking is for one that was lost. Less than the catch-up window is, where nobody says another. */
 const SILENT_MS = 30 * 60_000;
@@ -83,6 +84,9 @@ export function createSchedules({ db, object, audit, log, now }: SchedulesDeps):
     log: (tenant, name, limit) => object(tenant, name).log(tenant, limit),
 
     async put(asking, wish) {
+      // Asked of the object again, which is the one that counts: here so that the audit tells of nothing that cannot be.
+      const read = readWish(wish, now());
+      if (!read.ok) return { ok: false, code: "invalid", refusal: read.error };
       await tell(asking, "put");
       return object(asking.tenant, asking.name).put(asking.tenant, wish);
     },

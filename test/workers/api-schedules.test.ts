@@ -82,6 +82,14 @@ async function fire(): Promise<void> {
 const listed = async (query = ""): Promise<{ data: Shown[]; next_cursor: string | null }> =>
   expectAnswer(await send("GET", `/v1/schedules${query}`, { key: admin }), "listSchedules", 200);
 
+/** What the audit has of it. */
+async function audited(): Promise<unknown[]> {
+  const { results } = await env.DB.prepare("SELECT action FROM access_audit WHERE target = ? ORDER BY rowid")
+    .bind(name)
+    .all();
+  return results.map(({ action }) => action);
+}
+
 describe("a schedule", () => {
   it("starts a real run at its time, in the name of its maker, which stands in the log and in the list of runs", async () => {
     const begun = Date.now();
@@ -167,12 +175,7 @@ describe("a schedule", () => {
     await send("POST", at("/resume"), { key: admin });
     await send("POST", at("/trigger"), { key: admin });
     await send("DELETE", at(), { key: admin });
-    const { results } = await env.DB.prepare(
-      "SELECT action FROM access_audit WHERE target = ? ORDER BY rowid",
-    )
-      .bind(name)
-      .all();
-    expect(results.map(({ action }) => action)).toEqual(
+    expect(await audited()).toEqual(
       ["put", "pause", "resume", "trigger", "delete"].map((one) => `schedule.${one}`),
     );
   });
@@ -221,6 +224,26 @@ describe("its maker", () => {
     await fire();
     expect((await ticks()).map(({ what, code }) => code ?? what)).toEqual(["policy_denied", "started"]);
     expect((await seen()).paused).toBe(null);
+  });
+
+  it("gets no further by a plan that somebody else changes: its own policies hold at each start", async () => {
+    const plan = async (step: unknown): Promise<void> => {
+      const stored = await send("PUT", `/v1/workflows/plan-of-${name}`, {
+        key: admin,
+        body: { steps: { one: step } },
+      });
+      await expectAnswer(stored, "putWorkflow", 201);
+    };
+    await plan({ action: "transform", with: { value: 1 } });
+    const key = await newKey(admin, {
+      scopes: ["schedules:write", "runs:write"],
+      policy: { hosts: [{ host: "allowed.example" }] },
+    });
+    await made({ workflow: `plan-of-${name}`, overlap: "allow" }, key);
+    await fire();
+    await plan({ action: "http", with: { method: "GET", url: "https://other.example/" } });
+    await fire();
+    expect((await ticks()).map(({ what, code }) => code ?? what)).toEqual(["started", "policy_denied"]);
   });
 
   it("needs to be allowed to start runs", async () => {
@@ -282,6 +305,7 @@ describe("what is refused when it is written", () => {
     expect(refused.errors?.map((one) => one.pointer)).toContain(pointer);
     await expectProblem(await send("GET", at(), { key: admin }), 404, "not_found");
     expect((await listed()).data.map((one) => one.name)).not.toContain(name);
+    expect(await audited()).toEqual([]);
   });
 
   it("a five hundred and first, and a change of one that is there is taken", async () => {
