@@ -30,7 +30,6 @@ function onWorkerd(
           main: "./test/workers/worker.ts",
           wrangler: { configPath: "./wrangler.toml" },
           miniflare: {
-            durableObjects: { SCHEDULE: { className: "ScheduleObject", useSQLite: true } },
             bindings: {
               ...TEST_SECRETS,
               TEST_MIGRATIONS: await readD1Migrations("./migrations"),

@@ -5,7 +5,7 @@ import { WiredConnectionObject } from "./connections/index.ts";
 import { WiredDirectoryObject } from "./directory/index.ts";
 import { WiredCredentialObject, WiredIssuerObject } from "./identity/index.ts";
 import { WiredRunObject } from "./run/index.ts";
-import { WiredFlowObject } from "./triggers/index.ts";
+import { WiredFlowObject, WiredHookObject, WiredScheduleObject } from "./triggers/index.ts";
 import { workflows } from "./workflows/index.ts";
 
 const house = compose(workflows);
@@ -28,6 +28,12 @@ export class CredentialObject extends WiredCredentialObject {
   }
 }
 
+export class HookObject extends WiredHookObject {
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env, house.hearing());
+  }
+}
+
 export class DirectoryObject extends WiredDirectoryObject {
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env, house.sweeping(env));
@@ -43,6 +49,12 @@ export class FlowObject extends WiredFlowObject {
 export class IssuerObject extends WiredIssuerObject {
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env, house.issuing(env));
+  }
+}
+
+export class ScheduleObject extends WiredScheduleObject {
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env, house.scheduling(env));
   }
 }
 

@@ -45,6 +45,7 @@ const PARAMETERS: Readonly<Record<string, string>> = {
   user: "The end user, by your own id.",
   issuer: "Id of the tenant whose issuer it is.",
   kid: "Name of the key.",
+  schedule: "Name of the schedule.",
 };
 
 export function openApiDocument(routes: readonly RouteInfo[]): JsonObject {

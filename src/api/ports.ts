@@ -7,7 +7,7 @@ import type { Directory } from "../directory/index.ts";
 import type { Identity, Issuer } from "../identity/index.ts";
 import type { Logger, RunSource } from "../platform/index.ts";
 import type { RunRpc } from "../run/index.ts";
-import type { QueueView, Standing } from "../triggers/index.ts";
+import type { HookDesk, QueueView, Schedules, Standing } from "../triggers/index.ts";
 import type { VaultOperations } from "../vault/index.ts";
 import type { Links } from "./links.ts";
 
@@ -31,6 +31,8 @@ export interface ApiDeps {
   readonly audienceOf: (tenant: string) => string | null;
   /** Cloud roles, and the issuer of the tenant. */
   readonly identity: () => Identity;
+  /** Schedules: their objects, and the list of each tenant. */
+  readonly schedules: Schedules;
   /** The object of a run. Both parts have the grammar of names by now; each call gives a fresh stub. */
   readonly runs: (tenant: string, id: string) => RunRpc;
   /** The lists of all tenants' runs. */
@@ -51,6 +53,8 @@ export interface ApiDeps {
   readonly connections: () => Connections;
   /** The issuer; null: this deployment has none. Throws a TypeError likewise. */
   readonly issuer: () => Issuer | null;
+  /** Hooks. */
+  readonly hooks: () => HookDesk;
   /** The pages on which users consent, and take that back. */
   readonly pages: ConnectPages;
   /** Where browsers find this deployment; null: where the request came to. */

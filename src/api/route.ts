@@ -71,7 +71,7 @@ export interface Route extends RouteInfo {
 }
 
 /** Values of path parameters that are names; all others are ids, and an id that cannot exist is not found. */
-const NAMES = new Set(["step", "name", "workflow", "tenant", "integration", "role"]);
+const NAMES = new Set(["step", "name", "workflow", "tenant", "integration", "role", "schedule"]);
 
 interface Handled<R extends Rule, Q, B> {
   readonly call: Call;

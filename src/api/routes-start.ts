@@ -97,7 +97,7 @@ async function start(
 type Planned = Pick<StartRequest, "workflow" | "version" | "graph" | "input" | "open" | "policies" | "flow">;
 
 /** What will run, as far as the policies allow it. */
-async function plannedStart(
+export async function plannedStart(
   call: Call,
   identity: KeyIdentity,
   body: BodyOf<typeof StartRun>,

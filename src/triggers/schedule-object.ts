@@ -9,9 +9,12 @@
  *      nothing that counts: the next life reads the same state and goes on.
  * - O3 the alarm never throws, and never comes again at once for what failed.
  * - O4 one event does a bounded number of calls, and goes on in the next.
+ * - O5 a schedule is in the tenant's list before it is here, and leaves it after it has left here; only this object writes its line,
+ *      for making and removing one after the other. What the list was not told, it is told when somebody pokes.
  */
 import { DurableObject } from "cloudflare:workers";
 import { armCrashPoint, canonicalJson, objectName } from "../platform/index.ts";
+import { ScheduleListing } from "./schedule-listing.ts";
 import type { SchedulePorts } from "./schedule-ports.ts";
 import { advance, apply, edit, newSchedule, pause, resume, trigger, wakeAt } from "./schedule-rules.ts";
 import type {
@@ -40,8 +43,11 @@ const NOT_FOUND = { ok: false, code: "not_found", message: "There is no such sch
 export abstract class WiredScheduleObject extends DurableObject<Env> implements ScheduleRpc {
   readonly #ports: SchedulePorts;
   readonly #store: ScheduleStore;
+  readonly #listing: ScheduleListing;
   /** The rounds, one after the other. */
   #working: Promise<void> = Promise.resolve();
+  /** O5: what makes or removes the schedule, one after the other. */
+  #changing: Promise<unknown> = Promise.resolve();
   /** What the alarm is known to be set to; undefined: not known. */
   #armed: number | null | undefined;
   #read: { readonly of: string; readonly ticks: Ticks | null } | null = null;
@@ -51,6 +57,7 @@ export abstract class WiredScheduleObject extends DurableObject<Env> implements 
     if (CRASH_POINTS) armCrashPoint(env.CRASH_AT);
     this.#ports = ports;
     this.#store = new ScheduleStore(ctx.storage);
+    this.#listing = new ScheduleListing(ports);
   }
 
   async put(tenant: string, wish: ScheduleWish): Promise<PutAnswer> {
@@ -58,14 +65,13 @@ export abstract class WiredScheduleObject extends DurableObject<Env> implements 
     if (name === null) return NOT_FOUND;
     const read = readWish(wish, this.#ports.now());
     if (!read.ok) return { ok: false, code: "invalid", refusal: read.error };
-    // What is due is decided by the rules that there were.
-    await this.#work();
-    const kept = this.#store.kept();
-    if (kept === undefined) this.#create(tenant, name, read.value);
-    else this.#edit(kept, read.value);
-    this.#arm();
-    const now = this.#store.kept();
-    return now === undefined ? NOT_FOUND : { ok: true, created: kept === undefined, view: this.#viewOf(now) };
+    return this.#change(async () => {
+      // What is due is decided by the rules that there were.
+      await this.#work();
+      // O5.
+      const refusal = await this.#listing.enter(tenant, name, wish, this.#store.kept());
+      return refusal === null ? this.#put(tenant, name, wish) : { ok: false, code: refusal };
+    });
   }
 
   async view(tenant: string): Promise<ScheduleAnswer<ScheduleView>> {
@@ -81,6 +87,7 @@ export abstract class WiredScheduleObject extends DurableObject<Env> implements 
     if (kept === null) return NOT_FOUND;
     this.#write(kept, pause(kept.state, this.#ports.now(), by, reason), []);
     this.#arm();
+    await this.#tellList();
     return this.#answer(tenant);
   }
 
@@ -100,6 +107,7 @@ export abstract class WiredScheduleObject extends DurableObject<Env> implements 
     const { state, records } = resume(kept.state, this.#ticksOf(kept.state), this.#ports.now());
     this.#write(kept, state, records);
     this.#arm();
+    await this.#tellList();
     return this.#answer(tenant);
   }
 
@@ -123,18 +131,30 @@ export abstract class WiredScheduleObject extends DurableObject<Env> implements 
   }
 
   async remove(tenant: string): Promise<boolean> {
-    const kept = this.#of(tenant);
-    if (kept === null) return false;
-    this.#store.remove(Math.max(kept.state.cursor, this.#ports.now()));
-    this.#arm();
-    return true;
+    const name = this.#nameFor(tenant);
+    if (name === null) return false;
+    return this.#change(async () => {
+      const kept = this.#of(tenant);
+      if (kept !== null) this.#store.remove(Math.max(kept.state.cursor, this.#ports.now()));
+      this.#arm();
+      await this.#listing.leave(tenant, name);
+      return kept !== null;
+    });
   }
 
   async poke(tenant: string): Promise<boolean> {
-    if (this.#of(tenant) === null) return false;
-    this.#armed = undefined;
-    await this.#work();
-    return true;
+    const name = this.#nameFor(tenant);
+    if (name === null) return false;
+    return this.#change(async () => {
+      if (this.#of(tenant) === null) {
+        await this.#listing.leave(tenant, name);
+        return false;
+      }
+      this.#armed = undefined;
+      this.#listing.changed();
+      await this.#work();
+      return true;
+    });
   }
 
   /** O3. */
@@ -149,6 +169,11 @@ export abstract class WiredScheduleObject extends DurableObject<Env> implements 
   }
 
   async #round(): Promise<void> {
+    await this.#steps();
+    await this.#tellList();
+  }
+
+  async #steps(): Promise<void> {
     try {
       for (let steps = 0; steps < MAX_STEPS_PER_EVENT; steps += 1) if (!(await this.#step())) return;
       // O4.
@@ -191,6 +216,32 @@ export abstract class WiredScheduleObject extends DurableObject<Env> implements 
     this.#write(kept, state, records);
   }
 
+  #put(tenant: string, name: string, wish: ScheduleWish): PutAnswer {
+    // Read anew: a single time may be over by now.
+    const read = readWish(wish, this.#ports.now());
+    if (!read.ok) return { ok: false, code: "invalid", refusal: read.error };
+    const kept = this.#store.kept();
+    if (kept === undefined) this.#create(tenant, name, read.value);
+    else this.#edit(kept, read.value);
+    this.#arm();
+    const now = this.#store.kept();
+    return now === undefined ? NOT_FOUND : { ok: true, created: kept === undefined, view: this.#viewOf(now) };
+  }
+
+  async #change<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#changing.then(work);
+    this.#changing = done.catch(() => {});
+    return done;
+  }
+
+  async #tellList(): Promise<void> {
+    await this.#listing.tell(() => {
+      const kept = this.#store.kept();
+      const target = kept === undefined ? null : this.#store.target(kept.state.revision);
+      return kept === undefined || target === null ? null : { kept, ...target };
+    });
+  }
+
   #create(tenant: string, name: string, { rules, target }: ReadWish): void {
     const now = this.#ports.now();
     const state = newSchedule(name, rules, now, this.#store.goneUntil());
@@ -205,6 +256,7 @@ export abstract class WiredScheduleObject extends DurableObject<Env> implements 
   }
 
   #write(kept: KeptSchedule, state: ScheduleState, records: readonly TickRecord[]): void {
+    if (state.paused !== kept.state.paused) this.#listing.changed();
     this.#store.write(kept, state, { records, at: this.#ports.now() });
   }
 

@@ -1,23 +1,20 @@
 /** What a schedule needs from the rest of the house. The composition root wires it. */
 
-import type { Json } from "../kernel/index.ts";
 import type { Logger, RunSource } from "../platform/index.ts";
+import type { ListedSchedule } from "./schedule-list-store.ts";
+import type { Maker, Target } from "./start-port.ts";
 
 /** What a schedule starts. PERSISTED CONTRACT: only gains optional fields. */
-export interface ScheduleTarget {
-  readonly workflow: string;
-  /** Missing: the newest at the time of the start. */
-  readonly version?: string;
-  readonly input: Json;
-  readonly tags: readonly string[];
+export interface ScheduleTarget extends Target {
+  /** The end user on whose behalf its runs act; missing: the tenant. */
+  readonly user?: string;
 }
 
-/** Who answers for what a schedule starts. PERSISTED CONTRACT likewise. */
-export interface ScheduleMaker {
-  /** As in `startedBy`: `key:<id>`. */
-  readonly actor: string;
-  /** The policies that the maker stood under; every run is started under them. Opaque here. */
-  readonly policies: readonly Json[];
+/** The tenant's list of its schedules. What fails here is told again when the sweeper asks. */
+export interface ScheduleList {
+  /** Adds the line, or replaces it. False: the tenant has as many schedules as it may have. */
+  readonly put: (line: ListedSchedule) => Promise<boolean>;
+  readonly remove: (tenant: string, name: string) => Promise<void>;
 }
 
 export interface ScheduledStart {
@@ -28,7 +25,7 @@ export interface ScheduledStart {
   readonly tick: number;
   readonly byHand: boolean;
   readonly target: ScheduleTarget;
-  readonly maker: ScheduleMaker;
+  readonly maker: Maker;
   /** The same at every try of one start. */
   readonly bodyDigest: string;
 }
@@ -50,7 +47,8 @@ export interface SchedulePorts {
   /** Asks the run to stop; one that has ended needs nothing. */
   readonly cancel: (tenant: string, run: string, by: string) => Promise<void>;
   /** Whether the maker may still act: its key was not revoked and has not expired. */
-  readonly makerStands: (tenant: string, maker: ScheduleMaker) => Promise<boolean>;
+  readonly makerStands: (tenant: string, maker: Maker) => Promise<boolean>;
+  readonly list: ScheduleList;
   readonly log: Logger;
   readonly now: () => number;
 }

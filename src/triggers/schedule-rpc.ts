@@ -3,7 +3,8 @@
  * only gains optional fields.
  */
 import type { Overlap, ScheduleState, TickRecord } from "./schedule-state.ts";
-import type { ScheduleMaker, ScheduleTarget } from "./schedule-ports.ts";
+import type { ScheduleTarget } from "./schedule-ports.ts";
+import type { Maker } from "./start-port.ts";
 import type { Timing, TimingRefusal } from "./schedule-timing.ts";
 
 export interface ScheduleWish {
@@ -12,7 +13,7 @@ export interface ScheduleWish {
   readonly catchUpMs: number;
   readonly jitterMs: number;
   readonly target: ScheduleTarget;
-  readonly maker: ScheduleMaker;
+  readonly maker: Maker;
 }
 
 export interface ScheduleView {
@@ -57,7 +58,8 @@ export interface WishRefusal {
 
 export type PutAnswer =
   | { readonly ok: true; readonly created: boolean; readonly view: ScheduleView }
-  | { readonly ok: false; readonly code: "not_found" }
+  /** `too_many`: the tenant has as many as it may have. `unavailable`: its list cannot be written just now, and nothing was done. */
+  | { readonly ok: false; readonly code: "not_found" | "too_many" | "unavailable" }
   | { readonly ok: false; readonly code: "invalid"; readonly refusal: WishRefusal };
 
 export type Triggered =
@@ -79,6 +81,9 @@ export interface ScheduleRpc {
   trigger(tenant: string, key: string): Promise<ScheduleAnswer<Triggered>>;
   /** Runs that it started go on. Answers whether there was one. */
   remove(tenant: string): Promise<boolean>;
-  /** Somebody from outside thinks that the alarm was lost: what is due is done, and the alarm set anew. */
+  /**
+   * Somebody from outside thinks that the alarm was lost: what is due is done, the alarm set anew, and the list told again. Answers
+   * whether there is a schedule.
+   */
   poke(tenant: string): Promise<boolean>;
 }

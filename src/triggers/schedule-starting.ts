@@ -93,7 +93,8 @@ function refused(key: string, code: string, message: string): Extract<Told, { t:
   return { t: "refused", key, code, message, pause: false };
 }
 
-async function inTime(work: () => Promise<Told>): Promise<Told> {
+/** Rejects if there is no answer for as long as a call may take. */
+export async function inTime<T>(work: () => Promise<T>): Promise<T> {
   const deadline = startDeadline(CALL_MS);
   const late = new Promise<never>((_, reject) => {
     deadline.signal.addEventListener("abort", () => {

@@ -3,7 +3,8 @@
  * optional fields. All calls are synchronous: what is read together is of one moment.
  */
 import { defineSchema, hasSchema, integer, migrate, text } from "../platform/index.ts";
-import type { ScheduleMaker, ScheduleTarget } from "./schedule-ports.ts";
+import type { ScheduleTarget } from "./schedule-ports.ts";
+import type { Maker } from "./start-port.ts";
 import type { LoggedTick } from "./schedule-rpc.ts";
 import type { ScheduleState, TickRecord } from "./schedule-state.ts";
 
@@ -35,7 +36,7 @@ export interface KeptSchedule {
 
 export interface KeptTarget {
   readonly target: ScheduleTarget;
-  readonly maker: ScheduleMaker;
+  readonly maker: Maker;
 }
 
 export class ScheduleStore {

@@ -10,12 +10,14 @@
  * where there are most calls between objects: here it is told not to, and `--recording on` leaves it as it is. Last line:
  * JSON, ratios of medians. Exit code 0 whatever they are: what they should be stands in docs/performance.md.
  */
+import { randomBytes } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { build, migrateDatabase, startServer, writeVariables, type Server } from "../dev-server/index.ts";
 import { startWorld, type World } from "../world/index.ts";
+import { measureDeliveries } from "./deliver.ts";
 import { beginOf, type Chain } from "./shapes.ts";
 
 type Side = "showcaller" | "workflows" | "floor";
@@ -63,6 +65,10 @@ type Name = (typeof MEASUREMENTS)[number]["name"];
 type Medians = Partial<Record<Side, number>>;
 
 const REPORT_TIMEOUT_MS = 60_000;
+const KEY_BYTES = 32;
+/** Of what has no chain. */
+const DELIVERIES = "deliveries";
+
 class Bench {
   readonly #world: World;
   readonly #server: Server;
@@ -138,7 +144,14 @@ const folder = await mkdtemp(join(values.state ?? tmpdir(), "showcaller-bench-")
 const world = await startWorld();
 try {
   const variables = join(folder, "variables.env");
-  await writeVariables(variables, { DEV_HOSTS: JSON.stringify(world.names) });
+  const newSecret = (): string => randomBytes(KEY_BYTES).toString("base64");
+  const rootKey = randomBytes(KEY_BYTES).toString("base64url");
+  await writeVariables(variables, {
+    DEV_HOSTS: JSON.stringify(world.names),
+    SERVER_KEY: newSecret(),
+    KEYRING: JSON.stringify({ active: "k1", keys: { k1: newSecret() } }),
+    ROOT_API_KEY: rootKey,
+  });
   const built = await build(join(import.meta.dirname, "wrangler.toml"), join(folder, "bundle"));
   await migrateDatabase(built.config, join(folder, "state"));
   const server = await startServer({
@@ -153,6 +166,14 @@ try {
   for (const one of MEASUREMENTS)
     if (values.only === undefined || values.only === one.name)
       medians[one.name] = await bench.measure(one, Number(values.rounds));
+  const deliveries =
+    values.only === undefined || values.only === DELIVERIES
+      ? await measureDeliveries(server, rootKey, Number(values.rounds))
+      : undefined;
+  for (const [side, { perSecond, p50, p99, busyP99 }] of Object.entries(deliveries ?? {}))
+    console.error(
+      `${DELIVERIES.padEnd(15)} ${side.padEnd(11)} ${perSecond.toFixed(0).padStart(5)} a second, 16 at a time (p99 ${ms(busyP99)}); one at a time p50 ${ms(p50)}, p99 ${ms(p99)}`,
+    );
   await server.kill();
   const { sequential10, sequential100, sequential1000, http100, starts100 } = medians;
   console.log(
@@ -165,7 +186,14 @@ try {
         sequential1000?.showcaller === undefined ? undefined : sequential1000.showcaller / 1_000,
         sequential100?.showcaller === undefined ? undefined : sequential100.showcaller / 100,
       ),
+      deliveriesPerSecond: ratio(deliveries?.showcaller.perSecond, deliveries?.bare.perSecond),
+      deliveryP99: ratio(deliveries?.showcaller.p99, deliveries?.bare.p99),
+      deliveryP99Busy: ratio(deliveries?.showcaller.busyP99, deliveries?.bare.busyP99),
+      deliveriesPerSecondKept: ratio(deliveries?.kept.perSecond, deliveries?.bare.perSecond),
+      deliveryP99Kept: ratio(deliveries?.kept.p99, deliveries?.bare.p99),
+      deliveryP99BusyKept: ratio(deliveries?.kept.busyP99, deliveries?.bare.busyP99),
       medians,
+      deliveries,
     }),
   );
 } finally {

@@ -1,4 +1,4 @@
-/** What is measured: the same chain of steps, written for each side. */
+/** What is measured: the same chain of steps, or the same delivery, written for each side. */
 
 /** Nothing but the engine: every step returns a small value. */
 export const NOTHING = { ok: true } as const;
@@ -37,3 +37,10 @@ export function beginOf(report: string): string {
 export function workflowName({ kind, steps }: Pick<Chain, "kind" | "steps">): string {
   return `${kind}-${steps}`;
 }
+
+/** Of the hook, and of those beside it. */
+export const SECRET = "the-secret-of-the-bench-hook";
+export const SIGNATURE = "x-hub-signature-256";
+export const DELIVERY_ID = "x-github-delivery";
+/** The workflow that the product starts for each. */
+export const DELIVERED = "delivered";

@@ -5,15 +5,18 @@ import { createRegistry } from "../../src/define/index.ts";
 import { digestJson, objectName, randomId } from "../../src/platform/index.ts";
 import { WiredDirectoryObject } from "../../src/directory/index.ts";
 import { WiredRunObject, type RunRpc } from "../../src/run/index.ts";
+import { WiredHookObject } from "../../src/triggers/index.ts";
 import { beginOf, BENCH_HOST, ECHO, NOTHING, reportPath, workflowName, type Chain } from "./shapes.ts";
-import { chains } from "./workflows.ts";
+import { createSides } from "./delivery-sides.ts";
+import { chains, delivered } from "./workflows.ts";
 
 interface BenchEnv extends Env {
   readonly TWIN: Workflow<Chain>;
   readonly FLOOR: DurableObjectNamespace<Floor>;
 }
 
-const house = compose(chains);
+const house = compose([...chains, delivered]);
+const sides = createSides();
 const registry = createRegistry(chains);
 
 export class RunObject extends WiredRunObject {
@@ -25,6 +28,12 @@ export class RunObject extends WiredRunObject {
 export class DirectoryObject extends WiredDirectoryObject {
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env, house.sweeping(env));
+  }
+}
+
+export class HookObject extends WiredHookObject {
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env, house.hearing());
   }
 }
 
@@ -47,6 +56,13 @@ export class Twin extends WorkflowEntrypoint<BenchEnv, Chain> {
 
 /** What the platform needs at least: per step one commit, and one request where the step makes one. */
 export class Floor extends DurableObject<BenchEnv> {
+  /** One delivery. Answered when it is stored, as the platform does. */
+  async keep(body: string): Promise<void> {
+    const { sql } = this.ctx.storage;
+    sql.exec("CREATE TABLE deliveries (body TEXT NOT NULL) STRICT");
+    sql.exec("INSERT INTO deliveries VALUES (?)", body);
+  }
+
   async run({ kind, steps, report }: Chain): Promise<void> {
     const { sql } = this.ctx.storage;
     sql.exec("CREATE TABLE steps (i INTEGER PRIMARY KEY, output TEXT NOT NULL) STRICT");
@@ -96,10 +112,12 @@ const SIDES: Readonly<Record<string, (env: BenchEnv, chain: Chain) => Promise<un
 export default {
   /**
    * `POST /<side>?count=N` with a chain: tells the service that it begins, starts the chain so many times, and answers when
-   * all are started.
+   * all are started. Deliveries go to the product, or to one of those beside it.
    */
-  async fetch(request, env) {
+  async fetch(request, env, ctx) {
     const url = new URL(request.url);
+    if (/^\/(?:hooks|v1)\//.test(url.pathname)) return house.fetch(request, env);
+    if (url.pathname === "/bare" || url.pathname === "/kept") return sides.fetch(request, env, ctx);
     const start = SIDES[url.pathname.slice(1)];
     if (start === undefined) return new Response(null, { status: 404 });
     const chain: Chain = await request.json();

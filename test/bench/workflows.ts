@@ -1,9 +1,24 @@
 /** The chains as workflows of the product. */
 import * as z from "zod";
 import { workflow, type Definition } from "../../src/define/index.ts";
-import { BENCH_HOST, CHAINS, ECHO, NOTHING, reportPath, workflowName, type Chain } from "./shapes.ts";
+import {
+  BENCH_HOST,
+  CHAINS,
+  DELIVERED,
+  ECHO,
+  NOTHING,
+  reportPath,
+  workflowName,
+  type Chain,
+} from "./shapes.ts";
 
 export const chains: readonly Definition[] = CHAINS.map(chain);
+
+/** What a delivery starts: one step that does nothing. */
+export const delivered: Definition = workflow(DELIVERED, {
+  version: "1",
+  input: z.object({ repository: z.string(), commit: z.string() }),
+}).step("s0", { effect: "safe", run: () => NOTHING });
 
 function chain({ kind, steps }: Pick<Chain, "kind" | "steps">): Definition {
   let made = begin(workflowName({ kind, steps }));

@@ -67,6 +67,13 @@ export function client(replaced: Partial<ApiDeps> & Pick<ApiDeps, "runs" | "work
     identity: () => {
       throw new Error("The identity room was reached.");
     },
+    hooks: () => {
+      throw new Error("The triggers room was reached.");
+    },
+    schedules: {
+      ...{ list: elsewhere, put: elsewhere, view: elsewhere, log: elsewhere, pause: elsewhere },
+      ...{ resume: elsewhere, trigger: elsewhere, remove: elsewhere, sweep: elsewhere },
+    },
     audienceOf: () => null,
     ...{ publicOrigin: null, pages: async () => null },
     ...replaced,

@@ -5,8 +5,6 @@ declare global {
     interface Env {
       /** The files of migrations/, read by vitest.config.ts and applied by setup.ts. */
       readonly TEST_MIGRATIONS: D1Migration[];
-      /** Bound by vitest.config.ts. */
-      readonly SCHEDULE: DurableObjectNamespace;
     }
   }
 }

@@ -70,6 +70,12 @@ const CLOUD = {
   hosts: ["api.taker.example"],
 };
 
+/** Far from now: nothing of it starts by itself. */
+const SCHEDULE = {
+  timing: { kind: "once", at: Date.UTC(2200, 0, 1) },
+  workflow: "t-wait",
+};
+
 const TABLE: Readonly<Record<string, Rule>> = {
   startRun: {
     stranger: "own",
@@ -159,6 +165,24 @@ const TABLE: Readonly<Record<string, Rule>> = {
   deleteCloudRole: OF_KEY,
   getTrustPolicy: OF_KEY,
   testCloudRole: { ...OF_KEY, body: {} },
+  createHook: OF_TENANT,
+  listHooks: OF_TENANT,
+  getHook: OF_KEY,
+  putHook: OF_KEY,
+  deleteHook: OF_KEY,
+  addHookSecret: OF_KEY,
+  endHookSecret: { ...OF_KEY, body: {} },
+  listHookDeliveries: OF_KEY,
+  redeliver: OF_KEY,
+  testHook: OF_KEY,
+  listSchedules: OF_TENANT,
+  putSchedule: { ...OF_TENANT, body: SCHEDULE },
+  getSchedule: OF_KEY,
+  deleteSchedule: OF_KEY,
+  pauseSchedule: OF_KEY,
+  resumeSchedule: OF_KEY,
+  triggerSchedule: OF_KEY,
+  getScheduleLog: OF_KEY,
   listVaultKeys: OF_ROOT,
   rewrapVault: OF_ROOT,
   dropVaultKey: OF_ROOT,
@@ -177,13 +201,14 @@ const TABLE: Readonly<Record<string, Rule>> = {
 /** After these, others find nothing. */
 const ENDS = new Set([
   ...["revokeKey", "deleteIntegration", "deleteConnection"],
-  ...["deleteTrustedIssuer", "deleteCloudRole"],
+  ...["deleteTrustedIssuer", "deleteCloudRole", "deleteHook", "deleteSchedule"],
 ]);
 
 /** Stands in everything that the victim has. */
 const MARK = "only-for-ada-7f3a";
 const TENANT = "isolation-victim";
 const ROLE = "lent-by-the-cloud";
+const HOOK = "of-the-victim";
 const USER_SCOPES = (Object.keys(SCOPES) as Scope[]).filter(isForUsers);
 const POLICY = { hosts: [{ host: `${MARK}.example` }] };
 
@@ -225,6 +250,8 @@ let victimKey = "";
 let session = "";
 let connection = "";
 let signingKey = "";
+let hookSecret = "";
+let hookDelivery = "";
 
 beforeAll(async () => {
   admin = await newTenant(TENANT);
@@ -264,6 +291,23 @@ beforeAll(async () => {
     "createCloudRole",
     201,
   );
+  const hook = {
+    name: HOOK,
+    workflow: "t-wait",
+    scheme: { type: "github" },
+    filter: `input.event != '${MARK}'`,
+    secret: "a-secret-of-the-victim",
+  };
+  const hooked = await send("POST", "/v1/hooks", { key: admin, body: hook });
+  const { secrets } = await expectAnswer<{ secrets: { id: string }[] }>(hooked, "createHook", 201);
+  hookSecret = secrets[0]?.id ?? "";
+  const tried = await send("POST", `/v1/hooks/${HOOK}/test`, { key: admin, body: { start: true } });
+  hookDelivery = (await expectAnswer<{ id: string }>(tried, "testHook", 200)).id;
+  const nightly = await send("PUT", "/v1/schedules/nightly", {
+    key: admin,
+    body: { ...SCHEDULE, tags: [MARK] },
+  });
+  await expectAnswer(nightly, "putSchedule", 201);
   await expectAnswer(await send("PUT", "/v1/policy", { key: admin, body: POLICY }), "putPolicy", 200);
 });
 
@@ -297,6 +341,10 @@ async function victim(run: string): Promise<unknown> {
     issuer: await read("/v1/issuer", admin),
     trusted: await read("/v1/trusted-issuers/trusted", admin),
     roles: await read("/v1/cloud-roles", admin),
+    hook: await read(`/v1/hooks/${HOOK}`, admin),
+    schedules: await read("/v1/schedules", admin),
+    schedule: await read("/v1/schedules/nightly", admin),
+    ticks: await read("/v1/schedules/nightly/log", admin),
     keys: keys.data.map(({ id, revoked_at }) => [id, revoked_at]),
     tenants: await env.DB.prepare("SELECT count(*) AS n FROM tenants").first(),
   };
@@ -311,7 +359,9 @@ function ask(
     run,
     approval: `${run}.ok.g1`,
     step: "ask",
-    name: path.includes("trusted-issuers") ? "trusted" : "go",
+    name: path.includes("trusted-issuers") ? "trusted" : path.includes("/hooks/") ? HOOK : "go",
+    secret: hookSecret,
+    delivery: hookDelivery,
     workflow: id === "putWorkflow" ? "isolation-plan" : "t-wait",
     key: victimKey,
     tenant: TENANT,
@@ -322,6 +372,8 @@ function ask(
     user: "ada",
     issuer: TENANT,
     role: ROLE,
+    // Else a stranger has one of this name, too.
+    schedule: id === "putSchedule" ? "made-by-isolation" : "nightly",
     // Of the vault, that of the tests: active, so in use.
     kid: id === "revokeIssuerKey" ? signingKey : "k1",
   };

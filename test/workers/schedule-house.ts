@@ -1,5 +1,6 @@
 /** The surroundings of schedule objects in tests: a clock, runs and makers that do what a test says. */
 import { createLogger, importHmacKey, runIdOf } from "../../src/platform/index.ts";
+import type { ListedSchedule } from "../../src/triggers/schedule-list-store.ts";
 import type { ScheduledStart, SchedulePorts } from "../../src/triggers/schedule-ports.ts";
 
 /** Later than any real time, so that no alarm fires but by the tests' own hand. */
@@ -17,6 +18,10 @@ export class ScheduleHouse {
   /** Actors whose keys were revoked. */
   readonly revoked = new Set<string>();
   readonly lines: string[] = [];
+  /** What the schedules have said of themselves, by name. */
+  readonly list = new Map<string, ListedSchedule>();
+  listIsAway = false;
+  listIsFull = false;
   /** Chance gives the fates once the list is empty. */
   nextFate: () => StartFate = () => "ok";
 
@@ -65,14 +70,25 @@ export class ScheduleHouse {
         if (there !== undefined) there.isLive = false;
       },
       makerStands: async (_tenant, { actor }) => !this.revoked.has(actor),
+      list: {
+        put: async (line) => {
+          if (this.listIsAway) throw new Error("The list is away.");
+          if (this.listIsFull) return false;
+          this.list.set(line.name, line);
+          return true;
+        },
+        remove: async (_tenant, name) => {
+          if (this.listIsAway) throw new Error("The list is away.");
+          this.list.delete(name);
+        },
+      },
     };
   }
 }
 
-/** In which the schedule objects live whose life begins from now on. */
+/** In which the schedule objects live whose life begins from now on; null: in the Worker's own, with a clock that can be set ahead. */
 export const scheduleHouses = {
   current: null as ScheduleHouse | null,
-  of(ctx: DurableObjectState): SchedulePorts {
-    return (this.current ?? new ScheduleHouse()).ports(ctx);
-  },
+  aheadMs: 0,
+  now: (): number => Date.now() + scheduleHouses.aheadMs,
 };

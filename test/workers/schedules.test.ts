@@ -343,6 +343,43 @@ describe("its maker", () => {
   });
 });
 
+describe("the list", () => {
+  it("O5: a schedule that the list cannot take is not made, and nothing is written of it", async () => {
+    house.listIsFull = true;
+    expect(await schedule().put(TENANT, wish())).toEqual({ ok: false, code: "too_many" });
+    house.listIsAway = true;
+    expect(await schedule().put(TENANT, wish())).toEqual({ ok: false, code: "unavailable" });
+    expect(await runInDurableObject(stub(), (_, { storage }) => [...storage.kv.list()])).toEqual([]);
+  });
+
+  it("says how a schedule is, its pauses too", async () => {
+    await made();
+    expect(house.list.get(name)).toMatchObject({ tenant: TENANT, workflow: "report", paused: null });
+    await schedule().pause(TENANT, "key:two", "holidays");
+    expect(house.list.get(name)?.paused).toMatchObject({ by: "key:two", reason: "holidays" });
+    await schedule().resume(TENANT);
+    expect(house.list.get(name)?.paused).toBe(null);
+    await schedule().remove(TENANT);
+    expect(house.list.has(name)).toBe(false);
+  });
+
+  it("what it could not be told stops nothing, and is told to who pokes", async () => {
+    await made();
+    house.listIsAway = true;
+    house.revoked.add("key:one");
+    await fire();
+    expect([(await seen()).paused?.reason, house.list.get(name)?.paused]).toEqual(["maker_revoked", null]);
+    await evictDurableObject(stub());
+    house.listIsAway = false;
+    await schedule().poke(TENANT);
+    expect(house.list.get(name)?.paused?.reason).toBe("maker_revoked");
+    house.listIsAway = true;
+    await schedule().remove(TENANT);
+    house.listIsAway = false;
+    expect([await schedule().poke(TENANT), house.list.has(name)]).toEqual([false, false]);
+  });
+});
+
 describe("who asks", () => {
   it("finds no schedule of another tenant, in either direction", async () => {
     await made();

@@ -21,8 +21,12 @@ import {
   WiredCredentialObject,
 } from "../../src/identity/index.ts";
 import { credentialHouses } from "./credential-house.ts";
-import { type FlowRpc, WiredFlowObject } from "../../src/triggers/index.ts";
-import { WiredScheduleObject } from "../../src/triggers/schedule-object.ts";
+import {
+  type FlowRpc,
+  WiredFlowObject,
+  WiredHookObject,
+  WiredScheduleObject,
+} from "../../src/triggers/index.ts";
 import { scheduleHouses } from "./schedule-house.ts";
 import { queues } from "./queue-double.ts";
 import { testRecords } from "./sealed-records.ts";
@@ -118,6 +122,12 @@ export class CredentialObject extends WiredCredentialObject {
   }
 }
 
+export class HookObject extends WiredHookObject {
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env, house.hearing());
+  }
+}
+
 export class DirectoryObject extends WiredDirectoryObject {
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env, house.sweeping(env));
@@ -151,7 +161,11 @@ export class IssuerObject extends WiredIssuerObject {
 
 export class ScheduleObject extends WiredScheduleObject {
   constructor(ctx: DurableObjectState, env: Env) {
-    super(ctx, env, scheduleHouses.of(ctx));
+    super(
+      ctx,
+      env,
+      scheduleHouses.current?.ports(ctx) ?? { ...house.scheduling(env), now: scheduleHouses.now },
+    );
   }
 }
 
