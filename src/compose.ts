@@ -33,6 +33,7 @@ import { createStarter } from "./compose-start.ts";
 import { composeIdentity, exchanging } from "./compose-identity.ts";
 import { type ComposedIssuer, composeIssuer } from "./compose-issuer.ts";
 import { browserAddressOf, egressOf, ownHostsOf } from "./compose-egress.ts";
+import { type ComposedEndpoints, composeEndpoints } from "./compose-triggers-endpoints.ts";
 import { audiencesOf, composeTrust } from "./compose-trust.ts";
 import { type ConnectionWiring, createConnectPages } from "./connections/index.ts";
 import {
@@ -70,7 +71,7 @@ import {
   type RunRpc,
   type RunWiring,
 } from "./run/index.ts";
-import type { Starter } from "./triggers/index.ts";
+import { dropEndedKeys, endpointRecords, type EndpointPorts, type Starter } from "./triggers/index.ts";
 import {
   createKeyCheck,
   createRunKeys,
@@ -108,6 +109,8 @@ export interface House {
   readonly exchanging: (env: Env) => CredentialWiring;
   /** What a directory object is given when it is constructed. */
   readonly sweeping: (env: Env) => SweepPorts;
+  /** What an endpoint object is given when it is constructed. */
+  readonly announcing: (env: Env) => EndpointPorts;
   /** Starts what nobody asks for in person. */
   readonly starting: (env: Env) => Starter;
   /** The cron trigger. */
@@ -139,6 +142,7 @@ export function compose(
   let issued: ComposedIssuer | undefined;
   let identity: Identity | undefined;
   let starter: Starter | undefined;
+  let endpoints: ComposedEndpoints | undefined;
   return {
     async fetch(request, env) {
       api ??= createApi(apiDeps(env, registry));
@@ -151,6 +155,7 @@ export function compose(
     lending: (env) => connectionsOf(env).wiring,
     issuing: (env) => issuerOf(env).wiring,
     exchanging: (env) => exchanging(egressOf(env), issuerOf(env).issuer, log),
+    announcing: (env) => endpointsOf(env).wiring,
     starting: starterOf,
     sweeping: (env) => ({
       ask: async (tenant, run) => runOf(env, tenant, run).poke(tenant),
@@ -168,12 +173,13 @@ export function compose(
         directory: directoryOf(env),
         countTenants: async () => countTenants(env.DB),
         tenants: async (offset: number, limit: number) => selectTenantIds(env.DB, offset, limit),
-        // Each tick also asks the database three times.
-        visits: callsPerEvent(env) - forVault - forConnections - forIssuers - 3,
+        // Each tick also asks the database four times.
+        visits: callsPerEvent(env) - forVault - forConnections - forIssuers - 4,
         log,
       };
       await sweepAll(ports, scheduledTime);
       await dropOldUses(env.DB, Date.now());
+      await dropEndedKeys(env.DB, Date.now());
       // Last: a keyring that cannot be read stops nothing else.
       await vaultOperations(env).tick(forVault);
       await connectionsOf(env).connections.sweep(forConnections);
@@ -208,6 +214,7 @@ export function compose(
         ...connectionsOf(env).connections.records,
         ...(issuerOf(env).issuer?.records ?? []),
         runKeysIn(env),
+        endpointRecords({ db: env.DB, log }),
         ...sealed(env),
       ],
       ...{ db: env.DB, audit: createAccessAudit(env.DB), log, now: () => Date.now() },
@@ -252,6 +259,14 @@ export function compose(
       defer: (work) => {
         waitUntil(work);
       },
+    }));
+  }
+
+  function endpointsOf(env: Env): ComposedEndpoints {
+    return (endpoints ??= composeEndpoints(env, {
+      vault: () => vaultOf(env).vault,
+      ...{ egress: egressOf(env), ownHosts: ownHostsOf(env) },
+      ...{ policy: { db: env.DB, policies, log }, log },
     }));
   }
 
@@ -302,6 +317,7 @@ export function compose(
       connections: () => connectionsOf(env).connections,
       issuer: () => issuerOf(env).issuer,
       identity: () => identityOf(env),
+      endpoints: { desk: endpointsOf(env).endpoints, queue: endpointsOf(env).queue },
       audienceOf: audiencesOf(tokenOrigin),
       publicOrigin,
       pages: createConnectPages({
@@ -395,7 +411,8 @@ export function compose(
       evaluate: createEvaluator(known),
       perform: (call) => performAction(call, surroundings),
       acquire: createAcquire(acquiring),
-      listeners: [createFamily(family), ...heard],
+      // A Worker without the binding has no endpoints.
+      listeners: [createFamily(family), ...heard, ...("ENDPOINT" in env ? [endpointsOf(env).listener] : [])],
       keys: createRunKeys({ vault: () => vaultOf(env).vault, db: env.DB, now: () => Date.now() }),
       directory: directoryOf(env),
       uses: createUseAudit(env.DB),

@@ -5,6 +5,7 @@ import { WiredConnectionObject } from "./connections/index.ts";
 import { WiredDirectoryObject } from "./directory/index.ts";
 import { WiredCredentialObject, WiredIssuerObject } from "./identity/index.ts";
 import { WiredRunObject } from "./run/index.ts";
+import { WiredEndpointObject } from "./triggers/index.ts";
 import { workflows } from "./workflows/index.ts";
 
 const house = compose(workflows);
@@ -36,6 +37,12 @@ export class DirectoryObject extends WiredDirectoryObject {
 export class IssuerObject extends WiredIssuerObject {
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env, house.issuing(env));
+  }
+}
+
+export class EndpointObject extends WiredEndpointObject {
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env, house.announcing(env));
   }
 }
 

@@ -45,6 +45,8 @@ const PARAMETERS: Readonly<Record<string, string>> = {
   user: "The end user, by your own id.",
   issuer: "Id of the tenant whose issuer it is.",
   kid: "Name of the key.",
+  endpoint: "Id of the endpoint.",
+  message: "Id of the message.",
 };
 
 export function openApiDocument(routes: readonly RouteInfo[]): JsonObject {

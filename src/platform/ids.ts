@@ -43,9 +43,9 @@ export function isRunId(text: string): boolean {
   return RUN_ID.test(text);
 }
 
-/** `<prefix>_` and 128 random bits: `run_`, `req_`, `key_`, `cs_`, `gl_`, `role_`, `iss_`, `hook_`, `sec_`. Says nothing about when it was made. */
+/** `<prefix>_` and 128 random bits: `run_`, `req_`, `key_`, `cs_`, `gl_`, `role_`, `iss_`, `hook_`, `sec_`, `ep_`, `epk_`, `msg_`. Says nothing about when it was made. */
 export function randomId(
-  prefix: "run" | "req" | "key" | "cs" | "gl" | "role" | "iss" | "hook" | "sec",
+  prefix: "run" | "req" | "key" | "cs" | "gl" | "role" | "iss" | "hook" | "sec" | "ep" | "epk" | "msg",
 ): string {
   return `${prefix}_${base32(crypto.getRandomValues(new Uint8Array(ID_BYTES)))}`;
 }

@@ -18,6 +18,36 @@ export {
   type Told,
 } from "./judging.ts";
 export {
+  type DisabledReason,
+  type Endpoint,
+  type EndpointDraft,
+  type EndpointKey,
+  KEY_KINDS,
+  type KeyKind,
+  MAX_DESCRIPTION_CHARS,
+  MAX_ENDPOINTS,
+  MAX_OVERLAP_MS,
+  MAX_URL_CHARS,
+  type Setting,
+} from "./outgoing/endpoint.ts";
+export { WiredEndpointObject } from "./outgoing/endpoint-object.ts";
+export type { EndpointPorts, Posted } from "./outgoing/endpoint-ports.ts";
+export { endpointRecords } from "./outgoing/endpoint-records.ts";
+export type { EndpointRpc, Pinged, QueueView, ReplayAnswer, Which } from "./outgoing/endpoint-rpc.ts";
+export {
+  createEndpoints,
+  type EndpointAsking,
+  type EndpointRefusal,
+  type Endpoints,
+  type EndpointsDeps,
+  type MadeKey,
+  type WithKeys,
+} from "./outgoing/endpoints.ts";
+export { dropEndedKeys, selectWanting } from "./outgoing/endpoints-store.ts";
+export { EVENT_TYPES, type EndpointMessage, type EventType, type RunEvent } from "./outgoing/events.ts";
+export { createEndpointListener, type EndpointListener, ENDPOINTS_KNOWN_MS } from "./outgoing/listener.ts";
+export { type Attempt, LOG_KEPT, type Logged } from "./outgoing/queue-store.ts";
+export {
   afterTry,
   type Health,
   type Judgement,

@@ -66,6 +66,14 @@ export function client(replaced: Partial<ApiDeps> & Pick<ApiDeps, "runs" | "work
     identity: () => {
       throw new Error("The identity room was reached.");
     },
+    endpoints: {
+      get desk(): never {
+        throw new Error("The endpoints were reached.");
+      },
+      queue: () => {
+        throw new Error("The queue of an endpoint was reached.");
+      },
+    },
     audienceOf: () => null,
     ...{ publicOrigin: null, pages: async () => null },
     ...replaced,

@@ -8,6 +8,7 @@ import { WiredRunObject, type Message, type RunReport, type RunWiring } from "..
 import type { UseSink } from "../../src/platform/index.ts";
 import { workflows } from "../../src/workflows/index.ts";
 import { houses } from "./connection-house.ts";
+import { endpointHouse } from "./endpoint-house.ts";
 import { issuerHouses } from "./issuer-house.ts";
 import {
   type CredentialAnswer,
@@ -15,6 +16,7 @@ import {
   WiredCredentialObject,
 } from "../../src/identity/index.ts";
 import { credentialHouses } from "./credential-house.ts";
+import { WiredEndpointObject } from "../../src/triggers/index.ts";
 import { WiredScheduleObject } from "../../src/triggers/schedule-object.ts";
 import { scheduleHouses } from "./schedule-house.ts";
 import { testRecords } from "./sealed-records.ts";
@@ -119,6 +121,12 @@ export class IssuerObject extends WiredIssuerObject {
 export class ScheduleObject extends WiredScheduleObject {
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env, scheduleHouses.of(ctx));
+  }
+}
+
+export class EndpointObject extends WiredEndpointObject {
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env, endpointHouse.ports(ctx, house.announcing(env)));
   }
 }
 
