@@ -45,7 +45,9 @@ export interface ComposedEndpoints {
   readonly wiring: EndpointPorts;
 }
 
-type Ruling = { readonly kind: "allowed" } | { readonly kind: "denied" | "unknown"; readonly message: string };
+type Ruling =
+  | { readonly kind: "allowed" }
+  | { readonly kind: "denied" | "unknown"; readonly message: string };
 
 /** One of each per isolate. */
 export function composeEndpoints(
@@ -65,8 +67,7 @@ export function composeEndpoints(
   /** A message is a request like any other: those who answer for it must be allowed to send it. */
   async function rule(tenant: string, { policies }: Maker, url: URL): Promise<Ruling> {
     const live = await tenantPolicy(policy, tenant, now());
-    if (!live.ok)
-      return { kind: "unknown", message: "The policy of the tenant cannot be read just now." };
+    if (!live.ok) return { kind: "unknown", message: "The policy of the tenant cannot be read just now." };
     const request = { host: url.hostname, method: "POST", path: url.pathname };
     const verdict = judgeRequest(chainOf(live.value, policies), request);
     if (verdict.kind === "denied") return verdict;

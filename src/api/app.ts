@@ -19,6 +19,7 @@ import { AUDIT_ROUTES } from "./routes-audit.ts";
 import { CLOUD_ROLE_ROUTES } from "./routes-cloud-roles.ts";
 import { CONNECTION_ROUTES } from "./routes-connections.ts";
 import { DIRECTORY_ROUTES } from "./routes-directory.ts";
+import { ENDPOINT_ROUTES } from "./routes-endpoints.ts";
 import { EVENT_ROUTES } from "./routes-events.ts";
 import { FEED_ROUTES } from "./routes-feed.ts";
 import { INTEGRATION_ROUTES } from "./routes-integrations.ts";
@@ -56,6 +57,7 @@ const API_ROUTES: readonly Route[] = [
   ...SESSION_ROUTES,
   ...CONNECTION_ROUTES,
   ...CLOUD_ROLE_ROUTES,
+  ...ENDPOINT_ROUTES,
   ...AUDIT_ROUTES,
   ...VAULT_ROUTES,
   ...ISSUER_ROUTES,

@@ -61,6 +61,15 @@ export const EXAMPLES = {
   },
   testToken: { token: "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2lnbmF0dXJl" },
   testCloudRole: { workflow: "code:process-order" },
+  endpoint: {
+    url: "https://backend.example.com/showcaller",
+    events: ["run.ended" as const, "approval.required" as const],
+    description: "orders",
+    key: "hmac" as const,
+  },
+  changedEndpoint: { events: ["run.ended" as const] },
+  rotatedKey: { key: "hmac" as const, overlap_s: 86_400 },
+  replayFailed: { since: 1_800_000_000_000 },
   cancel: { mode: "graceful" as const, reason: "The traveller fell ill." },
   redrive: { resolve: { invoice: { as: "failed" as const, note: "The ledger has no such invoice." } } },
   resolve: {

@@ -40,6 +40,7 @@ export {
   type EndpointRefusal,
   type Endpoints,
   type EndpointsDeps,
+  type Judged as JudgedEndpoint,
   type MadeKey,
   type WithKeys,
 } from "./outgoing/endpoints.ts";

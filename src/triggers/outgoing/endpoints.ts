@@ -64,8 +64,13 @@ export type EndpointRefusal =
   /** `conflict`: it was changed meanwhile. */
   | { readonly code: "not_found" | "too_many" | "conflict" | "newest_key" };
 
-export interface WithKeys {
+export interface Judged {
   readonly endpoint: Endpoint;
+  /** Whether its maker may still act. */
+  readonly stands: boolean;
+}
+
+export interface WithKeys extends Judged {
   readonly keys: readonly EndpointKey[];
 }
 
@@ -135,11 +140,20 @@ export function createEndpoints(deps: EndpointsDeps) {
   };
 
   return {
-    list: (tenant: string): Promise<Endpoint[]> => selectEndpoints(db, tenant),
+    async list(tenant: string): Promise<Judged[]> {
+      const all = await selectEndpoints(db, tenant);
+      return Promise.all(
+        all.map(async (endpoint) => ({
+          endpoint,
+          stands: await deps.makerStands(tenant, endpoint.maker),
+        })),
+      );
+    },
 
     async find(tenant: string, id: string): Promise<Result<WithKeys, EndpointRefusal>> {
       const whole = await selectWithKeys(db, tenant, id, now());
-      return whole === null ? err({ code: "not_found" }) : ok(whole);
+      if (whole === null) return err({ code: "not_found" });
+      return ok({ ...whole, stands: await deps.makerStands(tenant, whole.endpoint.maker) });
     },
 
     /** Rejects while nothing can be sealed. */

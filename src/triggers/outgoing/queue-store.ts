@@ -221,9 +221,7 @@ export class QueueStore {
    */
   settle(due: Due, attempt: Attempt, verdict: Verdict, condition: Condition): void {
     this.#storage.transactionSync(() => {
-      const [row] = this.#storage.sql
-        .exec("SELECT attempts, due FROM messages WHERE n = ?", due.n)
-        .toArray();
+      const [row] = this.#storage.sql.exec("SELECT attempts, due FROM messages WHERE n = ?", due.n).toArray();
       const waits = row !== undefined && integerOrNull(row, "due") !== null;
       if (row !== undefined && (waits || verdict.status === "delivered")) {
         const attempts = [...attemptsOf(row), attempt].slice(-MAX_ATTEMPTS);
@@ -320,9 +318,7 @@ export class QueueStore {
   /** Whether there is more than the log shows, so that something may be too old. */
   outgrown(): boolean {
     if (!this.#has) return false;
-    const [row] = this.#storage.sql
-      .exec("SELECT coalesce(max(n) - min(n), 0) AS n FROM messages")
-      .toArray();
+    const [row] = this.#storage.sql.exec("SELECT coalesce(max(n) - min(n), 0) AS n FROM messages").toArray();
     return row !== undefined && integer(row, "n") >= LOG_KEPT;
   }
 
