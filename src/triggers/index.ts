@@ -17,18 +17,13 @@ export {
   redeliveryKey,
   type Told,
 } from "./judging.ts";
-export {
-  type DisabledReason,
-  type Endpoint,
-  type EndpointDraft,
-  type EndpointKey,
-  KEY_KINDS,
-  type KeyKind,
-  MAX_DESCRIPTION_CHARS,
-  MAX_ENDPOINTS,
-  MAX_OVERLAP_MS,
-  MAX_URL_CHARS,
-  type Setting,
+export type {
+  DisabledReason,
+  Endpoint,
+  EndpointDraft,
+  EndpointKey,
+  KeyKind,
+  Setting,
 } from "./outgoing/endpoint.ts";
 export { WiredEndpointObject } from "./outgoing/endpoint-object.ts";
 export type { EndpointPorts, Posted } from "./outgoing/endpoint-ports.ts";
@@ -45,18 +40,10 @@ export {
   type WithKeys,
 } from "./outgoing/endpoints.ts";
 export { dropEndedKeys, selectWanting } from "./outgoing/endpoints-store.ts";
-export { EVENT_TYPES, type EndpointMessage, type EventType, type RunEvent } from "./outgoing/events.ts";
-export { createEndpointListener, type EndpointListener, ENDPOINTS_KNOWN_MS } from "./outgoing/listener.ts";
-export { type Attempt, LOG_KEPT, type Logged } from "./outgoing/queue-store.ts";
-export {
-  afterTry,
-  type Health,
-  type Judgement,
-  type Next,
-  nextTry,
-  type Tried,
-} from "./outgoing/retrying.ts";
-export { rotateKeys, type SigningKey, signingKeys, signMessage } from "./outgoing/signing.ts";
+export type { EndpointMessage, EventType, RunEvent } from "./outgoing/events.ts";
+export { createEndpointListener, type EndpointListener } from "./outgoing/listener.ts";
+export type { Attempt, Logged } from "./outgoing/queue-store.ts";
+export { type SigningKey, signMessage } from "./outgoing/signing.ts";
 export type { Maker, Starter, Target, TriggeredOutcome, TriggeredStart } from "./start-port.ts";
 export { type Bucket, type Rate, takeToken } from "./rate.ts";
 export {

@@ -5,10 +5,6 @@ import type { SigningKey } from "./signing.ts";
 
 /** Endpoints of one tenant. */
 export const MAX_ENDPOINTS = 20;
-export const MAX_DESCRIPTION_CHARS = 256;
-export const MAX_URL_CHARS = 2_048;
-/** How long keys that were replaced go on signing, at most. */
-export const MAX_OVERLAP_MS = 7 * 24 * 60 * 60_000;
 
 /** Why nothing is sent to an endpoint any more. */
 export const DISABLED_REASONS = [
@@ -23,8 +19,7 @@ export const DISABLED_REASONS = [
 ] as const;
 export type DisabledReason = (typeof DISABLED_REASONS)[number];
 
-export const KEY_KINDS = ["hmac", "ed25519"] as const;
-export type KeyKind = (typeof KEY_KINDS)[number];
+export type KeyKind = "hmac" | "ed25519";
 
 export interface EndpointDraft {
   readonly url: string;
