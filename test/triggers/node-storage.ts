@@ -1,14 +1,20 @@
 /** The storage of an object over the SQLite that comes with Node: what the stores of objects use of it, and no more. */
-import { DatabaseSync, type SQLInputValue } from "node:sqlite";
+import type { DatabaseSync, SQLInputValue, StatementSync } from "node:sqlite";
 import type { SqlStore } from "../../src/platform/index.ts";
 
 /** @param alive throws where nobody may write any more */
 export function nodeStorage(db: DatabaseSync, alive: () => void = () => {}): SqlStore {
   db.exec("CREATE TABLE IF NOT EXISTS _cf_KV (key TEXT PRIMARY KEY, value TEXT NOT NULL)");
+  const prepared = new Map<string, StatementSync>();
   const all = (query: string, ...values: SQLInputValue[]): Record<string, unknown>[] => {
     alive();
-    if (values.length > 0 || /^\s*(?:SELECT|DELETE|UPDATE|INSERT)\b/.test(query))
-      return db.prepare(query).all(...values);
+    const known = prepared.get(query);
+    if (known !== undefined) return known.all(...values);
+    if (values.length > 0 || /^\s*(?:SELECT|DELETE|UPDATE|INSERT)\b/.test(query)) {
+      const statement = db.prepare(query);
+      prepared.set(query, statement);
+      return statement.all(...values);
+    }
     db.exec(query);
     return [];
   };
