@@ -1,6 +1,13 @@
 /** Which facts of a run are events, what their messages say, and how they come to the endpoints of a tenant. */
 import { describe, expect, it } from "vitest";
-import { evolveAll, type Fact, type FactOf, type RunState } from "../../src/kernel/index.ts";
+import {
+  evolveAll,
+  type Fact,
+  type Failure,
+  type FactOf,
+  NULL_VALUE,
+  type RunState,
+} from "../../src/kernel/index.ts";
 import { createLogger } from "../../src/platform/index.ts";
 import { eventOf, messageOf } from "../../src/triggers/outgoing/events.ts";
 import {
@@ -28,9 +35,13 @@ function runWith(more: Partial<FactOf<"run_started">["run"]> = {}): RunState {
   return state;
 }
 
-const failure = {
-  ...{ code: "http_500", message: `It said ${SECRET}.`, hint: "Look.", retryable: false, step: "pay" },
-} as const;
+const failure: Failure = {
+  code: "http_500",
+  message: `It said ${SECRET}.`,
+  hint: "Look.",
+  retryable: false,
+  step: "pay",
+};
 const about = {
   ...{ run: "run_1", generation: 1, parent: null, workflow: "orders", workflow_version: "3" },
   ...{ user: "ada", tags: ["shop"] },
@@ -130,9 +141,9 @@ describe("an event", () => {
 
   it("of a child says whose it is", () => {
     const child = runWith({ parent: { run: "run_0", unit: "sub", depth: 1 } });
-    expect(of({ t: "ended", at: NOW, status: "succeeded", output: null }, false, child)?.data["parent"]).toBe(
-      "run_0",
-    );
+    expect(
+      of({ t: "ended", at: NOW, status: "succeeded", output: NULL_VALUE }, false, child)?.data["parent"],
+    ).toBe("run_0");
   });
 
   it("is no other fact", () => {

@@ -159,7 +159,7 @@ describe("a message", () => {
     expect([of.took.size, of.posts]).toEqual([1, 1]);
   });
 
-  it("counts no try where the reason is ours: a database that is away, a policy that cannot be read", async () => {
+  it("counts no try where the reason is ours: a policy that cannot be read, a keyring that is not the right one", async () => {
     const of = world();
     let times = 0;
     of.instead = () => ((times += 1) <= 30 ? { kind: "later", code: "policy_unavailable" } : null);
@@ -167,6 +167,14 @@ describe("a message", () => {
     await of.run(of.now + HOUR_MS);
     expect(of.queue.log(1)[0]).toMatchObject({ status: "delivered", tries: 1 });
     expect([times, of.posts, of.queue.view().failingSince]).toEqual([31, 1, null]);
+    of.opens = false;
+    of.change({});
+    of.event(2, of.now + 1);
+    await of.run(of.now + DAY_MS);
+    expect(of.queue.log(1)[0]).toMatchObject({ status: "pending", tries: 0 });
+    of.opens = true;
+    await of.run(of.now + 60 * SECOND_MS);
+    expect(of.queue.log(1)[0]).toMatchObject({ status: "delivered", tries: 1 });
   });
 
   it("of which there is too much is recorded as failed, without its body, and not sent", async () => {

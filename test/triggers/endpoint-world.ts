@@ -67,6 +67,8 @@ export class EndpointWorld {
   /** Null: it was deleted. */
   endpoint: Endpoint | null;
   stands = true;
+  /** Whether the vault opens its keys. */
+  opens = true;
   receiver: Receiver = () => ({ status: 204 });
   /** What the receiver took, by id: how often, and the body. */
   readonly took = new Map<string, { times: number; body: string }>();
@@ -234,7 +236,12 @@ export class EndpointWorld {
         const { endpoint, stands } = this;
         if (endpoint === null) return null;
         const key = { id: "epk_1", kind: "hmac", publicKey: null, madeAt: 0, until: null } as const;
-        return { endpoint, stands, keys: [key], texts: new Map([["epk_1", this.#secret]]) };
+        return {
+          endpoint,
+          stands,
+          keys: [key],
+          texts: this.opens ? new Map([["epk_1", this.#secret]]) : null,
+        };
       },
       post: async (_endpoint, headers, body) => {
         await this.#point(life);

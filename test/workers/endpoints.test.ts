@@ -394,7 +394,8 @@ describe("keys", () => {
         async () => (await send("POST", `/v1/endpoints/${id}/keys`, { key: admin })).status,
       ),
     );
-    expect(new Set(statuses).difference(new Set([201, 503]))).toEqual(new Set());
+    expect(statuses.filter((status) => status !== 201 && status !== 503)).toEqual([]);
+    expect(statuses).toContain(201);
     const { keys } = await seen(id);
     expect(keys.length).toBeLessThanOrEqual(3);
     expect(keys.filter(({ until }) => until === null)).toHaveLength(1);
@@ -467,15 +468,13 @@ describe("keys", () => {
     ]).toEqual([1, 1, 0]);
     expect(await records.countByKid()).toEqual({ k2: 2 });
     const setting = await house(createVault(ring("k2", { k2: 2 }))).settingOf(TENANT, id);
-    expect(setting?.texts.get(one.value.made.key.id)).toBe(one.value.made.text);
+    expect(setting?.texts?.get(one.value.made.key.id)).toBe(one.value.made.text);
     expect(two.value.text).toBeNull();
-    await expect(house(createVault(ring("k1", { k1: 1 }))).settingOf(TENANT, id)).rejects.toThrow(
-      "unknown_key",
-    );
+    expect((await house(createVault(ring("k1", { k1: 1 }))).settingOf(TENANT, id))?.texts).toBeNull();
     const swap =
       "UPDATE endpoint_keys SET sealed = (SELECT sealed FROM endpoint_keys WHERE id = ?) WHERE id = ?";
     await env.DB.prepare(swap).bind(two.value.key.id, one.value.made.key.id).run();
-    expect([...((await house(next).settingOf(TENANT, id))?.texts.keys() ?? [])]).toEqual([two.value.key.id]);
+    expect([...((await house(next).settingOf(TENANT, id))?.texts?.keys() ?? [])]).toEqual([two.value.key.id]);
     await house().remove(asking, id);
   });
 });

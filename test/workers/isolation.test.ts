@@ -156,6 +156,20 @@ const TABLE: Readonly<Record<string, Rule>> = {
   deleteCloudRole: OF_KEY,
   getTrustPolicy: OF_KEY,
   testCloudRole: { ...OF_KEY, body: {} },
+  // Where the policy that this table puts allows it.
+  createEndpoint: { ...OF_TENANT, body: { url: "https://stranger.example/told", events: ["run.ended"] } },
+  listEndpoints: OF_TENANT,
+  getEndpoint: OF_KEY,
+  changeEndpoint: { ...OF_KEY, body: { url: "https://stranger.example/changed" } },
+  deleteEndpoint: OF_KEY,
+  enableEndpoint: OF_KEY,
+  disableEndpoint: OF_KEY,
+  rotateEndpointKey: { ...OF_KEY, body: {} },
+  endEndpointKey: OF_KEY,
+  listEndpointMessages: OF_KEY,
+  replayEndpointMessage: OF_KEY,
+  replayFailedMessages: OF_KEY,
+  pingEndpoint: OF_KEY,
   listVaultKeys: OF_ROOT,
   rewrapVault: OF_ROOT,
   dropVaultKey: OF_ROOT,
@@ -174,7 +188,7 @@ const TABLE: Readonly<Record<string, Rule>> = {
 /** After these, others find nothing. */
 const ENDS = new Set([
   ...["revokeKey", "deleteIntegration", "deleteConnection"],
-  ...["deleteTrustedIssuer", "deleteCloudRole"],
+  ...["deleteTrustedIssuer", "deleteCloudRole", "deleteEndpoint"],
 ]);
 
 /** Stands in everything that the victim has. */
@@ -222,6 +236,9 @@ let victimKey = "";
 let session = "";
 let connection = "";
 let signingKey = "";
+let endpoint = "";
+let endpointKey = "";
+let pinged = "";
 
 beforeAll(async () => {
   admin = await newTenant(TENANT);
@@ -261,6 +278,14 @@ beforeAll(async () => {
     "createCloudRole",
     201,
   );
+  const told = { url: `https://api.bench.example/${MARK}`, events: ["run.ended"], description: MARK };
+  const created = await send("POST", "/v1/endpoints", { key: admin, body: told });
+  const first = await expectAnswer<{ id: string; key: { id: string } }>(created, "createEndpoint", 201);
+  [endpoint, endpointKey] = [first.id, first.key.id];
+  // Replaced, so that it can be ended.
+  await send("POST", `/v1/endpoints/${endpoint}/keys`, { key: admin });
+  const ping = await send("POST", `/v1/endpoints/${endpoint}/ping`, { key: admin });
+  pinged = (await expectAnswer<{ message: string }>(ping, "pingEndpoint", 200)).message;
   await expectAnswer(await send("PUT", "/v1/policy", { key: admin, body: POLICY }), "putPolicy", 200);
 });
 
@@ -294,6 +319,8 @@ async function victim(run: string): Promise<unknown> {
     issuer: await read("/v1/issuer", admin),
     trusted: await read("/v1/trusted-issuers/trusted", admin),
     roles: await read("/v1/cloud-roles", admin),
+    endpoint: await read(`/v1/endpoints/${endpoint}`, admin),
+    messages: await read(`/v1/endpoints/${endpoint}/messages`, admin),
     keys: keys.data.map(({ id, revoked_at }) => [id, revoked_at]),
     tenants: await env.DB.prepare("SELECT count(*) AS n FROM tenants").first(),
   };
@@ -320,7 +347,9 @@ function ask(
     issuer: TENANT,
     role: ROLE,
     // Of the vault, that of the tests: active, so in use.
-    kid: id === "revokeIssuerKey" ? signingKey : "k1",
+    kid: { revokeIssuerKey: signingKey, endEndpointKey: endpointKey }[id] ?? "k1",
+    endpoint,
+    message: pinged,
   };
   const address = path.replace(/\{(\w+)\}/g, (_, name: string) => {
     const value = values[name];

@@ -54,8 +54,8 @@ export interface EndpointKey extends SigningKey {
 export interface Setting {
   readonly endpoint: Endpoint;
   readonly keys: readonly EndpointKey[];
-  /** `whsec_` and `whsk_` by the ids of keys that sign. */
-  readonly texts: ReadonlyMap<string, string>;
+  /** `whsec_` and `whsk_` by the ids of keys that sign; null: not all of them are at hand just now. */
+  readonly texts: ReadonlyMap<string, string> | null;
   /** Whether its maker may still act. */
   readonly stands: boolean;
 }

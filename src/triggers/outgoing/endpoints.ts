@@ -127,6 +127,28 @@ export function createEndpoints(deps: EndpointsDeps) {
     const sealed = await vault().seal(keyPlace(tenant, endpoint, key.id), text);
     return { sealed: { ...key, n, sealed }, made: { key, text: kind === "hmac" ? text : null } };
   };
+  /** Without one that was replaced and does not open its receivers fail, and all others go on; the newest is waited for. */
+  const openAll = async (
+    { tenant, id }: Endpoint,
+    sealed: readonly SealedKey[],
+  ): Promise<Pick<Setting, "keys" | "texts">> => {
+    const keys: EndpointKey[] = [];
+    const texts = new Map<string, string>();
+    let missing = false;
+    for (const key of sealed) {
+      const opened = await vault().open(keyPlace(tenant, id, key.id), key.sealed);
+      if (opened.ok) {
+        keys.push(key);
+        texts.set(key.id, opened.value);
+        continue;
+      }
+      const { code } = opened.error;
+      log.error("endpoint.key_not_opened", { endpoint: id, id: key.id, code });
+      // A keyring that does not have the key is not the right one yet.
+      missing ||= code === "unknown_key" || key.until === null;
+    }
+    return { keys, texts: missing ? null : texts };
+  };
   const written = async (
     asking: EndpointAsking,
     before: Endpoint,
@@ -248,28 +270,14 @@ export function createEndpoints(deps: EndpointsDeps) {
       return err({ code: keys.some((one) => one.id === key) ? "newest_key" : "not_found" });
     },
 
-    /** As its object sends to it; null: there is none. Rejects while that, or what it signs with, cannot be known. */
+    /** As its object sends to it; null: there is none. Rejects while that cannot be known. */
     async settingOf(tenant: string, id: string): Promise<Setting | null> {
       const whole = await selectWithKeys(db, tenant, id, now());
       if (whole === null) return null;
       const { endpoint } = whole;
-      const keys: EndpointKey[] = [];
-      const texts = new Map<string, string>();
-      for (const key of whole.keys) {
-        const opened = await vault().open(keyPlace(tenant, id, key.id), key.sealed);
-        if (opened.ok) {
-          keys.push(key);
-          texts.set(key.id, opened.value);
-          continue;
-        }
-        const { code } = opened.error;
-        log.error("endpoint.key_not_opened", { endpoint: id, id: key.id, code });
-        // What passes is waited for. Without one that was replaced its receivers fail, and all others go on.
-        if (code === "unknown_key" || key.until === null)
-          throw new Error(`A key of an endpoint does not open: ${code}`);
-      }
+      const opened = await openAll(endpoint, whole.keys);
       const stands = endpoint.disabled === null && (await deps.makerStands(tenant, endpoint.maker));
-      return { endpoint, keys, texts, stands };
+      return { endpoint, ...opened, stands };
     },
 
     /** What its object found. Of one that was changed since, nothing. */

@@ -33,6 +33,9 @@ const HELD_AGAIN_MS = 10 * 60_000;
 const FAILED_AGAIN_MS = 60_000;
 const PRUNE_MS = 24 * 60 * 60_000;
 
+/** With all that it takes to send. */
+type Ready = Setting & { readonly texts: ReadonlyMap<string, string> };
+
 export interface QueueHost {
   /** Sets the alarm; null: none is needed. */
   readonly arm: (at: number | null) => void;
@@ -107,12 +110,14 @@ export class EndpointQueue {
     this.#setting = null;
     const setting = await this.#load(which);
     if (setting === null) return null;
+    const { texts } = setting;
+    if (texts === null) throw new Error("The keys of the endpoint are not at hand just now.");
     const at = this.#ports.now();
     const message: EndpointMessage = {
       ...{ id: randomId("msg"), type: PING_TYPE, at },
       body: bodyOf(PING_TYPE, at, { endpoint: which.endpoint }),
     };
-    const posted = await this.#post(setting, message.id, message.body, at);
+    const posted = await this.#post({ ...setting, texts }, message.id, message.body, at);
     const attempt = this.#attemptOf(posted, at);
     const delivered = attempt.status !== null && attempt.status >= 200 && attempt.status < 300;
     this.#claim(which);
@@ -195,9 +200,16 @@ export class EndpointQueue {
     if (condition.heldSince !== null) this.#note({ heldSince: null });
     const due = this.#store.due(now, CALLS_AT_A_TIME);
     if (due.length === 0) return this.#rest(now);
+    const { texts } = setting;
+    // Q5.
+    if (texts === null) {
+      this.#setting = null;
+      this.#host.arm(now + FAILED_AGAIN_MS);
+      return null;
+    }
     // Q2.
     this.#host.arm(now + BACKSTOP_MS);
-    await Promise.all(due.map(async (one) => this.#send(one, setting)));
+    await Promise.all(due.map(async (one) => this.#send(one, { ...setting, texts })));
     return due.length;
   }
 
@@ -227,7 +239,7 @@ export class EndpointQueue {
     return null;
   }
 
-  async #send(due: Due, setting: Setting): Promise<void> {
+  async #send(due: Due, setting: Ready): Promise<void> {
     const { endpoint } = setting;
     const at = this.#ports.now();
     const posted = await this.#post(setting, due.id, due.body, at);
@@ -256,7 +268,7 @@ export class EndpointQueue {
     return { at, status, ms: Math.max(0, this.#ports.now() - at), code: posted.code };
   }
 
-  async #post(setting: Setting, id: string, text: string, at: number): Promise<Posted> {
+  async #post(setting: Ready, id: string, text: string, at: number): Promise<Posted> {
     const body = new TextEncoder().encode(text);
     const headers = await signMessage({ id, sentAt: at, body }, setting.keys, setting.texts);
     return this.#ports.post(setting.endpoint, headers, body);
