@@ -65,7 +65,7 @@ export abstract class WiredEndpointObject extends DurableObject<Env> implements 
   }
 
   override async alarm(): Promise<void> {
-    await this.#queue.work();
+    await this.#queue.alarm();
   }
 
   /** E1. */

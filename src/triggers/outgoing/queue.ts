@@ -7,7 +7,8 @@
  *
  * - Q1 a message is taken once by its id, and sent until it was delivered or has failed for good: at least once, always under the
  *      same id and with the same body. Their order is not kept.
- * - Q2 before anything is sent the alarm stands a while ahead: a life that dies is followed by one that sends what is not settled.
+ * - Q2 whenever something waits, and before anything is awaited, the alarm stands a while ahead: a life that dies is followed by one
+ *      that sends what is not settled, also if the platform does not try an alarm again whose handler died.
  * - Q3 a message that has no room, or that waited when the endpoint was disabled, is recorded as failed, never dropped in silence.
  * - Q4 what a disabled endpoint would have been told is not taken. While its maker may not act, it is taken and held.
  * - Q5 what is not the endpoint's fault (the database, the vault, a policy that cannot be read) counts no try.
@@ -50,6 +51,8 @@ export class EndpointQueue {
   #setting: { readonly at: number; readonly value: Setting | null } | null = null;
   /** The rounds, one after the other. */
   #working: Promise<void> = Promise.resolve();
+  /** When the alarm is known to stand; null: not known, or it has fired. */
+  #armedAt: number | null = null;
   /** Rounds that wait for their turn: one is enough. */
   #waiting = false;
   #prunedAt = -Infinity;
@@ -128,7 +131,7 @@ export class EndpointQueue {
   /** The endpoint may be gone in a moment: it is looked at again after that, should nobody say so. */
   closing(): void {
     this.#setting = null;
-    if (this.#store.condition() !== null) this.#host.arm(this.#ports.now() + BACKSTOP_MS);
+    if (this.#store.condition() !== null) this.#arm(this.#ports.now() + BACKSTOP_MS);
   }
 
   /** The endpoint is other than it was. An object that holds nothing stays so. */
@@ -138,7 +141,12 @@ export class EndpointQueue {
     this.#begin(this.#ports.now());
   }
 
-  /** The alarm. */
+  async alarm(): Promise<void> {
+    this.#armedAt = null;
+    return this.work();
+  }
+
+  /** Does what is due, in its turn. */
   async work(): Promise<void> {
     this.#waiting = true;
     this.#working = this.#working.then(async () => {
@@ -151,23 +159,35 @@ export class EndpointQueue {
   }
 
   #begin(now: number): void {
-    this.#host.arm(now + BACKSTOP_MS);
+    this.#guard(now);
     this.#host.background(this.work());
+  }
+
+  /** Q2. Setting an alarm costs a row, so one that stands near enough is left. */
+  #guard(now: number): void {
+    const stands = this.#armedAt !== null && this.#armedAt > now && this.#armedAt <= now + BACKSTOP_MS;
+    if (!stands) this.#arm(now + BACKSTOP_MS);
+  }
+
+  #arm(at: number | null): void {
+    this.#armedAt = at;
+    this.#host.arm(at);
   }
 
   /** Q6. */
   async #round(): Promise<void> {
     try {
+      if (this.#store.condition() !== null) this.#guard(this.#ports.now());
       for (let sent = 0; sent < MAX_SENT_PER_EVENT;) {
         const more = await this.#step();
         if (more === null) return;
         sent += more;
       }
-      this.#host.arm(this.#ports.now() + 1);
+      this.#arm(this.#ports.now() + 1);
     } catch (error) {
       const { tenant, endpoint } = this.#store.condition() ?? {};
       this.#ports.log.error("endpoint.round_failed", { tenant, endpoint, error });
-      this.#host.arm(this.#ports.now() + FAILED_AGAIN_MS);
+      this.#arm(this.#ports.now() + FAILED_AGAIN_MS);
     }
   }
 
@@ -178,7 +198,7 @@ export class EndpointQueue {
     const setting = await this.#load(condition);
     if (setting === null) {
       this.#store.drop();
-      this.#host.arm(null);
+      this.#arm(null);
       return null;
     }
     const { endpoint } = setting;
@@ -204,11 +224,10 @@ export class EndpointQueue {
     // Q5.
     if (texts === null) {
       this.#setting = null;
-      this.#host.arm(now + FAILED_AGAIN_MS);
+      this.#arm(now + FAILED_AGAIN_MS);
       return null;
     }
-    // Q2.
-    this.#host.arm(now + BACKSTOP_MS);
+    this.#guard(now);
     await Promise.all(due.map(async (one) => this.#send(one, { ...setting, texts })));
     return due.length;
   }
@@ -221,7 +240,7 @@ export class EndpointQueue {
     }
     this.#note({ heldSince: since });
     this.#setting = null;
-    this.#host.arm(Math.min(now + HELD_AGAIN_MS, since + DEAD_AFTER_MS));
+    this.#arm(Math.min(now + HELD_AGAIN_MS, since + DEAD_AFTER_MS));
     return null;
   }
 
@@ -235,7 +254,7 @@ export class EndpointQueue {
     const next = this.#store.nextDue();
     const prune = more ? now + 1 : outgrown ? now + PRUNE_MS : null;
     const at = next === null || prune === null ? (next ?? prune) : Math.min(next, prune);
-    this.#host.arm(at === null ? null : Math.max(at, now + 1));
+    this.#arm(at === null ? null : Math.max(at, now + 1));
     return null;
   }
 
