@@ -37,6 +37,7 @@ import { type ComposedIssuer, composeIssuer } from "./compose-issuer.ts";
 import { browserAddressOf, egressOf, ownHostsOf } from "./compose-egress.ts";
 import { createFlowPort, createFlowPorts, createQueues } from "./compose-triggers-flow.ts";
 import { type ComposedSchedules, composeSchedules } from "./compose-triggers-schedules.ts";
+import { type ComposedEndpoints, composeEndpoints } from "./compose-triggers-endpoints.ts";
 import { audiencesOf, composeTrust } from "./compose-trust.ts";
 import { type ConnectionWiring, createConnectPages } from "./connections/index.ts";
 import {
@@ -83,7 +84,10 @@ import {
   type RunWiring,
 } from "./run/index.ts";
 import {
+  dropEndedKeys,
   dropEndedSecrets,
+  endpointRecords,
+  type EndpointPorts,
   type FlowPorts,
   type HookDesk,
   hookRecords,
@@ -134,6 +138,8 @@ export interface House {
   readonly sweeping: (env: Env) => SweepPorts;
   /** What a schedule object is given when it is constructed. */
   readonly scheduling: (env: Env) => SchedulePorts;
+  /** What an endpoint object is given when it is constructed. */
+  readonly announcing: (env: Env) => EndpointPorts;
   /** Starts what nobody asks for in person. */
   readonly starting: (env: Env) => Starter;
   /** What a hook object is given when it is constructed. */
@@ -169,6 +175,7 @@ export function compose(
   let starter: Starter | undefined;
   let hooks: HookDesk | undefined;
   let schedules: ComposedSchedules | undefined;
+  let endpoints: ComposedEndpoints | undefined;
   return {
     async fetch(request, env) {
       api ??= createApi(apiDeps(env, registry));
@@ -182,6 +189,7 @@ export function compose(
     issuing: (env) => issuerOf(env).wiring,
     exchanging: (env) => exchanging(egressOf(env), issuerOf(env).issuer, log),
     scheduling: (env) => schedulesOf(env).ports,
+    announcing: (env) => endpointsOf(env).wiring,
     starting: starterOf,
     queueing: (env) => createFlowPorts((tenant, run) => runOf(env, tenant, run), log),
     hearing: () => ({ log, now: () => Date.now() }),
@@ -202,18 +210,29 @@ export function compose(
         directory: directoryOf(env),
         countTenants: async () => countTenants(env.DB),
         tenants: async (offset: number, limit: number) => selectTenantIds(env.DB, offset, limit),
-        // Each tick also asks the database four times.
-        visits: callsPerEvent(env) - forVault - forConnections - forIssuers - forSchedules - 4,
+        // Each tick also asks the database five times.
+        visits: callsPerEvent(env) - forVault - forConnections - forIssuers - forSchedules - 5,
         log,
       };
-      await sweepAll(ports, scheduledTime);
-      await dropOldUses(env.DB, Date.now());
-      await dropEndedSecrets(env.DB, Date.now());
-      // Last: a keyring that cannot be read stops nothing else.
-      await vaultOperations(env).tick(forVault);
-      await connectionsOf(env).connections.sweep(forConnections);
-      await issuerOf(env).issuer?.sweep(forIssuers);
-      await schedulesOf(env).schedules.sweep(forSchedules);
+      // Each for itself: what one cannot do just now (a keyring that cannot be read) stops no other.
+      const failed: unknown[] = [];
+      for (const chore of [
+        () => sweepAll(ports, scheduledTime),
+        () => schedulesOf(env).schedules.sweep(forSchedules),
+        () => dropOldUses(env.DB, Date.now()),
+        () => dropEndedSecrets(env.DB, Date.now()),
+        () => dropEndedKeys(env.DB, Date.now()),
+        () => vaultOperations(env).tick(forVault),
+        () => connectionsOf(env).connections.sweep(forConnections),
+        () => issuerOf(env).issuer?.sweep(forIssuers),
+      ])
+        try {
+          await chore();
+        } catch (error) {
+          log.error("chore_failed", { error });
+          failed.push(error);
+        }
+      if (failed.length > 0) throw new AggregateError(failed, "Some chores could not be done.");
     },
   };
 
@@ -245,6 +264,7 @@ export function compose(
         ...(issuerOf(env).issuer?.records ?? []),
         runKeysIn(env),
         hookRecords({ db: env.DB, log }),
+        endpointRecords({ db: env.DB, log }),
         ...sealed(env),
       ],
       ...{ db: env.DB, audit: createAccessAudit(env.DB), log, now: () => Date.now() },
@@ -320,6 +340,14 @@ export function compose(
     }));
   }
 
+  function endpointsOf(env: Env): ComposedEndpoints {
+    return (endpoints ??= composeEndpoints(env, {
+      vault: () => vaultOf(env).vault,
+      ...{ egress: egressOf(env), ownHosts: ownHostsOf(env) },
+      ...{ policy: { db: env.DB, policies, log }, log },
+    }));
+  }
+
   function serverKeyOf(env: Env): () => Promise<CryptoKey> {
     // The key itself is kept, never its promise: one that another object began may never settle.
     let key: CryptoKey | undefined;
@@ -370,6 +398,7 @@ export function compose(
       identity: () => identityOf(env),
       hooks: () => hooksOf(env),
       schedules: schedulesOf(env).schedules,
+      endpoints: { desk: endpointsOf(env).endpoints, queue: endpointsOf(env).queue },
       audienceOf: audiencesOf(tokenOrigin),
       publicOrigin,
       pages: createConnectPages({
@@ -479,7 +508,8 @@ export function compose(
       evaluate: createEvaluator(known),
       perform: (call) => performAction(call, surroundings),
       acquire: createAcquire(acquiring),
-      listeners: [createFamily(family), ...heard],
+      // A Worker without the binding has no endpoints.
+      listeners: [createFamily(family), ...heard, ...("ENDPOINT" in env ? [endpointsOf(env).listener] : [])],
       keys: createRunKeys({ vault: () => vaultOf(env).vault, db: env.DB, now: () => Date.now() }),
       directory: directoryOf(env),
       flow: createFlowPort(env),

@@ -5,7 +5,12 @@ import { WiredConnectionObject } from "./connections/index.ts";
 import { WiredDirectoryObject } from "./directory/index.ts";
 import { WiredCredentialObject, WiredIssuerObject } from "./identity/index.ts";
 import { WiredRunObject } from "./run/index.ts";
-import { WiredFlowObject, WiredHookObject, WiredScheduleObject } from "./triggers/index.ts";
+import {
+  WiredEndpointObject,
+  WiredFlowObject,
+  WiredHookObject,
+  WiredScheduleObject,
+} from "./triggers/index.ts";
 import { workflows } from "./workflows/index.ts";
 
 const house = compose(workflows);
@@ -55,6 +60,12 @@ export class IssuerObject extends WiredIssuerObject {
 export class ScheduleObject extends WiredScheduleObject {
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env, house.scheduling(env));
+  }
+}
+
+export class EndpointObject extends WiredEndpointObject {
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env, house.announcing(env));
   }
 }
 

@@ -60,6 +60,7 @@ export type {
   UsePort,
   UseRequest,
 } from "./ports.ts";
+export { retryAfterMs } from "./retry-after.ts";
 export { CHILD_KEY_TTL_MS, runTemplateSchema } from "./run.ts";
 export { parseAuthCheck, parseServiceTokens } from "./service-tokens.ts";
 export { sleepTemplateSchema, type SleepParameters } from "./sleep.ts";

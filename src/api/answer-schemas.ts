@@ -6,6 +6,7 @@ export * from "./answer-approvals.ts";
 export * from "./answer-connect-link.ts";
 export * from "./answer-connections.ts";
 export * from "./answer-directory.ts";
+export * from "./answer-endpoints.ts";
 export * from "./answer-events.ts";
 export * from "./answer-audit.ts";
 export * from "./answer-cloud-roles.ts";

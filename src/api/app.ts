@@ -21,6 +21,7 @@ import { CLOUD_ROLE_ROUTES } from "./routes-cloud-roles.ts";
 import { CONNECTION_ROUTES } from "./routes-connections.ts";
 import { DELIVERY_ROUTES } from "./routes-deliveries.ts";
 import { DIRECTORY_ROUTES } from "./routes-directory.ts";
+import { ENDPOINT_ROUTES } from "./routes-endpoints.ts";
 import { EVENT_ROUTES } from "./routes-events.ts";
 import { FEED_ROUTES } from "./routes-feed.ts";
 import { HOOK_ROUTES } from "./routes-hooks.ts";
@@ -65,6 +66,7 @@ const API_ROUTES: readonly Route[] = [
   ...HOOK_ROUTES,
   ...DELIVERY_ROUTES,
   ...SCHEDULE_ROUTES,
+  ...ENDPOINT_ROUTES,
   ...AUDIT_ROUTES,
   ...VAULT_ROUTES,
   ...ISSUER_ROUTES,

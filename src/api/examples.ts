@@ -69,6 +69,15 @@ export const EXAMPLES = {
   },
   pauseSchedule: { reason: "The warehouse is closed." },
   testCloudRole: { workflow: "code:process-order" },
+  endpoint: {
+    url: "https://backend.example.com/showcaller",
+    events: ["run.ended" as const, "approval.required" as const],
+    description: "orders",
+    key: "hmac" as const,
+  },
+  changedEndpoint: { events: ["run.ended" as const] },
+  rotatedKey: { key: "hmac" as const, overlap_s: 86_400 },
+  replayFailed: { since: 1_800_000_000_000 },
   cancel: { mode: "graceful" as const, reason: "The traveller fell ill." },
   redrive: { resolve: { invoice: { as: "failed" as const, note: "The ledger has no such invoice." } } },
   resolve: {

@@ -46,6 +46,8 @@ const PARAMETERS: Readonly<Record<string, string>> = {
   issuer: "Id of the tenant whose issuer it is.",
   kid: "Name of the key.",
   schedule: "Name of the schedule.",
+  endpoint: "Id of the endpoint.",
+  message: "Id of the message.",
 };
 
 export function openApiDocument(routes: readonly RouteInfo[]): JsonObject {

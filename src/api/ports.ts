@@ -7,7 +7,7 @@ import type { Directory } from "../directory/index.ts";
 import type { Identity, Issuer } from "../identity/index.ts";
 import type { Logger, RunSource } from "../platform/index.ts";
 import type { RunRpc } from "../run/index.ts";
-import type { HookDesk, QueueView, Schedules, Standing } from "../triggers/index.ts";
+import type { EndpointRpc, Endpoints, HookDesk, QueueView, Schedules, Standing } from "../triggers/index.ts";
 import type { VaultOperations } from "../vault/index.ts";
 import type { Links } from "./links.ts";
 
@@ -55,6 +55,11 @@ export interface ApiDeps {
   readonly issuer: () => Issuer | null;
   /** Hooks. */
   readonly hooks: () => HookDesk;
+  /** Endpoints of tenants; and the queue of one, each call a fresh stub. */
+  readonly endpoints: {
+    readonly desk: Endpoints;
+    readonly queue: (tenant: string, endpoint: string) => EndpointRpc;
+  };
   /** The pages on which users consent, and take that back. */
   readonly pages: ConnectPages;
   /** Where browsers find this deployment; null: where the request came to. */

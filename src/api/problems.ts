@@ -288,6 +288,26 @@ export const PROBLEMS = {
     title: "The step waits for no decision about an account",
     hint: "Only a step that is `waiting_for` a connection with the reason `replaced` can accept what is there now.",
   },
+  endpoint_limit: {
+    status: 409,
+    title: "The tenant has no room for another endpoint",
+    hint: "A tenant has at most 20: delete one, or give one more types of events.",
+  },
+  endpoint_disabled: {
+    status: 409,
+    title: "Nothing is sent to the endpoint",
+    hint: "`POST /v1/endpoints/{endpoint}/enable` sends to it again.",
+  },
+  newest_key: {
+    status: 409,
+    title: "The newest key of an endpoint never ends",
+    hint: "Replace it with `POST /v1/endpoints/{endpoint}/keys`; with `overlap_s: 0` it ends at once.",
+  },
+  not_replayable: {
+    status: 409,
+    title: "The message cannot be sent again",
+    hint: "`detail` says why. The run that it is about can be read: its id is in the message's.",
+  },
   key_in_use: {
     status: 409,
     title: "The key of the vault is in use",

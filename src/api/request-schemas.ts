@@ -16,6 +16,7 @@ export * from "./request-cloud-roles.ts";
 export * from "./request-connections.ts";
 export * from "./request-hooks.ts";
 export * from "./request-schedules.ts";
+export * from "./request-endpoints.ts";
 export * from "./request-trusted-issuers.ts";
 
 export const MAX_TAGS = 16;

@@ -45,9 +45,22 @@ export function isRunId(text: string): boolean {
   return RUN_ID.test(text);
 }
 
-/** `<prefix>_` and 128 random bits: `run_`, `req_`, `key_`, `cs_`, `gl_`, `role_`, `iss_`, `hook_`, `sec_`, `dlv_`. Says nothing about when it was made. */
+/** `<prefix>_` and 128 random bits: `run_`, `req_`, `key_`, `cs_`, `gl_`, `role_`, `iss_`, `hook_`, `sec_`, `dlv_`, `ep_`, `epk_`, `msg_`. Says nothing about when it was made. */
 export function randomId(
-  prefix: "run" | "req" | "key" | "cs" | "gl" | "role" | "iss" | "hook" | "sec" | "dlv",
+  prefix:
+    | "run"
+    | "req"
+    | "key"
+    | "cs"
+    | "gl"
+    | "role"
+    | "iss"
+    | "hook"
+    | "sec"
+    | "dlv"
+    | "ep"
+    | "epk"
+    | "msg",
 ): string {
   return `${prefix}_${base32(crypto.getRandomValues(new Uint8Array(ID_BYTES)))}`;
 }

@@ -34,8 +34,16 @@ export interface Message {
 
 export interface Listener {
   readonly name: string;
-  /** What the listener wants to know of a fact; null: nothing. Pure. */
-  message(fact: Fact, after: RunState): unknown;
+  /**
+   * What the listener wants to know of a fact; null: nothing. Pure.
+   * @param confidential whether the run holds what nobody may see: what is kept of it elsewhere is not sealed by the run
+   */
+  message(fact: Fact, after: RunState, confidential: boolean): unknown;
+  /**
+   * Whether it wants to know anything of the runs of a tenant: a message costs rows. It may say no only where it knows that.
+   * Also asked when a run starts, so that it can find out until something happens. Missing: it does.
+   */
+  wants?(tenant: string): boolean;
   /** Resolves once the listener has it. A rejection is tried again. */
   deliver(message: Message): Promise<void>;
 }
@@ -86,10 +94,12 @@ export class Outbox {
 
   /** What writes the messages about a turn; null: there are none. O1: to be called in the transaction of the turn. */
   messagesOf(row: Row, after: RunState): (() => void) | null {
+    const { tenant } = after.run;
+    if (row.facts[0]?.t === "run_started") for (const listener of this.#listeners) listener.wants?.(tenant);
     const messages = this.#listeners.flatMap((listener) =>
       row.facts.flatMap((fact, i) => {
-        const message = listener.message(fact, after);
-        if (message === null) return [];
+        const message = listener.message(fact, after, this.#texts.confidential);
+        if (message === null || listener.wants?.(tenant) === false) return [];
         const { name } = listener;
         const version = row.seq + i;
         const body = this.#texts.write(["message", version, name], JSON.stringify(message));

@@ -20,6 +20,32 @@ export {
   MAX_BODY_BYTES,
   type Told,
 } from "./judging.ts";
+export type {
+  DisabledReason,
+  Endpoint,
+  EndpointDraft,
+  EndpointKey,
+  KeyKind,
+  Setting,
+} from "./outgoing/endpoint.ts";
+export { WiredEndpointObject } from "./outgoing/endpoint-object.ts";
+export type { EndpointPorts, Posted } from "./outgoing/endpoint-ports.ts";
+export { endpointRecords } from "./outgoing/endpoint-records.ts";
+export type { EndpointQueue, EndpointRpc, Pinged, ReplayAnswer, Which } from "./outgoing/endpoint-rpc.ts";
+export {
+  createEndpoints,
+  type EndpointAsking,
+  type EndpointRefusal,
+  type Endpoints,
+  type EndpointsDeps,
+  type Judged as JudgedEndpoint,
+  type MadeKey,
+  type WithKeys,
+} from "./outgoing/endpoints.ts";
+export { dropEndedKeys, selectWanting } from "./outgoing/endpoints-store.ts";
+export type { EndpointMessage, EventType, RunEvent } from "./outgoing/events.ts";
+export { createEndpointListener, type EndpointListener } from "./outgoing/listener.ts";
+export type { Attempt, Logged } from "./outgoing/queue-store.ts";
 export { type Health, type Judgement, type Next, type Tried } from "./outgoing/retrying.ts";
 export { type SigningKey, signMessage } from "./outgoing/signing.ts";
 export type { Maker, Starter, Target, TriggeredOutcome, TriggeredStart } from "./start-port.ts";

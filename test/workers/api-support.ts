@@ -74,6 +74,14 @@ export function client(replaced: Partial<ApiDeps> & Pick<ApiDeps, "runs" | "work
       ...{ list: elsewhere, put: elsewhere, view: elsewhere, log: elsewhere, pause: elsewhere },
       ...{ resume: elsewhere, trigger: elsewhere, remove: elsewhere, sweep: elsewhere },
     },
+    endpoints: {
+      get desk(): never {
+        throw new Error("The endpoints were reached.");
+      },
+      queue: () => {
+        throw new Error("The queue of an endpoint was reached.");
+      },
+    },
     audienceOf: () => null,
     ...{ publicOrigin: null, pages: async () => null },
     ...replaced,

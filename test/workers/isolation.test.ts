@@ -183,6 +183,20 @@ const TABLE: Readonly<Record<string, Rule>> = {
   resumeSchedule: OF_KEY,
   triggerSchedule: OF_KEY,
   getScheduleLog: OF_KEY,
+  // Where the policy that this table puts allows it.
+  createEndpoint: { ...OF_TENANT, body: { url: "https://stranger.example/told", events: ["run.ended"] } },
+  listEndpoints: OF_TENANT,
+  getEndpoint: OF_KEY,
+  changeEndpoint: { ...OF_KEY, body: { url: "https://stranger.example/changed" } },
+  deleteEndpoint: OF_KEY,
+  enableEndpoint: OF_KEY,
+  disableEndpoint: OF_KEY,
+  rotateEndpointKey: { ...OF_KEY, body: {} },
+  endEndpointKey: OF_KEY,
+  listEndpointMessages: OF_KEY,
+  replayEndpointMessage: OF_KEY,
+  replayFailedMessages: OF_KEY,
+  pingEndpoint: OF_KEY,
   listVaultKeys: OF_ROOT,
   rewrapVault: OF_ROOT,
   dropVaultKey: OF_ROOT,
@@ -202,6 +216,7 @@ const TABLE: Readonly<Record<string, Rule>> = {
 const ENDS = new Set([
   ...["revokeKey", "deleteIntegration", "deleteConnection"],
   ...["deleteTrustedIssuer", "deleteCloudRole", "deleteHook", "deleteSchedule"],
+  ...["deleteTrustedIssuer", "deleteCloudRole", "deleteEndpoint"],
 ]);
 
 /** Stands in everything that the victim has. */
@@ -252,6 +267,9 @@ let connection = "";
 let signingKey = "";
 let hookSecret = "";
 let hookDelivery = "";
+let endpoint = "";
+let endpointKey = "";
+let pinged = "";
 
 beforeAll(async () => {
   admin = await newTenant(TENANT);
@@ -308,6 +326,14 @@ beforeAll(async () => {
     body: { ...SCHEDULE, tags: [MARK] },
   });
   await expectAnswer(nightly, "putSchedule", 201);
+  const told = { url: `https://api.bench.example/${MARK}`, events: ["run.ended"], description: MARK };
+  const created = await send("POST", "/v1/endpoints", { key: admin, body: told });
+  const first = await expectAnswer<{ id: string; key: { id: string } }>(created, "createEndpoint", 201);
+  [endpoint, endpointKey] = [first.id, first.key.id];
+  // Replaced, so that it can be ended.
+  await send("POST", `/v1/endpoints/${endpoint}/keys`, { key: admin });
+  const ping = await send("POST", `/v1/endpoints/${endpoint}/ping`, { key: admin });
+  pinged = (await expectAnswer<{ message: string }>(ping, "pingEndpoint", 200)).message;
   await expectAnswer(await send("PUT", "/v1/policy", { key: admin, body: POLICY }), "putPolicy", 200);
 });
 
@@ -345,6 +371,8 @@ async function victim(run: string): Promise<unknown> {
     schedules: await read("/v1/schedules", admin),
     schedule: await read("/v1/schedules/nightly", admin),
     ticks: await read("/v1/schedules/nightly/log", admin),
+    endpoint: await read(`/v1/endpoints/${endpoint}`, admin),
+    messages: await read(`/v1/endpoints/${endpoint}/messages`, admin),
     keys: keys.data.map(({ id, revoked_at }) => [id, revoked_at]),
     tenants: await env.DB.prepare("SELECT count(*) AS n FROM tenants").first(),
   };
@@ -375,7 +403,9 @@ function ask(
     // Else a stranger has one of this name, too.
     schedule: id === "putSchedule" ? "made-by-isolation" : "nightly",
     // Of the vault, that of the tests: active, so in use.
-    kid: id === "revokeIssuerKey" ? signingKey : "k1",
+    kid: { revokeIssuerKey: signingKey, endEndpointKey: endpointKey }[id] ?? "k1",
+    endpoint,
+    message: pinged,
   };
   const address = path.replace(/\{(\w+)\}/g, (_, name: string) => {
     const value = values[name];

@@ -1,9 +1,13 @@
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
+import { env } from "cloudflare:workers";
 import { afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { compileSteps } from "../../src/define/index.ts";
 import { limits, type Graph, type Json } from "../../src/kernel/index.ts";
-import { randomId } from "../../src/platform/index.ts";
+import { createLogger, randomId } from "../../src/platform/index.ts";
 import type { StartRequest } from "../../src/run/index.ts";
+import { createEndpoints } from "../../src/triggers/index.ts";
+import { createVault, loadKeyring } from "../../src/vault/index.ts";
+import { endpointHouse } from "./endpoint-house.ts";
 import { lending } from "./lending.ts";
 import { dollars, meter, type Counts } from "./meter.ts";
 import { queues } from "./queue-double.ts";
@@ -30,7 +34,7 @@ const DIRECTORY_CALLS = 3;
 let directory: Counts;
 
 beforeAll(async () => {
-  // The first run makes the tables of the directory, once for all.
+  // The first run makes the tables of the directory, once for all, and finds out that the tenant has no endpoints.
   await forget(await start("t-chain-4"));
   directory = await meter(directoryOf(TENANT));
 });
@@ -212,6 +216,49 @@ describe("what a run writes", () => {
     const heard = await run(chain(1), { tags: ["heard"] });
     // The messages of the start and of the end.
     expect(heard.counts.rows - calm.counts.rows).toBe(2 * 2 + 3);
+  });
+});
+
+describe("what an endpoint costs a run", () => {
+  const draft = { url: "https://rows.example/", types: ["run.ended" as const], description: "" };
+  const asking = { tenant: TENANT, maker: { actor: "key:key_1", policies: [] } };
+  const deps = {
+    ...{ db: env.DB, ownHosts: [], audit: { write: async () => {} }, log: createLogger("error") },
+    ...{ refusal: async () => null, makerStands: async () => true, now: () => Date.now() },
+    vault: () => createVault(loadKeyring(env.KEYRING)),
+    changed: () => {},
+  };
+
+  it("is nothing where the tenant has none; with one it is at most 5 rows for the end: the message, and the table for it", async () => {
+    const calm = await run(chain(1));
+    expect(calm.counts.rows).toBe(9);
+    const made = await createEndpoints(deps).create(asking, draft, "hmac");
+    if (!made.ok) throw new Error(made.error.code);
+    let told = 0;
+    endpointHouse.change = (ports) => ({
+      ...ports,
+      load: async (tenant, id) => {
+        const setting = await ports.load(tenant, id);
+        return setting === null ? null : { ...setting, stands: true };
+      },
+      post: async () => {
+        told += 1;
+        return { kind: "tried", status: 204, retryAfterMs: null, code: null };
+      },
+    });
+    // In a minute the isolate asks again whether there is one.
+    vi.setSystemTime(Date.now() + 61_000);
+    const heard = await run(chain(1));
+    await vi.waitUntil(() => told === 1, { timeout: 5_000, interval: 10 });
+    const left = await runInDurableObject(heard.started.stub(), (_, { storage }) =>
+      storage.sql.exec("SELECT id FROM outbox").toArray(),
+    );
+    expect(left).toEqual([]);
+    // One less where the alarm of the end stands before the message is gone.
+    expect(heard.counts.rows - calm.counts.rows).toBeGreaterThan(3);
+    expect(heard.counts.rows - calm.counts.rows).toBeLessThanOrEqual(2 + 3);
+    endpointHouse.change = null;
+    await createEndpoints(deps).remove(asking, made.value.endpoint.id);
   });
 });
 

@@ -14,6 +14,7 @@ import {
 import type { UseSink } from "../../src/platform/index.ts";
 import { workflows } from "../../src/workflows/index.ts";
 import { houses } from "./connection-house.ts";
+import { endpointHouse } from "./endpoint-house.ts";
 import { issuerHouses } from "./issuer-house.ts";
 import {
   type CredentialAnswer,
@@ -23,6 +24,7 @@ import {
 import { credentialHouses } from "./credential-house.ts";
 import {
   type FlowRpc,
+  WiredEndpointObject,
   WiredFlowObject,
   WiredHookObject,
   WiredScheduleObject,
@@ -166,6 +168,12 @@ export class ScheduleObject extends WiredScheduleObject {
       env,
       scheduleHouses.current?.ports(ctx) ?? { ...house.scheduling(env), now: scheduleHouses.now },
     );
+  }
+}
+
+export class EndpointObject extends WiredEndpointObject {
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env, endpointHouse.ports(ctx, house.announcing(env)));
   }
 }
 
