@@ -5,7 +5,7 @@ import type {
   EndpointRefusal,
   Logged,
   MadeKey,
-  EndpointQueue,
+  EndpointQueueView,
   ReplayAnswer,
 } from "../triggers/index.ts";
 import { problem, type Problem, problemAt } from "./problems.ts";
@@ -32,7 +32,7 @@ export function viewMadeKey({ key, text }: MadeKey): View {
 }
 
 export function viewQueue(
-  { pending, failed, failingSince, nextAt }: EndpointQueue,
+  { pending, failed, failingSince, nextAt }: EndpointQueueView,
   { since }: Endpoint,
 ): View {
   return {

@@ -31,7 +31,7 @@ export type {
 export { WiredEndpointObject } from "./outgoing/endpoint-object.ts";
 export type { EndpointPorts, Posted } from "./outgoing/endpoint-ports.ts";
 export { endpointRecords } from "./outgoing/endpoint-records.ts";
-export type { EndpointQueue, EndpointRpc, Pinged, ReplayAnswer, Which } from "./outgoing/endpoint-rpc.ts";
+export type { EndpointQueueView, EndpointRpc, Pinged, ReplayAnswer, Which } from "./outgoing/endpoint-rpc.ts";
 export {
   createEndpoints,
   type EndpointAsking,

@@ -7,12 +7,12 @@
 import { DurableObject } from "cloudflare:workers";
 import { armCrashPoint, objectName } from "../../platform/index.ts";
 import type { EndpointPorts } from "./endpoint-ports.ts";
-import type { EndpointRpc, Pinged, EndpointQueue, ReplayAnswer, Which } from "./endpoint-rpc.ts";
+import type { EndpointRpc, Pinged, EndpointQueueView, ReplayAnswer, Which } from "./endpoint-rpc.ts";
 import type { EndpointMessage } from "./events.ts";
 import { EndpointQueue } from "./queue.ts";
 import { type Logged, QueueStore } from "./queue-store.ts";
 
-const NOTHING: EndpointQueue = { pending: 0, failed: 0, failingSince: null, nextAt: null };
+const NOTHING: EndpointQueueView = { pending: 0, failed: 0, failingSince: null, nextAt: null };
 
 export abstract class WiredEndpointObject extends DurableObject<Env> implements EndpointRpc {
   readonly #queue: EndpointQueue;
@@ -36,7 +36,7 @@ export abstract class WiredEndpointObject extends DurableObject<Env> implements 
     if (this.#is(which)) await this.#queue.take(which, message);
   }
 
-  async view(which: Which): Promise<EndpointQueue> {
+  async view(which: Which): Promise<EndpointQueueView> {
     return this.#is(which) ? this.#queue.view() : NOTHING;
   }
 

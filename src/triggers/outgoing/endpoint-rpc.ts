@@ -10,7 +10,7 @@ export interface Which {
   readonly endpoint: string;
 }
 
-export interface EndpointQueue {
+export interface EndpointQueueView {
   readonly pending: number;
   readonly failed: number;
   readonly failingSince: number | null;
@@ -32,7 +32,7 @@ export type ReplayAnswer =
 export interface EndpointRpc {
   /** Resolves once the message is kept, or nobody wants it. The same id again changes nothing. */
   enqueue(which: Which, message: EndpointMessage): Promise<void>;
-  view(which: Which): Promise<EndpointQueue>;
+  view(which: Which): Promise<EndpointQueueView>;
   /** The newest first. */
   log(which: Which, limit: number): Promise<readonly Logged[]>;
   replay(which: Which, message: string): Promise<ReplayAnswer>;

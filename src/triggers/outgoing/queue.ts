@@ -17,7 +17,7 @@
 import { randomId } from "../../platform/index.ts";
 import type { Setting } from "./endpoint.ts";
 import type { EndpointPorts, Posted } from "./endpoint-ports.ts";
-import type { Pinged, EndpointQueue, ReplayAnswer, Which } from "./endpoint-rpc.ts";
+import type { Pinged, EndpointQueueView, ReplayAnswer, Which } from "./endpoint-rpc.ts";
 import { bodyOf, type EndpointMessage, isEventType, PING_TYPE } from "./events.ts";
 import type { Attempt, Condition, Due, Logged, QueueStore, Verdict } from "./queue-store.ts";
 import { afterTry, DEAD_AFTER_MS, type Next, nextTry } from "./retrying.ts";
@@ -79,7 +79,7 @@ export class EndpointQueue {
       this.#ports.log.warn("endpoint.queue_full", { ...which, message: message.id });
   }
 
-  view(): EndpointQueue {
+  view(): EndpointQueueView {
     const { pending, failed } = this.#store.counts();
     const { failingSince = null } = this.#store.condition() ?? {};
     return { pending, failed, failingSince, nextAt: this.#store.nextDue() };
