@@ -38,6 +38,7 @@ export const Workflow = named("Workflow", () =>
         repeats: z.boolean(),
         compensates: z.boolean().describe("Can be undone."),
         waits_for: z.string().optional(),
+        waits_for_event: z.string().optional(),
         attempts: count(),
         timeout_ms: count(),
       }),

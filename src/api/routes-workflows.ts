@@ -87,7 +87,11 @@ function viewStep(def: Graph["steps"][number]): unknown {
     for_each: def.forEach !== undefined,
     repeats: def.repeat !== undefined,
     compensates: def.compensate !== undefined,
-    ...(def.signal === undefined ? {} : { waits_for: def.signal }),
+    ...(def.event !== undefined
+      ? { waits_for_event: def.event }
+      : def.signal === undefined
+        ? {}
+        : { waits_for: def.signal }),
     attempts: def.retry.attempts,
     timeout_ms: def.timeoutMs,
   };

@@ -21,6 +21,7 @@ import {
 import { msOr, toStepDef, type AuthoredPerformance, type AuthoredStep } from "./authored.ts";
 import { pinnedConnections, pinnedUpFront } from "./connections.ts";
 import type { Definition, RawPerformance, RawSpec, RawStep, RawVerify } from "./definition.ts";
+import { subscriptionLints } from "./subscriptions.ts";
 import { onlyLooks } from "./verifying.ts";
 import { actionOf, pinnedParameters } from "./parameters.ts";
 
@@ -45,7 +46,7 @@ export function compile(definition: Definition): Compiled {
     ...(upFront === undefined ? {} : { connections: upFront }),
     ...(options.sensitive === undefined ? {} : { sensitive: options.sensitive }),
   };
-  return { graph, lints: [...lints, ...checkGraph(graph)] };
+  return { graph, lints: [...lints, ...subscriptionLints(options.on), ...checkGraph(graph)] };
 }
 
 function compileStep({ name, part, spec }: RawStep, open: boolean, lints: Finding[]): StepDef {
@@ -67,6 +68,7 @@ function compileStep({ name, part, spec }: RawStep, open: boolean, lints: Findin
     compensate: compensate === undefined ? undefined : performance(compensate, `${at}/compensate`, lints),
     onFailure: onFailure(spec, part, open, at, lints),
     signal: spec.wait?.signal,
+    event: spec.wait?.event,
     unknownLimit,
     sensitive,
   };

@@ -4,6 +4,7 @@ import * as z from "zod";
 import { durationSchema, lazy } from "../actions/index.ts";
 import { NAME_PATTERN, SENSITIVE } from "../kernel/index.ts";
 import { stepSchema } from "./step-input.ts";
+import { subscriptionsSchema } from "./subscriptions.ts";
 
 /** A plan as JSON: as much as an agent writes, and little enough to be compiled with every start. */
 export const MAX_PLAN_CHARS = 262_144;
@@ -62,6 +63,9 @@ function build() {
         description:
           "What of a run nobody who looks at it sees but with `outputs:reveal`: its input, its output. All that the run stores is sealed.",
       })
+      .exactOptional(),
+    on: subscriptionsSchema()
+      .meta({ description: "Events (`POST /v1/events`) that start a run, once the plan is stored." })
       .exactOptional(),
     open: z.boolean().meta({ description: "Runs stay open for steps that are appended." }).exactOptional(),
   });

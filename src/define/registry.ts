@@ -20,6 +20,7 @@ import { compile } from "./compile.ts";
 import { compileSteps } from "./compile-steps.ts";
 import type { Definition, RawPerformance, RawStep } from "./definition.ts";
 import { inputSchema, parseInput, type ParsedInput } from "./input.ts";
+import type { Subscription } from "./subscriptions.ts";
 
 const VERSION = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 
@@ -40,6 +41,8 @@ export interface Registered {
   parseInput(json: Json): ParsedInput;
   /** JSON Schema of the input. */
   inputSchema(): Readonly<Record<string, unknown>>;
+  /** What starts it. */
+  readonly on: readonly Subscription[];
   /** A step of this build's code, or null. */
   step(name: string): RawStep | null;
 }
@@ -91,6 +94,7 @@ function register(definition: Definition): Registered {
     version: options.version,
     description: options.description ?? null,
     open: options.open === true,
+    on: options.on ?? [],
     definition,
     graph: () => compiled().graph,
     lints: () => compiled().lints,

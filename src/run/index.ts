@@ -2,6 +2,7 @@
 
 export { createChildren, type FamilyParts, type PermitChild } from "./children.ts";
 export { createFamily } from "./family.ts";
+export { createHearing, type Hearer, type HearingPort, type NewHearer } from "./hearing.ts";
 export { WiredRunObject } from "./object.ts";
 export type { Listener, Message } from "./outbox.ts";
 export type { RunWiring } from "./ports.ts";
