@@ -30,6 +30,7 @@ import { createAuthCheck } from "./compose-auth-check.ts";
 import { createApi, createLinks, judgeSteps, type ApiDeps } from "./api/index.ts";
 import { type ComposedConnections, composeConnections, parsePublicOrigin } from "./compose-connections.ts";
 import { createStarter } from "./compose-start.ts";
+import { eventsOf, eventsPorts, hearingOf } from "./compose-triggers-events.ts";
 import { composeIdentity, exchanging } from "./compose-identity.ts";
 import { type ComposedIssuer, composeIssuer } from "./compose-issuer.ts";
 import { browserAddressOf, egressOf, ownHostsOf } from "./compose-egress.ts";
@@ -70,7 +71,7 @@ import {
   type RunRpc,
   type RunWiring,
 } from "./run/index.ts";
-import type { Starter } from "./triggers/index.ts";
+import type { EventsPorts, Starter } from "./triggers/index.ts";
 import {
   createKeyCheck,
   createRunKeys,
@@ -110,6 +111,8 @@ export interface House {
   readonly sweeping: (env: Env) => SweepPorts;
   /** Starts what nobody asks for in person. */
   readonly starting: (env: Env) => Starter;
+  /** What an events object is given when it is constructed. */
+  readonly dispatching: (env: Env) => EventsPorts;
   /** The cron trigger. */
   readonly scheduled: (controller: ScheduledController, env: Env) => Promise<void>;
 }
@@ -152,6 +155,11 @@ export function compose(
     issuing: (env) => issuerOf(env).wiring,
     exchanging: (env) => exchanging(egressOf(env), issuerOf(env).issuer, log),
     starting: starterOf,
+    dispatching: (env) =>
+      eventsPorts(env, {
+        ...{ starter: () => starterOf(env), workflows: registry, plans: plansOf(env), log },
+        ...familyOf(env, serverKeyOf(env)),
+      }),
     sweeping: (env) => ({
       ask: async (tenant, run) => runOf(env, tenant, run).poke(tenant),
       takeOver: async (tenant, shard, reports) =>
@@ -293,6 +301,7 @@ export function compose(
       workflows: known,
       plans: plansOf(env),
       directory: directoryOf(env),
+      events: (tenant, event) => eventsOf(env, tenant, event),
       relist: async (object) => {
         const stub: unknown = env.RUN.get(env.RUN.idFromString(object));
         return (stub as RunRpc).relist();
@@ -395,7 +404,7 @@ export function compose(
       evaluate: createEvaluator(known),
       perform: (call) => performAction(call, surroundings),
       acquire: createAcquire(acquiring),
-      listeners: [createFamily(family), ...heard],
+      listeners: [createFamily(family), hearingOf(env), ...heard],
       keys: createRunKeys({ vault: () => vaultOf(env).vault, db: env.DB, now: () => Date.now() }),
       directory: directoryOf(env),
       uses: createUseAudit(env.DB),

@@ -5,6 +5,7 @@ import { WiredConnectionObject } from "./connections/index.ts";
 import { WiredDirectoryObject } from "./directory/index.ts";
 import { WiredCredentialObject, WiredIssuerObject } from "./identity/index.ts";
 import { WiredRunObject } from "./run/index.ts";
+import { WiredEventsObject } from "./triggers/events/events-object.ts";
 import { workflows } from "./workflows/index.ts";
 
 const house = compose(workflows);
@@ -24,6 +25,12 @@ export class ConnectionObject extends WiredConnectionObject {
 export class CredentialObject extends WiredCredentialObject {
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env, house.exchanging(env));
+  }
+}
+
+export class EventsObject extends WiredEventsObject {
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env, house.dispatching(env));
   }
 }
 

@@ -29,6 +29,11 @@ export const Workflow = named("Workflow", () =>
     kind: workflowKind(),
     plan: z.record(z.string(), z.unknown()).optional().describe("Of a stored plan: the plan itself."),
     input: z.record(z.string(), z.unknown()).describe("JSON Schema of the input."),
+    on: z
+      .array(
+        z.strictObject({ event: z.string(), filter: z.string().optional(), input: z.unknown().optional() }),
+      )
+      .describe("Events that start a run."),
     steps: z.array(
       z.strictObject({
         ...stepFields(),

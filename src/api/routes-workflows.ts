@@ -61,14 +61,23 @@ export const WORKFLOW_ROUTES: readonly Route[] = [
 ];
 
 function viewWorkflow(workflow: Registered): unknown {
-  const { name, version, description } = workflow;
+  const { name, version, description, on } = workflow;
   const input = workflow.inputSchema();
-  return { name, version, description, kind: "typescript", input, ...viewOf(workflow.graph()) };
+  return { name, version, description, kind: "typescript", input, on, ...viewOf(workflow.graph()) };
 }
 
 function viewPlan({ name, version, body }: PlanRecord, plan: CompiledPlan): unknown {
-  const { description, graph, inputSchema: input } = plan;
-  return { name, version: String(version), description, kind: "plan", plan: body, input, ...viewOf(graph) };
+  const { description, graph, inputSchema: input, on } = plan;
+  return {
+    name,
+    version: String(version),
+    description,
+    kind: "plan",
+    plan: body,
+    input,
+    on,
+    ...viewOf(graph),
+  };
 }
 
 function viewOf(graph: Graph): object {

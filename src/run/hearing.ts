@@ -84,18 +84,32 @@ function hearsOf(hears: Json): Pick<Extract<Telling, { t: "hears" }>, "event" | 
 }
 
 /**
- * How a step stands to an event that is meant for it.
- * - `waits`: it is the wait that is meant
- * - `heard`: it has taken this event before
+ * How a step stands to an event that is meant for one wait of it.
+ * - `waits`: it is that wait
+ * - `resumed`: it has taken the event
+ * - `past`: it waits, but the run had taken the event before that began: to hear it again would be to hear it twice
  * - `over`: that wait is over
  */
-export function standingTo(
-  state: RunState,
-  { step, since }: Omit<Hearer, "run">,
-  id: string,
-): "waits" | "heard" | "over" {
-  if (hasSignal(state, signalOfEvent(step), id)) return "heard";
+export type Standing = "waits" | "resumed" | "past" | "over";
+
+/** @param id of the event, as of a signal */
+export function standingTo(state: RunState, { step, since }: Omit<Hearer, "run">, id: string): Standing {
   const found = stepOf(state, step);
-  if (found?.def.event === undefined || found.unit.status !== "waiting") return "over";
-  return found.unit.readyAt === since ? "waits" : "over";
+  const waits =
+    found?.def.event !== undefined && found.unit.status === "waiting" && found.unit.readyAt === since;
+  if (hasSignal(state, signalOfEvent(step), id)) return waits ? "past" : "resumed";
+  if (!waits) return "over";
+  // By the clock of the run, whatever that of the events says.
+  const taken = state.graph.steps.some((def, index) => {
+    const { event, signal } = def;
+    const endedAt = state.units[index]?.endedAt ?? null;
+    return (
+      event !== undefined &&
+      signal !== undefined &&
+      endedAt !== null &&
+      endedAt <= since &&
+      hasSignal(state, signal, id)
+    );
+  });
+  return taken ? "past" : "waits";
 }

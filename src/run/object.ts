@@ -237,16 +237,16 @@ export abstract class WiredRunObject extends DurableObject<Env> implements RunRp
     });
   }
 
-  async hear(tenant: string, heard: Parameters<RunRpc["hear"]>[1]): Promise<Answer<boolean>> {
+  async hear(tenant: string, heard: Parameters<RunRpc["hear"]>[1]): ReturnType<RunRpc["hear"]> {
     const { onlyUser } = heard;
     const viewer: Viewer = { tenant, ...(onlyUser === undefined ? {} : { onlyUser }) };
     return this.#lives.visit(viewer, ({ driver }, state) => {
       const standing = standingTo(state, heard, heard.id);
-      if (standing !== "waits") return { ok: true, value: standing === "heard" };
+      if (standing !== "waits") return { ok: true, value: standing };
       const { step, id, payload, by } = heard;
       const signal = { t: "signal", id, name: signalOfEvent(step), payload, by } as const;
       const outcome = commandDriver(driver, signal, state);
-      return outcome.ok ? { ok: true, value: true } : { ok: false, ...outcome.refusal };
+      return outcome.ok ? { ok: true, value: "resumed" } : { ok: false, ...outcome.refusal };
     });
   }
 

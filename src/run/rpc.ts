@@ -378,8 +378,8 @@ export interface RunRpc {
     child: { readonly unit: string; readonly run: string; readonly generation: number },
   ): Promise<Answer<null>>;
   /**
-   * An event that a step waited for since then: taken once, under its id. `false`: that wait is over, or never was. Told at least
-   * once; `invalid_payload`: it does not fit the step, which waits on.
+   * An event that a step waited for since then: taken once, under its id. `over`: that wait is over, or never was; `past`: the run
+   * had taken the event before that wait began. Told at least once; `invalid_payload`: it does not fit the step, which waits on.
    */
   hear(
     tenant: string,
@@ -392,7 +392,7 @@ export interface RunRpc {
       /** It reaches no other user's run. */
       readonly onlyUser?: string;
     },
-  ): Promise<Answer<boolean>>;
+  ): Promise<Answer<"resumed" | "past" | "over">>;
   /** A connection has changed: whatever of the run may wait for it looks again. Told at least once; twice is harmless. */
   connectionChanged(tenant: string, change: ConnectionChange): Promise<Answer<null>>;
   /** A person says that the run goes on with what the name means now. */

@@ -5,6 +5,7 @@ import { WiredConnectionObject } from "../../src/connections/index.ts";
 import { WiredDirectoryObject } from "../../src/directory/index.ts";
 import { WiredCredentialObject, WiredIssuerObject } from "../../src/identity/index.ts";
 import { WiredRunObject } from "../../src/run/index.ts";
+import { WiredEventsObject } from "../../src/triggers/events/events-object.ts";
 import { workflows } from "../../src/workflows/index.ts";
 import { hammer } from "./hammer.ts";
 import { SINK_HOST } from "./sink.ts";
@@ -49,6 +50,12 @@ export class IssuerObject extends WiredIssuerObject {
 export class CredentialObject extends WiredCredentialObject {
   constructor(ctx: DurableObjectState, environment: Env) {
     super(ctx, environment, house.exchanging(environment));
+  }
+}
+
+export class EventsObject extends WiredEventsObject {
+  constructor(ctx: DurableObjectState, environment: Env) {
+    super(ctx, environment, house.dispatching(environment));
   }
 }
 

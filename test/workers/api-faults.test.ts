@@ -32,6 +32,7 @@ const api = client({
     childEnded: unused,
     recall: unused,
     connectionChanged: unused,
+    hear: unused,
     rebind: unused,
     admit: unused,
     poke: unused,

@@ -67,6 +67,9 @@ export function client(replaced: Partial<ApiDeps> & Pick<ApiDeps, "runs" | "work
       throw new Error("The identity room was reached.");
     },
     audienceOf: () => null,
+    events: () => {
+      throw new Error("The events were reached.");
+    },
     ...{ publicOrigin: null, pages: async () => null },
     ...replaced,
   };

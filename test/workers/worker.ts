@@ -15,7 +15,9 @@ import {
   WiredCredentialObject,
 } from "../../src/identity/index.ts";
 import { credentialHouses } from "./credential-house.ts";
+import { WiredEventsObject } from "../../src/triggers/events/events-object.ts";
 import { WiredScheduleObject } from "../../src/triggers/schedule-object.ts";
+import { eventHouses } from "./event-house.ts";
 import { scheduleHouses } from "./schedule-house.ts";
 import { testRecords } from "./sealed-records.ts";
 import { lending } from "./lending.ts";
@@ -113,6 +115,12 @@ export class DirectoryObject extends WiredDirectoryObject {
 export class IssuerObject extends WiredIssuerObject {
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env, issuerHouses.current?.wiring() ?? house.issuing(env));
+  }
+}
+
+export class EventsObject extends WiredEventsObject {
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env, eventHouses.of(house.dispatching(env)));
   }
 }
 
