@@ -5,7 +5,7 @@ import { WiredConnectionObject } from "./connections/index.ts";
 import { WiredDirectoryObject } from "./directory/index.ts";
 import { WiredCredentialObject, WiredIssuerObject } from "./identity/index.ts";
 import { WiredRunObject } from "./run/index.ts";
-import { WiredEventsObject } from "./triggers/events/events-object.ts";
+import { WiredEventsObject } from "./triggers/index.ts";
 import { workflows } from "./workflows/index.ts";
 
 const house = compose(workflows);

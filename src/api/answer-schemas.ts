@@ -13,6 +13,7 @@ export * from "./answer-issuer.ts";
 export * from "./answer-keys.ts";
 export * from "./answer-plans.ts";
 export * from "./answer-policy.ts";
+export * from "./answer-posted-events.ts";
 export * from "./answer-problem.ts";
 export * from "./answer-runs.ts";
 export * from "./answer-trusted-issuers.ts";

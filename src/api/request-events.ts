@@ -8,7 +8,7 @@ const MAX_TAGS = 16;
 const MAX_TAG_CHARS = 64;
 export const MAX_EVENT_DATA_BYTES = 262_144;
 const MAX_EVENT_ID_CHARS = 128;
-export const MAX_RECENT_EVENTS = 100;
+const MAX_RECENT_EVENTS = 100;
 /** Visible characters without a space. */
 const EVENT_ID = /^[!-~]+$/;
 

@@ -1,5 +1,6 @@
 /** The door of the triggers: what starts runs without anyone asking, and what tells others of runs. */
 export { type DeliveryEntry, entryOf } from "./entries.ts";
+export { WiredEventsObject } from "./events/events-object.ts";
 export type { EventsPorts, EventsRpc, EventView, Heard, PostAnswer, Posted } from "./events/events-port.ts";
 export { type ExpressionCheck, type Hook, type HookDraft, type HookFlaw } from "./hooks/hook.ts";
 export { hookRecords } from "./hooks/hook-records.ts";

@@ -5,7 +5,7 @@ import { WiredConnectionObject } from "../../src/connections/index.ts";
 import { WiredDirectoryObject } from "../../src/directory/index.ts";
 import { WiredCredentialObject, WiredIssuerObject } from "../../src/identity/index.ts";
 import { WiredRunObject } from "../../src/run/index.ts";
-import { WiredEventsObject } from "../../src/triggers/events/events-object.ts";
+import { WiredEventsObject } from "../../src/triggers/index.ts";
 import { workflows } from "../../src/workflows/index.ts";
 import { hammer } from "./hammer.ts";
 import { SINK_HOST } from "./sink.ts";

@@ -15,7 +15,7 @@ import {
   WiredCredentialObject,
 } from "../../src/identity/index.ts";
 import { credentialHouses } from "./credential-house.ts";
-import { WiredEventsObject } from "../../src/triggers/events/events-object.ts";
+import { WiredEventsObject } from "../../src/triggers/index.ts";
 import { WiredScheduleObject } from "../../src/triggers/schedule-object.ts";
 import { eventHouses } from "./event-house.ts";
 import { scheduleHouses } from "./schedule-house.ts";
@@ -120,7 +120,7 @@ export class IssuerObject extends WiredIssuerObject {
 
 export class EventsObject extends WiredEventsObject {
   constructor(ctx: DurableObjectState, env: Env) {
-    super(ctx, env, eventHouses.of(house.dispatching(env)));
+    super(ctx, env, eventHouses.of(house.dispatching(env), ctx));
   }
 }
 
