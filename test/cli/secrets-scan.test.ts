@@ -224,6 +224,11 @@ it(
     expect(lent.length).toBeGreaterThanOrEqual(2);
     for (const secret of lent) secrets.set(secret, "of the clouds");
 
+    const event = { name: "scanned.event", id: "scan-1", data: { order: "o-1" } };
+    expect(await call<object>("/v1/events", { method: "POST", body: JSON.stringify(event) })).toMatchObject({
+      duplicate: false,
+    });
+
     interface Listed {
       readonly data: readonly Readonly<Record<string, string>>[];
     }
@@ -237,6 +242,7 @@ it(
       ...{ connection: await ids("/v1/connections"), integration: await ids("/v1/integrations", "name") },
       session: [...new Set(started.output().match(/cs_\w+(?=\.)/g))],
       ...{ key: await ids("/v1/keys"), workflow: await ids("/v1/workflows", "name"), code: ["not_found"] },
+      ...{ event: [event.name], event_id: [event.id] },
     };
     expect(Object.entries(known).filter(([, values]) => values.length === 0)).toEqual([]);
     const keys = { tenant: apiKey, root: rootKey };

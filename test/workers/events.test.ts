@@ -1,12 +1,14 @@
 /** Events with the real objects: what they start and resume, copies side by side, deaths, a database that is away, whose they are. */
-import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
+import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, beforeAll, describe, expect, test } from "vitest";
 import { objectName } from "../../src/platform/index.ts";
 import type { RunView } from "../../src/run/index.ts";
+import { MAX_SHAPES } from "../../src/triggers/events/event-rules.ts";
 import type { EventView } from "../../src/triggers/index.ts";
 import { expectAnswer, expectProblem, newKey, newTenant, send } from "./api-support.ts";
 import { eventHouses } from "./event-house.ts";
+import { type Counts, meter } from "./meter.ts";
 
 const TENANT = "event-tests";
 const usual = eventHouses.change;
@@ -209,6 +211,40 @@ describe("a step that waits for an event", () => {
     });
   });
 
+  test("that says so late hears what came since it began to wait", async () => {
+    // Nobody can wait any more: what is told of a wait is refused until there is room.
+    const full = (waiting: boolean) =>
+      runInDurableObject(objectOf("late"), (_, { storage }) => {
+        if (waiting)
+          for (let n = 0; n < MAX_SHAPES; n += 1)
+            storage.sql.exec(
+              "INSERT INTO waiting (run, step, since, until, fields, digest) VALUES (?, 's', 0, ?, ?, '')",
+              ...[`r${n}`, Date.now() + 3_600_000, JSON.stringify([`f${n}`])],
+            );
+        else storage.sql.exec("DELETE FROM waiting WHERE run LIKE 'r_' OR run LIKE 'r__' OR run LIKE 'r___'");
+      });
+    await post("late", { id: "first", data: { order: "o-1" } });
+    await full(true);
+    const run = await start(waitsFor("late", { where: { order: "o-1" } }));
+    await post("late", { id: "own", data: { order: "o-1", n: 2 } });
+    expect(await outcome("late", "own")).toMatchObject({ resumed: [] });
+    expect((await seen(run)).status).toBe("waiting");
+    await full(false);
+    const stub = env.RUN.getByName(objectName("run", TENANT, run));
+    for (let tries = 0; tries < 10 && (await seen(run)).status === "waiting"; tries += 1) {
+      await runInDurableObject(stub, (_, { storage }) => {
+        // Time passes: what was refused is told again.
+        storage.sql.exec("UPDATE outbox SET due = 0");
+      });
+      // Another life: what the outbox holds is read anew.
+      await evictDurableObject(stub);
+      await runDurableObjectAlarm(stub);
+      await outcome("late", "own");
+    }
+    expect(await ended(run)).toMatchObject({ status: "succeeded", output: { value: { n: 2 } } });
+    expect(await look("late", "first")).toMatchObject({ resumed: [] });
+  });
+
   test("hears in a run that hears twice one event after the other, never the same one again", async () => {
     const run = await start({
       plan: {
@@ -298,6 +334,45 @@ describe("nothing is lost, and nothing done twice", () => {
       storage.sql.exec("UPDATE events SET plan_due = 0");
     });
     expect((await outcome("away", "1")).runs).toMatchObject([{ workflow: "event-patient" }]);
+  });
+});
+
+describe("what events cost", () => {
+  test("rows: of an event that nobody wants, of each run that it starts, of each step that waits and goes on", async () => {
+    for (const n of [1, 2, 3]) await store(`event-cost-${n}`, { on: [{ event: "cost" }], ...answers(1) });
+    const counts = await meter(objectOf("cost"));
+    await post("cost.nothing", { id: "warm" });
+    await outcome("cost.nothing", "warm");
+    const nothing = await meter(objectOf("cost.nothing"));
+    const of = async (counted: Counts, work: () => Promise<void>): Promise<number> => {
+      const before = counted.rows - counted.schemaRows;
+      await work();
+      return counted.rows - counted.schemaRows - before;
+    };
+    const alone = await of(nothing, async () => {
+      await post("cost.nothing", { id: "1" });
+      await outcome("cost.nothing", "1");
+    });
+    const three = await of(counts, async () => {
+      await post("cost", { id: "1" });
+      await outcome("cost", "1");
+    });
+    const runs = [await start(waitsFor("cost.nothing")), await start(waitsFor("cost.nothing"))];
+    for (const run of runs) await waits("cost.nothing", run);
+    const resumed = await of(nothing, async () => {
+      await post("cost.nothing", { id: "2" });
+      await outcome("cost.nothing", "2");
+    });
+    expect(alone).toBeLessThanOrEqual(8);
+    expect((three - alone) / 3).toBeLessThanOrEqual(6);
+    expect((resumed - alone) / 2).toBeLessThanOrEqual(7);
+  });
+
+  test("a run that waits for no event says nothing to anybody", async () => {
+    const run = await start({ plan: { steps: { go: { action: "wait", with: { signal: "go" } } } } });
+    await runInDurableObject(env.RUN.getByName(objectName("run", TENANT, run)), (_, { storage }) => {
+      expect(storage.sql.exec("SELECT name FROM sqlite_master WHERE name = 'outbox'").toArray()).toEqual([]);
+    });
   });
 });
 
