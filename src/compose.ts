@@ -32,6 +32,7 @@ import { createApi, createLinks, judgeSteps, type ApiDeps } from "./api/index.ts
 import { type ComposedConnections, composeConnections, parsePublicOrigin } from "./compose-connections.ts";
 import { createStarter } from "./compose-start.ts";
 import { composeHooks } from "./compose-triggers-hooks.ts";
+import { eventsOf, eventsPorts, hearingOf } from "./compose-triggers-events.ts";
 import { composeIdentity, exchanging } from "./compose-identity.ts";
 import { type ComposedIssuer, composeIssuer } from "./compose-issuer.ts";
 import { browserAddressOf, egressOf, ownHostsOf } from "./compose-egress.ts";
@@ -88,6 +89,7 @@ import {
   dropEndedSecrets,
   endpointRecords,
   type EndpointPorts,
+  type EventsPorts,
   type FlowPorts,
   type HookDesk,
   hookRecords,
@@ -144,6 +146,8 @@ export interface House {
   readonly starting: (env: Env) => Starter;
   /** What a hook object is given when it is constructed. */
   readonly hearing: () => HookWiring;
+  /** What an events object is given when it is constructed. */
+  readonly dispatching: (env: Env) => EventsPorts;
   /** The cron trigger. */
   readonly scheduled: (controller: ScheduledController, env: Env) => Promise<void>;
 }
@@ -193,6 +197,11 @@ export function compose(
     starting: starterOf,
     queueing: (env) => createFlowPorts((tenant, run) => runOf(env, tenant, run), log),
     hearing: () => ({ log, now: () => Date.now() }),
+    dispatching: (env) =>
+      eventsPorts(env, {
+        ...{ starter: () => starterOf(env), workflows: registry, plans: plansOf(env), log },
+        ...familyOf(env, serverKeyOf(env)),
+      }),
     sweeping: (env) => ({
       ask: async (tenant, run) => runOf(env, tenant, run).poke(tenant),
       takeOver: async (tenant, shard, reports) =>
@@ -386,6 +395,7 @@ export function compose(
       workflows: known,
       plans: plansOf(env),
       directory: directoryOf(env),
+      events: (tenant, event) => eventsOf(env, tenant, event),
       relist: async (object) => {
         const stub: unknown = env.RUN.get(env.RUN.idFromString(object));
         return (stub as RunRpc).relist();
@@ -508,8 +518,13 @@ export function compose(
       evaluate: createEvaluator(known),
       perform: (call) => performAction(call, surroundings),
       acquire: createAcquire(acquiring),
-      // A Worker without the binding has no endpoints.
-      listeners: [createFamily(family), ...heard, ...("ENDPOINT" in env ? [endpointsOf(env).listener] : [])],
+      // A Worker without the bindings has no endpoints, and no events.
+      listeners: [
+        createFamily(family),
+        hearingOf(env),
+        ...heard,
+        ...("ENDPOINT" in env ? [endpointsOf(env).listener] : []),
+      ],
       keys: createRunKeys({ vault: () => vaultOf(env).vault, db: env.DB, now: () => Date.now() }),
       directory: directoryOf(env),
       flow: createFlowPort(env),

@@ -7,6 +7,7 @@ import { WiredCredentialObject, WiredIssuerObject } from "./identity/index.ts";
 import { WiredRunObject } from "./run/index.ts";
 import {
   WiredEndpointObject,
+  WiredEventsObject,
   WiredFlowObject,
   WiredHookObject,
   WiredScheduleObject,
@@ -36,6 +37,12 @@ export class CredentialObject extends WiredCredentialObject {
 export class HookObject extends WiredHookObject {
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env, house.hearing());
+  }
+}
+
+export class EventsObject extends WiredEventsObject {
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env, house.dispatching(env));
   }
 }
 

@@ -73,6 +73,7 @@ const summarisedStep = () =>
     for_each: z.boolean(),
     repeats: z.boolean(),
     waits_for: z.union([z.string(), z.null()]),
+    waits_for_event: z.union([z.string(), z.null()]),
     requests: z.array(
       z.strictObject({
         step: z.string(),

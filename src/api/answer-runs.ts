@@ -143,6 +143,7 @@ export const Step = named("Step", () =>
     ...unitFields(),
     items: z.array(Item.schema()).optional(),
     waits_for: z.string().optional().describe("The signal that the step takes."),
+    waits_for_event: z.string().optional().describe("The event that the step takes."),
     misfits: z
       .array(z.string())
       .optional()

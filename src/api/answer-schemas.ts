@@ -16,6 +16,7 @@ export * from "./answer-explain.ts";
 export * from "./answer-keys.ts";
 export * from "./answer-plans.ts";
 export * from "./answer-policy.ts";
+export * from "./answer-posted-events.ts";
 export * from "./answer-problem.ts";
 export * from "./answer-runs.ts";
 export * from "./answer-schedules.ts";

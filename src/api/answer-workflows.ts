@@ -30,6 +30,11 @@ export const Workflow = named("Workflow", () =>
     plan: z.record(z.string(), z.unknown()).optional().describe("Of a stored plan: the plan itself."),
     input: z.record(z.string(), z.unknown()).describe("JSON Schema of the input."),
     flow: flowShown().optional(),
+    on: z
+      .array(
+        z.strictObject({ event: z.string(), filter: z.string().optional(), input: z.unknown().optional() }),
+      )
+      .describe("Events that start a run."),
     steps: z.array(
       z.strictObject({
         ...stepFields(),
@@ -39,6 +44,7 @@ export const Workflow = named("Workflow", () =>
         repeats: z.boolean(),
         compensates: z.boolean().describe("Can be undone."),
         waits_for: z.string().optional(),
+        waits_for_event: z.string().optional(),
         attempts: count(),
         timeout_ms: count(),
       }),

@@ -30,6 +30,7 @@ import { ISSUER_ROUTES } from "./routes-issuer.ts";
 import { KEY_ROUTES } from "./routes-keys.ts";
 import { metaRoutes } from "./routes-meta.ts";
 import { OPEN_ROUTES } from "./routes-open.ts";
+import { POSTED_EVENT_ROUTES } from "./routes-posted-events.ts";
 import { POLICY_ROUTES } from "./routes-policy.ts";
 import { PLAN_ROUTES } from "./routes-plans.ts";
 import { RUN_ROUTES } from "./routes-runs.ts";
@@ -53,6 +54,7 @@ const API_ROUTES: readonly Route[] = [
   ...ACCEPT_ROUTES,
   ...OPEN_ROUTES,
   ...APPROVAL_ROUTES,
+  ...POSTED_EVENT_ROUTES,
   ...WORKFLOW_ROUTES,
   ...QUEUE_ROUTES,
   ...PLAN_ROUTES,

@@ -27,6 +27,11 @@ export const EXAMPLES = {
       output: { rain: "${{ steps.weather.output.body.rain }}" },
     },
   },
+  event: {
+    name: "payment.received",
+    id: "pay_1001",
+    data: { order: "o-1001", amount: 4_200, currency: "EUR" },
+  },
   cloudRole: {
     name: "invoices-writer",
     provider: "aws" as const,

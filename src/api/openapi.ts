@@ -35,6 +35,8 @@ const PARAMETERS: Readonly<Record<string, string>> = {
   run: "Id of the run.",
   step: "Name of the step.",
   name: "Name of the signal.",
+  event: "Name of the events.",
+  event_id: "Id of the event, within its name.",
   workflow: "Name of the workflow.",
   key: "Id of the API key.",
   tenant: "Id of the tenant.",

@@ -7,7 +7,15 @@ import type { Directory } from "../directory/index.ts";
 import type { Identity, Issuer } from "../identity/index.ts";
 import type { Logger, RunSource } from "../platform/index.ts";
 import type { RunRpc } from "../run/index.ts";
-import type { EndpointRpc, Endpoints, HookDesk, QueueView, Schedules, Standing } from "../triggers/index.ts";
+import type {
+  EndpointRpc,
+  Endpoints,
+  EventsRpc,
+  HookDesk,
+  QueueView,
+  Schedules,
+  Standing,
+} from "../triggers/index.ts";
 import type { VaultOperations } from "../vault/index.ts";
 import type { Links } from "./links.ts";
 
@@ -35,6 +43,8 @@ export interface ApiDeps {
   readonly schedules: Schedules;
   /** The object of a run. Both parts have the grammar of names by now; each call gives a fresh stub. */
   readonly runs: (tenant: string, id: string) => RunRpc;
+  /** The object of the events of a name. Both parts have their grammar by now; each call gives a fresh stub. */
+  readonly events: (tenant: string, event: string) => EventsRpc;
   /** The lists of all tenants' runs. */
   readonly directory: Directory;
   /**

@@ -423,6 +423,11 @@ export const PROBLEMS = {
     title: "The provider does not take the credential",
     hint: "Correct the integration's client and secret with `PATCH /v1/integrations/{integration}`, then send this again.",
   },
+  events_full: {
+    status: 429,
+    title: "There is no room for another event of this name",
+    hint: "Send it again after `Retry-After`, with the same id: it is one event.",
+  },
   internal_error: {
     status: 500,
     title: "Something is wrong on this side",

@@ -152,11 +152,12 @@ async function store(
   createdBy: string,
   name: string,
   body: Readonly<Record<string, Json>>,
-  { description }: CompiledPlan,
+  { description, on }: CompiledPlan,
   advice: readonly FieldError[],
 ): Promise<Response | Problem> {
   const digest = await digestJson(body);
-  const stored = await plans.put(tenant, { name, description, body, digest, createdAt: now(), createdBy });
+  const createdAt = now();
+  const stored = await plans.put(tenant, { name, description, body, digest, createdAt, createdBy, on });
   if (stored.kind === "too_many")
     return problem("limit_reached", "A tenant has at most 1,000 plans, and a plan at most 1,000 versions.");
   const answer = {

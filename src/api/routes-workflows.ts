@@ -61,15 +61,16 @@ export const WORKFLOW_ROUTES: readonly Route[] = [
 ];
 
 function viewWorkflow(workflow: Registered): unknown {
-  const { name, version, description } = workflow;
+  const { name, version, description, on } = workflow;
   const input = workflow.inputSchema();
   const flow = flowOf(workflow.flow());
-  return { name, version, description, kind: "typescript", input, ...flow, ...viewOf(workflow.graph()) };
+  const shown = viewOf(workflow.graph());
+  return { name, version, description, kind: "typescript", input, on, ...flow, ...shown };
 }
 
 function viewPlan({ name, version, body }: PlanRecord, plan: CompiledPlan): unknown {
-  const { description, graph, inputSchema: input } = plan;
-  const known = { name, version: String(version), description, kind: "plan", plan: body, input };
+  const { description, graph, inputSchema: input, on } = plan;
+  const known = { name, version: String(version), description, kind: "plan", plan: body, input, on };
   return { ...known, ...flowOf(plan.flow), ...viewOf(graph) };
 }
 
@@ -93,7 +94,11 @@ function viewStep(def: Graph["steps"][number]): unknown {
     for_each: def.forEach !== undefined,
     repeats: def.repeat !== undefined,
     compensates: def.compensate !== undefined,
-    ...(def.signal === undefined ? {} : { waits_for: def.signal }),
+    ...(def.event !== undefined
+      ? { waits_for_event: def.event }
+      : def.signal === undefined
+        ? {}
+        : { waits_for: def.signal }),
     attempts: def.retry.attempts,
     timeout_ms: def.timeoutMs,
   };

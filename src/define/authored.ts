@@ -4,6 +4,7 @@ import { toMs } from "../actions/index.ts";
 import {
   limits,
   resolveRetry,
+  signalOfEvent,
   type Effect,
   type Json,
   type Performance,
@@ -58,6 +59,7 @@ export interface AuthoredStep extends AuthoredPerformance {
   readonly compensate?: AuthoredPerformance | undefined;
   readonly onFailure?: StepDef["onFailure"] | undefined;
   readonly signal?: string | undefined;
+  readonly event?: string | undefined;
   readonly unknownLimit?: Span | undefined;
   readonly sensitive?: boolean | undefined;
   readonly expressions?: boolean | undefined;
@@ -66,7 +68,8 @@ export interface AuthoredStep extends AuthoredPerformance {
 
 /** The step as the kernel takes it. Absent stays absent: an appended step is compared with the one that is there. */
 export function toStepDef(step: AuthoredStep): StepDef {
-  const { when, forEach, repeat, verify, compensate, onFailure, signal, sensitive, reads } = step;
+  const { when, forEach, repeat, verify, compensate, onFailure, sensitive, reads } = step;
+  const { event, signal = event === undefined ? undefined : signalOfEvent(step.name) } = step;
   return {
     name: step.name,
     kind: step.kind,
@@ -99,6 +102,7 @@ export function toStepDef(step: AuthoredStep): StepDef {
     ...(compensate === undefined ? {} : { compensate: toPerformance(compensate) }),
     ...(onFailure === undefined ? {} : { onFailure }),
     ...(signal === undefined ? {} : { signal }),
+    ...(event === undefined ? {} : { event }),
     ...(sensitive === true ? { sensitive } : {}),
     ...(step.expressions === true ? { expressions: 1 } : {}),
     ...(reads === undefined ? {} : { reads }),

@@ -21,6 +21,7 @@ import { isLoose, shown, surveyOutput, type Place } from "./places.ts";
 import { pitfallsOf } from "./pitfalls.ts";
 import { planLints } from "./plan-lints.ts";
 import { secretsIn } from "./secrets-in-plan.ts";
+import { checkSubscriptions, type Subscription } from "./subscriptions.ts";
 
 export interface CompiledPlan {
   readonly name: string | null;
@@ -32,6 +33,8 @@ export interface CompiledPlan {
   readonly parseInput: (json: Json, at?: string) => ParsedInput;
   /** JSON Schema of the input; `{}` if any is taken. */
   readonly inputSchema: Readonly<Record<string, Json>>;
+  /** What starts it, once it is stored. */
+  readonly on: readonly Subscription[];
   /** What is no error, and may not be what was meant. */
   readonly advice: readonly Finding[];
 }
@@ -101,6 +104,7 @@ export function compilePlan(json: unknown, at = ""): PlanCompilation {
     ...framed,
     ...schemaFindings,
     ...(flow === null ? [] : checkFlow(flow, "/flow")),
+    ...checkSubscriptions(json["on"], "/on"),
     ...(isLoose(json["steps"]) && main.steps.length === 0 && json["open"] !== true
       ? [{ pointer: "/steps", code: "no_steps", detail: "A plan that is not open has a step." }]
       : []),
@@ -116,7 +120,7 @@ export function compilePlan(json: unknown, at = ""): PlanCompilation {
   if (errors.length > 0 || !frame.success) {
     return place(errors, advice, graph.steps);
   }
-  const { name, description, input, open } = frame.data;
+  const { name, description, input, open, on = [] } = frame.data;
   return {
     ok: true,
     plan: {
@@ -127,6 +131,7 @@ export function compilePlan(json: unknown, at = ""): PlanCompilation {
       flow,
       parseInput: inputParser(input),
       inputSchema: input ?? {},
+      on,
       advice: placed([...advice, ...pitfallsOf(graph.steps, json["output"] as Json | undefined)]),
     },
   };

@@ -297,7 +297,10 @@ function authored(
     expressions: places.length > 0,
     ...performance(input),
   } as const;
-  if (input.action === "wait") return { ...step, kind: kindOfWait(input.with), signal: input.with.signal };
+  if (input.action === "wait") {
+    const { signal, event } = input.with;
+    return { ...step, kind: kindOfWait(input.with), signal, event };
+  }
   if (input.action !== "http" && input.action !== "transform" && input.action !== "run") return step;
   const { forEach } = input;
   const listed = { ...step, forEach: typeof forEach === "string" ? { list: forEach } : forEach };

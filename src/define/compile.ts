@@ -23,6 +23,7 @@ import { msOr, toStepDef, type AuthoredPerformance, type AuthoredStep } from "./
 import { pinnedConnections, pinnedUpFront } from "./connections.ts";
 import { checkFlow, flowSchema, type ReadFlow } from "./flow-schema.ts";
 import type { Definition, RawPerformance, RawSpec, RawStep, RawVerify } from "./definition.ts";
+import { subscriptionLints } from "./subscriptions.ts";
 import { onlyLooks } from "./verifying.ts";
 import { actionOf, pinnedParameters } from "./parameters.ts";
 
@@ -50,7 +51,7 @@ export function compile(definition: Definition): Compiled {
     ...(options.sensitive === undefined ? {} : { sensitive: options.sensitive }),
   };
   const flow = compileFlow(options.flow, lints);
-  return { graph, flow, lints: [...lints, ...checkGraph(graph)] };
+  return { graph, flow, lints: [...lints, ...subscriptionLints(options.on), ...checkGraph(graph)] };
 }
 
 function compileFlow(spec: Definition["options"]["flow"], lints: Finding[]): ReadFlow | null {
@@ -79,6 +80,7 @@ function compileStep({ name, part, spec }: RawStep, open: boolean, lints: Findin
     compensate: compensate === undefined ? undefined : performance(compensate, `${at}/compensate`, lints),
     onFailure: onFailure(spec, part, open, at, lints),
     signal: spec.wait?.signal,
+    event: spec.wait?.event,
     unknownLimit,
     sensitive,
   };

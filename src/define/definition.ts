@@ -6,6 +6,7 @@ import type { Effect, Join, Sensitive } from "../kernel/index.ts";
 import type { Declared, DeclaredUpFront } from "./connections.ts";
 import type { FlowSpec } from "./flow-schema.ts";
 import type { RetrySpec } from "./spec-types.ts";
+import type { Subscription } from "./subscriptions.ts";
 
 /** A function of the author's that reads a scope. Its types were checked where it was written. */
 export type ScopeFunction = (scope: ScopeView) => unknown;
@@ -45,7 +46,13 @@ export interface RawSpec extends RawPerformance {
   readonly unknownLimit?: Duration;
   readonly sensitive?: boolean;
   readonly sleep?: unknown;
-  readonly wait?: { readonly signal?: string; readonly approval?: unknown; readonly timeout?: unknown };
+  readonly wait?: {
+    readonly signal?: string;
+    readonly event?: string;
+    readonly where?: unknown;
+    readonly approval?: unknown;
+    readonly timeout?: unknown;
+  };
   readonly child?: {
     readonly workflow: string | Definition;
     readonly [parameter: string]: unknown;
@@ -87,6 +94,11 @@ export interface WorkflowOptions<Schema extends z.ZodType = z.ZodType> {
    * sealed, as where a step is sensitive.
    */
   readonly sensitive?: readonly Sensitive[];
+  /**
+   * Events of the tenant that start a run. `filter` and the texts of `input` are expressions, as in plans, over `event`.
+   * @example on: [{ event: "payment.received", filter: "event.data.amount > 0", input: { order: "${{ event.data.order }}" } }]
+   */
+  readonly on?: readonly Subscription[];
 }
 
 /** A workflow that can be registered. `Input` and `Output` exist for the compiler only. */

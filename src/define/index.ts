@@ -56,6 +56,7 @@ export { createEvaluator, type Evaluated, type Evaluator, type Filled, type Foun
 export type { ParsedInput } from "./input.ts";
 export { createCode, createRegistry, INLINE_NAME, type Registered, type Registry } from "./registry.ts";
 export { stepsSchema, type StepInput, type StepsInput } from "./step-input.ts";
+export { eventExpressions, type Subscriber, type Subscription } from "./subscriptions.ts";
 export {
   findStartable,
   startableOf,

@@ -59,7 +59,11 @@ function parametersOf(spec: RawSpec | RawPerformance, fill: (value: unknown) => 
   }
   if (wait !== undefined)
     return {
-      ...(wait.approval === undefined ? { signal: wait.signal } : { approval: fill(wait.approval) }),
+      ...(wait.approval !== undefined
+        ? { approval: fill(wait.approval) }
+        : wait.event === undefined
+          ? { signal: wait.signal }
+          : { event: wait.event, ...(wait.where === undefined ? {} : { where: fill(wait.where) }) }),
       ...(wait.timeout === undefined ? {} : { timeout: fill(wait.timeout) }),
     };
   if (transform !== undefined) return { value: fill(transform) ?? null };

@@ -37,7 +37,7 @@ export interface Surveyed {
 const OPEN_FIELDS: Readonly<Record<string, readonly string[]>> = {
   http: ["url", "query", "headers", "json", "form", "text"],
   sleep: ["for", "until"],
-  wait: ["timeout", "approval"],
+  wait: ["timeout", "approval", "where"],
   run: ["input", "tags", "timeout"],
   transform: ["value"],
   fail: ["message", "reason", "hint"],

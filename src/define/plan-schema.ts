@@ -5,6 +5,7 @@ import { durationSchema, lazy } from "../actions/index.ts";
 import { NAME_PATTERN, SENSITIVE } from "../kernel/index.ts";
 import { flowSchema } from "./flow-schema.ts";
 import { stepSchema } from "./step-input.ts";
+import { subscriptionsSchema } from "./subscriptions.ts";
 
 /** A plan as JSON: as much as an agent writes, and little enough to be compiled with every start. */
 export const MAX_PLAN_CHARS = 262_144;
@@ -69,6 +70,9 @@ function build() {
         description:
           "How many runs work at a time, how often one begins, which of many is enough, who goes first. Of stored plans.",
       })
+      .exactOptional(),
+    on: subscriptionsSchema()
+      .meta({ description: "Events (`POST /v1/events`) that start a run, once the plan is stored." })
       .exactOptional(),
     open: z.boolean().meta({ description: "Runs stay open for steps that are appended." }).exactOptional(),
   });

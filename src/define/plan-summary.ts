@@ -43,6 +43,7 @@ export interface SummarisedStep {
   readonly for_each: boolean;
   readonly repeats: boolean;
   readonly waits_for: string | null;
+  readonly waits_for_event: string | null;
   readonly requests: readonly (PlannedRequest & { readonly policy: Json })[];
   /** In words for a program: what its failure means for the run. */
   readonly on_failure: "run_fails" | "run_goes_on" | "fallback";
@@ -128,7 +129,8 @@ function summariseStep(def: StepDef, judge: Judge | undefined): SummarisedStep {
     conditional: def.when !== undefined,
     for_each: def.forEach !== undefined,
     repeats: def.repeat !== undefined,
-    waits_for: def.signal ?? null,
+    waits_for: def.event === undefined ? (def.signal ?? null) : null,
+    waits_for_event: def.event ?? null,
     requests,
     on_failure:
       typeof def.onFailure === "object"

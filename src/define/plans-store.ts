@@ -1,6 +1,10 @@
-/** Stored plans in D1. The only SQL about them. A version never changes once it is there. */
+/**
+ * Stored plans in D1, and what their newest versions subscribe to. The only SQL about them. A version never changes once it
+ * is there.
+ */
 
 import type { Json } from "../kernel/index.ts";
+import type { Subscriber, Subscription } from "./subscriptions.ts";
 
 /** Versions of one name: each is kept for ever. */
 const MAX_VERSIONS = 1_000;
@@ -20,18 +24,25 @@ export interface PlanRecord {
 
 export type PlanSummary = Omit<PlanRecord, "body" | "digest">;
 
+export interface NewPlan extends Omit<PlanRecord, "version"> {
+  /** What it subscribes to, in place of what its earlier versions did. */
+  readonly on: readonly Subscription[];
+}
+
 export type Stored =
   | { readonly kind: "stored"; readonly version: number; readonly created: boolean }
   | { readonly kind: "too_many" };
 
 export interface PlansStore {
   /** Adds a version, unless the newest one has this content already. */
-  put(tenant: string, plan: Omit<PlanRecord, "version">): Promise<Stored>;
+  put(tenant: string, plan: NewPlan): Promise<Stored>;
   /** Number of the newest version, or null. */
   newest(tenant: string, name: string): Promise<number | null>;
   get(tenant: string, name: string, version: number): Promise<PlanRecord | null>;
   /** The newest version of each name, in order of names. */
   list(tenant: string): Promise<readonly PlanSummary[]>;
+  /** Those whose newest version subscribes to an event, in order of names. */
+  subscribers(tenant: string, event: string): Promise<readonly Subscriber[]>;
 }
 
 const NEWEST = "SELECT max(version) FROM plans WHERE tenant = ?1 AND name = ?2";
@@ -44,9 +55,9 @@ export function createPlansStore(db: D1Database): PlansStore {
       .first("version");
   return {
     newest,
-    async put(tenant, { name, description, body, digest, createdAt, createdBy }) {
+    async put(tenant, { name, description, body, digest, createdAt, createdBy, on }) {
       // One statement: two that store at the same time get two versions, or the same one for the same content.
-      const row = await db
+      const insert = db
         .prepare(
           `INSERT INTO plans (tenant, name, version, description, body, digest, created_at, created_by)
            SELECT ?1, ?2, coalesce((${NEWEST}), 0) + 1, ?3, ?4, ?5, ?6, ?7
@@ -56,9 +67,21 @@ export function createPlansStore(db: D1Database): PlansStore {
                OR (SELECT count(*) FROM plans WHERE tenant = ?1 AND version = 1) < ${MAX_NAMES})
            RETURNING version`,
         )
-        .bind(tenant, name, description, JSON.stringify(body), digest, createdAt, createdBy)
-        .first<number>("version");
-      if (row !== null) return { kind: "stored", version: row, created: true };
+        .bind(tenant, name, description, JSON.stringify(body), digest, createdAt, createdBy);
+      // Whoever wrote it: what the newest version subscribes to is what this one does, if it is the newest.
+      const isNewest = `(SELECT digest FROM plans WHERE tenant = ?1 AND name = ?2 AND version = (${NEWEST})) = ?3`;
+      const forget = db
+        .prepare(`DELETE FROM event_subscriptions WHERE tenant = ?1 AND workflow = ?2 AND ${isNewest}`)
+        .bind(tenant, name, digest);
+      const subscribe = db
+        .prepare(
+          `INSERT INTO event_subscriptions (tenant, event, workflow, version, rules)
+           SELECT ?1, value ->> 'event', ?2, (${NEWEST}), value -> 'rules' FROM json_each(?4) WHERE ${isNewest}`,
+        )
+        .bind(tenant, name, digest, JSON.stringify(on.map(({ event, ...rules }) => ({ event, rules }))));
+      const [inserted] = await db.batch<{ readonly version: number }>([insert, forget, subscribe]);
+      const row = inserted?.results[0]?.version;
+      if (row !== undefined) return { kind: "stored", version: row, created: true };
       const same = await db
         .prepare(
           `SELECT version FROM plans WHERE tenant = ?1 AND name = ?2 AND version = (${NEWEST}) AND digest = ?3`,
@@ -85,6 +108,19 @@ export function createPlansStore(db: D1Database): PlansStore {
         .bind(tenant)
         .all<Omit<PlanRow, "body" | "digest">>();
       return results.map(summaryOf);
+    },
+    async subscribers(tenant, event) {
+      const { results } = await db
+        .prepare(
+          `SELECT workflow, version, rules FROM event_subscriptions WHERE tenant = ?1 AND event = ?2
+           ORDER BY workflow LIMIT ${MAX_NAMES}`,
+        )
+        .bind(tenant, event)
+        .all<{ readonly workflow: string; readonly version: number; readonly rules: string }>();
+      return results.map(({ workflow, version, rules }) => {
+        const subscription = { event, ...(JSON.parse(rules) as Omit<Subscription, "event">) };
+        return { workflow, version: String(version), subscription };
+      });
     },
   };
 }

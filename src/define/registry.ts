@@ -21,6 +21,7 @@ import { compileSteps } from "./compile-steps.ts";
 import type { Definition, RawPerformance, RawStep } from "./definition.ts";
 import type { ReadFlow } from "./flow-schema.ts";
 import { inputSchema, parseInput, type ParsedInput } from "./input.ts";
+import type { Subscription } from "./subscriptions.ts";
 
 const VERSION = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 
@@ -43,6 +44,8 @@ export interface Registered {
   parseInput(json: Json): ParsedInput;
   /** JSON Schema of the input. */
   inputSchema(): Readonly<Record<string, unknown>>;
+  /** What starts it. */
+  readonly on: readonly Subscription[];
   /** A step of this build's code, or null. */
   step(name: string): RawStep | null;
 }
@@ -94,6 +97,7 @@ function register(definition: Definition): Registered {
     version: options.version,
     description: options.description ?? null,
     open: options.open === true,
+    on: options.on ?? [],
     definition,
     graph: () => compiled().graph,
     flow: () => compiled().flow,

@@ -280,13 +280,31 @@ export type StepSpec<
       NoCall &
       NoForEach)
   | ({
-      /** Waits for a named message, whose payload is the output; or for an approval, which is the output. */
+      /**
+       * Waits for a named message, whose payload is the output; for an event, whose data are; or for an approval, which is the
+       * output.
+       */
       readonly wait:
-        | { readonly signal: G; readonly approval?: never; readonly timeout?: Fill<Outer, Duration> }
+        | {
+            readonly signal: G;
+            readonly event?: never;
+            readonly approval?: never;
+            readonly timeout?: Fill<Outer, Duration>;
+          }
+        | {
+            /** Waits for an event of the tenant instead: the first of this name from now on. */
+            readonly event: G;
+            /** Of which its data hold these: fields, or JSON Pointers that begin with `/`. */
+            readonly where?: Fill<Outer, Readonly<Record<string, JsonInput>>>;
+            readonly signal?: never;
+            readonly approval?: never;
+            readonly timeout?: Fill<Outer, Duration>;
+          }
         | {
             /** Waits for a person's decision instead. What is asked, in your words: they are shown as such. */
             readonly approval: Fill<Outer, A>;
             readonly signal?: never;
+            readonly event?: never;
             readonly timeout?: Fill<Outer, Duration>;
           };
     } & Only<"wait"> &

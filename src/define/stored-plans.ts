@@ -7,7 +7,8 @@
 
 import type { Finding } from "../actions/index.ts";
 import { compilePlan, type CompiledPlan } from "./compile-plan.ts";
-import type { PlanRecord, PlansStore, PlanSummary, Stored } from "./plans-store.ts";
+import type { NewPlan, PlanRecord, PlansStore, PlanSummary, Stored } from "./plans-store.ts";
+import type { Subscriber } from "./subscriptions.ts";
 
 /** Compiled plans that an isolate keeps. One can hold 256 KiB of JSON, most hold a few. */
 const KEPT = 64;
@@ -21,10 +22,11 @@ export type FoundPlan =
   | { readonly kind: "outdated"; readonly errors: readonly Finding[] };
 
 export interface StoredPlans {
-  put(tenant: string, plan: Omit<PlanRecord, "version">): Promise<Stored>;
+  put(tenant: string, plan: NewPlan): Promise<Stored>;
   /** A version, or the newest. */
   find(tenant: string, name: string, version?: string): Promise<FoundPlan>;
   list(tenant: string): Promise<readonly PlanSummary[]>;
+  subscribers(tenant: string, event: string): Promise<readonly Subscriber[]>;
 }
 
 export function createStoredPlans(store: PlansStore): StoredPlans {
@@ -32,6 +34,7 @@ export function createStoredPlans(store: PlansStore): StoredPlans {
   return {
     put: (tenant, plan) => store.put(tenant, plan),
     list: (tenant) => store.list(tenant),
+    subscribers: (tenant, event) => store.subscribers(tenant, event),
     async find(tenant, name, version) {
       if (version !== undefined && !VERSION.test(version))
         return { kind: (await store.newest(tenant, name)) === null ? "no_such_name" : "no_such_version" };

@@ -1,6 +1,6 @@
 /**
- * Expressions over one value, outside of any run: the filter and the mapping of a hook. They see the value as `input`, and
- * nothing else. The same language, lists and limits as in plans (`expressions/`). Pure.
+ * Expressions over one value, outside of any run: the filter and the mapping of a hook, and of a subscription to an event. They
+ * see the value as `input`, or as `event`, and nothing else. The same language, lists and limits as in plans (`expressions/`). Pure.
  */
 import { escapePointer, type Json } from "../kernel/index.ts";
 import {
@@ -11,6 +11,7 @@ import {
   parseExpression,
   splitTemplate,
   TemplateFault,
+  type Called,
 } from "./expressions/index.ts";
 
 type Read<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: string };
@@ -20,6 +21,9 @@ export interface TextFault {
   /** JSON pointer to the text, "" for the whole. */
   readonly pointer: string;
   readonly detail: string;
+  readonly code: string;
+  /** Characters of the text before the place. */
+  readonly offset: number;
 }
 
 export interface ValueExpressions {
@@ -31,10 +35,15 @@ export interface ValueExpressions {
   filled(template: Json, input: Json): Read<Json>;
 }
 
-export function createValueExpressions(): ValueExpressions {
+/** @param called what the value is called; missing: `input` */
+export function createValueExpressions(called?: Called): ValueExpressions {
+  const namesOf = (input: Json, meter: Meter): Names => ({
+    ...(called === undefined ? {} : { called }),
+    ...namesFor(input, meter),
+  });
   return {
-    check: (text) => checked(text, ""),
-    checkTemplate: (template) => checkedTexts(template, ""),
+    check: (text) => checked(text, "", called),
+    checkTemplate: (template) => checkedTexts(template, "", called),
     condition: (text, input) =>
       read(() => {
         const meter = new Meter();
@@ -50,7 +59,7 @@ export function createValueExpressions(): ValueExpressions {
   };
 }
 
-function namesOf(input: Json, meter: Meter): Names {
+function namesFor(input: Json, meter: Meter): Names {
   let paid = false;
   return {
     root(name) {
@@ -73,23 +82,30 @@ function read<T>(work: () => T): Read<T> {
   }
 }
 
-function checked(text: string, pointer: string): TextFault[] {
-  const parsed = parseExpression(text);
-  if (!parsed.ok) return parsed.faults.map(({ detail }) => ({ pointer, detail }));
+function checked(text: string, pointer: string, called?: Called): TextFault[] {
+  const parsed = parseExpression(text, called);
+  if (!parsed.ok) return parsed.faults.map(({ detail, code, at }) => ({ pointer, detail, code, offset: at }));
   const other = parsed.expression.references.find(({ root }) => root !== "input");
-  return other === undefined
-    ? []
-    : [{ pointer, detail: `Only \`input\` can be read here, not \`${other.root}\`.` }];
+  if (other === undefined) return [];
+  const detail = `Only \`${called ?? "input"}\` can be read here, not \`${other.root}\`.`;
+  return [{ pointer, detail, code: "unknown_name", offset: other.at }];
 }
 
-function checkedTexts(value: Json, pointer: string): TextFault[] {
+function checkedTexts(value: Json, pointer: string, called?: Called): TextFault[] {
   if (typeof value === "string") {
     const split = splitTemplate(value);
-    if (!split.ok) return [{ pointer, detail: split.fault.detail }];
-    return split.segments.flatMap((one) => (one.kind === "expression" ? checked(one.text, pointer) : []));
+    if (!split.ok) {
+      const { detail, code, at } = split.fault;
+      return [{ pointer, detail, code, offset: at }];
+    }
+    return split.segments.flatMap((one) =>
+      one.kind === "expression"
+        ? checked(one.text, pointer, called).map((fault) => ({ ...fault, offset: one.at + fault.offset }))
+        : [],
+    );
   }
   if (typeof value !== "object" || value === null) return [];
   return Object.entries(value as { readonly [key: string]: Json }).flatMap(([key, member]) =>
-    checkedTexts(member, `${pointer}/${escapePointer(key)}`),
+    checkedTexts(member, `${pointer}/${escapePointer(key)}`, called),
   );
 }

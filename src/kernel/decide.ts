@@ -165,9 +165,12 @@ function prepared(turn: Turn, input: InputOf<"prepared">): Refusal | null {
 function waitForSignal(
   turn: Turn,
   ref: UnitRef,
-  { limitMs, take: kept, misfits = [] }: Extract<Prepared, { readonly kind: "signal" }>,
+  { limitMs, hears, take: kept, misfits = [] }: Extract<Prepared, { readonly kind: "signal" }>,
 ): void {
-  const passed = misfits.length === 0 ? {} : { misfits };
+  const passed = {
+    ...(misfits.length === 0 ? {} : { misfits }),
+    ...(hears === undefined ? {} : { hears }),
+  };
   emit(turn, { t: "waiting", at: turn.now, ...ref, limitAt: turn.now + limitMs, ...passed });
   if (kept !== null) takeSignal(turn, ref.step, kept);
 }

@@ -133,6 +133,8 @@ export type Fact =
       readonly limitAt?: number;
       /** Ids of signals that were kept for the step and do not fit its schema: they stay where they are. */
       readonly misfits?: readonly string[];
+      /** Of a step that hears an event: which ones. Opaque to the kernel. */
+      readonly hears?: Json;
     } & UnitRef)
   | ({
       /** An approval is required: from here on the unit waits for a decision, until `limitAt`. */

@@ -69,6 +69,8 @@ export interface StepDef extends Performance {
   readonly onFailure?: OnStepFailure;
   /** For `signal` steps: the name they take. */
   readonly signal?: string;
+  /** The step hears this event of the tenant. Its `signal` is then `signalOfEvent(name)`, which nobody outside can send. */
+  readonly event?: string;
   /** For `call` steps: each call waits for a decision, at most so long, before anything of it is sent. */
   readonly approval?: { readonly limitMs: number };
   readonly unknownLimitMs: number;

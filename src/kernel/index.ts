@@ -51,9 +51,11 @@ export {
   checkGraph,
   checkSteps,
   escapePointer,
+  EVENT_PATTERN,
   LINT_CODES,
   NAME_PATTERN,
   orderSteps,
+  signalOfEvent,
   type Lint,
   type LintCode,
 } from "./lints.ts";

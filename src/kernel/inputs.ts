@@ -60,7 +60,7 @@ export type Prepared =
   | { readonly kind: "call"; readonly digest: string; readonly about?: Json }
   | { readonly kind: "list"; readonly list: Value; readonly count: number }
   | { readonly kind: "timer"; readonly ms: number }
-  | ({ readonly kind: "signal"; readonly limitMs: number } & Partial<Kept>)
+  | ({ readonly kind: "signal"; readonly limitMs: number; readonly hears?: Json } & Partial<Kept>)
   | { readonly kind: "approval"; readonly limitMs: number; readonly text: string }
   | { readonly kind: "done"; readonly output: Value }
   | { readonly kind: "error"; readonly failure: FailureSeed };

@@ -55,6 +55,16 @@ export interface Lint {
 
 /** Names of steps, workflows, signals, tenants. */
 export const NAME_PATTERN = /^[a-z0-9][a-z0-9_-]{0,63}$/;
+/** Names of events: a dot can stand in them as well. */
+export const EVENT_PATTERN = /^[a-z0-9][a-z0-9._-]{0,63}$/;
+
+/**
+ * The signal by which a step hears its event. No name of a signal has a colon: it comes from events only, each step has its
+ * own, and what is meant for one step is never another's.
+ */
+export function signalOfEvent(step: string): string {
+  return `event:${step}`;
+}
 
 /** Failures after which the step may have happened: retrying them blindly is what `once` rules out. */
 const UNCLEAR = new Set([
@@ -224,7 +234,10 @@ function checkStep(step: StepDef, at: string, { deadlineMs, undoBudgetMs }: Cont
   };
   if (!isDuration(step.unknownLimitMs, 1, MAX_WAIT_MS))
     add("bad_duration", "/unknownLimit", "The limit of an unknown outcome is between 1 ms and 365 days.");
-  if (step.kind === "signal" && !NAME_PATTERN.test(step.signal ?? ""))
+  if (step.event !== undefined) {
+    if (step.kind !== "signal" || step.signal !== signalOfEvent(step.name) || !EVENT_PATTERN.test(step.event))
+      add("missing_signal_name", "/with/event", "A wait names the event that it waits for.");
+  } else if (step.kind === "signal" && !NAME_PATTERN.test(step.signal ?? ""))
     add("missing_signal_name", "/with/signal", "A wait names the signal that it waits for.");
   if (step.kind !== "call" && step.effect !== "safe")
     add("effect_without_call", "/effect", "A step that calls nothing changes nothing: its effect is safe.");

@@ -13,6 +13,7 @@ const SESSION_ID = new RegExp(`^cs_${ID_BODY}$`);
 
 /** The grammar of every name in the product: workflows, steps, tenants, integrations, hooks. */
 const NAME = /^[a-z0-9][a-z0-9_-]{0,63}$/;
+const EVENT_NAME = /^[a-z0-9][a-z0-9._-]{0,63}$/;
 /**
  * A tenant's id is shorter than other names: `tenant:<id>:code:<name>`, the subject of our identity tokens, must fit into
  * the 127 bytes that Google Cloud allows.
@@ -27,6 +28,7 @@ export const OBJECT_KINDS = [
   "credential",
   "issuer",
   "schedule",
+  "events",
   "endpoint",
   "flow",
   "hook",
@@ -37,6 +39,11 @@ export function isName(text: string): boolean {
   return NAME.test(text);
 }
 
+/** As of other names, but with dots. */
+export function isEventName(text: string): boolean {
+  return EVENT_NAME.test(text);
+}
+
 export function isTenantId(text: string): boolean {
   return TENANT_ID.test(text);
 }
@@ -45,7 +52,7 @@ export function isRunId(text: string): boolean {
   return RUN_ID.test(text);
 }
 
-/** `<prefix>_` and 128 random bits: `run_`, `req_`, `key_`, `cs_`, `gl_`, `role_`, `iss_`, `hook_`, `sec_`, `dlv_`, `ep_`, `epk_`, `msg_`. Says nothing about when it was made. */
+/** `<prefix>_` and 128 random bits: `run_`, `req_`, `key_`, `cs_`, `gl_`, `role_`, `iss_`, `hook_`, `sec_`, `dlv_`, `ep_`, `epk_`, `msg_`, `evt_`. Says nothing about when it was made. */
 export function randomId(
   prefix:
     | "run"
@@ -60,7 +67,8 @@ export function randomId(
     | "dlv"
     | "ep"
     | "epk"
-    | "msg",
+    | "msg"
+    | "evt",
 ): string {
   return `${prefix}_${base32(crypto.getRandomValues(new Uint8Array(ID_BYTES)))}`;
 }
@@ -132,6 +140,7 @@ export function isSessionId(text: string): boolean {
 export function objectName(kind: ObjectKind, tenant: string, id: string): string {
   if (!OBJECT_KINDS.includes(kind)) throw new TypeError("There is no such kind of object.");
   if (!isTenantId(tenant)) throw new TypeError("The tenant of an object breaks the grammar of tenant ids.");
-  if (!isName(id)) throw new TypeError(`The id of a ${kind} object breaks the grammar of names.`);
+  if (!isName(id) && !(kind === "events" && isEventName(id)))
+    throw new TypeError(`The id of a ${kind} object breaks the grammar of names.`);
   return `${kind}:${tenant}:${id}`;
 }

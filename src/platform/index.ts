@@ -43,6 +43,7 @@ export {
   connectionIdOf,
   type ConnectionSlot,
   isConnectionId,
+  isEventName,
   isGrantLinkId,
   isName,
   isRunId,

@@ -3,6 +3,7 @@
 export { createChildren, type FamilyParts, type PermitChild } from "./children.ts";
 export { type Explanation, type Reason, type Remedy } from "./explain/explanation.ts";
 export { createFamily } from "./family.ts";
+export { createHearing, type Hearer, type HearingPort, type NewHearer } from "./hearing.ts";
 export { WiredRunObject } from "./object.ts";
 export type { Listener, Message } from "./outbox.ts";
 export type { FlowPort, Queued, RunWiring } from "./ports.ts";

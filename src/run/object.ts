@@ -8,7 +8,16 @@
 
 import { DurableObject } from "cloudflare:workers";
 import type { RunDriver } from "../driver/index.ts";
-import { isIdle, parseUnitName, refOf, stepOf, unitOf, type Input, type RunInfo } from "../kernel/index.ts";
+import {
+  isIdle,
+  parseUnitName,
+  refOf,
+  signalOfEvent,
+  stepOf,
+  unitOf,
+  type Input,
+  type RunInfo,
+} from "../kernel/index.ts";
 import { armCrashPoint, crashPoint } from "../platform/index.ts";
 import { checkLink, findApproval, pendingApprovals } from "./approvals.ts";
 import { commandDriver, isForStarter } from "./commands.ts";
@@ -16,6 +25,7 @@ import { explainFailing, explainRun, explainSealed } from "./explain/explain.ts"
 import type { Explanation } from "./explain/explanation.ts";
 import { graphPart } from "./graph-part.ts";
 import { Descendants } from "./descendants.ts";
+import { standingTo } from "./hearing.ts";
 import { aliveOf, DELETED, Lives, NOT_FOUND } from "./lives.ts";
 import type { RunWiring } from "./ports.ts";
 import type {
@@ -242,6 +252,19 @@ export abstract class WiredRunObject extends DurableObject<Env> implements RunRp
       if (unit === null) return NOT_FOUND;
       const outcome = driver.command({ ...child, t: "child_ended", unit });
       return outcome.ok ? { ok: true, value: null } : { ok: false, ...outcome.refusal };
+    });
+  }
+
+  async hear(tenant: string, heard: Parameters<RunRpc["hear"]>[1]): ReturnType<RunRpc["hear"]> {
+    const { onlyUser } = heard;
+    const viewer: Viewer = { tenant, ...(onlyUser === undefined ? {} : { onlyUser }) };
+    return this.#lives.visit(viewer, ({ driver }, state) => {
+      const standing = standingTo(state, heard, heard.id);
+      if (standing !== "waits") return { ok: true, value: standing };
+      const { step, id, payload, by } = heard;
+      const signal = { t: "signal", id, name: signalOfEvent(step), payload, by } as const;
+      const outcome = commandDriver(driver, signal, state);
+      return outcome.ok ? { ok: true, value: "resumed" } : { ok: false, ...outcome.refusal };
     });
   }
 

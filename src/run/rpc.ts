@@ -176,6 +176,7 @@ export interface StepView extends UnitView {
   readonly needs: readonly string[];
   readonly items?: readonly UnitView[];
   readonly waits_for?: string;
+  readonly waits_for_event?: string;
   /** Ids of signals that came before the step and do not fit its schema: they are kept, and the step waits on. */
   readonly misfits?: readonly string[];
 }
@@ -386,6 +387,22 @@ export interface RunRpc {
     viewer: Viewer,
     child: { readonly unit: string; readonly run: string; readonly generation: number },
   ): Promise<Answer<null>>;
+  /**
+   * An event that a step waited for since then: taken once, under its id. `over`: that wait is over, or never was; `past`: the run
+   * had taken the event before that wait began. Told at least once; `invalid_payload`: it does not fit the step, which waits on.
+   */
+  hear(
+    tenant: string,
+    heard: {
+      readonly step: string;
+      readonly since: number;
+      readonly id: string;
+      readonly payload: Json;
+      readonly by: string;
+      /** It reaches no other user's run. */
+      readonly onlyUser?: string;
+    },
+  ): Promise<Answer<"resumed" | "past" | "over">>;
   /** A connection has changed: whatever of the run may wait for it looks again. Told at least once; twice is harmless. */
   connectionChanged(tenant: string, change: ConnectionChange): Promise<Answer<null>>;
   /** A person says that the run goes on with what the name means now. */

@@ -116,7 +116,11 @@ function viewListed(state: RunState, def: StepDef, unit: Unit, showing: Showing,
       : {
           items: unit.items.map((item, i) => viewUnit(state, def, refOf(def.name, i), item, showing, room)),
         }),
-    ...(def.signal === undefined ? {} : { waits_for: def.signal }),
+    ...(def.event !== undefined
+      ? { waits_for_event: def.event }
+      : def.signal === undefined
+        ? {}
+        : { waits_for: def.signal }),
     ...(misfits.length === 0 ? {} : { misfits }),
   };
 }

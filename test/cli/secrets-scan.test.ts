@@ -245,6 +245,10 @@ it(
     await vi.waitFor(async () =>
       expect((await call<Listed>(`/v1/hooks/${HOOK}/deliveries`)).data).toHaveLength(2),
     );
+    const event = { name: "scanned.event", id: "scan-1", data: { order: "o-1" } };
+    expect(await call<object>("/v1/events", { method: "POST", body: JSON.stringify(event) })).toMatchObject({
+      duplicate: false,
+    });
 
     interface Listed {
       readonly data: readonly Readonly<Record<string, string>>[];
@@ -260,6 +264,7 @@ it(
       schedule: ["nobodys-schedule"],
       session: [...new Set(started.output().match(/cs_\w+(?=\.)/g))],
       ...{ key: await ids("/v1/keys"), workflow: await ids("/v1/workflows", "name"), code: ["not_found"] },
+      ...{ event: [event.name], event_id: [event.id] },
     };
     expect(Object.entries(known).filter(([, values]) => values.length === 0)).toEqual([]);
     const keys = { tenant: apiKey, root: rootKey };

@@ -5,7 +5,7 @@ import { WiredConnectionObject } from "../../src/connections/index.ts";
 import { WiredDirectoryObject } from "../../src/directory/index.ts";
 import { WiredCredentialObject, WiredIssuerObject } from "../../src/identity/index.ts";
 import { WiredRunObject } from "../../src/run/index.ts";
-import { WiredHookObject } from "../../src/triggers/index.ts";
+import { WiredEventsObject, WiredHookObject } from "../../src/triggers/index.ts";
 import { workflows } from "../../src/workflows/index.ts";
 import { hammer } from "./hammer.ts";
 import { SINK_HOST } from "./sink.ts";
@@ -56,6 +56,12 @@ export class IssuerObject extends WiredIssuerObject {
 export class CredentialObject extends WiredCredentialObject {
   constructor(ctx: DurableObjectState, environment: Env) {
     super(ctx, environment, house.exchanging(environment));
+  }
+}
+
+export class EventsObject extends WiredEventsObject {
+  constructor(ctx: DurableObjectState, environment: Env) {
+    super(ctx, environment, house.dispatching(environment));
   }
 }
 

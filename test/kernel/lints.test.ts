@@ -114,6 +114,11 @@ const TABLE: readonly (readonly [LintCode, string, Graph])[] = [
     graph([call("a"), call("b", "safe", { reads: { "/with/json": ["a"] } })]),
   ],
   ["missing_signal_name", "/steps/a/with/signal", only(wait("a", ""))],
+  // No name of a signal has a colon: what is sent from outside can never be taken for an event.
+  ["missing_signal_name", "/steps/a/with/signal", only(wait("a", "event:a"))],
+  ["missing_signal_name", "/steps/a/with/event", only(wait("a", "event:a", { event: "Not a name" }))],
+  ["missing_signal_name", "/steps/a/with/event", only(wait("a", "event:b", { event: "paid" }))],
+  ["missing_signal_name", "/steps/a/with/event", only(call("a", "safe", { event: "paid" }))],
 ];
 
 describe("lints", () => {

@@ -153,17 +153,19 @@ base
   .step("post", { effect: "keyed", http: { method: "POST", url: "https://a.example/" } })
   .step("nap", { sleep: "5m" })
   .step("go", { wait: { signal: "go", timeout: "2h" } })
+  .step("paid", { wait: { event: "order.paid", where: ({ input }) => ({ day: input.day }), timeout: "2h" } })
   .step("nothing", { effect: "once", run: () => {} })
   .step("more", {
     effect: "idempotent",
     run: () => grow({ n: 1 }, { next: { action: "sleep", with: { for: "1s" } } }),
   })
   .step("next", {
-    needs: ["post", "nap", "go", "nothing", "more"],
+    needs: ["post", "nap", "go", "paid", "nothing", "more"],
     transform: ({ steps }) => {
       same<typeof steps.post.output, HttpAnswer>("same");
       same<typeof steps.nap.output, null>("same");
       same<typeof steps.go.output, Json>("same");
+      same<typeof steps.paid.output, Json>("same");
       same<typeof steps.nothing.output, null>("same");
       same<typeof steps.more.output, { n: number }>("same");
       return null;

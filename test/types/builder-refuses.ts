@@ -182,6 +182,12 @@ w.step("d", { forEach: () => [1], sleep: "1s" });
 
 // @ts-expect-error a wait is for a signal or for an approval
 w.step("d", { wait: { signal: "go", approval: "Go on?" } });
+// @ts-expect-error a wait is for a signal or for an event
+w.step("d", { wait: { signal: "go", event: "go" } });
+// @ts-expect-error only an event has data that can be compared
+w.step("d", { wait: { signal: "go", where: { order: 1 } } });
+// @ts-expect-error the workflow's input has no such field
+w.step("d", { wait: { event: "paid", where: ({ input }) => ({ order: input.nothing }) } });
 
 // @ts-expect-error what is asked is a text
 w.step("d", { wait: { approval: () => 1 } });

@@ -33,6 +33,7 @@ const api = client({
     childEnded: unused,
     recall: unused,
     connectionChanged: unused,
+    hear: unused,
     rebind: unused,
     admit: unused,
     admitted: unused,

@@ -83,6 +83,9 @@ export function client(replaced: Partial<ApiDeps> & Pick<ApiDeps, "runs" | "work
       },
     },
     audienceOf: () => null,
+    events: () => {
+      throw new Error("The events were reached.");
+    },
     ...{ publicOrigin: null, pages: async () => null },
     ...replaced,
   };

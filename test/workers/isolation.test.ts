@@ -2,11 +2,13 @@
  * Who cannot see or touch what, for every operation of the OpenAPI document that the Worker itself answers. An operation
  * without a rule in this table fails the test: a new route says here what it means to those whose it is not.
  */
+import { runDurableObjectAlarm } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { beforeAll, describe, expect, test } from "vitest";
 import { isScopeGrant, type Scope, SCOPES } from "../../src/access/index.ts";
 import { isForUsers } from "../../src/access/scopes.ts";
 import { openApiDocument, ROUTES } from "../../src/api/index.ts";
+import { objectName } from "../../src/platform/index.ts";
 import type { RunView } from "../../src/run/index.ts";
 import { expectAnswer, expectProblem, newKey, newTenant, send } from "./api-support.ts";
 
@@ -62,6 +64,9 @@ const TRUST = {
   rules: [{ subject: "repo:acme/shop:ref:refs/heads/main", scopes: ["runs:read"] }],
 };
 
+/** Of which Ada has posted one. */
+const EVENT = "isolation.event";
+
 /** A role whose trial asks nobody. */
 const CLOUD = {
   provider: "jwt",
@@ -99,6 +104,14 @@ const TABLE: Readonly<Record<string, Rule>> = {
   sendSignal: OF_RUN,
   appendSteps: { ...OF_RUN, body: { steps: { more: { action: "transform", with: { value: 1 } } } } },
   closeRun: OF_RUN,
+  postEvent: {
+    stranger: "own",
+    otherUser: "user_wider",
+    whose: "user",
+    body: { name: EVENT, id: "of-another", user: "ada", data: { mark: "other" } },
+  },
+  getEvent: OF_RUN,
+  listRecentEvents: LISTED,
   listApprovals: OF_RUN,
   getApproval: OF_RUN,
   decideApproval: OF_APPROVAL,
@@ -335,6 +348,10 @@ beforeAll(async () => {
   const ping = await send("POST", `/v1/endpoints/${endpoint}/ping`, { key: admin });
   pinged = (await expectAnswer<{ message: string }>(ping, "pingEndpoint", 200)).message;
   await expectAnswer(await send("PUT", "/v1/policy", { key: admin, body: POLICY }), "putPolicy", 200);
+  const event = { name: EVENT, id: "of-ada", tags: [MARK] };
+  await expectAnswer(await send("POST", "/v1/events", { key: ada, body: event }), "postEvent", 202);
+  // Nothing of it is under way any more: what is seen of it does not change by itself.
+  await runDurableObjectAlarm(env.EVENTS.getByName(objectName("events", TENANT, EVENT)));
 });
 
 /** A run of Ada's that waits, for an approval where the operation is about one, and that has something to tell. */
@@ -363,6 +380,7 @@ async function victim(run: string): Promise<unknown> {
     policy: await read("/v1/policy", admin),
     integrations: await read("/v1/integrations", admin),
     session: await read(`/v1/connect-sessions/${session}`, ada),
+    event: await read(`/v1/events/${EVENT}/of-ada`, ada),
     connection: await read(`/v1/connections/${connection}`, ada),
     issuer: await read("/v1/issuer", admin),
     trusted: await read("/v1/trusted-issuers/trusted", admin),
@@ -402,6 +420,8 @@ function ask(
     role: ROLE,
     // Else a stranger has one of this name, too.
     schedule: id === "putSchedule" ? "made-by-isolation" : "nightly",
+    event: EVENT,
+    event_id: "of-ada",
     // Of the vault, that of the tests: active, so in use.
     kid: { revokeIssuerKey: signingKey, endEndpointKey: endpointKey }[id] ?? "k1",
     endpoint,

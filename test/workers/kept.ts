@@ -42,6 +42,7 @@ export async function everythingKept(): Promise<Kept> {
   await keepObjects("directory", env.DIRECTORY);
   await keepObjects("issuer", env.ISSUER);
   await keepObjects("credential", env.CREDENTIAL);
+  await keepObjects("events", env.EVENTS);
   return kept;
 }
 

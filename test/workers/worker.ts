@@ -25,10 +25,12 @@ import { credentialHouses } from "./credential-house.ts";
 import {
   type FlowRpc,
   WiredEndpointObject,
+  WiredEventsObject,
   WiredFlowObject,
   WiredHookObject,
   WiredScheduleObject,
 } from "../../src/triggers/index.ts";
+import { eventHouses } from "./event-house.ts";
 import { scheduleHouses } from "./schedule-house.ts";
 import { queues } from "./queue-double.ts";
 import { testRecords } from "./sealed-records.ts";
@@ -158,6 +160,12 @@ export const queueCalls = { enqueue: 0, release: 0, admitted: 0 };
 export class IssuerObject extends WiredIssuerObject {
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env, issuerHouses.current?.wiring() ?? house.issuing(env));
+  }
+}
+
+export class EventsObject extends WiredEventsObject {
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env, eventHouses.of(house.dispatching(env), ctx));
   }
 }
 

@@ -311,6 +311,23 @@ const secretGrows = workflow("t-secret-grows", { version: "1" })
   })
   .output(() => "grown");
 
+/** Starts by an event, and waits for another one of its own order. */
+const onEvent = workflow("t-on-event", {
+  version: "1",
+  input: z.object({ order: z.string() }),
+  on: [
+    {
+      event: "order.placed",
+      filter: "event.data.total > 0",
+      input: { order: "${{ event.data.order }}" },
+    },
+  ],
+})
+  .step("paid", {
+    wait: { event: "order.paid", where: ({ input }) => ({ order: input.order }), timeout: "1h" },
+  })
+  .output(({ steps }) => steps.paid.output);
+
 export const testWorkflows: readonly Definition[] = [
   ...flowWorkflows,
   agendaDays,
@@ -342,5 +359,6 @@ export const testWorkflows: readonly Definition[] = [
   secretive,
   secretFails,
   secretGrows,
+  onEvent,
   ...cloudWorkflows,
 ];

@@ -9,10 +9,12 @@
 import type { Json } from "../../kernel/index.ts";
 import { callFunction, isList, isMap, kindOf, limitText } from "./functions.ts";
 import { Fault, type Meter } from "./meter.ts";
-import type { Expression, Node, Root, StepField } from "./syntax.ts";
+import type { Called, Expression, Node, Root, StepField } from "./syntax.ts";
 
 /** What an expression can read. A value is asked for when it is needed; the meter is told of its size. */
 export interface Names {
+  /** What expressions call the root `input`, where it has another name. */
+  readonly called?: Called;
   readonly root: (name: Root) => Json;
   readonly step: (name: string, field: StepField) => Json;
 }

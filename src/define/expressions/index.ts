@@ -8,6 +8,7 @@ export { kindFaults } from "./kinds.ts";
 export { accessesOf, comparisonsOf, pathOf, writtenPath, type Path } from "./paths.ts";
 export {
   parseExpression,
+  type Called,
   type Expression,
   type Node,
   type Root,

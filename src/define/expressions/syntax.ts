@@ -27,6 +27,8 @@ export const ROOTS = [
   "stepKey",
 ] as const;
 export type Root = (typeof ROOTS)[number];
+/** Another name for `input`, where there are no steps and the one value is something else. Then `input` is not there. */
+export type Called = "event";
 
 export const STEP_FIELDS = ["status", "output", "failure", "attempts", "startedAt", "endedAt"] as const;
 export type StepField = (typeof STEP_FIELDS)[number];
@@ -132,13 +134,14 @@ const environment = lazy(
 
 /** Trees of the expressions that were parsed lately: a run fills in the same texts again and again. */
 const CACHED = 500;
-const cache = new Map<string, Parsed>();
+const caches = { input: new Map<string, Parsed>(), event: new Map<string, Parsed>() };
 
 /** The tree of one expression, or what is wrong with it: all of it where it can be read at all. Never throws. */
-export function parseExpression(text: string): Parsed {
+export function parseExpression(text: string, called?: Called): Parsed {
+  const cache = caches[called ?? "input"];
   const known = cache.get(text);
   if (known !== undefined) return known;
-  const parsed = parse(text);
+  const parsed = parse(text, called);
   if (text.length > MAX_EXPRESSION_CHARS) return parsed;
   if (cache.size >= CACHED)
     for (const oldest of cache.keys()) {
@@ -149,12 +152,12 @@ export function parseExpression(text: string): Parsed {
   return parsed;
 }
 
-function parse(text: string): Parsed {
+function parse(text: string, called?: Called): Parsed {
   if (text.length > MAX_EXPRESSION_CHARS)
     return fault(0, "expression_too_large", `An expression has at most ${MAX_EXPRESSION_CHARS} characters.`);
   try {
     const { ast } = environment().parse(text);
-    const reader = new Reader(text);
+    const reader = new Reader(text, called);
     const root = reader.readAll(ast);
     const { faults, references } = reader;
     const [first] = faults;
@@ -163,7 +166,7 @@ function parse(text: string): Parsed {
       : { ok: false, fault: first, faults, references };
   } catch (error) {
     if (error instanceof Refused) return failed(error.fault);
-    if (error instanceof ParseError) return ofParser(error, text);
+    if (error instanceof ParseError) return ofParser(error, text, called);
     // The parser recurses on what it cannot count, like a row of `!`.
     if (error instanceof RangeError)
       return fault(0, "expression_too_large", "The expression is nested too deeply.");
@@ -171,7 +174,7 @@ function parse(text: string): Parsed {
   }
 }
 
-function ofParser(error: ParseError, text: string): Parsed {
+function ofParser(error: ParseError, text: string, called?: Called): Parsed {
   const at = Math.min(error.range?.start ?? text.length, text.length);
   if (error.code === "limit_exceeded")
     return fault(
@@ -182,7 +185,7 @@ function ofParser(error: ParseError, text: string): Parsed {
   const reserved =
     error.code === "reserved_identifier" ? " It is a word of the language: no name can be it." : "";
   return (
-    readOn(text) ??
+    readOn(text, called) ??
     failed({ at, code: "expression_invalid", detail: `${error.summary}.${reserved}` }, namedIn(text))
   );
 }
@@ -192,7 +195,7 @@ function namedIn(text: string): readonly Reference[] {
 }
 
 /** What is known from other languages is read as what it means there, so that the rest is looked at too. Null: nothing is. */
-function readOn(text: string): Parsed | null {
+function readOn(text: string, called?: Called): Parsed | null {
   const told = new Map<string, SyntaxFault>();
   let mended: string | null = text;
   for (let looks = 0; mended !== null && looks < MAX_LOOKS; looks += 1) {
@@ -201,7 +204,7 @@ function readOn(text: string): Parsed | null {
     const { at, detail } = hint;
     if (!told.has(detail)) told.set(detail, { at, detail, code: "expression_invalid" });
     mended = hint.mended;
-    const rest = mended === null ? null : tried(mended);
+    const rest = mended === null ? null : tried(mended, called);
     if (rest === null) continue;
     const faults = [...told.values(), ...rest.faults].toSorted((a, b) => a.at - b.at);
     const [first] = faults;
@@ -213,9 +216,9 @@ function readOn(text: string): Parsed | null {
     : { ok: false, fault: first, faults: [...told.values()], references: namedIn(text) };
 }
 
-function tried(text: string): Reader | null {
+function tried(text: string, called?: Called): Reader | null {
   try {
-    const reader = new Reader(text);
+    const reader = new Reader(text, called);
     reader.readAll(environment().parse(text).ast);
     return reader;
   } catch (error) {
@@ -241,14 +244,16 @@ class Reader {
   readonly references: Reference[] = [];
   readonly faults: SyntaxFault[] = [];
   readonly #text: string;
+  readonly #called: Called | undefined;
   #nodes = 0;
   /** Up to here all is told. */
   #passed = 0;
   /** Of the comprehension around; there is one at most. */
   #variable: string | null = null;
 
-  constructor(text: string) {
+  constructor(text: string, called?: Called) {
     this.#text = text;
+    this.#called = called;
   }
 
   readAll(node: ASTNode): Node {
@@ -327,11 +332,13 @@ class Reader {
 
   #name(name: string, at: number): Node {
     if (name === this.#variable) return { op: "variable", at, name };
-    const root = ROOTS.find((one) => one === name);
+    const called = this.#called ?? "input";
+    const root = name === called ? "input" : ROOTS.find((one) => one === name && one !== "input");
     if (root === undefined && at < this.#passed) return { op: "value", at, value: null };
     if (root === undefined) {
-      const hint = nameHint(name, this.#text, at) || didYouMean(name, ROOTS);
-      return refuse(at, "unknown_name", `There is nothing named \`${name}\`.${hint}`, ROOTS);
+      const names = this.#called === undefined ? ROOTS : [this.#called];
+      const hint = nameHint(name, this.#text, at) || didYouMean(name, names);
+      return refuse(at, "unknown_name", `There is nothing named \`${name}\`.${hint}`, names);
     }
     if (root === "steps") {
       const meant = hyphened(this.#text, at);
@@ -407,7 +414,7 @@ class Reader {
         `Write \`list.${macro}(x, …)\`, with a name of your own for x.`,
       );
     const name_ = variable.args;
-    if (ROOTS.some((root) => root === name_))
+    if (name_ === this.#called || ROOTS.some((root) => root === name_))
       return refuse(
         variable.start,
         "expression_refused",

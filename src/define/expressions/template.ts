@@ -88,7 +88,7 @@ export class TemplateFault extends Error {
 
 /** The value of one expression. Throws a `TemplateFault`. */
 export function evaluateText(text: string, names: Names, meter: Meter, at = 0): Json {
-  const parsed = parseExpression(text);
+  const parsed = parseExpression(text, names.called);
   if (!parsed.ok) throw new TemplateFault(parsed.fault.detail, text, at + parsed.fault.at);
   try {
     const value = evaluate(parsed.expression, names, meter);
