@@ -1,6 +1,6 @@
 import { describe, expect, it, test } from "vitest";
 import { createValueExpressions } from "../../src/define/index.ts";
-import type { Expressions } from "../../src/triggers/index.ts";
+import type { Expressions } from "../../src/triggers/judging.ts";
 
 const expressions = createValueExpressions();
 /** What a hook asks for is what there is. */
