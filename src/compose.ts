@@ -9,6 +9,7 @@ import {
   createAccessAudit,
   createUseAudit,
   createKeyCache,
+  type KeyCache,
   createPolicyCache,
   judgeHolding,
   judgeRequest,
@@ -30,6 +31,7 @@ import { createAuthCheck } from "./compose-auth-check.ts";
 import { createApi, createLinks, judgeSteps, type ApiDeps } from "./api/index.ts";
 import { type ComposedConnections, composeConnections, parsePublicOrigin } from "./compose-connections.ts";
 import { createStarter } from "./compose-start.ts";
+import { composeHooks } from "./compose-triggers-hooks.ts";
 import { composeIdentity, exchanging } from "./compose-identity.ts";
 import { type ComposedIssuer, composeIssuer } from "./compose-issuer.ts";
 import { browserAddressOf, egressOf, ownHostsOf } from "./compose-egress.ts";
@@ -79,7 +81,14 @@ import {
   type RunRpc,
   type RunWiring,
 } from "./run/index.ts";
-import type { FlowPorts, Starter } from "./triggers/index.ts";
+import {
+  dropEndedSecrets,
+  type FlowPorts,
+  type HookDesk,
+  hookRecords,
+  type HookWiring,
+  type Starter,
+} from "./triggers/index.ts";
 import {
   createKeyCheck,
   createRunKeys,
@@ -121,6 +130,8 @@ export interface House {
   readonly sweeping: (env: Env) => SweepPorts;
   /** Starts what nobody asks for in person. */
   readonly starting: (env: Env) => Starter;
+  /** What a hook object is given when it is constructed. */
+  readonly hearing: () => HookWiring;
   /** The cron trigger. */
   readonly scheduled: (controller: ScheduledController, env: Env) => Promise<void>;
 }
@@ -150,6 +161,7 @@ export function compose(
   let issued: ComposedIssuer | undefined;
   let identity: Identity | undefined;
   let starter: Starter | undefined;
+  let hooks: HookDesk | undefined;
   return {
     async fetch(request, env) {
       api ??= createApi(apiDeps(env, registry));
@@ -164,6 +176,7 @@ export function compose(
     exchanging: (env) => exchanging(egressOf(env), issuerOf(env).issuer, log),
     starting: starterOf,
     queueing: (env) => createFlowPorts((tenant, run) => runOf(env, tenant, run), log),
+    hearing: () => ({ log, now: () => Date.now() }),
     sweeping: (env) => ({
       ask: async (tenant, run) => runOf(env, tenant, run).poke(tenant),
       takeOver: async (tenant, shard, reports) =>
@@ -180,12 +193,13 @@ export function compose(
         directory: directoryOf(env),
         countTenants: async () => countTenants(env.DB),
         tenants: async (offset: number, limit: number) => selectTenantIds(env.DB, offset, limit),
-        // Each tick also asks the database three times.
-        visits: callsPerEvent(env) - forVault - forConnections - forIssuers - 3,
+        // Each tick also asks the database four times.
+        visits: callsPerEvent(env) - forVault - forConnections - forIssuers - 4,
         log,
       };
       await sweepAll(ports, scheduledTime);
       await dropOldUses(env.DB, Date.now());
+      await dropEndedSecrets(env.DB, Date.now());
       // Last: a keyring that cannot be read stops nothing else.
       await vaultOperations(env).tick(forVault);
       await connectionsOf(env).connections.sweep(forConnections);
@@ -220,6 +234,7 @@ export function compose(
         ...connectionsOf(env).connections.records,
         ...(issuerOf(env).issuer?.records ?? []),
         runKeysIn(env),
+        hookRecords({ db: env.DB, log }),
         ...sealed(env),
       ],
       ...{ db: env.DB, audit: createAccessAudit(env.DB), log, now: () => Date.now() },
@@ -267,6 +282,27 @@ export function compose(
     }));
   }
 
+  function hooksOf(env: Env): HookDesk {
+    const serverKey = serverKeyOf(env);
+    return (hooks ??= composeHooks(env, {
+      ...{ vault: () => vaultOf(env).vault, starter: starterOf(env), log },
+      runIdOf: async (source) => runIdOf(await serverKey(), source),
+      connections: () => connectionsOf(env).connections,
+    }));
+  }
+
+  /** A key that is revoked here is forgotten here at once, and so is that it may act. */
+  function forgettingKeys(env: Env): KeyCache {
+    const keys = createKeyCache();
+    return {
+      ...keys,
+      forget(ids) {
+        keys.forget(ids);
+        hooksOf(env).forgetMakers(ids);
+      },
+    };
+  }
+
   function serverKeyOf(env: Env): () => Promise<CryptoKey> {
     // The key itself is kept, never its promise: one that another object began may never settle.
     let key: CryptoKey | undefined;
@@ -293,7 +329,7 @@ export function compose(
       ),
       access: {
         db: env.DB,
-        cache: createKeyCache(),
+        cache: forgettingKeys(env),
         policies,
         rootKey: checkRootKey(env.ROOT_API_KEY),
         trust: composeTrust(env, tokenOrigin, log),
@@ -315,6 +351,7 @@ export function compose(
       connections: () => connectionsOf(env).connections,
       issuer: () => issuerOf(env).issuer,
       identity: () => identityOf(env),
+      hooks: () => hooksOf(env),
       audienceOf: audiencesOf(tokenOrigin),
       publicOrigin,
       pages: createConnectPages({

@@ -5,7 +5,7 @@ import { WiredConnectionObject } from "./connections/index.ts";
 import { WiredDirectoryObject } from "./directory/index.ts";
 import { WiredCredentialObject, WiredIssuerObject } from "./identity/index.ts";
 import { WiredRunObject } from "./run/index.ts";
-import { WiredFlowObject } from "./triggers/index.ts";
+import { WiredFlowObject, WiredHookObject } from "./triggers/index.ts";
 import { workflows } from "./workflows/index.ts";
 
 const house = compose(workflows);
@@ -25,6 +25,12 @@ export class ConnectionObject extends WiredConnectionObject {
 export class CredentialObject extends WiredCredentialObject {
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env, house.exchanging(env));
+  }
+}
+
+export class HookObject extends WiredHookObject {
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env, house.hearing());
   }
 }
 

@@ -9,6 +9,7 @@ import { Hono } from "hono";
 import { authenticate } from "../access/index.ts";
 import { classifyFault, randomId } from "../platform/index.ts";
 import { mountApprovalPage } from "./approval-page.ts";
+import { receiveDelivery } from "./hook-door.ts";
 import type { ApiDeps } from "./ports.ts";
 import { isProblem, type Problem, problem, problemResponse } from "./problems.ts";
 import { ofAuth, RETRY_AFTER_S } from "./replies.ts";
@@ -18,9 +19,11 @@ import { APPROVAL_ROUTES } from "./routes-approvals.ts";
 import { AUDIT_ROUTES } from "./routes-audit.ts";
 import { CLOUD_ROLE_ROUTES } from "./routes-cloud-roles.ts";
 import { CONNECTION_ROUTES } from "./routes-connections.ts";
+import { DELIVERY_ROUTES } from "./routes-deliveries.ts";
 import { DIRECTORY_ROUTES } from "./routes-directory.ts";
 import { EVENT_ROUTES } from "./routes-events.ts";
 import { FEED_ROUTES } from "./routes-feed.ts";
+import { HOOK_ROUTES } from "./routes-hooks.ts";
 import { INTEGRATION_ROUTES } from "./routes-integrations.ts";
 import { ISSUER_ROUTES } from "./routes-issuer.ts";
 import { KEY_ROUTES } from "./routes-keys.ts";
@@ -58,6 +61,8 @@ const API_ROUTES: readonly Route[] = [
   ...SESSION_ROUTES,
   ...CONNECTION_ROUTES,
   ...CLOUD_ROLE_ROUTES,
+  ...HOOK_ROUTES,
+  ...DELIVERY_ROUTES,
   ...AUDIT_ROUTES,
   ...VAULT_ROUTES,
   ...ISSUER_ROUTES,
@@ -88,6 +93,7 @@ export function createApi(deps: ApiDeps): Hono {
     if (page === null) await next();
     return page ?? undefined;
   });
+  app.post("/hooks/:tenant/:name", (c) => serveDelivery(deps, c.req.raw, c.req.param()));
   app.notFound((c) => serve(deps, null, c.req.raw, {}));
   return app;
 }
@@ -101,6 +107,22 @@ async function serve(
   const requestId = randomId("req");
   const path = new URL(request.url).pathname;
   const answer = await answerOf(route, { deps, request, path, requestId, params });
+  return finished(answer, path, requestId);
+}
+
+async function serveDelivery(
+  deps: ApiDeps,
+  request: Request,
+  params: Readonly<Record<string, string>>,
+): Promise<Response> {
+  const answer = await receiveDelivery(deps, request, params);
+  return answer === null
+    ? serve(deps, null, request, {})
+    : finished(answer, new URL(request.url).pathname, randomId("req"));
+}
+
+/** A1. */
+function finished(answer: Response | Problem, path: string, requestId: string): Response {
   const response = isProblem(answer) ? problemResponse(answer, { path, requestId }) : answer;
   for (const [name, value] of Object.entries(SECURITY_HEADERS)) response.headers.set(name, value);
   if (!response.headers.has("cache-control")) response.headers.set("cache-control", "no-store");

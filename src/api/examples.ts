@@ -109,5 +109,23 @@ export const EXAMPLES = {
   confirm: { code: "the-code-that-came-with-the-browser", user: "ada" },
   ticket: { user: "ada" },
   reconnect: { scopes: ["https://www.googleapis.com/auth/calendar.events"] },
+  hook: {
+    name: "github-push",
+    workflow: "book-trip",
+    scheme: { type: "github" as const },
+    secret: "a-long-text-that-only-github-knows",
+    filter: "input.event == 'push' && input.body.ref == 'refs/heads/main'",
+    input: { repository: "${{ input.body.repository.full_name }}", commit: "${{ input.body.after }}" },
+  },
+  changedHook: {
+    workflow: "book-trip",
+    scheme: { type: "github" as const },
+    rate: { per_minute: 60, burst: 20 },
+    headers: ["x-github-event"],
+  },
+  hookSecret: { secret: "the-next-one-that-only-github-knows" },
+  endSecret: { until: 1_798_761_600_000 },
+  redeliver: { number: 1 },
+  testHook: { event: "push", body: { ref: "refs/heads/main", after: "9f8e7d" } },
   connection: { integration: "weather", user: "ada", api_key: "wk_0123456789", label: "weather" },
 };

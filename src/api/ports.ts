@@ -7,7 +7,7 @@ import type { Directory } from "../directory/index.ts";
 import type { Identity, Issuer } from "../identity/index.ts";
 import type { Logger, RunSource } from "../platform/index.ts";
 import type { RunRpc } from "../run/index.ts";
-import type { QueueView, Standing } from "../triggers/index.ts";
+import type { HookDesk, QueueView, Standing } from "../triggers/index.ts";
 import type { VaultOperations } from "../vault/index.ts";
 import type { Links } from "./links.ts";
 
@@ -51,6 +51,8 @@ export interface ApiDeps {
   readonly connections: () => Connections;
   /** The issuer; null: this deployment has none. Throws a TypeError likewise. */
   readonly issuer: () => Issuer | null;
+  /** Hooks. */
+  readonly hooks: () => HookDesk;
   /** The pages on which users consent, and take that back. */
   readonly pages: ConnectPages;
   /** Where browsers find this deployment; null: where the request came to. */

@@ -203,6 +203,26 @@ export const PROBLEMS = {
     title: "The cloud role cannot be what it says",
     hint: "`errors` names the field and its form; docs/identity.md has each provider's.",
   },
+  hook_exists: {
+    status: 409,
+    title: "There is a hook of this name",
+    hint: "Choose another name, or change that one with `PUT /v1/hooks/{name}`. A tenant has at most 500.",
+  },
+  hook_paused: {
+    status: 409,
+    title: "The hook is paused",
+    hint: "`PUT /v1/hooks/{name}` with `paused` false, by a key that may answer for it, lets it go on.",
+  },
+  hook_unsigned: {
+    status: 409,
+    title: "The hook has no secret that can sign",
+    hint: "Add one with `POST /v1/hooks/{name}/secrets`; a public key only verifies.",
+  },
+  delivery_gone: {
+    status: 409,
+    title: "The delivery cannot be delivered again",
+    hint: "Bodies are kept of the last 20 deliveries, for 30 days. Let the service send it again.",
+  },
   limit_reached: {
     status: 409,
     title: "No more of these can be stored",
@@ -263,6 +283,11 @@ export const PROBLEMS = {
     title: "The graph is at another revision",
     hint: "Read the run, and send `If-Match` with its present `revision`, or without.",
   },
+  hook_changed: {
+    status: 412,
+    title: "The hook is at another version",
+    hint: "Read the hook, and send `If-Match` with its present `version`, or without.",
+  },
   body_too_large: {
     status: 413,
     title: "The body is too large",
@@ -312,6 +337,11 @@ export const PROBLEMS = {
     status: 422,
     title: "The integration cannot be made like this",
     hint: "`errors` names every place. `GET /v1/providers` says what each provider needs.",
+  },
+  invalid_hook: {
+    status: 422,
+    title: "The hook cannot be like this",
+    hint: "`errors` names every place. docs/triggers.md has the schemes and what expressions see.",
   },
   discovery_failed: {
     status: 422,

@@ -83,6 +83,18 @@ export function parseGraphTag(header: string): number | null {
   return revision === undefined ? null : Number(revision);
 }
 
+/** Entity tag of a hook. */
+export function hookTag(version: number): string {
+  return `"h-${version}"`;
+}
+
+/** The number in a tag made by `hookTag`; null for anything else. */
+export function parseHookTag(header: string): number | null {
+  if (header.length > MAX_HEADER_CHARS) return null;
+  const [, version] = /^\s*"h-(\d{1,9})"\s*$/.exec(header) ?? [];
+  return version === undefined ? null : Number(version);
+}
+
 /** `If-None-Match` (RFC 9110 section 13.1.2, weak comparison): whether it names the tag, and the event it stands at. */
 export function parseIfNoneMatch(header: string | null): {
   readonly matches: (tag: string) => boolean;

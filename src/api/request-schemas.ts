@@ -14,6 +14,7 @@ import { count, json, named, nameSchema, nullable, time } from "./schema.ts";
 
 export * from "./request-cloud-roles.ts";
 export * from "./request-connections.ts";
+export * from "./request-hooks.ts";
 export * from "./request-trusted-issuers.ts";
 
 export const MAX_TAGS = 16;

@@ -54,13 +54,13 @@ const ACCOUNT_PURPOSE = "connection-account";
 const AUDIT_SQL = `INSERT INTO access_audit (at, tenant, actor, action, target, outcome, detail) VALUES (?, ?, ?, ?, ?, ?, ?)`;
 
 /** The account of a grant, in a form by which others on it are found and nobody else learns of it. */
-async function accountMac(
+export async function accountMac(
   serverKey: CryptoKey,
-  view: Pick<ConnectionView, "slot" | "account">,
+  { tenant, integration }: Pick<Slot, "tenant" | "integration">,
+  account: string | null,
 ): Promise<string | null> {
-  const { id } = view.account;
-  const { tenant, integration } = view.slot;
-  return id === null ? null : macOf(serverKey, ACCOUNT_PURPOSE, JSON.stringify([tenant, integration, id]));
+  if (account === null) return null;
+  return macOf(serverKey, ACCOUNT_PURPOSE, JSON.stringify([tenant, integration, account]));
 }
 
 /** G1. */
@@ -80,7 +80,7 @@ async function rowsOf(
 ): Promise<D1PreparedStatement[]> {
   const { slot, standing, account } = view;
   const { tenant, integration } = slot;
-  const mac = await accountMac(serverKey, view);
+  const mac = await accountMac(serverKey, slot, account.id);
   const row = db
     .prepare(
       `INSERT INTO connections (id, tenant, integration, user, account, label, account_mac, status, reason, scopes,
@@ -217,7 +217,7 @@ export async function selectSiblings(
   const places = await Promise.all(
     (await selectSameApp(db, slot)).map(async (integration) => ({
       integration,
-      mac: await accountMac(serverKey, { account, slot: { ...slot, integration } }),
+      mac: await accountMac(serverKey, { ...slot, integration }, account.id),
     })),
   );
   const { results } = await db

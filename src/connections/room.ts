@@ -54,6 +54,7 @@ import type { ConnectionView } from "./rpc.ts";
 import { type ConnectSession, TICKET_MS } from "./sessions.ts";
 import { giveTicket, selectSession } from "./sessions-store.ts";
 import { disconnectOne, type Settled, sweepConnections } from "./sweeping.ts";
+import { markTakenBack, type TakenBack } from "./told.ts";
 import { type ConnectionReference, createUse, DEFAULT_ACCOUNT, type Pinned, type Use } from "./use.ts";
 
 export interface ConnectionsDeps extends ConnectDeps, DraftDeps {
@@ -165,6 +166,8 @@ export interface Connections {
     by: string,
   ): Promise<{ readonly connection: ListedConnection; readonly siblings: boolean } | null>;
   lend(made: Integration, lent: Optional<Lent, "account">): Promise<Result<ListedConnection, LendRefusal>>;
+  /** The provider says that its users took this back. @returns how many connections were marked */
+  takenBack(tenant: string, integration: string, what: TakenBack): Promise<number>;
   grantsLink(
     tenant: string,
     user: string,
@@ -272,6 +275,7 @@ export function createConnections(deps: ConnectionsDeps): Connections {
       const lended = await lend(deps, made, { ...lent, account: lent.account ?? DEFAULT_ACCOUNT });
       return lended.ok ? ok(listedOf(lended.value)) : lended;
     },
+    takenBack: (tenant, integration, what) => markTakenBack(deps, { tenant, integration }, what),
     grantsLink: (tenant, user, by) => makeGrantLink(deps, { tenant, user, by }),
     missing: (run, references) => missingConnections(finding, run, references),
   };

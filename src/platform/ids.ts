@@ -29,6 +29,7 @@ export const OBJECT_KINDS = [
   "schedule",
   "endpoint",
   "flow",
+  "hook",
 ] as const;
 export type ObjectKind = (typeof OBJECT_KINDS)[number];
 
@@ -44,9 +45,9 @@ export function isRunId(text: string): boolean {
   return RUN_ID.test(text);
 }
 
-/** `<prefix>_` and 128 random bits: `run_`, `req_`, `key_`, `cs_`, `gl_`, `role_`, `iss_`, `hook_`, `sec_`. Says nothing about when it was made. */
+/** `<prefix>_` and 128 random bits: `run_`, `req_`, `key_`, `cs_`, `gl_`, `role_`, `iss_`, `hook_`, `sec_`, `dlv_`. Says nothing about when it was made. */
 export function randomId(
-  prefix: "run" | "req" | "key" | "cs" | "gl" | "role" | "iss" | "hook" | "sec",
+  prefix: "run" | "req" | "key" | "cs" | "gl" | "role" | "iss" | "hook" | "sec" | "dlv",
 ): string {
   return `${prefix}_${base32(crypto.getRandomValues(new Uint8Array(ID_BYTES)))}`;
 }

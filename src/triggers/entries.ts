@@ -7,7 +7,7 @@ export interface DeliveryEntry {
   readonly at: number;
   readonly outcome: Judged["outcome"] | "duplicate";
   /** Why it was refused, or failed. */
-  readonly code: Refused | "filter_failed" | "input_failed" | null;
+  readonly code: Refused | "filter_failed" | "input_failed" | "start_refused" | "unavailable" | null;
   /** In words, of a failed expression. */
   readonly detail: string | null;
   /** Of the body. */
@@ -21,24 +21,54 @@ export interface DeliveryEntry {
   /** Of the run that it started, or that a copy of it had started. */
   readonly key: string | null;
   readonly run: string | null;
+  /** Who had it delivered: anew, or as a test. Missing: the service did. */
+  readonly by?: string;
+  /** The line of what is delivered anew. */
+  readonly again?: string;
+  /** Connections that it marked as taken back. */
+  readonly revoked?: number;
 }
+
+/** What became of a delivery that was accepted. */
+export type Outcome =
+  | {
+      readonly kind: "done";
+      readonly run: { readonly id: string; readonly existed: boolean } | null;
+      readonly revoked: number;
+    }
+  /** `unavailable`: its sender is told to send it again. */
+  | { readonly kind: "failed"; readonly code: "start_refused" | "unavailable"; readonly detail: string };
 
 const MAX_DETAIL_CHARS = 500;
 
-/**
- * @param run the run of an accepted delivery, and whether it had been there before; null: none
- */
+/** Refusals that are only said once the signature was found right. */
+const AFTER_PROOF: ReadonlySet<string> = new Set<Refused>([
+  "time_outside",
+  "body_unreadable",
+  "paused",
+  "maker_revoked",
+]);
+
+/** Whether it was its sender's own. */
+export function isGenuine({ outcome, code }: DeliveryEntry): boolean {
+  return outcome !== "refused" || (code !== null && AFTER_PROOF.has(code));
+}
+
+/** @param became of an accepted delivery; null: it was not accepted, or nothing was done */
 export function entryOf(
   judged: Judged,
-  { at, bytes }: { readonly at: number; readonly bytes: number },
-  run: { readonly id: string; readonly existed: boolean } | null,
+  about: Pick<DeliveryEntry, "at" | "bytes" | "by" | "again">,
+  became: Outcome | null,
 ): DeliveryEntry {
   const genuine = judged.outcome === "refused" ? null : judged.genuine;
+  const run = became?.kind === "done" ? became.run : null;
+  const failure = judged.outcome === "failed" ? judged : became?.kind === "failed" ? became : null;
+  const { at, bytes, ...more } = about;
   return {
     at,
-    outcome: judged.outcome === "accepted" && run?.existed === true ? "duplicate" : judged.outcome,
-    code: judged.outcome === "refused" || judged.outcome === "failed" ? judged.code : null,
-    detail: judged.outcome === "failed" ? judged.detail.slice(0, MAX_DETAIL_CHARS) : null,
+    outcome: failure !== null ? "failed" : run?.existed === true ? "duplicate" : judged.outcome,
+    code: judged.outcome === "refused" ? judged.code : (failure?.code ?? null),
+    detail: failure?.detail.slice(0, MAX_DETAIL_CHARS) ?? null,
     bytes,
     delivery: genuine?.id ?? null,
     event: genuine?.event ?? null,
@@ -46,5 +76,7 @@ export function entryOf(
     secret: genuine?.secret ?? null,
     key: judged.outcome === "accepted" ? judged.key : null,
     run: run?.id ?? null,
+    ...more,
+    ...(became?.kind === "done" && became.revoked > 0 ? { revoked: became.revoked } : {}),
   };
 }

@@ -3,10 +3,15 @@ export { type DeliveryEntry, entryOf } from "./entries.ts";
 export { WiredFlowObject } from "./flow/flow-object.ts";
 export type { FlowPorts, FlowRpc, QueueView } from "./flow/flow-rpc.ts";
 export type { Standing } from "./flow/flow-rules.ts";
+export type { Delivered, DeliveringRefusal } from "./hooks/delivering.ts";
+export { createHookDesk, type HookDesk } from "./hooks/desk.ts";
 export { type ExpressionCheck, type Hook, type HookDraft, type HookFlaw } from "./hooks/hook.ts";
+export { type HookWiring, WiredHookObject } from "./hooks/hook-object.ts";
 export { hookRecords } from "./hooks/hook-records.ts";
+export type { HookRpc, LoggedDelivery } from "./hooks/hook-rpc.ts";
 export { type Asking, createHooks, type HookRefusal, type Hooks, type HooksDeps } from "./hooks/hooks.ts";
 export { dropEndedSecrets, type SecretView } from "./hooks/hooks-store.ts";
+export type { KnownHook } from "./hooks/receiving.ts";
 export {
   answerOf,
   type Expressions,

@@ -1,7 +1,7 @@
 /**
  * What becomes of one delivery to a hook: refused, answered, held back, filtered, or a run. Pure but for WebCrypto: the hook, its
- * active secrets, its bucket and the time are arguments. Does not own storage, and does not know whether the run is there
- * already: `key` makes the id of the run, so a copy of a delivery finds the run of the first one.
+ * active secrets and the time are arguments, its bucket is a port. Does not own storage, and does not know whether the run is
+ * there already: `key` makes the id of the run, so a copy of a delivery finds the run of the first one.
  *
  * - H1 nothing of a delivery is looked at, counted or evaluated before its signature was found right.
  * - H2 the key of a run is made of the delivery's key alone: of two copies one run comes, whatever else of them differs.
@@ -10,7 +10,7 @@
  */
 import type { Json } from "../kernel/index.ts";
 import type { Result } from "../platform/index.ts";
-import { type Bucket, type Rate, takeToken } from "./rate.ts";
+import type { Rate } from "./rate.ts";
 import type { Arrival, Handshake, SchemeFault, SchemeSettings, Secret } from "./schemes/scheme.ts";
 import { type Genuine, verifyDelivery } from "./schemes/verify.ts";
 
@@ -41,7 +41,7 @@ export interface Expressions {
   filled(template: Json, input: Json): Result<Json, string>;
 }
 
-export type Refused = SchemeFault | "paused" | "body_too_large";
+export type Refused = SchemeFault | "paused" | "maker_revoked" | "body_too_large";
 
 export type Judged =
   | { readonly outcome: "refused"; readonly code: Refused }
@@ -66,36 +66,40 @@ export interface JudgePorts {
   readonly expressions: Expressions;
   /** Milliseconds since 1970. */
   readonly nowMs: number;
-  /** Null: it is full. */
-  readonly bucket: Bucket | null;
+  /** Whether who made the hook may still act. */
+  readonly makerStands: boolean;
+  /**
+   * Takes a token out of the hook's bucket: the milliseconds until there is one, 0 if it was taken. Asked for genuine deliveries
+   * to hooks that have a rate.
+   */
+  readonly take: (rate: Rate) => Promise<number>;
   /** For deliveries that nothing tells from copies of them: a text that was never used. */
   readonly unique: () => string;
 }
 
-/** @returns what becomes of it, and the bucket after it */
 export async function judgeDelivery(
   hook: HookRules,
   secrets: readonly Secret[],
   arrival: Arrival,
-  { expressions, nowMs, bucket, unique }: JudgePorts,
-): Promise<{ readonly judged: Judged; readonly bucket: Bucket | null }> {
-  const refused = (code: Refused) => ({ judged: { outcome: "refused", code } as const, bucket });
+  { expressions, nowMs, makerStands, take, unique }: JudgePorts,
+): Promise<Judged> {
+  const refused = (code: Refused) => ({ outcome: "refused", code }) as const;
   if (arrival.body.byteLength > Math.min(hook.maxBodyBytes, MAX_BODY_BYTES)) return refused("body_too_large");
   // H1.
   const verified = await verifyDelivery(hook.scheme, arrival, secrets, nowMs);
   if (!verified.ok) return refused(verified.error);
   const genuine = verified.value;
-  if (genuine.handshake !== null)
-    return { judged: { outcome: "handshake", genuine, answer: genuine.handshake }, bucket };
+  if (genuine.handshake !== null) return { outcome: "handshake", genuine, answer: genuine.handshake };
   if (hook.paused) return refused("paused");
-  const taken = hook.rate === null ? { bucket, waitMs: 0 } : takeToken(bucket, hook.rate, nowMs);
-  if (taken.waitMs > 0)
-    return { judged: { outcome: "limited", genuine, waitMs: taken.waitMs }, bucket: taken.bucket };
+  if (!makerStands) return refused("maker_revoked");
+  const waitMs = hook.rate === null ? 0 : await take(hook.rate);
+  if (waitMs > 0) return { outcome: "limited", genuine, waitMs };
   const key = genuine.key ?? `once:${unique()}`;
-  return { judged: evaluated(hook, arrival, genuine, key, { expressions, nowMs }), bucket: taken.bucket };
+  return evaluateDelivery(hook, arrival, genuine, key, { expressions, nowMs });
 }
 
-function evaluated(
+/** What the hook makes of a delivery that is genuine, now or when it came. */
+export function evaluateDelivery(
   hook: HookRules,
   arrival: Arrival,
   genuine: Genuine,

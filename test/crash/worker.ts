@@ -5,6 +5,7 @@ import { WiredConnectionObject } from "../../src/connections/index.ts";
 import { WiredDirectoryObject } from "../../src/directory/index.ts";
 import { WiredCredentialObject, WiredIssuerObject } from "../../src/identity/index.ts";
 import { WiredRunObject } from "../../src/run/index.ts";
+import { WiredHookObject } from "../../src/triggers/index.ts";
 import { workflows } from "../../src/workflows/index.ts";
 import { hammer } from "./hammer.ts";
 import { SINK_HOST } from "./sink.ts";
@@ -31,6 +32,12 @@ const house = compose(
 export class RunObject extends WiredRunObject {
   constructor(ctx: DurableObjectState, environment: Env) {
     super(ctx, environment, house.wiring(environment));
+  }
+}
+
+export class HookObject extends WiredHookObject {
+  constructor(ctx: DurableObjectState, environment: Env) {
+    super(ctx, environment, house.hearing());
   }
 }
 

@@ -12,7 +12,7 @@ import {
   NOT_THERE,
   redeliveryKey,
 } from "../../src/triggers/judging.ts";
-import type { Bucket } from "../../src/triggers/rate.ts";
+import { type Bucket, type Rate, takeToken } from "../../src/triggers/rate.ts";
 import type { Arrival } from "../../src/triggers/schemes/scheme.ts";
 import { arrivalOf, type Case, CASES, headersOf, HMAC, NOW } from "./deliveries.ts";
 
@@ -32,11 +32,22 @@ const HOOK: HookRules = {
 async function judge(
   hook: Partial<HookRules>,
   arrival: Arrival,
-  { bucket = null, secret = GITHUB.accepts }: { bucket?: Bucket | null; secret?: string } = {},
+  {
+    bucket: before = null,
+    secret = GITHUB.accepts,
+    makerStands = true,
+  }: { bucket?: Bucket | null; secret?: string; makerStands?: boolean } = {},
 ) {
   let made = 0;
-  const ports = { expressions, nowMs: NOW, bucket, unique: () => `u${(made += 1)}` };
-  return judgeDelivery({ ...HOOK, ...hook }, [{ id: "s1", text: secret }], arrival, ports);
+  let bucket = before;
+  const take = async (rate: Rate): Promise<number> => {
+    const taken = takeToken(bucket, rate, NOW);
+    bucket = taken.bucket;
+    return taken.waitMs;
+  };
+  const ports = { expressions, nowMs: NOW, makerStands, take, unique: () => `u${(made += 1)}` };
+  const judged = await judgeDelivery({ ...HOOK, ...hook }, [{ id: "s1", text: secret }], arrival, ports);
+  return { judged, bucket };
 }
 
 const genuine = async (): Promise<Arrival> => arrivalOf(await headersOf(GITHUB), GITHUB.draft.body);
@@ -93,6 +104,7 @@ describe("a delivery", () => {
       [await judge({ maxBodyBytes: 10 }, await genuine()), "body_too_large"],
       [await judge({}, await forged()), "signature_wrong"],
       [await judge({ paused: true }, await genuine()), "paused"],
+      [await judge({}, await genuine(), { makerStands: false }), "maker_revoked"],
       [await judge({}, arrivalOf({}, "{}")), "signature_missing"],
     ] as const;
     for (const [{ judged }, code] of cases) {
@@ -177,9 +189,15 @@ describe("the log", () => {
   it("tells the run, and whether a copy had started it", async () => {
     const { judged } = await judge({}, await genuine());
     const when = { at: NOW, bytes: 60 };
-    const first = entryOf(judged, when, { id: "run_1", existed: false });
+    const done = (existed: boolean) => ({ kind: "done", run: { id: "run_1", existed }, revoked: 0 }) as const;
+    const first = entryOf(judged, when, done(false));
     expect(first).toMatchObject({ outcome: "accepted", delivery: "d-1", event: "order.made", secret: "s1" });
-    expect(entryOf(judged, when, { id: "run_1", existed: true })).toEqual({ ...first, outcome: "duplicate" });
+    expect(entryOf(judged, when, done(true))).toEqual({ ...first, outcome: "duplicate" });
+    const refused = { kind: "failed", code: "start_refused", detail: "policy_denied: no." } as const;
+    expect(entryOf(judged, when, refused)).toEqual({
+      ...first,
+      ...{ outcome: "failed", code: "start_refused", detail: "policy_denied: no.", run: null },
+    });
   });
 
   it("holds no secret and no signature", async () => {

@@ -67,6 +67,9 @@ export function client(replaced: Partial<ApiDeps> & Pick<ApiDeps, "runs" | "work
     identity: () => {
       throw new Error("The identity room was reached.");
     },
+    hooks: () => {
+      throw new Error("The triggers room was reached.");
+    },
     audienceOf: () => null,
     ...{ publicOrigin: null, pages: async () => null },
     ...replaced,

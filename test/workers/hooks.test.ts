@@ -24,10 +24,11 @@ const DRAFT: HookDraft = {
   input: { ref: "${{ input.body.ref }}" },
   headers: ["x-github-event"],
   workflow: "book-trip",
+  revokes: null,
   user: null,
 };
-const ME = { tenant: "default", actor: "key:test" };
-const YOU = { tenant: "others", actor: "key:other" };
+const ME = { tenant: "default", maker: { actor: "key:test", policies: [{ workflows: ["book-trip"] }] } };
+const YOU = { tenant: "others", maker: { actor: "key:other", policies: [] } };
 
 let clock = 1_000;
 const lines: string[] = [];
@@ -64,7 +65,7 @@ async function added(name: string, secret: string) {
 describe("a hook", () => {
   it("is found and listed as it was made, by its tenant only", async () => {
     const hook = await made("first");
-    expect(hook).toMatchObject({ ...DRAFT, version: 1, createdBy: "key:test" });
+    expect(hook).toMatchObject({ ...DRAFT, version: 1, createdBy: "key:test", maker: ME.maker });
     expect(await hooks.find("default", "first")).toEqual({ ok: true, value: hook });
     expect(await hooks.find("others", "first")).toEqual({ ok: false, error: { code: "not_found" } });
     expect((await hooks.list("default", "", 10)).map(({ name }) => name)).toContain("first");
@@ -154,7 +155,7 @@ describe("secrets of a hook", () => {
     const view = await added("sealed", SECRET);
     expect(await hooks.secretViews(hook)).toEqual([view]);
     expect(JSON.stringify(view)).not.toContain(SECRET);
-    expect(await hooks.secretsOf(hook)).toEqual([{ id: view.id, text: SECRET }]);
+    expect(await hooks.secretsOf(hook)).toEqual([{ id: view.id, text: SECRET, until: null }]);
     const row = await env.DB.prepare("SELECT * FROM hook_secrets WHERE id = ?").bind(view.id).first();
     expect(JSON.stringify(row)).not.toContain(SECRET);
     expect(row).toMatchObject({ kid: "k1", sealed: expect.stringMatching(/^v1\.k1\./) });
@@ -220,7 +221,7 @@ describe("secrets of a hook", () => {
     for (let some = 1; some > 0; moved += some) some = await records.rewrapSome(next.vault, 2);
     expect(moved).toBe(k1);
     expect(await records.countByKid()).toEqual({ k2: k1 });
-    expect(await next.hooks.secretsOf(hook)).toEqual([{ id: view.id, text: SECRET }]);
+    expect(await next.hooks.secretsOf(hook)).toEqual([{ id: view.id, text: SECRET, until: null }]);
     expect(await house(ring("k2", { k2: 2 })).hooks.secretsOf(hook)).toHaveLength(1);
   });
 });

@@ -159,6 +159,16 @@ const TABLE: Readonly<Record<string, Rule>> = {
   deleteCloudRole: OF_KEY,
   getTrustPolicy: OF_KEY,
   testCloudRole: { ...OF_KEY, body: {} },
+  createHook: OF_TENANT,
+  listHooks: OF_TENANT,
+  getHook: OF_KEY,
+  putHook: OF_KEY,
+  deleteHook: OF_KEY,
+  addHookSecret: OF_KEY,
+  endHookSecret: { ...OF_KEY, body: {} },
+  listHookDeliveries: OF_KEY,
+  redeliver: OF_KEY,
+  testHook: OF_KEY,
   listVaultKeys: OF_ROOT,
   rewrapVault: OF_ROOT,
   dropVaultKey: OF_ROOT,
@@ -177,13 +187,14 @@ const TABLE: Readonly<Record<string, Rule>> = {
 /** After these, others find nothing. */
 const ENDS = new Set([
   ...["revokeKey", "deleteIntegration", "deleteConnection"],
-  ...["deleteTrustedIssuer", "deleteCloudRole"],
+  ...["deleteTrustedIssuer", "deleteCloudRole", "deleteHook"],
 ]);
 
 /** Stands in everything that the victim has. */
 const MARK = "only-for-ada-7f3a";
 const TENANT = "isolation-victim";
 const ROLE = "lent-by-the-cloud";
+const HOOK = "of-the-victim";
 const USER_SCOPES = (Object.keys(SCOPES) as Scope[]).filter(isForUsers);
 const POLICY = { hosts: [{ host: `${MARK}.example` }] };
 
@@ -225,6 +236,8 @@ let victimKey = "";
 let session = "";
 let connection = "";
 let signingKey = "";
+let hookSecret = "";
+let hookDelivery = "";
 
 beforeAll(async () => {
   admin = await newTenant(TENANT);
@@ -264,6 +277,18 @@ beforeAll(async () => {
     "createCloudRole",
     201,
   );
+  const hook = {
+    name: HOOK,
+    workflow: "t-wait",
+    scheme: { type: "github" },
+    filter: `input.event != '${MARK}'`,
+    secret: "a-secret-of-the-victim",
+  };
+  const hooked = await send("POST", "/v1/hooks", { key: admin, body: hook });
+  const { secrets } = await expectAnswer<{ secrets: { id: string }[] }>(hooked, "createHook", 201);
+  hookSecret = secrets[0]?.id ?? "";
+  const tried = await send("POST", `/v1/hooks/${HOOK}/test`, { key: admin, body: { start: true } });
+  hookDelivery = (await expectAnswer<{ id: string }>(tried, "testHook", 200)).id;
   await expectAnswer(await send("PUT", "/v1/policy", { key: admin, body: POLICY }), "putPolicy", 200);
 });
 
@@ -297,6 +322,7 @@ async function victim(run: string): Promise<unknown> {
     issuer: await read("/v1/issuer", admin),
     trusted: await read("/v1/trusted-issuers/trusted", admin),
     roles: await read("/v1/cloud-roles", admin),
+    hook: await read(`/v1/hooks/${HOOK}`, admin),
     keys: keys.data.map(({ id, revoked_at }) => [id, revoked_at]),
     tenants: await env.DB.prepare("SELECT count(*) AS n FROM tenants").first(),
   };
@@ -311,7 +337,9 @@ function ask(
     run,
     approval: `${run}.ok.g1`,
     step: "ask",
-    name: path.includes("trusted-issuers") ? "trusted" : "go",
+    name: path.includes("trusted-issuers") ? "trusted" : path.includes("/hooks/") ? HOOK : "go",
+    secret: hookSecret,
+    delivery: hookDelivery,
     workflow: id === "putWorkflow" ? "isolation-plan" : "t-wait",
     key: victimKey,
     tenant: TENANT,

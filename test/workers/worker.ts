@@ -21,7 +21,7 @@ import {
   WiredCredentialObject,
 } from "../../src/identity/index.ts";
 import { credentialHouses } from "./credential-house.ts";
-import { type FlowRpc, WiredFlowObject } from "../../src/triggers/index.ts";
+import { type FlowRpc, WiredFlowObject, WiredHookObject } from "../../src/triggers/index.ts";
 import { WiredScheduleObject } from "../../src/triggers/schedule-object.ts";
 import { scheduleHouses } from "./schedule-house.ts";
 import { queues } from "./queue-double.ts";
@@ -115,6 +115,12 @@ export class CredentialObject extends WiredCredentialObject {
   override async get(request: CredentialRequest): Promise<CredentialAnswer> {
     credentialHouses.current?.asks();
     return super.get(request);
+  }
+}
+
+export class HookObject extends WiredHookObject {
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env, house.hearing());
   }
 }
 

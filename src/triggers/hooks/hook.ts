@@ -4,6 +4,8 @@ import { isName } from "../../platform/index.ts";
 import { type HookRules, MAX_BODY_BYTES, maySee } from "../judging.ts";
 import { isHeaderName } from "../schemes/values.ts";
 import { settingsFlaw } from "../schemes/verify.ts";
+import type { Maker } from "../start-port.ts";
+import { canRevoke } from "./revocations.ts";
 
 const MAX_HEADERS = 16;
 const MAX_PER_MINUTE = 60_000;
@@ -14,7 +16,10 @@ export interface Hook extends HookRules {
   readonly name: string;
   /** Random: runs are told from those of a hook that had the name before. */
   readonly id: string;
-  readonly workflow: string;
+  /** Null: nothing is started; what comes only marks connections. */
+  readonly workflow: string | null;
+  /** The integration whose connections a revocation marks that the provider tells of; null: none. */
+  readonly revokes: string | null;
   /** The end user on whose behalf the runs act; null: the tenant. */
   readonly user: string | null;
   readonly version: number;
@@ -22,9 +27,13 @@ export interface Hook extends HookRules {
   /** The identity that made it. */
   readonly createdBy: string;
   readonly updatedAt: number;
+  /** Who answers for what it starts: whoever has last changed it, or given it a secret. */
+  readonly maker: Maker;
+  /** Null where it is not paused, or somebody said so. */
+  readonly pausedReason: "maker_revoked" | null;
 }
 
-export type HookDraft = HookRules & Pick<Hook, "workflow" | "user">;
+export type HookDraft = HookRules & Pick<Hook, "workflow" | "revokes" | "user">;
 
 /** What expressions a hook may hold. */
 export interface ExpressionCheck {
@@ -40,12 +49,17 @@ export interface HookFlaw {
 
 /** All that is wrong with a draft. */
 export function hookFlaws(draft: HookDraft, expressions: ExpressionCheck): HookFlaw[] {
-  const { scheme, rate, maxBodyBytes, headers, filter, input, workflow, user } = draft;
+  const { scheme, rate, maxBodyBytes, headers, filter, input, workflow, revokes, user } = draft;
   const flaws: HookFlaw[] = [];
   const say = (pointer: string, detail: string): void => {
     flaws.push({ pointer, detail });
   };
-  if (!isName(workflow)) say("/workflow", "This is not the name of a workflow.");
+  if (workflow !== null && !isName(workflow)) say("/workflow", "This is not the name of a workflow.");
+  if (workflow === null && revokes === null)
+    say("/workflow", "A hook starts a workflow, or says whose connections it marks (`revokes`).");
+  if (revokes !== null && !isName(revokes)) say("/revokes", "This is not the name of an integration.");
+  if (revokes !== null && !canRevoke(scheme))
+    say("/revokes", "Only deliveries of the schemes `slack` and `github` tell of revocations.");
   if (user !== null && (user.length < 1 || user.length > 256))
     say("/user", "A user has 1 to 256 characters.");
   const flaw = settingsFlaw(scheme);

@@ -10,12 +10,14 @@ import { type AuditSink, err, type Logger, ok, randomId, type Result } from "../
 import type { Vault } from "../../vault/index.ts";
 import type { Secret } from "../schemes/scheme.ts";
 import { secretFlaw } from "../schemes/verify.ts";
+import type { Maker } from "../start-port.ts";
 import { type ExpressionCheck, type Hook, type HookDraft, type HookFlaw, hookFlaws } from "./hook.ts";
 import {
   deleteHook,
   endSecret,
   insertHook,
   insertSecret,
+  pauseHook,
   type SecretView,
   secretPlace,
   selectHook,
@@ -34,10 +36,16 @@ export interface HooksDeps {
   readonly now: () => number;
 }
 
-/** Who asks, for the audit. */
+/** Who asks: for the audit, and to answer for what the hook starts from then on. */
 export interface Asking {
   readonly tenant: string;
-  readonly actor: string;
+  readonly maker: Maker;
+}
+
+/** A secret for deliveries, until its end. */
+export interface OpenSecret extends Secret {
+  /** Milliseconds since 1970; null: it has none. */
+  readonly until: number | null;
 }
 
 export type HookRefusal =
@@ -49,7 +57,11 @@ export type Hooks = ReturnType<typeof createHooks>;
 
 export function createHooks({ db, vault, expressions, audit, log, now }: HooksDeps) {
   /** G1. */
-  const tell = async ({ tenant, actor }: Asking, action: string, target: string): Promise<number> => {
+  const tell = async (
+    { tenant, maker: { actor } }: Asking,
+    action: string,
+    target: string,
+  ): Promise<number> => {
     const at = now();
     await audit.write({ at, tenant, actor, action, target, outcome: "granted", detail: {} });
     return at;
@@ -72,7 +84,8 @@ export function createHooks({ db, vault, expressions, audit, log, now }: HooksDe
       const hook: Hook = {
         ...draft,
         ...{ tenant: asking.tenant, name, id: randomId("hook"), version: 1 },
-        ...{ createdAt: at, createdBy: asking.actor, updatedAt: at },
+        ...{ createdAt: at, createdBy: asking.maker.actor, updatedAt: at },
+        ...{ maker: asking.maker, pausedReason: null },
       };
       return (await insertHook(db, hook)) ? ok(hook) : err({ code: "conflict" });
     },
@@ -96,8 +109,16 @@ export function createHooks({ db, vault, expressions, audit, log, now }: HooksDe
       if (flaws.length > 0) return err({ code: "flawed", flaws });
       if (before.value.version !== version) return err({ code: "conflict" });
       const at = await tell(asking, "hook.change", name);
-      const after = await updateHook(db, before.value, draft, at);
+      const after = await updateHook(db, before.value, draft, { maker: asking.maker, now: at });
       return after === null ? err({ code: "conflict" }) : ok(after);
+    },
+
+    /** Because who answers for it may act no more. */
+    async pause(hook: Hook): Promise<void> {
+      const { tenant, name, maker } = hook;
+      const at = await tell({ tenant, maker: { ...maker, actor: "system" } }, "hook.pause", name);
+      if (await pauseHook(db, hook, at))
+        log.warn("hook.paused", { tenant, hook: hook.id, maker: maker.actor });
     },
 
     async remove(asking: Asking, name: string): Promise<Result<Hook, HookRefusal>> {
@@ -118,7 +139,12 @@ export function createHooks({ db, vault, expressions, audit, log, now }: HooksDe
       // G2.
       const sealed = await vault().seal(secretPlace(asking.tenant, hook.value.id, id), given);
       const view = { id, madeAt: at, until: null };
-      const kept = await insertSecret(db, hook.value, { ...view, sealed }, vault().active);
+      const kept = await insertSecret(
+        db,
+        hook.value,
+        { ...view, sealed },
+        { kid: vault().active, maker: asking.maker },
+      );
       return kept ? ok(view) : err({ code: "conflict" });
     },
 
@@ -144,11 +170,11 @@ export function createHooks({ db, vault, expressions, audit, log, now }: HooksDe
      * The active secrets, for verifying deliveries. One that does not open is logged and left out: what it would prove is
      * refused, and what the others prove goes on.
      */
-    async secretsOf(hook: Hook): Promise<Secret[]> {
-      const secrets: Secret[] = [];
-      for (const { id, sealed } of await selectSecrets(db, hook, now())) {
+    async secretsOf(hook: Hook): Promise<OpenSecret[]> {
+      const secrets: OpenSecret[] = [];
+      for (const { id, sealed, until } of await selectSecrets(db, hook, now())) {
         const opened = await vault().open(secretPlace(hook.tenant, hook.id, id), sealed);
-        if (opened.ok) secrets.push({ id, text: opened.value });
+        if (opened.ok) secrets.push({ id, text: opened.value, until });
         else log.error("hook.secret_not_opened", { hook: hook.id, secret: id, code: opened.error.code });
       }
       return secrets;
