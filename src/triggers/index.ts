@@ -1,8 +1,8 @@
 /** The door of the triggers: what starts runs without anyone asking, and what tells others of runs. */
-export { type DeliveryEntry, entryOf } from "./entries.ts";
 export { WiredFlowObject } from "./flow/flow-object.ts";
 export type { FlowPorts, FlowRpc, QueueView } from "./flow/flow-rpc.ts";
 export type { Standing } from "./flow/flow-rules.ts";
+export { type DeliveryEntry } from "./entries.ts";
 export type { Delivered, DeliveringRefusal } from "./hooks/delivering.ts";
 export { createHookDesk, type HookDesk } from "./hooks/desk.ts";
 export { type ExpressionCheck, type Hook, type HookDraft, type HookFlaw } from "./hooks/hook.ts";
@@ -13,38 +13,25 @@ export { type Asking, createHooks, type HookRefusal, type Hooks, type HooksDeps 
 export { dropEndedSecrets, type SecretView } from "./hooks/hooks-store.ts";
 export type { KnownHook } from "./hooks/receiving.ts";
 export {
-  answerOf,
   type Expressions,
   type HookRules,
   type Judged,
-  judgeDelivery,
   type JudgePorts,
   MAX_BODY_BYTES,
-  maySee,
-  NOT_THERE,
-  redeliveryKey,
   type Told,
 } from "./judging.ts";
-export {
-  afterTry,
-  type Health,
-  type Judgement,
-  type Next,
-  nextTry,
-  type Tried,
-} from "./outgoing/retrying.ts";
-export { rotateKeys, type SigningKey, signingKeys, signMessage } from "./outgoing/signing.ts";
+export { type Health, type Judgement, type Next, type Tried } from "./outgoing/retrying.ts";
+export { type SigningKey, signMessage } from "./outgoing/signing.ts";
 export type { Maker, Starter, Target, TriggeredOutcome, TriggeredStart } from "./start-port.ts";
-export { type Bucket, type Rate, takeToken } from "./rate.ts";
+export { type Bucket, type Rate } from "./rate.ts";
 export {
   type Arrival,
   type Draft,
   type Handshake,
-  SCHEME_NAMES,
   type SchemeFault,
   type SchemeName,
   type SchemeSettings,
   type Secret,
 } from "./schemes/scheme.ts";
 export { newStandardKey, publicTextOf } from "./schemes/standard-keys.ts";
-export { type Genuine, makeDelivery, secretFlaw, settingsFlaw, verifyDelivery } from "./schemes/verify.ts";
+export { type Genuine, makeDelivery } from "./schemes/verify.ts";

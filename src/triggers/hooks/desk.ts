@@ -34,8 +34,6 @@ export interface HookDesk
 export function createHookDesk(deps: DeskDeps): HookDesk {
   const hooks = createHooks(deps);
   const receiving = createReceiving({ ...deps, hooks });
-  const { find, list, secretViews } = hooks;
-  const { receive, forgetMakers } = receiving;
   async function fresh<T>({ tenant }: Asking, name: string, work: () => Promise<T>): Promise<T> {
     try {
       return await work();
@@ -44,7 +42,14 @@ export function createHookDesk(deps: DeskDeps): HookDesk {
     }
   }
   return {
-    ...{ find, list, secretViews, receive, forgetMakers, effectiveMs: HOOK_EFFECTIVE_MS },
+    effectiveMs: HOOK_EFFECTIVE_MS,
+    find: (tenant, name) => hooks.find(tenant, name),
+    list: (tenant, after, limit) => hooks.list(tenant, after, limit),
+    secretViews: (hook) => hooks.secretViews(hook),
+    receive: (tenant, name, incoming) => receiving.receive(tenant, name, incoming),
+    forgetMakers(keys) {
+      receiving.forgetMakers(keys);
+    },
     ...createDelivering(deps, receiving),
 
     create: async (asking, name, draft, secret) =>
