@@ -63,7 +63,10 @@ export async function setStage(seed: number): Promise<Stage> {
   const sink = new Sink(new Random(seed, "sink"), SINK_REFUSAL);
   const world = await startWorld({ faults: FAULTS, seed, services: [sink.service] });
   const config = join(folder, "wrangler.json");
-  await writeFile(config, JSON.stringify(await crashConfig()));
+  await writeFile(
+    config,
+    JSON.stringify(await crashConfig("showcaller-crash", join(import.meta.dirname, "worker.ts"))),
+  );
   const state = join(folder, "state");
   const [built] = await Promise.all([build(config, join(folder, "bundle")), migrateDatabase(config, state)]);
   const rootKey = randomBytes(SECRET_BYTES).toString("base64url");
@@ -107,14 +110,13 @@ async function start(
 }
 
 /** The product's own configuration, but with crash points, for development, and with every value read from one file. */
-async function crashConfig(): Promise<Record<string, unknown>> {
+export async function crashConfig(name: string, main: string): Promise<Record<string, unknown>> {
   const { secrets: _secrets, ...config } = parse(await readFile(join(REPOSITORY, "wrangler.toml"), "utf8"));
   const databases = config["d1_databases"];
   if (!Array.isArray(databases)) throw new Error("wrangler.toml has no database");
   return {
     ...config,
-    name: "showcaller-crash",
-    main: join(import.meta.dirname, "worker.ts"),
+    ...{ name, main },
     define: { CRASH_POINTS: "true", DEVELOPMENT: "true" },
     d1_databases: databases.map((database) => ({
       ...(database as Record<string, unknown>),
