@@ -12,6 +12,7 @@ import { DatabaseSync } from "node:sqlite";
 import { afterAll, afterEach, beforeAll, expect, it, vi } from "vitest";
 import { personOf } from "../../src/cli/consents.ts";
 import { DEMOS } from "../../src/cli/demos.ts";
+import { signedHeaders } from "../../src/cli/signed-delivery.ts";
 import { parseSecrets } from "../../src/cli/state.ts";
 import { SecretSearch } from "../platform/secret-search.ts";
 import { cloudControl, loginControl } from "../world/index.ts";
@@ -20,6 +21,7 @@ import { run, START, type Started } from "./started.ts";
 const TEST_TIMEOUT_MS = 90_000;
 /** Shorter values of cookies and forms are words, no secrets. */
 const MIN_SECRET_CHARS = 16;
+const HOOK = "of-the-scan";
 
 /** What may be found, as `<place>: <secret>, <form>`, and why that is right. */
 const ALLOWED: readonly (readonly [found: RegExp, why: string])[] = [
@@ -224,6 +226,26 @@ it(
     expect(lent.length).toBeGreaterThanOrEqual(2);
     for (const secret of lent) secrets.set(secret, "of the clouds");
 
+    // A service delivers to a hook, and so does somebody who has not its secret.
+    const hookSecret = "secret-of-the-hook-0123456789";
+    secrets.set(hookSecret, "secret of a hook");
+    const plan = { steps: { one: { action: "transform", with: { value: "${{ input }}" } } } };
+    await call(`/v1/workflows/${HOOK}`, { method: "PUT", body: JSON.stringify(plan) });
+    const hook = { name: HOOK, workflow: HOOK, scheme: { type: "github" }, secret: hookSecret };
+    await call("/v1/hooks", { method: "POST", body: JSON.stringify(hook) });
+    const sent = JSON.stringify({ ref: "refs/heads/main" });
+    for (const secret of [hookSecret, "a-guess-of-somebody-else"]) {
+      const unsigned = { id: "scan-1", event: "push", body: sent, now: Date.now() };
+      const signed = signedHeaders("github", secret, unsigned);
+      secrets.set(signed["x-hub-signature-256"]?.slice("sha256=".length) ?? "", "signature of a delivery");
+      const headers = { "content-type": "application/json", ...signed };
+      const { status } = await fetch(`${url}/hooks/default/${HOOK}`, { method: "POST", headers, body: sent });
+      expect(status).toBe(secret === hookSecret ? 202 : 404);
+    }
+    await vi.waitFor(async () =>
+      expect((await call<Listed>(`/v1/hooks/${HOOK}/deliveries`)).data).toHaveLength(2),
+    );
+
     interface Listed {
       readonly data: readonly Readonly<Record<string, string>>[];
     }
@@ -233,7 +255,7 @@ it(
     const { steps } = await call<{ readonly steps: { readonly name: string }[] }>(`/v1/runs/${runId}`);
     const known = {
       ...{ run: [runId], step: steps.map(({ name }) => name), approval: [`${runId}.entry.g1`] },
-      ...{ role: await ids("/v1/cloud-roles", "name"), issuer: ["default"], name: ["nobodys-issuer"] },
+      ...{ role: await ids("/v1/cloud-roles", "name"), issuer: ["default"], name: [HOOK] },
       ...{ connection: await ids("/v1/connections"), integration: await ids("/v1/integrations", "name") },
       session: [...new Set(started.output().match(/cs_\w+(?=\.)/g))],
       ...{ key: await ids("/v1/keys"), workflow: await ids("/v1/workflows", "name"), code: ["not_found"] },
@@ -267,11 +289,13 @@ it(
     for (const table of [
       ...[
         ...["connections", "connect_sessions", "integrations", "access_audit", "api_keys"],
-        ...["cloud_roles", "issuers", "credential_uses"],
+        ...["cloud_roles", "issuers", "credential_uses", "hooks", "hook_secrets"],
       ].map((name) => `miniflare-D1DatabaseObject ${name}`),
       "showcaller-IssuerObject _cf_KV",
       "showcaller-ConnectionObject _cf_KV",
       "showcaller-RunObject turns",
+      "showcaller-HookObject log",
+      "showcaller-HookObject bodies",
       "showcaller-DirectoryObject runs",
     ])
       expect([table, rows.counts.get(table) ?? 0]).toEqual([table, expect.toSatisfy((count) => count > 0)]);
