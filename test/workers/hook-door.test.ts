@@ -1,11 +1,12 @@
 /** Deliveries over HTTP, to the whole Worker: what becomes of them, and what those get who should get nothing. */
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
-import { env } from "cloudflare:workers";
+import { env, exports } from "cloudflare:workers";
 import { afterEach, beforeAll, describe, expect, it, vi } from "vitest";
+import type { ConnectionRpc } from "../../src/connections/index.ts";
+import { connectionIdOf, fromBase64, importHmacKey } from "../../src/platform/index.ts";
 import { makeDelivery, type SchemeSettings } from "../../src/triggers/index.ts";
 import type { RunView } from "../../src/run/index.ts";
 import { expectAnswer, expectProblem, newKey, newTenant, ORIGIN, send } from "./api-support.ts";
-import { exports } from "cloudflare:workers";
 
 const TENANT = "hook-door";
 const SECRET = "a-secret-of-the-door-1";
@@ -444,5 +445,139 @@ describe("the object of a hook", () => {
     const rest = { event: null, signedAt: null, secret: null, key: null, run: null };
     await NAMED(id).tell(TENANT, { id: "dlv_late", entry: { ...entry, ...rest }, sealed: null });
     expect(await NAMED(id).log(TENANT, null, 10)).toEqual([]);
+  });
+});
+
+describe("what a provider says was taken back", () => {
+  const SLACK: SchemeSettings = { scheme: "slack" };
+  const BORN = Date.now();
+
+  async function integration(name: string, provider: string): Promise<void> {
+    const body = {
+      ...{ name, provider, client_id: `app-of-${name}`, client_secret: "client-secret-of-it" },
+      ...{ scopes_default: ["read"], return_to: ["https://app.example/connected"] },
+    };
+    const made = await send("POST", "/v1/integrations", { key: admin, body });
+    await expectAnswer(made, "createIntegration", 201);
+  }
+
+  /** As it is once somebody consented: what asks the provider stands in other tests. */
+  async function connected(name: string, user: string, account: string): Promise<string> {
+    const serverKey = await importHmacKey(fromBase64(env.SERVER_KEY) ?? new Uint8Array());
+    const slot = { tenant: TENANT, integration: name, account: "default" };
+    const id = await connectionIdOf(serverKey, { ...slot, owner: `user:${user}` });
+    const row = await env.DB.prepare("SELECT fixed FROM integrations WHERE tenant = ? AND name = ?")
+      .bind(TENANT, name)
+      .first<{ fixed: string }>();
+    const { provider, clientId } = JSON.parse(row?.fixed ?? "{}") as { provider: object; clientId: string };
+    const stub: unknown = env.CONNECTION.getByName(`connection:${TENANT}:${id}`);
+    const granted = await (stub as ConnectionRpc).grant({
+      ...{ slot: { ...slot, owner: { kind: "user", user } }, id },
+      integration: { name, version: 1, provider, clientId, secret: "client-secret-of-it" },
+      pair: { accessToken: `token-of-${user}-0123456789`, refreshToken: null },
+      times: { issuedAt: BORN, expiresAt: null, idleEndsAt: null, endsAt: null },
+      ...{ scopes: ["read"], account: { id: account, label: user }, identityLevel: "confirm" },
+      ...{ extra: {}, workflows: null, by: "session:test", pending: null, replaceAccount: false },
+    });
+    expect(granted).toMatchObject({ kind: "active" });
+    await vi.waitFor(async () => {
+      const { results } = await env.DB.prepare("SELECT id FROM connections WHERE id = ?").bind(id).all();
+      expect(results).toHaveLength(1);
+    });
+    return id;
+  }
+
+  async function standing(id: string): Promise<string> {
+    const answer = await send("GET", `/v1/connections/${id}`, { key: admin });
+    const { status, reason } = await expectAnswer<{ status: string; reason: string | null }>(
+      ...([answer, "getConnection", 200] as const),
+    );
+    return reason === null ? status : `${status}: ${reason}`;
+  }
+
+  /** What a run of the user waits for. */
+  async function parked(name: string, user: string): Promise<unknown> {
+    const call = { method: "GET", url: "https://api.github.com/user", auth: { connection: name } };
+    const body = { user, plan: { steps: { call: { action: "http", with: call } } } };
+    const started = await send("POST", "/v1/runs", { key: admin, body });
+    const { id } = await expectAnswer<RunView>(started, "startRun", 202);
+    return vi.waitFor(async () => {
+      const answer = await send("GET", `/v1/runs/${id}`, { key: admin });
+      const { steps } = await expectAnswer<RunView>(answer, "getRun", 200);
+      expect(steps[0]?.waiting_for).toMatchObject({ kind: "connection", integration: name });
+      return steps[0]?.waiting_for;
+    });
+  }
+
+  it("by GitHub marks the connections of that account, and no others; a run that needs one waits for a consent", async () => {
+    await integration("gh", "github");
+    const [ada, bob] = [await connected("gh", "ada", "1001"), await connected("gh", "bob", "1002")];
+    await hook("gh-events", { workflow: undefined, revokes: "gh" });
+    const revoked = JSON.stringify({ action: "revoked", sender: { id: 1001, login: "ada" } });
+    const event = "github_app_authorization";
+    expect(
+      (await deliver("gh-events", { id: "r-0", event, body: revoked, secret: "not-the-secret-of-it" }))
+        .status,
+    ).toBe(404);
+    expect((await deliver("gh-events", { id: "r-1", event: "push", body: revoked })).status).toBe(202);
+    expect([await standing(ada), await standing(bob)]).toEqual(["active", "active"]);
+    expect((await deliver("gh-events", { id: "r-2", event, body: revoked })).status).toBe(202);
+    expect([await standing(ada), await standing(bob)]).toEqual(["dead: revoked", "active"]);
+    expect((await linesOf("gh-events", 3))[0]).toMatchObject({ outcome: "accepted", run: null, revoked: 1 });
+    expect(await parked("gh", "ada")).toMatchObject({ reason: "revoked" });
+    const gone = JSON.stringify({
+      action: "deleted",
+      installation: { id: 5, account: { id: 1002, type: "User" } },
+    });
+    expect((await deliver("gh-events", { id: "r-3", event: "installation", body: gone })).status).toBe(202);
+    expect(await standing(bob)).toBe("dead: revoked");
+  });
+
+  it("by Slack marks users' and bots' tokens, or all of a workspace, but nothing that was granted since", async () => {
+    await integration("sl", "slack");
+    const users = ["U1", "U2", "U3", "U4"];
+    const ids = await Promise.all(
+      users.map(async (user) => connected("sl", user, `${user === "U4" ? "T2" : "T1"}:${user}`)),
+    );
+    const all = () => Promise.all(ids.map(standing));
+    await hook("sl-events", { scheme: { type: "slack" }, revokes: "sl" });
+    const tell = async (id: string, event: object, at = BORN + 60_000): Promise<void> => {
+      const body = JSON.stringify({
+        ...{ type: "event_callback", team_id: "T1", api_app_id: "A1", event_id: id },
+        ...{ event_time: Math.floor(at / 1_000), event },
+      });
+      expect((await deliver("sl-events", { id, body, scheme: SLACK })).status).toBe(202);
+    };
+    const tokens = (oauth: readonly string[], bot: readonly string[]) => ({
+      type: "tokens_revoked",
+      tokens: { oauth, bot },
+    });
+    await tell("Ev0", tokens(users, []), BORN - 60_000);
+    expect(await all()).toEqual(["active", "active", "active", "active"]);
+    await tell("Ev1", tokens(["U1", "U4"], ["U2"]));
+    expect(await all()).toEqual(["dead: revoked", "dead: revoked", "active", "active"]);
+    await tell("Ev2", { type: "app_uninstalled" });
+    expect(await all()).toEqual(["dead: revoked", "dead: revoked", "dead: revoked", "active"]);
+    // The workflow of the hook is started beside that.
+    expect((await linesOf("sl-events", 3)).map(({ run }) => typeof run)).toEqual([
+      "string",
+      "string",
+      "string",
+    ]);
+  });
+
+  it("is asked of schemes only whose services say it", async () => {
+    const body = { name: "no-word", scheme: { type: "stripe" }, revokes: "sl" };
+    const refused = await send("POST", "/v1/hooks", { key: admin, body });
+    expect((await expectProblem(refused, 422, "invalid_hook")).errors).toMatchObject([
+      { pointer: "/revokes" },
+    ]);
+    const empty = await send("POST", "/v1/hooks", {
+      key: admin,
+      body: { name: "no-aim", scheme: { type: "slack" } },
+    });
+    expect((await expectProblem(empty, 422, "invalid_hook")).errors).toMatchObject([
+      { pointer: "/workflow" },
+    ]);
   });
 });
