@@ -62,10 +62,7 @@ export function createHookDesk(deps: DeskDeps): HookDesk {
         return added.ok ? await hooks.find(asking.tenant, name) : added;
       }),
 
-    async knownNow(tenant, name) {
-      receiving.forget(tenant, name);
-      return receiving.known(tenant, name);
-    },
+    knownNow: (tenant, name) => receiving.knownNow(tenant, name),
 
     change: async (asking: Asking, name: string, version: number, draft: HookDraft) =>
       fresh(asking, name, async () => hooks.change(asking, name, version, draft)),

@@ -4,7 +4,8 @@
  * started (a port), or the door (HTTP).
  *
  * - D1 a hook is remembered for less than HOOK_EFFECTIVE_MS: a change that another isolate made holds from then on, one that went
- *      through this isolate at once.
+ *      through this isolate at once. What no secret proves that is remembered is judged by those that there are now, every few
+ *      seconds: a service that was given the next secret does not wait for our memory.
  * - D2 the sender is told that it was taken once the run's object has the run: what dies before that is sent again, and what
  *      comes twice finds the run.
  * - D3 the log is told beside the answer, and never waited for. Of deliveries that nobody could prove, an isolate tells a few.
@@ -39,6 +40,8 @@ import { type Revocation, revocationOf } from "./revocations.ts";
 
 /** The promise to whoever changes a hook, or ends a secret. */
 export const HOOK_EFFECTIVE_MS = 60_000;
+/** What is younger is not looked up anew because of a signature: anybody can send a wrong one. */
+const LOOK_AGAIN_MS = 5_000;
 /** Lines that an isolate tells of one hook's deliveries that nobody could prove, in a time. */
 const UNPROVEN_TOLD = 10;
 const UNPROVEN_MS = 10_000;
@@ -50,6 +53,8 @@ export interface KnownHook {
   readonly hook: Hook;
   readonly secrets: readonly OpenSecret[];
   readonly makerStands: boolean;
+  /** When the database was asked, milliseconds since 1970. */
+  readonly readAt: number;
 }
 
 /** What the isolate remembers, by tenant and name; null: there is none. One for each isolate. */
@@ -121,7 +126,7 @@ export function createReceiving(deps: ReceivingDeps) {
       hooks.secretsOf(hook),
       deps.makerStands(tenant, hook.maker, askedAt),
     ]);
-    const value = { hook, secrets, makerStands };
+    const value = { hook, secrets, makerStands, readAt: askedAt };
     seen.put(key, value, askedAt);
     return value;
   }
@@ -209,8 +214,8 @@ export function createReceiving(deps: ReceivingDeps) {
   }
 
   return {
-    known,
     conclude,
+    knownNow,
 
     /** What was changed here holds here at once (D1). */
     forget(tenant: string, name: string): void {
@@ -234,27 +239,53 @@ export function createReceiving(deps: ReceivingDeps) {
     },
   };
 
-  async function receiveAt(known: KnownHook, { headers, body, traceparent }: Incoming): Promise<Reception> {
-    const { hook, secrets, makerStands } = known;
+  /** As it stands in the database. */
+  async function knownNow(tenant: string, name: string): Promise<KnownHook | null> {
+    seen.forget(seenKey(tenant, name));
+    return known(tenant, name);
+  }
+
+  async function receiveAt(first: KnownHook, { headers, body, traceparent }: Incoming): Promise<Reception> {
     const at = now();
-    const max = Math.min(hook.maxBodyBytes, MAX_BODY_BYTES);
+    const max = Math.min(first.hook.maxBodyBytes, MAX_BODY_BYTES);
     const read = await readBounded(body, max);
     const bytes = read.kind === "complete" ? read.bytes : new Uint8Array();
     const arrival: Arrival = { headers, body: bytes };
-    const judged: Judged =
+    let known = first;
+    let judged: Judged =
       read.kind === "too_large"
         ? { outcome: "refused", code: "body_too_large" }
-        : await judgeDelivery(hook, activeAt(secrets, at), arrival, {
-            ...{ expressions: deps.expressions, nowMs: at, makerStands },
-            take: async (rate) => deps.object(hook.tenant, hook.id).take(hook.tenant, rate),
-            unique: () => randomId("dlv"),
-          });
+        : await judge(known, arrival, at);
+    // D1.
+    if (isUnproven(judged) && at - known.readAt >= LOOK_AGAIN_MS) {
+      const { tenant, name } = known.hook;
+      const anew = await knownNow(tenant, name);
+      if (anew === null) return NOT_THERE;
+      known = anew;
+      judged = await judge(known, arrival, at);
+    }
     const about = { at, bytes: read.kind === "complete" ? bytes.byteLength : max + 1 };
-    const { became } = await conclude({ known, arrival, judged, about, traceparent, maker: hook.maker });
+    const { maker } = known.hook;
+    const { became } = await conclude({ known, arrival, judged, about, traceparent, maker });
     // D2.
     if (became?.kind === "failed" && became.code === "unavailable") return { status: 503 };
     return answerOf(judged);
   }
+
+  function judge({ hook, secrets, makerStands }: KnownHook, arrival: Arrival, at: number): Promise<Judged> {
+    return judgeDelivery(hook, activeAt(secrets, at), arrival, {
+      ...{ expressions: deps.expressions, nowMs: at, makerStands },
+      take: async (rate) => deps.object(hook.tenant, hook.id).take(hook.tenant, rate),
+      unique: () => randomId("dlv"),
+    });
+  }
+}
+
+/** Another secret might prove it. */
+function isUnproven(judged: Judged): boolean {
+  return (
+    judged.outcome === "refused" && (judged.code === "signature_wrong" || judged.code === "credentials_wrong")
+  );
 }
 
 /** A secret that has ended since it was read proves nothing. */
