@@ -144,10 +144,10 @@ async function live(
   const until = Date.now() + PATIENCE_MS;
   let flying = 0;
   let inFlight = 0;
-  let killed: Promise<void> | null = null;
+  const killing: Promise<void>[] = [];
   const send = async (): Promise<void> => {
     for (let one = queue.shift(); one !== undefined; one = queue.shift()) {
-      if (killed !== null) {
+      if (killing.length > 0) {
         again.push(one);
         continue;
       }
@@ -157,17 +157,17 @@ async function live(
       if (status === 202) counts.accepted += 1;
       else if (status === null) {
         counts.unanswered += 1;
-        if (killed === null && Date.now() < until) queue.push(one);
+        if (killing.length === 0 && Date.now() < until) queue.push(one);
         else again.push(one);
       } else counts.other.push(`${status} to delivery ${one.n}`);
-      if (counts.accepted >= killAt && killed === null) {
+      if (counts.accepted >= killAt && killing.length === 0) {
         inFlight = flying;
-        killed = server.kill().then(() => dead.abort());
+        killing.push(server.kill().then(() => dead.abort()));
       }
     }
   };
   await Promise.all(Array.from({ length: AT_A_TIME }, send));
-  await killed;
+  await Promise.all(killing);
   return { left: again, inFlight };
 }
 

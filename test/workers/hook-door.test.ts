@@ -268,6 +268,16 @@ describe("whose runs they are", () => {
     await deliver("bound", { id: "d-1" });
     expect((await linesOf("bound", 1))[0]).toMatchObject({ outcome: "failed", code: "start_refused" });
     await expectAnswer(await send("PUT", "/v1/policy", { key: admin, body: {} }), "putPolicy", 200);
+    // Whoever could not start it does not start it by having it delivered anew, or as a test.
+    const other = await newKey(admin, {
+      scopes: ["hooks:*", "runs:write"],
+      policy: { workflows: ["t-wait"] },
+    });
+    const [line] = await linesOf("bound", 1);
+    const again = `/v1/hooks/bound/deliveries/${line?.id}/redeliver`;
+    await expectProblem(await send("POST", again, { key: other, body: {} }), 403, "policy_denied");
+    const trial = await send("POST", "/v1/hooks/bound/test", { key: other, body: { start: true } });
+    await expectProblem(trial, 403, "policy_denied");
     const shown = await send("GET", "/v1/hooks/bound", { key: admin });
     const { answers } = await expectAnswer<{ answers: string }>(shown, "getHook", 200);
     const mine = await send("GET", "/v1/hooks/for-ada", { key: admin });
