@@ -435,10 +435,21 @@ describe("the object of a hook", () => {
       [200, 61, 260],
       [20, 241, 260],
     ]);
+    // What nobody could prove has a ring of its own.
+    for (let n = 1; n <= 60; n += 1)
+      await NAMED(id).tell(TENANT, {
+        id: `dlv_f${n}`,
+        entry: { ...entry, ...rest, outcome: "refused", code: "signature_wrong" },
+        sealed: null,
+      });
+    const lines = await NAMED(id).log(TENANT, null, 300);
+    expect(lines.filter((line) => line.entry.outcome === "accepted")).toHaveLength(200);
+    expect(lines.slice(0, 50).map((line) => line.n)).toEqual(Array.from({ length: 50 }, (_, at) => 320 - at));
+    expect(lines).toHaveLength(250);
     // They are of 1970: the alarm that drops bodies is long due.
     await runDurableObjectAlarm(NAMED(id));
     expect(await counts()).toEqual([
-      [200, 61, 260],
+      [250, 61, 320],
       [0, null, null],
     ]);
   });
