@@ -1,6 +1,6 @@
 /**
  * Many deliveries to a hook, several copies of each, in parallel, while the server is killed with SIGKILL again and again and
- * started anew on the same state. As a service does, each copy is sent until it is answered with 202. In the end there must be
+ * started anew on the same state. Every second kill is at the worst moment: a run was just written, and nobody was told. As a service does, each copy is sent until it is answered with 202. In the end there must be
  * one run for each delivery, counted three times: by its id, which a delivery has before there is a run, in the directory; by
  * the run objects on disk; and by the answers.
  *
@@ -130,11 +130,11 @@ async function deliver(url: string, n: number, copy: number, signal: AbortSignal
   }
 }
 
-/** Sends what is left, until all of it is answered or `killAt` answers have come. @returns what is left, and what was in flight */
+/** Sends what is left, until all of it is answered, or `killAt` answers have come, or the server stands at its point. @returns what is left, and what was in flight */
 async function live(
   server: Server,
   left: readonly { readonly n: number; readonly copy: number }[],
-  killAt: number,
+  killAt: number | Promise<void>,
   counts: Counts,
 ): Promise<{ readonly left: { n: number; copy: number }[]; readonly inFlight: number }> {
   await server.up;
@@ -145,6 +145,12 @@ async function live(
   let flying = 0;
   let inFlight = 0;
   const killing: Promise<void>[] = [];
+  const kill = (): void => {
+    if (killing.length > 0) return;
+    inFlight = flying;
+    killing.push(server.kill().then(() => dead.abort()));
+  };
+  if (typeof killAt !== "number") void killAt.then(kill);
   const send = async (): Promise<void> => {
     for (let one = queue.shift(); one !== undefined; one = queue.shift()) {
       if (killing.length > 0) {
@@ -160,10 +166,7 @@ async function live(
         if (killing.length === 0 && Date.now() < until) queue.push(one);
         else again.push(one);
       } else counts.other.push(`${status} to delivery ${one.n}`);
-      if (counts.accepted >= killAt && killing.length === 0) {
-        inFlight = flying;
-        killing.push(server.kill().then(() => dead.abort()));
-      }
+      if (typeof killAt === "number" && counts.accepted >= killAt) kill();
     }
   };
   await Promise.all(Array.from({ length: AT_A_TIME }, send));
@@ -213,31 +216,52 @@ try {
   const [state, variables] = [join(folder, "state"), join(folder, "variables.env")];
   const [built] = await Promise.all([build(config, join(folder, "bundle")), migrateDatabase(config, state)]);
   const [rootKey, serverKey] = [randomBytes(32).toString("base64url"), randomBytes(32)];
-  await writeVariables(variables, {
+  const secrets = {
     SERVER_KEY: serverKey.toString("base64"),
     KEYRING: JSON.stringify({ active: "k1", keys: { k1: randomBytes(32).toString("base64") } }),
     ROOT_API_KEY: rootKey,
-  });
-  const start = (): Promise<Server> => startServer({ build: built, state, variables });
+  };
+  /** `reached` resolves when the server stands at its point. */
+  const start = async (crashAt = ""): Promise<{ server: Server; reached: Promise<void> }> => {
+    await writeVariables(variables, { ...secrets, CRASH_AT: crashAt });
+    let reach = (): void => {};
+    const reached = new Promise<void>((resolve) => {
+      reach = resolve;
+    });
+    const onLine = (line: string): void => {
+      if (line.includes("crash-point:")) reach();
+    };
+    return { server: await startServer({ build: built, state, variables, onLine }), reached };
+  };
 
-  let server = await start();
-  await server.up;
-  const { key, id } = await makeHook(server.url, rootKey);
+  const first = await start();
+  await first.server.up;
+  const { key, id } = await makeHook(first.server.url, rootKey);
   const counts: Counts = { accepted: 0, unanswered: 0, other: [] };
   let left = drawOrder(random).map((n, copy) => ({ n, copy }));
   const all = deliveries * copies;
   let killsInFlight = 0;
+  let { server } = first;
+  let killAt: number | Promise<void> = momentOf(1);
   for (let kill = 1; kill <= kills; kill += 1) {
-    const killAt = Math.floor((all * (kill - 1 + random.int(30, 90) / 100)) / kills);
     const life = await live(server, left, killAt, counts);
     left = life.left;
     killsInFlight += life.inFlight > 0 ? 1 : 0;
+    const where = typeof killAt === "number" ? "" : ", a run just written";
     console.error(
-      `kill ${kill}/${kills}, ${seconds()} s: after ${counts.accepted} answers, ${life.inFlight} in flight`,
+      `kill ${kill}/${kills}, ${seconds()} s: after ${counts.accepted} answers, ${life.inFlight} in flight${where}`,
     );
-    server = await start();
+    // The next kill: at a moment, or with a run just written.
+    const isAtPoint = kill % 2 === 1 && kill < kills;
+    const next = await start(isAtPoint ? `start-written:${random.int(20, 200)}` : "");
+    server = next.server;
+    killAt = isAtPoint ? next.reached : momentOf(kill + 1);
   }
   const last = await live(server, left, Infinity, counts);
+
+  function momentOf(kill: number): number {
+    return Math.floor((all * (kill - 1 + random.int(30, 90) / 100)) / kills);
+  }
 
   const runs = await listedInTheEnd(server.url, key);
   await server.kill();
