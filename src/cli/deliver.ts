@@ -74,19 +74,26 @@ async function deliver({ service, url, secret, ...unsigned }: Wanted): Promise<n
   return answer.ok ? 0 : EXIT_REFUSED;
 }
 
-const args = process.argv.slice(2);
-if (args.length === 0 || args.includes("--help")) {
-  console.log(HELP);
-  process.exitCode = args.length === 0 ? EXIT_USAGE : 0;
-} else {
+function refuse(what: string, code: number): number {
+  console.error(`${what}${code === EXIT_USAGE ? "\nRun `npm run -s deliver -- --help` to see more." : ""}`);
+  return code;
+}
+
+async function run(args: readonly string[]): Promise<number> {
+  let wanted: Wanted | string;
   try {
-    const wanted = read(args);
-    if (typeof wanted === "string") {
-      console.error(`${wanted}\nRun \`npm run -s deliver -- --help\` to see more.`);
-      process.exitCode = EXIT_USAGE;
-    } else process.exitCode = await deliver(wanted);
+    wanted = read(args);
   } catch (error) {
-    console.error(reasonOf(error));
-    process.exitCode = EXIT_REFUSED;
+    return refuse(reasonOf(error), EXIT_USAGE);
+  }
+  if (typeof wanted === "string") return refuse(wanted, EXIT_USAGE);
+  try {
+    return await deliver(wanted);
+  } catch (error) {
+    return refuse(reasonOf(error), EXIT_REFUSED);
   }
 }
+
+const args = process.argv.slice(2);
+if (args.includes("--help")) console.log(HELP);
+else process.exitCode = await run(args);
