@@ -661,7 +661,7 @@ describe("the object over virtual time", () => {
     expect(left).toEqual([[], null]);
   });
 
-  it("costs 12 rows for its first message, and 6 for each after it", async () => {
+  it("costs 11 rows for its first message, and 5 for each after it", async () => {
     const { id, path } = await made();
     virtual();
     const counts = await meter(stub(id));
@@ -675,7 +675,7 @@ describe("the object over virtual time", () => {
       );
       costs.push(counts.rows - before);
     }
-    expect(costs).toEqual([12, 6]);
+    expect(costs).toEqual([11, 5]);
     endpointHouse.change = null;
     await gone(id);
   });
