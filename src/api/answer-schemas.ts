@@ -15,6 +15,7 @@ export * from "./answer-keys.ts";
 export * from "./answer-plans.ts";
 export * from "./answer-policy.ts";
 export * from "./answer-problem.ts";
+export * from "./answer-queues.ts";
 export * from "./answer-runs.ts";
 export * from "./answer-trusted-issuers.ts";
 export * from "./answer-vault.ts";
