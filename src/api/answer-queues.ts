@@ -1,23 +1,6 @@
 /** The queue of a workflow. */
 import * as z from "zod";
-import { lazy } from "../actions/index.ts";
 import { count, named, nullable, time } from "./schema.ts";
-
-/** Of those who wait, where nothing else is asked for. */
-export const QUEUE_SHOWN = 50;
-const MOST_SHOWN = 500;
-
-export const queueQuery = lazy(() =>
-  z.object({
-    limit: z.coerce
-      .number()
-      .int()
-      .min(0)
-      .max(MOST_SHOWN)
-      .optional()
-      .describe(`Of those who wait, how many are named (${QUEUE_SHOWN}).`),
-  }),
-);
 
 const why = <T extends string>(...more: readonly T[]) =>
   z

@@ -18,6 +18,7 @@ export * from "./answer-plans.ts";
 export * from "./answer-policy.ts";
 export * from "./answer-posted-events.ts";
 export * from "./answer-problem.ts";
+export * from "./answer-queues.ts";
 export * from "./answer-runs.ts";
 export * from "./answer-schedules.ts";
 export * from "./answer-trusted-issuers.ts";

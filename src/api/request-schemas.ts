@@ -392,5 +392,16 @@ export const revokeQuery = () =>
       .describe("`true`: also revoke all keys that the key has made, directly or not."),
   });
 
+/** Of those who wait in a queue, where nothing else is asked for. */
+export const QUEUE_SHOWN = 50;
+const MAX_QUEUE_SHOWN = 500;
+
+export const queueQuery = () =>
+  z.strictObject({
+    limit: wholeNumber(0, MAX_QUEUE_SHOWN)
+      .optional()
+      .describe(`At most so many of those who wait; ${QUEUE_SHOWN} if missing.`),
+  });
+
 export const workflowQuery = () =>
   z.strictObject({ version: z.string().min(1).max(MAX_VERSION_CHARS).optional() });

@@ -1,7 +1,8 @@
 /** The queue of a workflow: who works, who waits, for what; and the place of one run in it. */
-import { QUEUE_SHOWN, queueQuery, WorkflowQueue } from "./answer-queues.ts";
+import { WorkflowQueue } from "./answer-queues.ts";
 import { problem } from "./problems.ts";
 import { jsonResponse, UNSHARED } from "./replies.ts";
+import { QUEUE_SHOWN, queueQuery } from "./request-schemas.ts";
 import { type Call, type Route, route } from "./route.ts";
 import type { RunView } from "../run/index.ts";
 import type { Standing } from "../triggers/index.ts";

@@ -5,7 +5,7 @@ import { WiredConnectionObject } from "../../src/connections/index.ts";
 import { WiredDirectoryObject } from "../../src/directory/index.ts";
 import { WiredCredentialObject, WiredIssuerObject } from "../../src/identity/index.ts";
 import { WiredRunObject } from "../../src/run/index.ts";
-import { WiredEventsObject, WiredHookObject } from "../../src/triggers/index.ts";
+import { WiredEventsObject, WiredFlowObject, WiredHookObject } from "../../src/triggers/index.ts";
 import { workflows } from "../../src/workflows/index.ts";
 import { hammer } from "./hammer.ts";
 import { SINK_HOST } from "./sink.ts";
@@ -44,6 +44,12 @@ export class HookObject extends WiredHookObject {
 export class ConnectionObject extends WiredConnectionObject {
   constructor(ctx: DurableObjectState, environment: Env) {
     super(ctx, environment, house.lending(environment));
+  }
+}
+
+export class FlowObject extends WiredFlowObject {
+  constructor(ctx: DurableObjectState, environment: Env) {
+    super(ctx, environment, house.queueing(environment));
   }
 }
 

@@ -62,5 +62,6 @@ export const flowWorkflows: readonly Definition[] = [
   }),
   working("t-metered", { version: "1", flow: { concurrency: { limit: 1 } } }),
   working("t-unmetered", { version: "1" }),
+  working("t-rated", { version: "1", flow: { rate: { limit: 1, per: "1h", key: "run.user" } } }),
   working("t-narrow", { version: "1", flow: { concurrency: { limit: 1 }, queue: { limit: 1 } } }),
 ];

@@ -282,6 +282,41 @@ describe("a queue", () => {
     expect(work.begun).not.toContain(tooMuch.id);
   });
 
+  it("with a rate lets one go on when its period is over, and says when that is", async () => {
+    expect((await ended(await started("t-rated"))).status).toBe("succeeded");
+    const next = await started("t-rated");
+    await until(async () => (await standing(next))?.why === "rate");
+    const { since = 0, retry_at: at } = (await standing(next)) ?? {};
+    expect(at).toBeGreaterThan(since + 3_500_000);
+    expect(at).toBeLessThanOrEqual(since + 3_600_000);
+    const alarm = await runInDurableObject(flowStub("t-rated"), (_object, { storage }) => storage.getAlarm());
+    expect(alarm).toBeLessThanOrEqual(at ?? 0);
+    vi.setSystemTime((at ?? 0) + 1);
+    try {
+      await runDurableObjectAlarm(flowStub("t-rated"));
+      expect((await ended(next)).status).toBe("succeeded");
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
+  it("is one for all: a child waits in it like any other run, and its parent for the child", async () => {
+    const work = workOf("t-one-each");
+    work.isOpen = false;
+    const input = { customer: "kid", urgent: false };
+    const holder = await started("t-one-each", input);
+    await until(() => work.inside.has(holder));
+    const steps = { child: { action: "run", with: { workflow: "t-one-each", input } } };
+    const answer = await send("POST", "/v1/runs", { key, body: { plan: { steps } } });
+    const parent = await expectAnswer<RunView>(answer, "startRun", 202);
+    await until(async () => (await queueOf("t-one-each")).waiting === 1);
+    const child = (await look(parent.id)).steps[0]?.child ?? "";
+    expect(await look(child)).toMatchObject({ status: "queued", queued: { place: 1, why: "concurrency" } });
+    work.isOpen = true;
+    expect((await ended(parent.id)).status).toBe("succeeded");
+    expect(work.done.has(child)).toBe(true);
+  });
+
   it("of a stored plan lets the last of several runs work, and ends the others, which name it", async () => {
     const plan = {
       input: { type: "object", properties: { doc: { type: "string" } }, required: ["doc"] },
