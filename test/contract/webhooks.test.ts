@@ -5,7 +5,9 @@ import fc from "fast-check";
 import { Webhook } from "standardwebhooks";
 import Stripe from "stripe";
 import { describe, expect, it } from "vitest";
-import { makeDelivery, type SchemeSettings, signMessage } from "../../src/triggers/index.ts";
+import { signMessage } from "../../src/triggers/outgoing/signing.ts";
+import type { SchemeSettings } from "../../src/triggers/schemes/scheme.ts";
+import { makeDelivery } from "../../src/triggers/schemes/verify.ts";
 import { arrivalOf, utf8, verdict, WHSEC, WHSEC_OTHER } from "../triggers/deliveries.ts";
 
 /** Their packages ask the clock themselves. */

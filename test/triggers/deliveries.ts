@@ -1,7 +1,7 @@
 /** Deliveries of every scheme, as the tests make them. */
 import { base64, fromHex } from "../../src/platform/index.ts";
-import type { Arrival, Draft, SchemeSettings } from "../../src/triggers/index.ts";
-import { makeDelivery, verifyDelivery } from "../../src/triggers/index.ts";
+import type { Arrival, Draft, SchemeSettings } from "../../src/triggers/schemes/scheme.ts";
+import { makeDelivery, verifyDelivery } from "../../src/triggers/schemes/verify.ts";
 
 export const NOW = Date.UTC(2026, 10, 26, 12);
 

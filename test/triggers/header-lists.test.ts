@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it, test } from "vitest";
-import { makeDelivery, type SchemeSettings, verifyDelivery } from "../../src/triggers/index.ts";
+import type { SchemeSettings } from "../../src/triggers/schemes/scheme.ts";
+import { makeDelivery, verifyDelivery } from "../../src/triggers/schemes/verify.ts";
 import { arrivalOf, NOW, utf8, verdict, WHPK, WHSEC, WHSEC_OTHER, WHSK } from "./deliveries.ts";
 
 const STANDARD: SchemeSettings = { scheme: "standard" };

@@ -2,18 +2,18 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { createValueExpressions } from "../../src/define/index.ts";
 import { importHmacKey, runIdOf } from "../../src/platform/index.ts";
+import { entryOf } from "../../src/triggers/entries.ts";
 import {
   answerOf,
-  type Arrival,
-  type Bucket,
-  entryOf,
   type HookRules,
   judgeDelivery,
   MAX_BODY_BYTES,
   maySee,
   NOT_THERE,
   redeliveryKey,
-} from "../../src/triggers/index.ts";
+} from "../../src/triggers/judging.ts";
+import type { Bucket } from "../../src/triggers/rate.ts";
+import type { Arrival } from "../../src/triggers/schemes/scheme.ts";
 import { arrivalOf, type Case, CASES, headersOf, HMAC, NOW } from "./deliveries.ts";
 
 const expressions = createValueExpressions();

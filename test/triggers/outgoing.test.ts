@@ -1,15 +1,12 @@
 import fc from "fast-check";
 import { describe, expect, it, test } from "vitest";
+import { afterTry, type Health, nextTry, type Tried } from "../../src/triggers/outgoing/retrying.ts";
 import {
-  afterTry,
-  type Health,
-  nextTry,
   rotateKeys,
   type SigningKey,
   signingKeys,
   signMessage,
-  type Tried,
-} from "../../src/triggers/index.ts";
+} from "../../src/triggers/outgoing/signing.ts";
 import { arrivalOf, NOW, utf8, verdict, WHPK, WHSEC, WHSEC_OTHER, WHSK } from "./deliveries.ts";
 
 const HOUR = 60 * 60_000;

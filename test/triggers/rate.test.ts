@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, it } from "vitest";
-import { type Bucket, takeToken } from "../../src/triggers/index.ts";
+import { type Bucket, takeToken } from "../../src/triggers/rate.ts";
 
 const rate = fc.record({
   perMinute: fc.integer({ min: 1, max: 6_000 }),

@@ -1,12 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it, test } from "vitest";
-import {
-  makeDelivery,
-  type SchemeSettings,
-  secretFlaw,
-  settingsFlaw,
-  verifyDelivery,
-} from "../../src/triggers/index.ts";
+import type { SchemeSettings } from "../../src/triggers/schemes/scheme.ts";
+import { makeDelivery, secretFlaw, settingsFlaw, verifyDelivery } from "../../src/triggers/schemes/verify.ts";
 import { arrivalOf, CASES, HMAC, LINEAR, NOW, utf8, verdict, WHPK, WHSEC, WHSK } from "./deliveries.ts";
 
 const SECRET = "a-secret-of-this-test";

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { SCHEME_NAMES, verifyDelivery } from "../../src/triggers/index.ts";
+import { SCHEME_NAMES } from "../../src/triggers/schemes/scheme.ts";
+import { verifyDelivery } from "../../src/triggers/schemes/verify.ts";
 import { arrivalOf, CASES, changed, headersOf, NOW, verdict } from "./deliveries.ts";
 
 it("every scheme has a row in the table of what is signed", () => {

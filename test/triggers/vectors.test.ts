@@ -1,5 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { makeDelivery, newStandardKey, publicTextOf, type SchemeSettings } from "../../src/triggers/index.ts";
+import type { SchemeSettings } from "../../src/triggers/schemes/scheme.ts";
+import { newStandardKey, publicTextOf } from "../../src/triggers/schemes/standard-keys.ts";
+import { makeDelivery } from "../../src/triggers/schemes/verify.ts";
 import { arrivalOf, POINT, SEED, utf8, verdict, WHPK, WHSK } from "./deliveries.ts";
 
 const SLACK_BODY = [
