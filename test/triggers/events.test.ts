@@ -209,17 +209,27 @@ describe("events of a name", () => {
     expect(world.desk.view(null, "before")).toMatchObject({ resumed: [] });
   });
 
-  test("a wait that is over is told nothing more, and one that an event does not fit waits on", async () => {
+  test("a wait that is over is told nothing more, and one that an event does not fit, or that its run had before, waits on", async () => {
     const world = new EventsWorld();
     const [over, fits] = [world.wait("r1", "pay"), world.wait("r2", "pay")];
     for (const wait of [over, fits]) world.desk.listen(wait);
     world.desk.forget(over);
     world.judge = (_, data) =>
-      data === 1 ? { kind: "refused", code: "invalid_payload", message: "no object" } : null;
-    world.desk.post(world.posted("e1", 1));
-    world.desk.post(world.posted("e2", {}));
-    await world.work();
-    expect([over.took, fits.took]).toEqual([[], ["e2"]]);
+      data === 1
+        ? { kind: "refused", code: "invalid_payload", message: "no object" }
+        : data === 2
+          ? { kind: "past" }
+          : null;
+    for (const [id, data] of [
+      ["e1", 1],
+      ["e2", 2],
+      ["e3", {}],
+    ] as const) {
+      world.desk.post(world.posted(id, data));
+      await world.work();
+    }
+    expect([over.took, fits.took]).toEqual([[], ["e3"]]);
+    expect(world.desk.view(null, "e2")).toMatchObject({ resumed: [], refused: [], status: "done" });
     expect(world.desk.view(null, "e1")).toMatchObject({
       refused: [{ run: "r2", step: "pay", code: "invalid_payload" }],
     });
