@@ -202,6 +202,11 @@ describe("a step that waits for an event", () => {
       status: "waiting",
       steps: [{ waits_for_event: "cancelled.one" }],
     });
+    const told = await send("GET", `/v1/runs/${run}/explain`, { key: admin });
+    const { reasons } = (await told.json()) as { reasons: unknown[] };
+    expect(reasons).toMatchObject([
+      { code: "signal", remedies: [{ path: "/v1/events", body: { name: "cancelled.one" } }] },
+    ]);
     await send("POST", `/v1/runs/${run}/cancel`, { key: admin, body: { mode: "immediate" } });
     expect((await ended(run)).status).toBe("cancelled");
     await post("cancelled.one", { id: "late" });

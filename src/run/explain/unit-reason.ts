@@ -200,6 +200,20 @@ function waiting(setting: Setting, placed: Placed): Told {
       limit_at: unit.child.limitAt,
       remedies: [childRemedy(unit.child.run)],
     };
+  if (def.event !== undefined && ref.role === undefined)
+    return {
+      code: "signal",
+      sentence: `${named(placed)} waits for the event ${def.event}.`,
+      remedies: [
+        {
+          what: "Post it, with data that hold what the step compares.",
+          method: "POST",
+          path: "/v1/events",
+          body: { name: def.event, data: {} },
+          scope: "runs:write",
+        },
+      ],
+    };
   if (def.signal !== undefined && ref.role === undefined && def.kind === "signal")
     return {
       code: "signal",
