@@ -226,6 +226,15 @@ it(
     expect(lent.length).toBeGreaterThanOrEqual(2);
     for (const secret of lent) secrets.set(secret, "of the clouds");
 
+    // A system of the tenant is to be told of what ends from here on. It answers 404.
+    const told = { url: "https://api.skyline.example/told", events: ["run.ended"] };
+    const endpoint = await call<{ readonly id: string; readonly key: { readonly secret: string } }>(
+      "/v1/endpoints",
+      { method: "POST", body: JSON.stringify(told) },
+    );
+    secrets.set(endpoint.key.secret, "signing key of an endpoint");
+    await call(`/v1/endpoints/${endpoint.id}/ping`, { method: "POST" });
+
     // A service delivers to a hook, and so does somebody who has not its secret.
     const hookSecret = "secret-of-the-hook-0123456789";
     secrets.set(hookSecret, "secret of a hook");
@@ -264,7 +273,7 @@ it(
       schedule: ["nobodys-schedule"],
       session: [...new Set(started.output().match(/cs_\w+(?=\.)/g))],
       ...{ key: await ids("/v1/keys"), workflow: await ids("/v1/workflows", "name"), code: ["not_found"] },
-      ...{ event: [event.name], event_id: [event.id] },
+      ...{ event: [event.name], event_id: [event.id], endpoint: [endpoint.id] },
     };
     expect(Object.entries(known).filter(([, values]) => values.length === 0)).toEqual([]);
     const keys = { tenant: apiKey, root: rootKey };
@@ -305,12 +314,15 @@ it(
       ...[
         ...["connections", "connect_sessions", "integrations", "access_audit", "api_keys"],
         ...["cloud_roles", "issuers", "credential_uses", "hooks", "hook_secrets"],
+        ...["endpoints", "endpoint_keys"],
       ].map((name) => `miniflare-D1DatabaseObject ${name}`),
       "showcaller-IssuerObject _cf_KV",
       "showcaller-ConnectionObject _cf_KV",
       "showcaller-RunObject turns",
       "showcaller-HookObject log",
       "showcaller-HookObject bodies",
+      "showcaller-EndpointObject messages",
+      "showcaller-EventsObject events",
       "showcaller-DirectoryObject runs",
     ])
       expect([table, rows.counts.get(table) ?? 0]).toEqual([table, expect.toSatisfy((count) => count > 0)]);

@@ -263,6 +263,31 @@ describe("a start that nobody asks for in person", () => {
     await expectProblem(await send("GET", `/v1/runs/${start.id}`, { key: admin }), 404, "not_found");
   });
 
+  test("is the maker's own: who made what started it decides nothing in it", async () => {
+    const decider = await newKey(admin, { scopes: ["approvals:decide", "runs:read"] });
+    const { id } = await expectAnswer<{ id: string }>(
+      await send("GET", "/v1/keys?limit=1", { key: admin }),
+      "listKeys",
+      200,
+    ).then((page) => (page as unknown as { data: { id: string }[] }).data[0] ?? { id: "" });
+    const start = wanted("t-approval", {
+      target: { workflow: "t-approval", input: { price: 1 }, tags: [] },
+      maker: { actor: `key:${id}`, policies: [] },
+    });
+    expect(await starter.start(start)).toMatchObject({ kind: "started" });
+    const decide = (key: string) =>
+      send("POST", `/v1/approvals/${start.id}.ok.g1`, { key, body: { decision: "approved" } });
+    await expectProblem(await decide(admin), 403, "approver_is_starter");
+    // Nor a key that the maker made.
+    await expectProblem(await decide(decider), 403, "approver_is_starter");
+    const { key: second } = await expectAnswer<{ key: string }>(
+      await send("POST", "/v1/tenants/start/keys", { key: env.ROOT_API_KEY ?? "", body: { name: "second" } }),
+      "createAdminKey",
+      201,
+    );
+    await expectAnswer(await decide(second), "decideApproval", 200);
+  });
+
   test("that was begun is started, whatever speaks against it by now", async () => {
     const start = wanted("t-wait");
     await starter.start(start);

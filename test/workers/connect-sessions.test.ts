@@ -760,7 +760,7 @@ function workflowsOfTest(): Registry {
     with: { url: "https://api.lender.example/", auth: one },
   }));
   const found = {
-    ...{ name: "t-needs", version: "1", open: false },
+    ...{ name: "t-needs", version: "1", open: false, on: [], flow: () => null },
     graph: () => ({ steps }),
     parseInput: (input: unknown) => ok(input),
   };
