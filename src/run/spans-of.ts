@@ -28,8 +28,10 @@ interface Open {
 type OpenSpan = readonly [doing: Doing, at: number, number: number];
 type Attributes = Span["attributes"];
 
-type Doing = "attempt" | "wait" | "sleep" | "approval" | "connection" | "child" | "check";
+type Doing = "attempt" | "queue" | "wait" | "sleep" | "approval" | "connection" | "child" | "check";
 
+/** Stands for the run among its units: nothing of it is named so. */
+const WHOLE = "";
 /** More that are open at the same moment are left out: the mark is read and written whole. */
 const MAX_OPEN = 500;
 /** Spans per generation have no bound of their own but the journal's. */
@@ -103,15 +105,24 @@ class Telling {
   }
 
   take(fact: Fact, seq: number): void {
-    if (fact.t === "run_started") {
-      this.#over = false;
-      this.#at = fact.at;
-    } else if (fact.t === "redriven") {
-      this.#over = false;
-      this.#generation = fact.generation;
-      this.#at = fact.at;
-    } else if (fact.t === "ended") this.#end(fact);
+    if (fact.t === "run_started") this.#begin(1, fact.at, seq);
+    else if (fact.t === "redriven") this.#begin(fact.generation, fact.at, seq);
+    else if (fact.t === "admitted") this.#admitted(fact.at);
+    else if (fact.t === "ended") this.#end(fact);
     else if ("step" in fact && !this.#over) this.#unit(fact, seq);
+  }
+
+  #begin(generation: number, at: number, seq: number): void {
+    this.#over = false;
+    this.#generation = generation;
+    this.#at = at;
+    if (this.#state.run.flow !== undefined) this.#units.set(WHOLE, ["queue", at, seq]);
+  }
+
+  #admitted(at: number): void {
+    const waited = this.#units.get(WHOLE);
+    this.#units.delete(WHOLE);
+    if (waited !== undefined) this.#push(WHOLE, waited, { at, outcome: "admitted", error: null, action: {} });
   }
 
   #unit(fact: Extract<Fact, { readonly step: string }>, seq: number): void {
@@ -149,14 +160,14 @@ class Telling {
       // That of an attempt stands in the `traceparent` of what it sent.
       spanId: spanIdOf(run.id, doing === "attempt" ? named : `${named}.${doing}`, number),
       parentSpanId: this.#root(),
-      name: doing === "attempt" ? unit : `${doing} ${unit}`,
+      name: doing === "attempt" ? unit : `${doing} ${unit}`.trimEnd(),
       startAt,
       // A clock may go back.
       endAt: Math.max(startAt, how.at),
       error: how.error,
       attributes: {
         "showcaller.run": run.id,
-        "showcaller.unit": unit,
+        ...(unit === WHOLE ? {} : { "showcaller.unit": unit }),
         "showcaller.generation": this.#generation,
         "showcaller.outcome": how.outcome,
         ...(doing === "attempt" ? { "showcaller.attempt": number, ...how.action } : {}),

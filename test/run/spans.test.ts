@@ -88,6 +88,20 @@ describe("the spans of a run", () => {
     expect(JSON.stringify(spans)).not.toContain("What the service said");
   });
 
+  test("tell how long a run waited in a queue before it worked", async () => {
+    const play = new Play([call("a")], { run: { flow: { limitMs: MINUTE, place: null } } });
+    play.now += 5 * SECOND;
+    play.take({ t: "admit", generation: 1 });
+    play.attempt("a");
+    play.finish();
+    const spans = await told(play.state, play.facts);
+    expect(spans.map(({ name, startAt, endAt }) => [name, startAt - START, endAt - START])).toEqual([
+      ["queue", 0, 5_000],
+      ["a", 5_000, 5_000],
+      [`run ${RUN.workflow}`, 0, 5_000],
+    ]);
+  });
+
   test("belong to the trace of whoever started it, unless that one is not sampled", async () => {
     const begun = (flags: string) => {
       const traceparent = `00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-${flags}`;
