@@ -4,6 +4,7 @@
  * - T1 it is judged as its maker's own start would be: by the tenant's policy as it is now, and by those that the maker
  *   stood under. Whether the maker may still act is the trigger's to ask.
  * - T2 what an earlier try has begun is found before anything is refused.
+ * - T3 who answers for it has made the run, as if they had started it in person: they decide none of its approvals.
  */
 import { chainOf, judgeStart, type PolicyDeps, tenantPolicy } from "./access/index.ts";
 import { judgeSteps } from "./api/index.ts";
@@ -27,7 +28,10 @@ interface StartDeps {
 }
 
 type Refused = Extract<TriggeredOutcome, { kind: "refused" }>;
-type Planned = Pick<StartRequest, "workflow" | "version" | "graph" | "input" | "open" | "policies" | "flow">;
+type Planned = Pick<
+  StartRequest,
+  "workflow" | "version" | "graph" | "input" | "open" | "policies" | "origins" | "flow"
+>;
 
 /** Codes of a run that pass. */
 const PASSING: ReadonlySet<RunErrorCode> = new Set(["unavailable"]);
@@ -87,6 +91,8 @@ async function plan(
     ...{ workflow: startable.name, version: startable.version, input: input.value, open: startable.open },
     graph: { ...startable.graph, steps: judged.steps },
     policies: maker.policies,
+    // T3.
+    origins: [...new Set([maker.actor, ...(maker.also ?? [])])],
     ...(flow.value === undefined ? {} : { flow: flow.value }),
   });
 }
