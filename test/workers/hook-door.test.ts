@@ -415,6 +415,20 @@ describe("a hook", () => {
     }
   });
 
+  it.each([
+    [{ headers: { "x-acme": "caf\u20ac" } }, "/headers/x-acme"],
+    [{ headers: { "x-acme": "a\r\nx-b: c" } }, "/headers/x-acme"],
+    [{ event: "push\n" }, "/event"],
+    [{ event: "\u20ac" }, "/event"],
+  ])("is tried with nothing that cannot stand in a header: %j", async (body, pointer) => {
+    await send("POST", "/v1/hooks", {
+      key: admin,
+      body: { name: "headers", workflow: "echo", scheme: { type: "github" }, secret: SECRET },
+    });
+    const answer = await send("POST", "/v1/hooks/headers/test", { key: admin, body });
+    expect((await expectProblem(answer, 400, "invalid_request")).errors?.[0]?.pointer).toBe(pointer);
+  });
+
   it("is tried without a run, with what it would give, and with one if that is asked for", async () => {
     await hook("tried", { filter: "input.body.n > 1", input: { n: "${{ input.body.n }}" } });
     const trial = async (body: object): Promise<unknown> =>
