@@ -228,6 +228,34 @@ describe("while something is away", () => {
   });
 });
 
+describe("a flood", () => {
+  it("of what is held back is told of a few times: what was taken before stays in the log", async () => {
+    const all = new Deployment();
+    all.hook = { ...all.hook!, rate: { perMinute: 60, burst: 1 } };
+    const one = all.isolate();
+    await deliver(one, "d-0");
+    all.waitMs = 1_000;
+    for (let n = 1; n <= 300; n += 1) await deliver(one, `d-${n}`);
+    await all.settled();
+    expect(all.codes()).toEqual(["accepted", ...Array.from({ length: 10 }, () => "limited")]);
+    all.now += 10_000;
+    await deliver(one, "d-301");
+    await all.settled();
+    expect(all.codes()).toHaveLength(12);
+  });
+
+  it("of what nobody can prove hides nothing that was the sender's own and refused", async () => {
+    const all = new Deployment();
+    all.hook = { ...all.hook!, paused: true };
+    const one = all.isolate();
+    for (let n = 0; n < 30; n += 1) await deliver(one, `f-${n}`, { secret: "somebody-elses-secret" });
+    await deliver(one, "d-1");
+    await all.settled();
+    expect(all.codes().filter((code) => code === "signature_wrong")).toHaveLength(10);
+    expect(all.codes()).toContain("paused");
+  });
+});
+
 describe("a start that is refused", () => {
   it("is the log's to tell, and keeps the body so that it can be delivered anew", async () => {
     const all = new Deployment();
