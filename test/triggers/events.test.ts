@@ -311,6 +311,18 @@ describe("events of a name", () => {
     expect([...world.runs.values()].map(({ start }) => start.maker.policies)).toEqual([[mine, theirs]]);
   });
 
+  test("one user's runs cannot keep those of others from hearing, however many different things they wait for", () => {
+    const world = new EventsWorld();
+    const listens = (run: string, field: string, user: string | null): boolean =>
+      world.desk.listen(world.wait(run, "s", { [field]: 1 }, user));
+    let heard = 0;
+    for (let n = 0; n < MAX_SHAPES; n += 1) if (listens(`r-${n}`, `f-${n}`, "mallory")) heard += 1;
+    expect(heard).toBe(MAX_SHAPES / 2);
+    expect(listens("r-known", "f-1", "mallory")).toBe(true);
+    expect(listens("r-ada", "order", "ada")).toBe(true);
+    expect(listens("r-tenant", "invoice", null)).toBe(true);
+  });
+
   test("are kept for a day, then nothing is left of them, and nothing is armed", async () => {
     const world = new EventsWorld();
     world.subscribers = [{ workflow: "ship", subscription: {} }];

@@ -29,6 +29,8 @@ export const USERS_PART = 0.5;
 /** Of one name: steps that wait, and the different lists of fields that they compare. */
 export const MAX_WAITING = 50_000;
 export const MAX_SHAPES = 256;
+/** Of both, that runs of one user have once half of it is taken: whoever acts for one cannot keep all others from hearing. */
+export const USER_PART = 1 / 8;
 /** After so long a try in flight has ended, or has died with the object. Longer than any call may take. */
 export const FLIGHT_MS = 60_000;
 /** After so long a try that nobody has heard of begins nothing any more. */
