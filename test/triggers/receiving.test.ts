@@ -215,6 +215,20 @@ describe("while something is away", () => {
     expect(all.runs.size).toBe(2);
   });
 
+  it("the database: a forged delivery does not take the remembered hook from the service", async () => {
+    const all = new Deployment();
+    const isolate = all.isolate();
+    await deliver(isolate, "d-1");
+    all.isDatabaseAway = true;
+    all.now += 5_000;
+    expect(await deliver(isolate, "f-1", { secret: "somebody-elses-secret" })).toEqual({ status: 503 });
+    expect((await deliver(isolate, "d-2")).status).toBe(202);
+    all.isDatabaseAway = false;
+    all.hook = null;
+    expect((await deliver(isolate, "f-2", { secret: "somebody-elses-secret" })).status).toBe(404);
+    expect((await deliver(isolate, "d-3")).status).toBe(404);
+  });
+
   it("the hook's object: only a hook with a rate waits for it", async () => {
     const all = new Deployment();
     all.isObjectAway = true;

@@ -113,12 +113,17 @@ export function createReceiving(deps: ReceivingDeps) {
 
   /** D1. Null: there is none. Rejects while the database is away. */
   async function known(tenant: string, name: string): Promise<KnownHook | null> {
+    const before = seen.get(seenKey(tenant, name), now());
+    return before === undefined ? knownNow(tenant, name) : before;
+  }
+
+  /** As it stands in the database. What is remembered stays while that is away: a forged delivery takes it from nobody. */
+  async function knownNow(tenant: string, name: string): Promise<KnownHook | null> {
     const key = seenKey(tenant, name);
     const askedAt = now();
-    const before = seen.get(key, askedAt);
-    if (before !== undefined) return before;
     const found = await hooks.find(tenant, name);
     if (!found.ok) {
+      seen.forget(key);
       seen.put(key, null, askedAt);
       return null;
     }
@@ -241,12 +246,6 @@ export function createReceiving(deps: ReceivingDeps) {
       }
     },
   };
-
-  /** As it stands in the database. */
-  async function knownNow(tenant: string, name: string): Promise<KnownHook | null> {
-    seen.forget(seenKey(tenant, name));
-    return known(tenant, name);
-  }
 
   async function receiveAt(first: KnownHook, { headers, body, traceparent }: Incoming): Promise<Reception> {
     const at = now();
