@@ -46,7 +46,8 @@ const FAILED_AGAIN_MS = 60_000;
 const LATE_MS = 60_000;
 /** Of those that a wait is told of late: one is enough, but one may not fit its schema. */
 const MAX_LATE = 16;
-const LATE_PAGE = 200;
+/** Events that are in memory at a time to be looked at: each can have 256 KiB, as text and read. */
+const LATE_PAGE = 32;
 
 interface StartTask {
   readonly deed: Extract<Deed, { t: "start" }>;
