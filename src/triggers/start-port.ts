@@ -9,7 +9,7 @@ export interface Maker {
   readonly policies: readonly Json[];
   /** Of who came with a token: what its issuer was trusted as. */
   readonly trust?: { readonly issuerId: string; readonly version: number };
-  /** Who else had it done, as the audit writes them: by hand, beside who answers for it. */
+  /** Who else may have had it done, as the audit writes them: by hand, or because they know what proves a delivery. */
   readonly also?: readonly string[];
 }
 

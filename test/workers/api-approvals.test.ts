@@ -160,7 +160,17 @@ describe("who may decide", () => {
       return { run: runs[0]?.run ?? "" };
     });
     const child = await newKey(starter, { scopes: ["approvals:decide", "runs:read"] });
+    // Another one answers for the hook by now, and who gave it its secret still knows that.
+    const { name: _, secret: __, ...changed } = hook;
+    const keeper = await newKey(admin, {});
+    const taken = await send("PUT", "/v1/hooks/asks", { key: keeper, body: changed });
+    await expectAnswer(taken, "putHook", 200);
+    const again = await send("POST", "/v1/hooks/asks/test", {
+      ...{ key: helper, body: { body: { ...input, again: 1 }, start: true } },
+    });
+    const sent = await expectAnswer<{ run: string }>(again, "testHook", 200);
     for (const [run, makers] of [
+      [sent.run, [keeper, starter, helper]],
       [delivered.run, [starter, helper, child]],
       [triggered.run, [starter, helper, child]],
       [posted.run, [starter, child]],

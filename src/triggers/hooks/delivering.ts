@@ -46,7 +46,7 @@ export function createDelivering(
   const makerOf = ({ hook }: KnownHook, { maker }: Asking) => ({
     ...hook.maker,
     policies: [...hook.maker.policies, ...maker.policies],
-    also: [maker.actor],
+    also: [...(hook.maker.also ?? []), maker.actor],
   });
 
   return {
