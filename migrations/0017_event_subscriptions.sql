@@ -5,7 +5,7 @@ CREATE TABLE event_subscriptions (
     CHECK (length(event) BETWEEN 1 AND 64 AND event GLOB '[a-z0-9]*' AND event NOT GLOB '*[^a-z0-9._-]*'),
   workflow TEXT NOT NULL,
   version INTEGER NOT NULL CHECK (version >= 1),
-  -- JSON: filter and input. Nothing of it is a secret.
+  -- JSON: filter, input, and the policies of who stored it. Nothing of it is a secret.
   rules TEXT NOT NULL CHECK (json_valid(rules)),
   PRIMARY KEY (tenant, event, workflow)
 ) STRICT, WITHOUT ROWID;

@@ -4,7 +4,7 @@
  * - T1 it is judged as its maker's own start would be: by the tenant's policy as it is now, and by those that the maker
  *   stood under. Whether the maker may still act is the trigger's to ask.
  * - T2 what an earlier try has begun is found before anything is refused.
- * - T3 who answers for it has started it, by whatever trigger, and so decides nothing in it.
+ * - T3 who answers for it has made the run, as if they had started it in person: they decide none of its approvals.
  */
 import { chainOf, judgeStart, type PolicyDeps, tenantPolicy } from "./access/index.ts";
 import { judgeSteps } from "./api/index.ts";
@@ -30,7 +30,7 @@ interface StartDeps {
 type Refused = Extract<TriggeredOutcome, { kind: "refused" }>;
 type Planned = Pick<
   StartRequest,
-  "workflow" | "version" | "graph" | "input" | "open" | "policies" | "flow" | "origins"
+  "workflow" | "version" | "graph" | "input" | "open" | "policies" | "origins" | "flow"
 >;
 
 /** Codes of a run that pass. */
@@ -91,8 +91,8 @@ async function plan(
     ...{ workflow: startable.name, version: startable.version, input: input.value, open: startable.open },
     graph: { ...startable.graph, steps: judged.steps },
     policies: maker.policies,
-    // T3
-    origins: [maker.actor],
+    // T3.
+    origins: [...new Set([maker.actor, ...(maker.also ?? [])])],
     ...(flow.value === undefined ? {} : { flow: flow.value }),
   });
 }

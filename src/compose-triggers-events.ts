@@ -35,6 +35,13 @@ export function eventsPorts({ DB: db }: Env, parts: EventsParts): EventsPorts {
       return [...own, ...stored];
     },
     makerStands: async (tenant, maker) => makerStands({ db }, tenant, maker, now()),
+    async wasStarted(tenant, run, bodyDigest) {
+      const before = await runs(tenant, run).startedBefore(tenant, bodyDigest);
+      if (before === null || before.ok) return before !== null;
+      // What else it may answer is of a run that is there, or was.
+      if (before.code === "unavailable") throw new Error(`The run ${run} cannot say how it stands just now.`);
+      return true;
+    },
     runIdOf,
     async hear(tenant, { run, step, since }, { name, key, data, only }) {
       const heard = await runs(tenant, run).hear(tenant, {

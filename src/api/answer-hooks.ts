@@ -79,6 +79,8 @@ export const HookDeliveries = named("HookDeliveries", () =>
 export const DeliveredHook = named("DeliveredHook", () =>
   z.strictObject({
     ...deliveryFields(),
-    input: json().exactOptional().describe("Of the run that it starts, or would start."),
+    input: json()
+      .exactOptional()
+      .describe("Of the run that it starts, or would start; if the key may see it."),
   }),
 );

@@ -150,8 +150,12 @@ async function answerOf(route: Route | null, call: Call): Promise<Response | Pro
   }
 }
 
+/** Made once, and not before somebody asks for nothing: whoever floods with forged deliveries is answered by it. */
+let addresses: readonly (readonly [RegExp, Route["method"]])[] | undefined;
+
 function nothingHere({ path, request }: Call): Problem {
-  const methods = ROUTES.filter((route) => patternOf(route).test(path)).map((route) => route.method);
+  addresses ??= ROUTES.map((route) => [patternOf(route), route.method]);
+  const methods = addresses.filter(([pattern]) => pattern.test(path)).map(([, method]) => method);
   if (methods.length === 0) return problem("not_found", "There is nothing at this address.");
   const allowed = methods.flatMap((method) => (method === "GET" ? [method, "HEAD"] : [method]));
   return problem("method_not_allowed", `${request.method} is not a method of this address.`, {

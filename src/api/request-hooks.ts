@@ -9,6 +9,12 @@ const MAX_EXPRESSION_CHARS = 4_096;
 const MAX_SECRET_CHARS = 4_096;
 const MAX_REDELIVERIES = 1_000;
 
+/** What can stand in a header as it is. */
+const headerText = (max: number) =>
+  z
+    .string()
+    .max(max)
+    .regex(/^[ -~]*$/, "A header holds visible characters of ASCII, and spaces.");
 const header = () => z.string().min(1).max(64);
 /** Where a value of a delivery stands. */
 const place = () =>
@@ -114,8 +120,8 @@ export const Redeliver = named("Redeliver", () =>
 export const TestDelivery = named("TestDelivery", () =>
   z.strictObject({
     body: json().exactOptional().describe("Sent as JSON."),
-    event: z.string().min(1).max(255).exactOptional(),
-    headers: z.record(z.string().regex(/^[a-z0-9-]{1,64}$/), z.string().max(2_048)).exactOptional(),
+    event: headerText(255).min(1).exactOptional(),
+    headers: z.record(z.string().regex(/^[a-z0-9-]{1,64}$/), headerText(2_048)).exactOptional(),
     start: z.boolean().exactOptional().describe("False if it is missing: it is only judged."),
   }),
 );

@@ -1,6 +1,7 @@
 /** The deliveries of a hook: what became of them, having one delivered anew, and trying the hook. */
-import { type KeyIdentity, userOfNewRun } from "../access/index.ts";
-import type { Delivered, DeliveringRefusal } from "../triggers/index.ts";
+import { type KeyIdentity, may, userOfNewRun } from "../access/index.ts";
+import { findStartable } from "../define/index.ts";
+import type { Delivered, DeliveringRefusal, Hook } from "../triggers/index.ts";
 import { DeliveredHook, HookDeliveries } from "./answer-hooks.ts";
 import { EXAMPLES } from "./examples.ts";
 import { inputOf, viewDelivery } from "./hook-views.ts";
@@ -43,7 +44,7 @@ export const DELIVERY_ROUTES: readonly Route[] = [
     method: "POST",
     path: "/v1/hooks/{name}/deliveries/{delivery}/redeliver",
     rule: "hooks:write",
-    also: "And what a hook of this kind needs. The run is bound by the policies of the key in use as well.",
+    also: "And what a hook of this kind needs. The run is bound by the policies of the key in use as well. The answer says its input to a key with `outputs:read`, where the workflow's input is sensitive to one with `outputs:reveal`.",
     tag: "Hooks",
     summary: "Have a delivery of the log delivered anew, by the hook as it is now",
     description:
@@ -63,7 +64,8 @@ export const DELIVERY_ROUTES: readonly Route[] = [
       if (!known.ok) return known.problem;
       const delivery = call.params["delivery"] ?? "";
       const done = await call.deps.hooks().again(askingOf(identity), known.hook, delivery, number);
-      return done.ok ? answer(done.value) : ofDelivering(done.error);
+      if (!done.ok) return ofDelivering(done.error);
+      return answer(done.value, await seesInput(call, identity, known.hook.hook));
     },
   }),
   route({
@@ -84,7 +86,8 @@ export const DELIVERY_ROUTES: readonly Route[] = [
         ...{ id: randomId("dlv"), event, headers, contentType: "application/json", isStarted: start },
         body: new TextEncoder().encode(body === undefined ? "{}" : JSON.stringify(body)),
       });
-      return done.ok ? answer(done.value) : ofDelivering(done.error);
+      // They have given the body themselves.
+      return done.ok ? answer(done.value, true) : ofDelivering(done.error);
     },
   }),
 ];
@@ -100,8 +103,20 @@ async function knownFor(call: Call, identity: KeyIdentity, isStarted: boolean) {
   return refusal === null ? ({ ok: true, hook } as const) : ({ ok: false, problem: refusal } as const);
 }
 
-function answer({ id, entry, judged }: Delivered): Response {
-  return jsonResponse({ ...viewDelivery(id, entry), ...inputOf(judged) });
+/** Whether whoever asks may see what the service had sent: no other answer shows the input of a run. */
+async function seesInput(
+  { deps: { workflows, plans } }: Call,
+  identity: KeyIdentity,
+  { tenant, workflow }: Pick<Hook, "tenant" | "workflow">,
+): Promise<boolean> {
+  if (!may(identity, "outputs:read")) return false;
+  if (workflow === null || may(identity, "outputs:reveal")) return true;
+  const found = await findStartable({ workflows, plans }, tenant, workflow);
+  return found.kind === "found" && found.startable.graph.sensitive?.includes("input") !== true;
+}
+
+function answer({ id, entry, judged }: Delivered, seesInput: boolean): Response {
+  return jsonResponse({ ...viewDelivery(id, entry), ...(seesInput ? inputOf(judged) : {}) });
 }
 
 function ofDelivering(code: DeliveringRefusal): Problem {

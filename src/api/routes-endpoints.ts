@@ -1,5 +1,5 @@
 /** Endpoints: where a tenant's systems are told of its runs. What an endpoint may be is decided in the triggers room. */
-import type { KeyIdentity } from "../access/index.ts";
+import { type KeyIdentity, may } from "../access/index.ts";
 import type { EndpointAsking, EndpointRpc, Which } from "../triggers/index.ts";
 import {
   EndpointDetail,
@@ -32,7 +32,7 @@ import {
   ReplayFailed,
   RotateEndpointKey,
 } from "./request-endpoints.ts";
-import { type Call, type Route, route } from "./route.ts";
+import { type Call, insufficientScope, type Route, route } from "./route.ts";
 
 /** A new endpoint is known everywhere after so long: as long as isolates remember who has some. */
 const EFFECTIVE_MS = 60_000;
@@ -46,7 +46,7 @@ export const ENDPOINT_ROUTES: readonly Route[] = [
     method: "POST",
     path: "/v1/endpoints",
     rule: "endpoints:write",
-    also: "The policies of the key and of the tenant have to allow a POST there. The key answers for the endpoint: when it ends, messages wait.",
+    also: "`runs:read`, as it tells of all runs. The policies of the key and of the tenant have to allow a POST there. The key answers for the endpoint: when it ends, messages wait.",
     tag: TAG,
     summary: "Have events of runs sent to an address",
     description: "Signed as Standard Webhooks asks for (docs/webhooks-out.md). At most 20 of a tenant.",
@@ -59,6 +59,7 @@ export const ENDPOINT_ROUTES: readonly Route[] = [
     ],
     problems: ["endpoint_limit", "policy_denied"],
     handle: async ({ call, identity, body: { url, events, description = "", key = "hmac" } }) => {
+      if (!may(identity, "runs:read")) return seesNoRuns();
       const { desk } = call.deps.endpoints;
       const made = await desk.create(asking(identity), { url, types: unique(events), description }, key);
       if (!made.ok) return ofEndpoint(made.error);
@@ -119,6 +120,7 @@ export const ENDPOINT_ROUTES: readonly Route[] = [
     answers: [{ status: 200, description: "The endpoint.", schema: EndpointView }],
     problems: ["not_found", "policy_denied"],
     handle: async ({ call, identity, body: { url, events, description } }) => {
+      if (!may(identity, "runs:read")) return seesNoRuns();
       const changed = await call.deps.endpoints.desk.change(asking(identity), idIn(call), {
         ...(url === undefined ? {} : { url }),
         ...(events === undefined ? {} : { types: unique(events) }),
@@ -162,6 +164,7 @@ export const ENDPOINT_ROUTES: readonly Route[] = [
     answers: [{ status: 200, description: "The endpoint.", schema: EndpointView }],
     problems: ["not_found", "policy_denied"],
     handle: async ({ call, identity }) => {
+      if (!may(identity, "runs:read")) return seesNoRuns();
       const enabled = await call.deps.endpoints.desk.enable(asking(identity), idIn(call));
       if (!enabled.ok) return ofEndpoint(enabled.error);
       await tellChanged(call, identity);
@@ -294,6 +297,13 @@ export const ENDPOINT_ROUTES: readonly Route[] = [
     },
   }),
 ];
+
+function seesNoRuns(): Problem {
+  return insufficientScope(
+    "An endpoint is told of runs: this needs the scope runs:read as well, which the key does not have.",
+    "runs:read",
+  );
+}
 
 function asking(identity: KeyIdentity): EndpointAsking {
   return { tenant: identity.tenant, maker: makerOf(identity) };

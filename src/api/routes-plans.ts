@@ -19,10 +19,11 @@ import { StoredPlan } from "./answer-workflows.ts";
 import { EXAMPLES } from "./examples.ts";
 import { checkSurroundings } from "./plan-check.ts";
 import { chainFor, foretell, refusalOfStart } from "./policy-check.ts";
+import { makerOf } from "./maker.ts";
 import { type FieldError, type Problem, problem, problemAt } from "./problems.ts";
 import { jsonResponse, ofAccess } from "./replies.ts";
 import { PutWorkflow, ValidatePlan } from "./request-schemas.ts";
-import { type Call, type Route, route } from "./route.ts";
+import { type Call, insufficientScope, type Route, route } from "./route.ts";
 import { badPlan } from "./start-plan.ts";
 import { withoutSecrets } from "./untold.ts";
 
@@ -75,7 +76,7 @@ export const PLAN_ROUTES: readonly Route[] = [
     method: "PUT",
     path: "/v1/workflows/{workflow}",
     rule: "workflows:write",
-    also: "A key that is bound to a user cannot have this scope.",
+    also: "A key that is bound to a user cannot have this scope. With `on` `runs:write`, as events start it then; those runs stand under the policies of the key in use as well.",
     tag: "Plans",
     summary: "Store a plan under a name",
     description:
@@ -105,6 +106,11 @@ export const PLAN_ROUTES: readonly Route[] = [
       const { name: _name, ...plan } = body;
       const compiled = compilePlan(plan);
       if (!compiled.ok) return badPlan(compiled.errors);
+      if (compiled.plan.on.length > 0 && !may(identity, "runs:write"))
+        return insufficientScope(
+          "With `on`, events start it: this needs the scope runs:write, which the key does not have.",
+          "runs:write",
+        );
       const around = await checkSurroundings(call, identity, {
         ...{ steps: compiled.plan.graph.steps, chain: chain.value },
         ...{ definitionAt: "", user: identity.user ?? undefined },
@@ -113,10 +119,9 @@ export const PLAN_ROUTES: readonly Route[] = [
         speaksFor: compiled.plan.open ? undefined : name,
       });
       if (around.errors.length > 0) return badPlan(around.errors);
-      const by = actorOf(identity);
       // Others may start it who may start those, and by then they may be there.
       const advice = [...around.denied, ...around.missing, ...around.advice];
-      return store(call.deps, identity.tenant, by, name, plan, compiled.plan, advice);
+      return store(call.deps, identity, name, plan, compiled.plan, advice);
     },
   }),
 ];
@@ -148,16 +153,17 @@ async function guardOf({ deps }: Call, identity: KeyIdentity, name: string): Pro
 
 async function store(
   { plans, now }: Pick<Parameters<Route["answer"]>[0]["deps"], "plans" | "now">,
-  tenant: string,
-  createdBy: string,
+  identity: KeyIdentity,
   name: string,
   body: Readonly<Record<string, Json>>,
   { description, on }: CompiledPlan,
   advice: readonly FieldError[],
 ): Promise<Response | Problem> {
   const digest = await digestJson(body);
-  const createdAt = now();
-  const stored = await plans.put(tenant, { name, description, body, digest, createdAt, createdBy, on });
+  const stored = await plans.put(identity.tenant, {
+    ...{ name, description, body, digest, on, createdAt: now(), createdBy: actorOf(identity) },
+    policies: makerOf(identity).policies,
+  });
   if (stored.kind === "too_many")
     return problem("limit_reached", "A tenant has at most 1,000 plans, and a plan at most 1,000 versions.");
   const answer = {

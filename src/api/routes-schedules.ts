@@ -5,6 +5,7 @@ import type { ScheduleErrorCode, WishRefusal } from "../triggers/index.ts";
 import { ScheduleList, ScheduleView, TickLog, TriggeredSchedule } from "./answer-schedules.ts";
 import { EXAMPLES } from "./examples.ts";
 import { makerOf } from "./maker.ts";
+import { chainFor, refusalOfStart } from "./policy-check.ts";
 import { problem, problemAt, type Problem } from "./problems.ts";
 import { addressOf, jsonResponse, ofAccess, RETRY_AFTER_S } from "./replies.ts";
 import {
@@ -131,16 +132,23 @@ export const SCHEDULE_ROUTES: readonly Route[] = [
     method: "POST",
     path: "/v1/schedules/{schedule}/trigger",
     rule: "schedules:write",
-    also: ALSO_STARTS,
+    also: `${ALSO_STARTS} \`runs:act_as\` where the schedule names a \`user\`. The run is bound by the policies of the key in use as well.`,
     tag: "Schedules",
     summary: "Start a run of the schedule now",
     description:
-      "Whatever the overlap says, also while it is paused; in the name of the schedule's maker. The same `Idempotency-Key` is one run.",
+      "Whatever the overlap says, also while it is paused; in the name of the schedule's maker, as far as the key in use may. The same `Idempotency-Key` is one run.",
     headers: ["Idempotency-Key"],
     answers: [
       { status: 202, description: "Which run it is.", schema: TriggeredSchedule, headers: ["Location"] },
     ],
-    problems: ["invalid_header", "not_found", "start_refused", "too_many_starts"],
+    problems: [
+      "invalid_header",
+      "not_found",
+      "user_wider",
+      "policy_denied",
+      "start_refused",
+      "too_many_starts",
+    ],
     handle: ({ call, identity }) => trigger(call, identity),
   }),
   route({
@@ -218,7 +226,17 @@ async function trigger(call: Call, identity: KeyIdentity): Promise<Response | Pr
   const key = idempotencyKeyOf(call);
   if (!key.ok) return key.error;
   const asking = askingFor(call, identity);
-  const triggered = await call.deps.schedules.trigger(asking, key.value ?? randomId("req"));
+  const seen = await call.deps.schedules.view(identity.tenant, asking.name);
+  if (!seen.ok) return ofSchedules(seen);
+  const { workflow, user: named } = seen.value.target;
+  const user = userOfNewRun(identity, named);
+  if (!user.ok) return ofAccess(user.error);
+  const chain = await chainFor(call, identity);
+  if (!chain.ok) return chain.error;
+  const denial = refusalOfStart(chain.value, { workflow, at: "/workflow" });
+  if (denial !== null) return denial;
+  const by = makerOf(identity);
+  const triggered = await call.deps.schedules.trigger(asking, key.value ?? randomId("req"), by);
   if (!triggered.ok) return ofSchedules(triggered);
   const { value } = triggered;
   if (value.kind === "refused") return problem("start_refused", `${value.code}: ${value.message}`);

@@ -27,6 +27,8 @@ export type PlanSummary = Omit<PlanRecord, "body" | "digest">;
 export interface NewPlan extends Omit<PlanRecord, "version"> {
   /** What it subscribes to, in place of what its earlier versions did. */
   readonly on: readonly Subscription[];
+  /** Under which whoever stores it stands: what it is started by an event for is bound by them. */
+  readonly policies: readonly Json[];
 }
 
 export type Stored =
@@ -55,7 +57,8 @@ export function createPlansStore(db: D1Database): PlansStore {
       .first("version");
   return {
     newest,
-    async put(tenant, { name, description, body, digest, createdAt, createdBy, on }) {
+    async put(tenant, { name, description, body, digest, createdAt, createdBy, on, policies }) {
+      const bound = policies.length === 0 ? {} : { policies };
       // One statement: two that store at the same time get two versions, or the same one for the same content.
       const insert = db
         .prepare(
@@ -78,7 +81,12 @@ export function createPlansStore(db: D1Database): PlansStore {
           `INSERT INTO event_subscriptions (tenant, event, workflow, version, rules)
            SELECT ?1, value ->> 'event', ?2, (${NEWEST}), value -> 'rules' FROM json_each(?4) WHERE ${isNewest}`,
         )
-        .bind(tenant, name, digest, JSON.stringify(on.map(({ event, ...rules }) => ({ event, rules }))));
+        .bind(
+          tenant,
+          name,
+          digest,
+          JSON.stringify(on.map(({ event, ...rules }) => ({ event, rules: { ...rules, ...bound } }))),
+        );
       const [inserted] = await db.batch<{ readonly version: number }>([insert, forget, subscribe]);
       const row = inserted?.results[0]?.version;
       if (row !== undefined) return { kind: "stored", version: row, created: true };
@@ -118,12 +126,19 @@ export function createPlansStore(db: D1Database): PlansStore {
         .bind(tenant, event)
         .all<{ readonly workflow: string; readonly version: number; readonly rules: string }>();
       return results.map(({ workflow, version, rules }) => {
-        const subscription = { event, ...(JSON.parse(rules) as Omit<Subscription, "event">) };
-        return { workflow, version: String(version), subscription };
+        const { policies, ...rest } = JSON.parse(rules) as Rules;
+        const subscription = { event, ...rest };
+        return {
+          ...{ workflow, version: String(version), subscription },
+          ...(policies === undefined ? {} : { policies }),
+        };
       });
     },
   };
 }
+
+/** As it stands in D1. PERSISTED CONTRACT. */
+type Rules = Omit<Subscription, "event"> & Pick<Subscriber, "policies">;
 
 interface PlanRow {
   readonly name: string;

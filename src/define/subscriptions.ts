@@ -31,6 +31,8 @@ export interface Subscriber {
   /** Of a stored plan: the one that subscribes. Of the deployment's own: missing, the newest. */
   readonly version?: string;
   readonly subscription: Subscription;
+  /** Of a stored plan: those that whoever stored it last stood under. Missing: none. */
+  readonly policies?: readonly Json[];
 }
 
 function build() {

@@ -31,7 +31,10 @@ export interface RunInfo {
     readonly depth: number;
     readonly root?: string;
   };
-  /** Of a child: who started or extended the runs above it. They decide nothing here either. */
+  /**
+   * Of a child: who started or extended the runs above it. Of what a trigger started: who answers for that. They decide nothing
+   * here either.
+   */
   readonly origins?: readonly string[];
   /**
    * In each generation it waits until it is admitted, before it works: at most `limitMs`. `place`: where in the queue, and what

@@ -12,12 +12,11 @@ import type { Json } from "../kernel/index.ts";
 import type { Result } from "../platform/index.ts";
 import type { Rate } from "./rate.ts";
 import type { Arrival, Handshake, SchemeFault, SchemeSettings, Secret } from "./schemes/scheme.ts";
+import { maySee } from "./schemes/values.ts";
 import { type Genuine, verifyDelivery } from "./schemes/verify.ts";
 
 /** Bytes of a body that any hook may have. */
 export const MAX_BODY_BYTES = 1_048_576;
-/** Headers that carry proofs; beside them, those of the scheme. */
-const NEVER_TOLD = new Set(["authorization", "proxy-authorization", "cookie"]);
 const MAX_TOLD_CHARS = 2_048;
 
 /** What of a hook decides about deliveries. */
@@ -126,13 +125,6 @@ function toldOf(hook: HookRules, { headers }: Arrival, genuine: Genuine, nowMs: 
     .map((name) => [name, headers.get(name)] as const)
     .filter(([, value]) => value === null || value.length <= MAX_TOLD_CHARS);
   return { id, event, signedAt, receivedAt: nowMs, headers: Object.fromEntries(seen), body: payload };
-}
-
-/** Whether expressions may see a header: it is none that proves who sends. */
-export function maySee(scheme: SchemeSettings, header: string): boolean {
-  const name = header.toLowerCase();
-  const own = scheme.scheme === "api_key" || scheme.scheme === "hmac" ? scheme.header.toLowerCase() : null;
-  return !NEVER_TOLD.has(name) && name !== own && !/signature|hmac|token|secret|api-?key/.test(name);
 }
 
 /**

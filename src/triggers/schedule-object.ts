@@ -31,6 +31,7 @@ import type { ScheduleState, TickRecord, Todo } from "./schedule-state.ts";
 import { type KeptSchedule, ScheduleStore } from "./schedule-store.ts";
 import { nextTicks, readTiming, type Ticks } from "./schedule-timing.ts";
 import { type ReadWish, readWish } from "./schedule-wish.ts";
+import type { Maker } from "./start-port.ts";
 
 /** As many as the platform lets an object make side by side. */
 const CALLS_AT_A_TIME = 6;
@@ -111,12 +112,12 @@ export abstract class WiredScheduleObject extends DurableObject<Env> implements 
     return this.#answer(tenant);
   }
 
-  async trigger(tenant: string, key: string): Promise<ScheduleAnswer<Triggered>> {
+  async trigger(tenant: string, key: string, by?: Maker): Promise<ScheduleAnswer<Triggered>> {
     const kept = this.#of(tenant);
     if (kept === null) return NOT_FOUND;
     const start = handKey(key);
     if (this.#store.recordOf(start) === null) {
-      const state = trigger(kept.state, start, this.#ports.now());
+      const state = trigger(kept.state, start, this.#ports.now(), by);
       if (state === null) return { ok: false, code: "busy", message: "Too many starts are pending already." };
       this.#write(kept, state, []);
       this.#arm();

@@ -77,8 +77,8 @@ export interface ScheduleRpc {
   pause(tenant: string, by: string, reason: string | null): Promise<ScheduleAnswer<ScheduleView>>;
   /** `maker_revoked`: somebody else must put it anew. */
   resume(tenant: string): Promise<ScheduleAnswer<ScheduleView>>;
-  /** One start now. The same key is one run. */
-  trigger(tenant: string, key: string): Promise<ScheduleAnswer<Triggered>>;
+  /** One start now, that `by` asks for. The same key is one run. */
+  trigger(tenant: string, key: string, by?: Maker): Promise<ScheduleAnswer<Triggered>>;
   /** Runs that it started go on. Answers whether there was one. */
   remove(tenant: string): Promise<boolean>;
   /**

@@ -15,6 +15,7 @@
  * - S8 the work of one call is bounded, however many ticks were missed: those that share a fate share a record.
  */
 import { lastTick, startOf, type Ticks } from "./schedule-timing.ts";
+import type { Maker } from "./start-port.ts";
 import type {
   Cancel,
   Live,
@@ -154,9 +155,9 @@ export function edit(
 }
 
 /** One start by hand, whatever the overlap and also while paused. The same key is one start. Null: too many are pending. */
-export function trigger(state: ScheduleState, key: string, now: number): ScheduleState | null {
+export function trigger(state: ScheduleState, key: string, now: number, by?: Maker): ScheduleState | null {
   if (state.pending.some((one) => one.key === key)) return state;
-  return state.pending.length >= MAX_PENDING ? null : pend(state, key, now, now);
+  return state.pending.length >= MAX_PENDING ? null : pend(state, key, now, now, by);
 }
 
 export function tickKey(tick: number): string {
@@ -219,9 +220,12 @@ function startNext(turn: Turn): boolean {
   return true;
 }
 
-function pend(state: ScheduleState, key: string, tick: number, now: number): ScheduleState {
+function pend(state: ScheduleState, key: string, tick: number, now: number, by?: Maker): ScheduleState {
   const { revision } = state;
-  const start: Pending = { key, tick, revision, tries: 0, triedAt: null, retryAt: now, lostAt: null };
+  const start: Pending = {
+    ...{ key, tick, revision, tries: 0, triedAt: null, retryAt: now, lostAt: null },
+    ...(by === undefined ? {} : { by }),
+  };
   return { ...state, pending: [...state.pending, start] };
 }
 

@@ -5,11 +5,13 @@
  * - P2 a start that was tried before is looked for first; only where there is none, the maker is asked for and may be refused.
  * - P3 the id of a run derives from the schedule and the key of the start, and what is started from the revision that was
  *      decided: every try of one start asks for the same run.
+ * - P4 what somebody asks for by hand is started under their policies as well: who could not start it does not have it started.
  */
 import { digestJson, startDeadline } from "../platform/index.ts";
 import type { ScheduledStart, SchedulePorts } from "./schedule-ports.ts";
 import type { Pending, Todo, Told } from "./schedule-state.ts";
 import type { KeptTarget } from "./schedule-store.ts";
+import type { Maker } from "./start-port.ts";
 
 /** Less than FLIGHT_MS: nobody waits for a try any more when the next one begins. */
 const CALL_MS = 20_000;
@@ -44,7 +46,7 @@ async function performNow(todo: Todo, whose: Whose, ports: SchedulePorts): Promi
 }
 
 async function start(pending: Pending, whose: Whose, ports: SchedulePorts): Promise<Told> {
-  const { key, tick, revision, tries } = pending;
+  const { key, tick, revision, tries, by } = pending;
   const { tenant, schedule } = whose;
   const kept = whose.target(revision);
   if (kept === null) return refused(key, "target_lost", "What was to be started is not here.");
@@ -62,10 +64,16 @@ async function start(pending: Pending, whose: Whose, ports: SchedulePorts): Prom
       ...refused(key, "maker_revoked", "The key that made the schedule may not act any more."),
       pause: true,
     };
-  const outcome = await ports.start(wanted);
+  const outcome = await ports.start({ ...wanted, maker: together(maker, by) });
   return outcome.kind === "started"
     ? { t: "started", key, run }
     : refused(key, outcome.code, outcome.message);
+}
+
+/** P4. */
+function together(maker: Maker, by: Maker | undefined): Maker {
+  if (by === undefined || by.actor === maker.actor) return maker;
+  return { ...maker, policies: [...maker.policies, ...by.policies], also: [by.actor] };
 }
 
 export async function runOf(

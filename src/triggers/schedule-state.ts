@@ -1,5 +1,6 @@
 /** What a schedule knows of itself, and what it writes down. Plain data. */
 
+import type { Maker } from "./start-port.ts";
 import type { Timing } from "./schedule-timing.ts";
 
 /** What becomes of a tick while a run of an earlier one is under way. */
@@ -28,6 +29,8 @@ export interface Pending {
   readonly retryAt: number;
   /** When the last try was begun of which nobody knows what became; null: there is none. */
   readonly lostAt: number | null;
+  /** Who asked for it by hand. Missing: the clock did. */
+  readonly by?: Maker;
 }
 
 /** A run that was under way when it was last heard of. */

@@ -22,6 +22,7 @@ import type {
 } from "./schedule-rpc.ts";
 import { inTime } from "./schedule-starting.ts";
 import { readWish } from "./schedule-wish.ts";
+import type { Maker } from "./start-port.ts";
 
 /** An alarm does what is due; asking is for one that was lost. Less than the catch-up window is, where nobody says another. */
 const SILENT_MS = 30 * 60_000;
@@ -51,7 +52,8 @@ export interface Schedules {
   log(tenant: string, name: string, limit: number): Promise<ScheduleAnswer<readonly LoggedTick[]>>;
   pause(asking: AskingFor, reason: string | null): Promise<ScheduleAnswer<ScheduleView>>;
   resume(asking: AskingFor): Promise<ScheduleAnswer<ScheduleView>>;
-  trigger(asking: AskingFor, key: string): Promise<ScheduleAnswer<Triggered>>;
+  /** @param by whoever asks, with the policies that they stand under */
+  trigger(asking: AskingFor, key: string, by: Maker): Promise<ScheduleAnswer<Triggered>>;
   /** Answers whether there was one. */
   remove(asking: AskingFor): Promise<boolean>;
   /** Asks objects that were not asked for long, with at most `calls` outside calls. Never throws. */
@@ -96,7 +98,8 @@ export function createSchedules({ db, object, audit, log, now }: SchedulesDeps):
 
     resume: (asking) => change(asking, "resume", (schedule) => schedule.resume(asking.tenant)),
 
-    trigger: (asking, key) => change(asking, "trigger", (schedule) => schedule.trigger(asking.tenant, key)),
+    trigger: (asking, key, by) =>
+      change(asking, "trigger", (schedule) => schedule.trigger(asking.tenant, key, by)),
 
     async remove(asking) {
       const gone = await change(asking, "delete", async (schedule) => ({

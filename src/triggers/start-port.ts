@@ -9,6 +9,8 @@ export interface Maker {
   readonly policies: readonly Json[];
   /** Of who came with a token: what its issuer was trusted as. */
   readonly trust?: { readonly issuerId: string; readonly version: number };
+  /** Who else may have had it done, as the audit writes them: by hand, or because they know what proves a delivery. */
+  readonly also?: readonly string[];
 }
 
 /** What a trigger starts. PERSISTED CONTRACT likewise. */

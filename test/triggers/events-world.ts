@@ -199,6 +199,7 @@ export class EventsWorld {
           return { kind: "started", created: true, run: start.id } as const;
         }),
       makerStands: async (_, maker) => fated(() => !this.revoked.has(maker.actor)),
+      wasStarted: async (_, run) => fated(() => this.runs.has(run)),
       runIdOf: async ({ id, idempotencyKey }) => `run_${id}_${idempotencyKey}`,
       hear: async (_, { run, step, since }, { key, data, only }) =>
         fated((): Heard => {

@@ -43,6 +43,18 @@ describe("whether an event is taken", () => {
     expect(accept({ at: 5, digest: "a" }, "a", 1, load)).toMatchObject({ kind: "duplicate" });
   });
 
+  test("keys that are bound to users take half of the room at most: what one floods with stops no event of the tenant", () => {
+    for (const load of [
+      { ...IDLE, underWay: MAX_UNDER_WAY / 2 },
+      { ...IDLE, kept: MAX_KEPT / 2 },
+      { ...IDLE, bytes: MAX_KEPT_BYTES / 2 },
+    ]) {
+      expect(accept(null, "a", 1, load, true)).toMatchObject({ kind: "full" });
+      expect(accept(null, "a", 1, load, false)).toEqual({ kind: "new" });
+      expect(accept({ at: 5, digest: "a" }, "a", 1, load, true)).toMatchObject({ kind: "duplicate" });
+    }
+  });
+
   test("an event of a user's key has an id of its own, and of another user's another one", () => {
     const keys = [
       { id: "1", only: null },
@@ -264,6 +276,51 @@ describe("events of a name", () => {
       ...{ status: "done", runs: [] },
       refused: [{ workflow: "ship", code: "maker_revoked" }],
     });
+  });
+
+  test.each<[Fate, boolean]>([
+    ["lost before", false],
+    ["lost after", true],
+  ])("whose start was %s the key that posted it ended is known as started: %j", async (fate, isThere) => {
+    const world = new EventsWorld();
+    world.subscribers = [{ workflow: "ship", subscription: {} }];
+    const fates: Fate[] = ["ok", fate];
+    world.nextFate = () => {
+      const next = fates.shift() ?? "lost before";
+      return world.revoked.size > 0 ? "ok" : next;
+    };
+    world.desk.post(world.posted("e1", {}));
+    await world.settle(5 * 60_000);
+    expect(world.runs.size).toBe(isThere ? 1 : 0);
+    world.revoked.add("key:key_1");
+    await world.settle(HOUR);
+    expect(world.runs.size).toBe(isThere ? 1 : 0);
+    expect(world.desk.view(null, "e1")).toMatchObject(
+      isThere
+        ? { status: "done", runs: [{ workflow: "ship" }], refused: [] }
+        : { status: "done", runs: [], refused: [{ code: "maker_revoked" }] },
+    );
+  });
+
+  test("what they start stands under the policies of who posted, and of who stored what subscribes", async () => {
+    const world = new EventsWorld();
+    const [mine, theirs] = [{ workflows: ["ship"] }, { hosts: [] }];
+    world.subscribers = [{ workflow: "ship", subscription: {}, policies: [theirs] }];
+    world.desk.post(world.posted("e1", {}, { maker: { actor: "key:key_1", policies: [mine] } }));
+    await world.work();
+    expect([...world.runs.values()].map(({ start }) => start.maker.policies)).toEqual([[mine, theirs]]);
+  });
+
+  test("one user's runs cannot keep those of others from hearing, however many different things they wait for", () => {
+    const world = new EventsWorld();
+    const listens = (run: string, field: string, user: string | null): boolean =>
+      world.desk.listen(world.wait(run, "s", { [field]: 1 }, user));
+    let heard = 0;
+    for (let n = 0; n < MAX_SHAPES; n += 1) if (listens(`r-${n}`, `f-${n}`, "mallory")) heard += 1;
+    expect(heard).toBe(MAX_SHAPES / 2);
+    expect(listens("r-known", "f-1", "mallory")).toBe(true);
+    expect(listens("r-ada", "order", "ada")).toBe(true);
+    expect(listens("r-tenant", "invoice", null)).toBe(true);
   });
 
   test("are kept for a day, then nothing is left of them, and nothing is armed", async () => {

@@ -65,6 +65,14 @@ describe("several signatures of Standard Webhooks", () => {
     expect(await verdict(STANDARD, standardArrival(header), [WHSEC])).toBe("signature_malformed");
     const fewer = `${`v1,${STRANGE} `.repeat(15)}${await signatureOf(WHSEC)}`;
     expect(await verdict(STANDARD, standardArrival(fewer), [WHSEC])).toBe("ok");
+    // Those of public keys cost a pass over the body each.
+    const open = await signatureOf(WHSK);
+    const odd = `v1a,${btoa("x".repeat(64))} `;
+    expect(await verdict(STANDARD, standardArrival(odd.repeat(4) + open), [WHPK])).toBe(
+      "signature_malformed",
+    );
+    expect(await verdict(STANDARD, standardArrival(odd.repeat(3) + open), [WHPK])).toBe("ok");
+    expect(await verdict(STANDARD, standardArrival(`${"v1a,AAAA ".repeat(15)}${open}`), [WHPK])).toBe("ok");
   });
 });
 

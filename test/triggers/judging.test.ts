@@ -8,10 +8,10 @@ import {
   type HookRules,
   judgeDelivery,
   MAX_BODY_BYTES,
-  maySee,
   NOT_THERE,
   redeliveryKey,
 } from "../../src/triggers/judging.ts";
+import { maySee, readPayload } from "../../src/triggers/schemes/values.ts";
 import { type Bucket, type Rate, takeToken } from "../../src/triggers/rate.ts";
 import type { Arrival } from "../../src/triggers/schemes/scheme.ts";
 import { arrivalOf, type Case, CASES, headersOf, HMAC, NOW } from "./deliveries.ts";
@@ -244,4 +244,32 @@ it("of 200 deliveries, each five times, with other times and bodies, 200 runs co
       }
   }
   expect(runs.size).toBe(200);
+});
+
+describe("a body", () => {
+  it.each(['"\\ud800"', '{"a":["\\uDC00 b"]}', '{"\\ud83d":1}'])(
+    "that holds half of a surrogate pair is no text: %s",
+    (text) => {
+      const json = arrivalOf({ "content-type": "application/json" }, text);
+      expect(readPayload(json)).toEqual({ ok: false, error: "body_unreadable" });
+      const form = { "content-type": "application/x-www-form-urlencoded" };
+      const held = arrivalOf(form, `payload=${encodeURIComponent(text)}`);
+      expect(readPayload(held)).toEqual({ ok: false, error: "body_unreadable" });
+    },
+  );
+
+  it("with a whole pair is one", () => {
+    const json = arrivalOf({ "content-type": "application/json" }, '"\\ud83d\\ude00"');
+    expect(readPayload(json)).toEqual({ ok: true, value: "\u{1f600}" });
+  });
+});
+
+describe("a form", () => {
+  it("with a field as often as there is room for it is read as a list, not copied with each of them", () => {
+    const times = 250_000;
+    const arrival = arrivalOf({ "content-type": "application/x-www-form-urlencoded" }, "a&".repeat(times));
+    const read = readPayload(arrival);
+    // Copied with each, it would be 30,000 million texts, and no test may take so long.
+    expect(read.ok && (read.value as { a: readonly string[] }).a.length).toBe(times);
+  });
 });

@@ -215,6 +215,20 @@ describe("while something is away", () => {
     expect(all.runs.size).toBe(2);
   });
 
+  it("the database: a forged delivery does not take the remembered hook from the service", async () => {
+    const all = new Deployment();
+    const isolate = all.isolate();
+    await deliver(isolate, "d-1");
+    all.isDatabaseAway = true;
+    all.now += 5_000;
+    expect(await deliver(isolate, "f-1", { secret: "somebody-elses-secret" })).toEqual({ status: 503 });
+    expect((await deliver(isolate, "d-2")).status).toBe(202);
+    all.isDatabaseAway = false;
+    all.hook = null;
+    expect((await deliver(isolate, "f-2", { secret: "somebody-elses-secret" })).status).toBe(404);
+    expect((await deliver(isolate, "d-3")).status).toBe(404);
+  });
+
   it("the hook's object: only a hook with a rate waits for it", async () => {
     const all = new Deployment();
     all.isObjectAway = true;
@@ -225,6 +239,34 @@ describe("while something is away", () => {
     all.isObjectAway = false;
     all.waitMs = 1_500;
     expect(await deliver(all.isolate(), "d-2")).toEqual({ status: 429, retryAfterS: 2 });
+  });
+});
+
+describe("a flood", () => {
+  it("of what is held back is told of a few times: what was taken before stays in the log", async () => {
+    const all = new Deployment();
+    all.hook = { ...all.hook!, rate: { perMinute: 60, burst: 1 } };
+    const one = all.isolate();
+    await deliver(one, "d-0");
+    all.waitMs = 1_000;
+    for (let n = 1; n <= 300; n += 1) await deliver(one, `d-${n}`);
+    await all.settled();
+    expect(all.codes()).toEqual(["accepted", ...Array.from({ length: 10 }, () => "limited")]);
+    all.now += 10_000;
+    await deliver(one, "d-301");
+    await all.settled();
+    expect(all.codes()).toHaveLength(12);
+  });
+
+  it("of what nobody can prove hides nothing that was the sender's own and refused", async () => {
+    const all = new Deployment();
+    all.hook = { ...all.hook!, paused: true };
+    const one = all.isolate();
+    for (let n = 0; n < 30; n += 1) await deliver(one, `f-${n}`, { secret: "somebody-elses-secret" });
+    await deliver(one, "d-1");
+    await all.settled();
+    expect(all.codes().filter((code) => code === "signature_wrong")).toHaveLength(10);
+    expect(all.codes()).toContain("paused");
   });
 });
 

@@ -48,6 +48,23 @@ describe("settings of HMAC", () => {
   });
 });
 
+describe("places of id and event", () => {
+  const PLACES = { id: null, event: null } as const;
+  test.each<[string, SchemeSettings, string]>([
+    ["basic", { scheme: "basic", ...PLACES, event: { header: "Authorization" } }, "event"],
+    [
+      "an API key's own header",
+      { scheme: "api_key", header: "X-Door", prefix: "", ...PLACES, id: { header: "x-door" } },
+      "id",
+    ],
+    ["the signature's", { ...HMAC, event: { header: HMAC.header.toUpperCase() } }, "event"],
+    ["another scheme's", { ...HMAC, event: { header: "x-hub-signature-256" } }, "event"],
+    ["a cookie", { scheme: "basic", ...PLACES, event: { header: "cookie" } }, "event"],
+  ])("are no header that proves who sends, for they stand in the log: %s", (_, settings, at) => {
+    expect(settingsFlaw(settings)?.at).toBe(at);
+  });
+});
+
 describe("what is signed under HMAC", () => {
   it("can be cut in one way only, whatever stands in the id and between the values", async () => {
     const char = fc.constantFrom("-", "a", "1");

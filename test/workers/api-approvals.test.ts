@@ -1,6 +1,6 @@
 /** Approvals by the API: who may decide, once, and never who made the run. */
 import { env } from "cloudflare:workers";
-import { beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test, vi } from "vitest";
 import type { ApprovalView, RunView } from "../../src/run/index.ts";
 import { expectAnswer, expectProblem, newKey, newTenant, send } from "./api-support.ts";
 
@@ -130,6 +130,60 @@ describe("who may decide", () => {
       "approver_is_starter",
     );
     await expectAnswer(await decide(`${id}.ok.g1`, { decision: "approved" }), "decideApproval", 200);
+  });
+
+  test("is never who answers for the hook, the schedule or the event that started the run, nor who had it started by hand", async () => {
+    const helper = await newKey(admin, {});
+    const input = { price: 7 };
+    const scheme = { type: "github" };
+    const hook = { name: "asks", workflow: "t-approval", scheme, secret: "a-secret-of-the-asking" };
+    await expectAnswer(await send("POST", "/v1/hooks", { key: starter, body: hook }), "createHook", 201);
+    const test = await send("POST", "/v1/hooks/asks/test", {
+      key: helper,
+      body: { body: input, start: true },
+    });
+    const delivered = await expectAnswer<{ run: string }>(test, "testHook", 200);
+    const timing = { kind: "interval", every_ms: 86_400_000, anchor: Date.now() };
+    const schedule = { timing, workflow: "t-approval", input };
+    const put = await send("PUT", "/v1/schedules/asks", { key: starter, body: schedule });
+    await expectAnswer(put, "putSchedule", 201);
+    const hand = await send("POST", "/v1/schedules/asks/trigger", { key: helper });
+    const triggered = await expectAnswer<{ run: string }>(hand, "triggerSchedule", 202);
+    const plan = { on: [{ event: "asks" }], steps: { ok: { action: "wait", with: { approval: "Go on?" } } } };
+    expect((await send("PUT", "/v1/workflows/asks", { key: admin, body: plan })).status).toBe(201);
+    const event = await send("POST", "/v1/events", { key: starter, body: { name: "asks", id: "e-1" } });
+    await expectAnswer(event, "postEvent", 202);
+    const posted = await vi.waitFor(async () => {
+      const seen = await send("GET", "/v1/events/asks/e-1", { key: starter });
+      const { runs } = await expectAnswer<{ runs: { run: string }[] }>(seen, "getEvent", 200);
+      expect(runs).toHaveLength(1);
+      return { run: runs[0]?.run ?? "" };
+    });
+    const child = await newKey(starter, { scopes: ["approvals:decide", "runs:read"] });
+    // Another one answers for the hook by now, and who gave it its secret still knows that.
+    const { name: _, secret: __, ...changed } = hook;
+    const keeper = await newKey(admin, {});
+    const taken = await send("PUT", "/v1/hooks/asks", { key: keeper, body: changed });
+    await expectAnswer(taken, "putHook", 200);
+    const again = await send("POST", "/v1/hooks/asks/test", {
+      ...{ key: helper, body: { body: { ...input, again: 1 }, start: true } },
+    });
+    const sent = await expectAnswer<{ run: string }>(again, "testHook", 200);
+    for (const [run, makers] of [
+      [sent.run, [keeper, starter, helper]],
+      [delivered.run, [starter, helper, child]],
+      [triggered.run, [starter, helper, child]],
+      [posted.run, [starter, child]],
+    ] as const) {
+      await vi.waitFor(async () => {
+        expect(await pending(run)).toHaveLength(1);
+      });
+      for (const key of makers) {
+        const decided = await decide(`${run}.ok.g1`, { decision: "approved" }, key);
+        await expectProblem(decided, 403, "approver_is_starter");
+      }
+      await expectAnswer(await decide(`${run}.ok.g1`, { decision: "approved" }), "decideApproval", 200);
+    }
   });
 
   test("is never a key that the starter has made, at whatever distance, in person or by a link", async () => {

@@ -254,6 +254,28 @@ describe("its maker", () => {
     const starts = await newKey(admin, { scopes: ["schedules:*", "runs:write"] });
     await expectProblem(await put({ user: "ada" }, starts), 403, "user_wider");
   });
+
+  it("starts nothing by hand for who could not start it in person, and what they start is bound by their policies, too", async () => {
+    const trigger = async (key: string) => send("POST", at("/trigger"), { key });
+    await made({ user: "ada" });
+    const nobody = await newKey(admin, { scopes: ["schedules:*", "runs:write"] });
+    await expectProblem(await trigger(nobody), 403, "user_wider");
+    names += 1;
+    name = `hourly-${names}`;
+    await made();
+    const scopes = ["schedules:*", "runs:*"];
+    const other = await newKey(admin, { scopes, policy: { workflows: ["book-trip"] } });
+    await expectProblem(await trigger(other), 403, "policy_denied");
+    names += 1;
+    name = `hourly-${names}`;
+    const step = { action: "http", with: { method: "GET", url: "https://other.example/" } };
+    const body = { steps: { one: step } };
+    expect((await send("PUT", "/v1/workflows/calls-other", { key: admin, body })).status).toBe(201);
+    await made({ workflow: "calls-other" });
+    const bound = await newKey(admin, { scopes, policy: { hosts: [{ host: "allowed.example" }] } });
+    await expectProblem(await trigger(bound), 409, "start_refused");
+    expect((await ticks()).map(({ code }) => code)).toEqual(["policy_denied"]);
+  });
 });
 
 describe("by hand", () => {

@@ -286,7 +286,22 @@ describe("where an endpoint can be", () => {
     const body = { url: "https://elsewhere.receiver.example/", events: ["run.ended"] };
     const refused = await send("POST", "/v1/endpoints", { key: narrow, body });
     expect((await expectProblem(refused, 403, "policy_denied")).errors?.[0]?.pointer).toBe("/url");
+    const blind = await newKey(boss, { scopes: ["endpoints:*"] });
+    const told = await send("POST", "/v1/endpoints", {
+      key: blind,
+      body: { ...body, url: `https://${HOST}/` },
+    });
+    await expectProblem(told, 403, "insufficient_scope");
     const { id, path } = await made({}, narrow);
+    for (const [method, at, change] of [
+      ["PATCH", "", { description: "mine" }],
+      ["POST", "/enable", undefined],
+    ] as const)
+      await expectProblem(
+        await send(method, `/v1/endpoints/${id}${at}`, { key: blind, ...(change && { body: change }) }),
+        403,
+        "insufficient_scope",
+      );
     const ping = async () =>
       expectAnswer(await send("POST", `/v1/endpoints/${id}/ping`, { key: boss }), "pingEndpoint", 200);
     expect(await ping()).toMatchObject({ delivered: true });

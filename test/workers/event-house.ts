@@ -19,6 +19,7 @@ export const eventHouses = {
       subscribers: async (tenant, event) => now().subscribers(tenant, event),
       hear: async (tenant, waiting, event) => now().hear(tenant, waiting, event),
       makerStands: async (tenant, maker) => now().makerStands(tenant, maker),
+      wasStarted: async (tenant, run, bodyDigest) => now().wasStarted(tenant, run, bodyDigest),
     };
   },
 };

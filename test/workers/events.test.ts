@@ -442,6 +442,22 @@ describe("whose an event is", () => {
   });
 
   test("one with a policy that does not allow the workflow is refused, and so is a key without the scope", async () => {
+    // Who stores what subscribes gets no further by it than in person.
+    const writer = await newKey(admin, { scopes: ["workflows:write"] });
+    const sly = { on: [{ event: "sly" }], steps: { one: { action: "transform", with: { value: 1 } } } };
+    await expectProblem(
+      await send("PUT", "/v1/workflows/event-sly", { key: writer, body: sly }),
+      403,
+      "insufficient_scope",
+    );
+    const bound = await newKey(admin, { policy: { hosts: [{ host: "allowed.example" }] } });
+    const step = { action: "http", with: { method: "GET", url: "https://other.example/" } };
+    await store("event-sly", { on: [{ event: "sly" }], steps: { one: step } }, bound);
+    await post("sly", { id: "1" });
+    expect(await outcome("sly", "1")).toMatchObject({
+      runs: [],
+      refused: [{ workflow: "event-sly", code: "policy_denied" }],
+    });
     await store("event-denied", { on: [{ event: "denied" }], ...answers(1) });
     const narrow = await newKey(admin, { policy: { workflows: ["nothing"] } });
     await post("denied", { id: "1" }, narrow);

@@ -300,6 +300,32 @@ describe("a queue", () => {
     }
   });
 
+  it("whose alarm was lost has one again with the next that comes to it", async () => {
+    const plan = {
+      input: { type: "object", properties: { key: { type: "string" } }, required: ["key"] },
+      flow: { rate: { limit: 1, per: "1h", key: "input.key" } },
+      steps: { one: { action: "transform", with: { value: 1 } } },
+    };
+    await expectAnswer(await send("PUT", "/v1/workflows/alarmed", { key, body: plan }), "putWorkflow", 201);
+    const waits = async (of: string): Promise<number> => {
+      await ended(await started("alarmed", { key: of }));
+      const next = await started("alarmed", { key: of });
+      await until(async () => (await standing(next))?.why === "rate");
+      return (await standing(next))?.retry_at ?? 0;
+    };
+    const alarm = () => runInDurableObject(flowStub("alarmed"), (_object, { storage }) => storage.getAlarm());
+    const first = await waits("a");
+    expect(await alarm()).not.toBeNull();
+    await runInDurableObject(flowStub("alarmed"), async (_object, { storage }) => storage.deleteAlarm());
+    vi.setSystemTime(first + 2 * 60_000);
+    try {
+      const second = await waits("b");
+      expect(await alarm()).toBeLessThanOrEqual(second);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
   it("is one for all: a child waits in it like any other run, and its parent for the child", async () => {
     const work = workOf("t-one-each");
     work.isOpen = false;

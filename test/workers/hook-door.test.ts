@@ -375,6 +375,60 @@ describe("a hook", () => {
     expect(after?.run).not.toBe(before?.run);
   });
 
+  it("whose delivery is delivered anew shows what was in it to those only who may see what runs give", async () => {
+    const secret = { type: "object", properties: { n: { type: "integer" } } };
+    const sensitive = { ...PLAN, sensitive: ["input"], input: secret };
+    const stored = await send("PUT", "/v1/workflows/sensitive-echo", { key: admin, body: sensitive });
+    expect(`${stored.status} ${await stored.text()}`).toContain("201 ");
+    const scopes = ["hooks:*", "runs:write"];
+    const blind = await newKey(admin, { scopes });
+    const seeing = await newKey(admin, { scopes: [...scopes, "outputs:read"] });
+    const shown: boolean[][] = [];
+    for (const workflow of ["echo", "sensitive-echo"]) {
+      await hook(`shows-${workflow}`, { workflow });
+      await deliver(`shows-${workflow}`, { id: "d-1", body: '{"n":7}' });
+      const [line] = await linesOf(`shows-${workflow}`, 1);
+      const path = `/v1/hooks/shows-${workflow}/deliveries/${line?.id}/redeliver`;
+      const answers = [blind, seeing, admin].map(async (key, number) => {
+        const answer = await send("POST", path, { key, body: { number: number + 1 } });
+        const told = await expectAnswer<{ input?: unknown; run: string | null }>(answer, "redeliver", 200);
+        expect(told.run).toMatch(/^run_/);
+        if ("input" in told) expect(told.input).toEqual({ n: 7 });
+        return "input" in told;
+      });
+      shown.push(await Promise.all(answers));
+    }
+    expect(shown).toEqual([
+      [false, true, true],
+      [false, false, true],
+    ]);
+  });
+
+  it("never shows its own secret as the id or the event of a delivery that it is tried with", async () => {
+    const base = { name: "leaky", workflow: "echo", secret: "user:a-password-of-the-door" };
+    for (const scheme of [
+      { type: "basic", event: { header: "authorization" } },
+      { type: "api_key", header: "x-door", id: { header: "X-Door" } },
+    ]) {
+      const made = await send("POST", "/v1/hooks", { key: admin, body: { ...base, scheme } });
+      await expectProblem(made, 422, "invalid_hook");
+    }
+  });
+
+  it.each([
+    [{ headers: { "x-acme": "caf\u20ac" } }, "/headers/x-acme"],
+    [{ headers: { "x-acme": "a\r\nx-b: c" } }, "/headers/x-acme"],
+    [{ event: "push\n" }, "/event"],
+    [{ event: "\u20ac" }, "/event"],
+  ])("is tried with nothing that cannot stand in a header: %j", async (body, pointer) => {
+    await send("POST", "/v1/hooks", {
+      key: admin,
+      body: { name: "headers", workflow: "echo", scheme: { type: "github" }, secret: SECRET },
+    });
+    const answer = await send("POST", "/v1/hooks/headers/test", { key: admin, body });
+    expect((await expectProblem(answer, 400, "invalid_request")).errors?.[0]?.pointer).toBe(pointer);
+  });
+
   it("is tried without a run, with what it would give, and with one if that is asked for", async () => {
     await hook("tried", { filter: "input.body.n > 1", input: { n: "${{ input.body.n }}" } });
     const trial = async (body: object): Promise<unknown> =>

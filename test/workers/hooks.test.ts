@@ -1,13 +1,15 @@
 import { env } from "cloudflare:workers";
 import { describe, expect, it } from "vitest";
-import { createAccessAudit } from "../../src/access/index.ts";
+import { createAccessAudit, createSeenCache } from "../../src/access/index.ts";
 import { createValueExpressions } from "../../src/define/index.ts";
 import { createLogger } from "../../src/platform/index.ts";
 import {
+  createHookDesk,
   createHooks,
   dropEndedSecrets,
   type HookDraft,
   hookRecords,
+  type KnownHook,
   MAX_BODY_BYTES,
 } from "../../src/triggers/index.ts";
 import { createVault } from "../../src/vault/index.ts";
@@ -146,6 +148,23 @@ describe("a hook", () => {
     });
     await expect(failing.create(ME, "untold", DRAFT)).rejects.toThrow("no audit");
     expect(await hooks.find("default", "untold")).toMatchObject({ error: { code: "not_found" } });
+  });
+});
+
+describe("a hook that is made with its secret", () => {
+  it("is not there where the secret cannot be sealed, so that trying again makes it", async () => {
+    const never = (): never => {
+      throw new Error("the keyring is away");
+    };
+    const desk = createHookDesk({
+      ...{ db: env.DB, vault: never, log, now: () => (clock += 1), revoke: never, object: never },
+      ...{ expressions: createValueExpressions(), audit: createAccessAudit(env.DB) },
+      ...{ seen: createSeenCache<KnownHook>(), starter: { start: never }, runIdOf: never },
+      ...{ makerStands: never, defer: () => {} },
+    });
+    await expect(desk.create(ME, "half-made", DRAFT, SECRET)).rejects.toThrow("the keyring is away");
+    expect(await hooks.find("default", "half-made")).toMatchObject({ error: { code: "not_found" } });
+    expect(await hooks.create(ME, "half-made", DRAFT)).toMatchObject({ ok: true });
   });
 });
 

@@ -24,9 +24,13 @@ export const MAX_UNDER_WAY = 1_000;
 /** Of one name: events that are kept, and the bytes of their data. */
 export const MAX_KEPT = 100_000;
 export const MAX_KEPT_BYTES = 512 * 1024 * 1024;
+/** Of both, that keys bound to users can take: what an agent floods with stops no event of the tenant's own systems. */
+export const USERS_PART = 0.5;
 /** Of one name: steps that wait, and the different lists of fields that they compare. */
 export const MAX_WAITING = 50_000;
 export const MAX_SHAPES = 256;
+/** Of both, that runs of one user have once half of it is taken: whoever acts for one cannot keep all others from hearing. */
+export const USER_PART = 1 / 8;
 /** After so long a try in flight has ended, or has died with the object. Longer than any call may take. */
 export const FLIGHT_MS = 60_000;
 /** After so long a try that nobody has heard of begins nothing any more. */
@@ -38,7 +42,14 @@ const FULL_RETRY_MS = 5_000;
 
 /** PERSISTED CONTRACT: what a task of an event is to do. */
 export type Deed =
-  | { readonly t: "start"; readonly workflow: string; readonly version?: string; readonly input?: Json }
+  | {
+      readonly t: "start";
+      readonly workflow: string;
+      readonly version?: string;
+      readonly input?: Json;
+      /** Under which whoever stored the subscription stood. */
+      readonly policies?: readonly Json[];
+    }
   | { readonly t: "signal"; readonly run: string; readonly step: string; readonly since: number };
 
 /** PERSISTED CONTRACT: what became of it. */
@@ -93,12 +104,13 @@ export function digestOf(value: Json): string {
   return hex(sha256(new TextEncoder().encode(canonicalJson(value))));
 }
 
-/** V1. */
+/** V1. @param isUsers whether the poster is bound to a user */
 export function accept(
   known: { readonly at: number; readonly digest: string } | null,
   digest: string,
   bytes: number,
   load: Load,
+  isUsers = false,
 ):
   | { readonly kind: "new" }
   | { readonly kind: "duplicate"; readonly at: number }
@@ -106,8 +118,10 @@ export function accept(
   | { readonly kind: "full"; readonly why: "under_way" | "kept"; readonly retryAfterMs: number } {
   if (known !== null)
     return known.digest === digest ? { kind: "duplicate", at: known.at } : { kind: "mismatch" };
-  if (load.underWay >= MAX_UNDER_WAY) return { kind: "full", why: "under_way", retryAfterMs: FULL_RETRY_MS };
-  if (load.kept >= MAX_KEPT || load.bytes + bytes > MAX_KEPT_BYTES)
+  const part = isUsers ? USERS_PART : 1;
+  if (load.underWay >= MAX_UNDER_WAY * part)
+    return { kind: "full", why: "under_way", retryAfterMs: FULL_RETRY_MS };
+  if (load.kept >= MAX_KEPT * part || load.bytes + bytes > MAX_KEPT_BYTES * part)
     return { kind: "full", why: "kept", retryAfterMs: KEPT_GRACE_MS };
   return { kind: "new" };
 }
@@ -174,7 +188,7 @@ export function planOf(
   const deeds: Deed[] = [];
   const filtered: string[] = [];
   const failed: Plan["failed"][number][] = [];
-  for (const { workflow, version, subscription } of subscribers) {
+  for (const { workflow, version, subscription, policies } of subscribers) {
     const { filter, input } = subscription;
     const wanted =
       filter === undefined ? ({ ok: true, value: true } as const) : expressions.condition(filter, shown);
@@ -194,6 +208,7 @@ export function planOf(
         ...{ t: "start", workflow },
         ...(version === undefined ? {} : { version }),
         ...(input === undefined ? {} : { input }),
+        ...(policies === undefined ? {} : { policies }),
       });
   }
   return { deeds, filtered, failed };

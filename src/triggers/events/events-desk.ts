@@ -10,6 +10,7 @@
  * - D5 one event of the platform does a bounded number of calls, and goes on in the next.
  * - D6 nothing here throws for what a call did: what fails or takes too long is tried again.
  * - D7 what was accepted is carried out; where that comes late, only if the poster may still act.
+ * - D8 a plan that was stored subscribes no further than whoever stored it may go: what it starts stands under their policies, too.
  */
 import { digestJson, startDeadline } from "../../platform/index.ts";
 import {
@@ -45,7 +46,8 @@ const FAILED_AGAIN_MS = 60_000;
 const LATE_MS = 60_000;
 /** Of those that a wait is told of late: one is enough, but one may not fit its schema. */
 const MAX_LATE = 16;
-const LATE_PAGE = 200;
+/** Events that are in memory at a time to be looked at: each can have 256 KiB, as text and read. */
+const LATE_PAGE = 32;
 
 interface StartTask {
   readonly deed: Extract<Deed, { t: "start" }>;
@@ -88,7 +90,7 @@ export class EventsDesk {
     const digest = digestOfContent(posted);
     const bytes = bytesOf(posted.data);
     const known = this.#store.find(key);
-    const answer = accept(known?.event ?? null, digest, bytes, this.#store.load());
+    const answer = accept(known?.event ?? null, digest, bytes, this.#store.load(), posted.only !== null);
     if (answer.kind === "duplicate") return { kind: "taken", receivedAt: answer.at, duplicate: true };
     if (answer.kind !== "new") return answer;
     // In their order, whatever the clock does.
@@ -246,29 +248,35 @@ export class EventsDesk {
   }
 
   async #start({ deed, tries }: StartTask, event: Kept): Promise<Told> {
-    const { workflow, version, input: template } = deed;
+    const { workflow, version, input: template, policies = [] } = deed;
     const filled =
       template === undefined
         ? ({ ok: true, value: event.data } as const)
         : this.#ports.expressions.filled(template, shownEvent(event));
     if (!filled.ok) return { kind: "refused", code: "input_failed", message: filled.error };
     const { user, maker, tags, traceparent, key, digest, at } = event;
-    // D7. An earlier try may have begun the run: then it is there, whoever has lost what since.
-    const late = tries === 1 && this.#ports.now() > at + LATE_MS;
-    if (late && !(await this.#ports.makerStands(this.#tenant, maker)))
+    const tenant = this.#tenant;
+    // An id is one event of its name: another name has ids of its own.
+    const idempotencyKey = `${this.#name}:${key}`;
+    const id = await this.#ports.runIdOf({ tenant, kind: "event", id: workflow, idempotencyKey });
+    const bodyDigest = await digestJson({ event: this.#name, key, digest });
+    // D7.
+    const mayStart =
+      this.#ports.now() <= at + LATE_MS ||
+      (await this.#ports.makerStands(tenant, maker)) ||
+      // An earlier try may have begun the run: then it is there, whoever has lost what since.
+      (tries > 1 && (await this.#ports.wasStarted(tenant, id, bodyDigest)));
+    if (!mayStart)
       return {
         kind: "refused",
         code: "maker_revoked",
         message: "The key that posted the event may not act any more.",
       };
     return this.#ports.start({
-      ...{ tenant: this.#tenant, user, maker, traceparent, startedBy: `event:${this.#name}` },
-      // An id is one event of its name: another name has ids of its own.
-      id: await this.#ports.runIdOf({
-        ...{ tenant: this.#tenant, kind: "event", id: workflow, idempotencyKey: `${this.#name}:${key}` },
-      }),
+      ...{ tenant, id, user, traceparent, startedBy: `event:${this.#name}`, bodyDigest },
+      // D8.
+      maker: { ...maker, policies: [...maker.policies, ...policies] },
       target: { workflow, ...(version === undefined ? {} : { version }), input: filled.value, tags },
-      bodyDigest: await digestJson({ event: this.#name, key, digest }),
     });
   }
 

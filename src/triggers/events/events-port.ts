@@ -38,6 +38,8 @@ export interface Subscriber {
   readonly workflow: string;
   readonly version?: string;
   readonly subscription: { readonly filter?: string; readonly input?: Json };
+  /** Of a stored plan: those that whoever stored it stood under. Missing: none. */
+  readonly policies?: readonly Json[];
 }
 
 export interface EventView {
@@ -95,6 +97,8 @@ export interface EventsPorts extends Starter {
   readonly subscribers: (tenant: string, event: string) => Promise<readonly Subscriber[]>;
   /** Whether the poster may still act: its key was not revoked and has not expired. */
   readonly makerStands: (tenant: string, maker: Maker) => Promise<boolean>;
+  /** Whether an earlier try has begun the run, which may have ended or been deleted since. */
+  readonly wasStarted: (tenant: string, run: string, bodyDigest: string) => Promise<boolean>;
   readonly runIdOf: (source: RunSource) => Promise<string>;
   readonly hear: (
     tenant: string,

@@ -22,6 +22,7 @@ import {
   MAX_SHAPES,
   MAX_UNDER_WAY,
   MAX_WAITING,
+  USER_PART,
   newTask,
   type Plan,
   type Settled,
@@ -250,7 +251,7 @@ export class EventsStore {
     const { run, step, since, until, user, digest } = waiting;
     const fields = JSON.stringify(waiting.fields);
     const known = this.#waits(run, step);
-    if (!known && !this.#hasRoom(fields)) return false;
+    if (!known && !this.#hasRoom(fields, user)) return false;
     this.#storage.transactionSync(() => {
       migrate(this.#storage, SCHEMA);
       this.#exec(
@@ -321,11 +322,26 @@ export class EventsStore {
     return this.#rows("SELECT 1 AS one FROM waiting WHERE run = ? AND step = ?", run, step).length > 0;
   }
 
-  #hasRoom(fields: string): boolean {
+  #hasRoom(fields: string, user: string | null): boolean {
     this.#waiting ??= this.#counted();
     if (this.#waiting >= MAX_WAITING) return false;
     const shapes = this.shapes();
-    return shapes.length < MAX_SHAPES || shapes.some((one) => JSON.stringify(one) === fields);
+    const isKnown = shapes.some((one) => JSON.stringify(one) === fields);
+    if (!isKnown && shapes.length >= MAX_SHAPES) return false;
+    const isRoomy = this.#waiting < MAX_WAITING / 2 && (isKnown || shapes.length < MAX_SHAPES / 2);
+    return isRoomy || user === null || this.#hasShare(isKnown, user);
+  }
+
+  #hasShare(isKnown: boolean, user: string): boolean {
+    const [row] = this.#rows(
+      "SELECT count(*) AS waiting, count(DISTINCT fields) AS shapes FROM waiting WHERE user = ?",
+      user,
+    );
+    if (row === undefined) return true;
+    return (
+      integer(row, "waiting") < MAX_WAITING * USER_PART &&
+      (isKnown || integer(row, "shapes") < MAX_SHAPES * USER_PART)
+    );
   }
 
   #count(more: number): void {

@@ -24,6 +24,8 @@ const CALLS_PER_EVENT = 200;
 /** A run that has not answered by then is called again later. */
 const ANSWER_WITHIN_MS = 30_000;
 const MAX_SHOWN = 1_000;
+/** An alarm that has not fired so long after its time is not waited for any more: it may be lost. */
+const LOST_MS = 60_000;
 
 /** By these a run says that it waits no more and holds nothing. */
 const OVER = new Set(["not_found", "run_deleted", "run_ended", "not_queued"]);
@@ -160,9 +162,11 @@ export abstract class WiredFlowObject extends DurableObject<Env> implements Flow
 
   #arm(queue: FlowQueue): void {
     const wake = queue.nextWake();
+    const now = this.#ports.now();
     // One that stands earlier only looks too soon; one that nobody needs is not worth a row.
-    if (wake === null || (this.#armed !== null && this.#armed <= wake)) return;
-    const at = Math.max(wake, this.#ports.now() + 1);
+    const stands = this.#armed !== null && this.#armed <= (wake ?? 0) && this.#armed > now - LOST_MS;
+    if (wake === null || stands) return;
+    const at = Math.max(wake, now + 1);
     if (this.#armed === at) return;
     this.#armed = at;
     this.ctx.storage.setAlarm(at).catch((error: unknown) => {

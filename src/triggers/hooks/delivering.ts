@@ -46,6 +46,7 @@ export function createDelivering(
   const makerOf = ({ hook }: KnownHook, { maker }: Asking) => ({
     ...hook.maker,
     policies: [...hook.maker.policies, ...maker.policies],
+    also: [...(hook.maker.also ?? []), maker.actor],
   });
 
   return {

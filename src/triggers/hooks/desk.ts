@@ -58,8 +58,16 @@ export function createHookDesk(deps: DeskDeps): HookDesk {
         if (flaw !== null) return err({ code: "flawed", flaws: [{ pointer: "/secret", detail: flaw }] });
         const made = await hooks.create(asking, name, draft);
         if (!made.ok || secret === undefined) return made;
-        const added = await hooks.addSecret(asking, name, secret);
-        return added.ok ? await hooks.find(asking.tenant, name) : added;
+        try {
+          const added = await hooks.addSecret(asking, name, secret);
+          return added.ok ? await hooks.find(asking.tenant, name) : added;
+        } catch (error) {
+          // Nobody was told of it: whoever tries again would find the name taken, by a hook that nothing opens.
+          await hooks.remove(asking, name).catch((undone: unknown) => {
+            deps.log.warn("hook.half_made", { tenant: asking.tenant, hook: made.value.id, error: undone });
+          });
+          throw error;
+        }
       }),
 
     knownNow: (tenant, name) => receiving.knownNow(tenant, name),

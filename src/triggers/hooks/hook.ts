@@ -1,8 +1,8 @@
 /** What a hook is, and what is wrong with one that is asked for. Pure, but for the checks of expressions, which are a port. */
 import type { Json } from "../../kernel/index.ts";
 import { isName } from "../../platform/index.ts";
-import { type HookRules, MAX_BODY_BYTES, maySee } from "../judging.ts";
-import { isHeaderName } from "../schemes/values.ts";
+import { type HookRules, MAX_BODY_BYTES } from "../judging.ts";
+import { isHeaderName, maySee } from "../schemes/values.ts";
 import { settingsFlaw } from "../schemes/verify.ts";
 import type { Maker } from "../start-port.ts";
 import { canRevoke } from "./revocations.ts";

@@ -5,6 +5,7 @@
  * - G1 the audit says what is to be done before it is done.
  * - G2 a secret is sealed before it is kept, and no answer but `secretsOf` holds one.
  * - G3 a hook and its secrets are reached by the tenant's own id only.
+ * - G4 whoever has given a hook a secret can be the sender of what comes, whoever answers for the hook by then: its maker says so.
  */
 import { type AuditSink, err, type Logger, ok, randomId, type Result } from "../../platform/index.ts";
 import type { Vault } from "../../vault/index.ts";
@@ -25,6 +26,9 @@ import {
   selectSecrets,
   updateHook,
 } from "./hooks-store.ts";
+
+/** That are remembered: more than a hook has secrets in its life. */
+const MAX_KNOWING = 64;
 
 export interface HooksDeps {
   readonly db: D1Database;
@@ -109,7 +113,9 @@ export function createHooks({ db, vault, expressions, audit, log, now }: HooksDe
       if (flaws.length > 0) return err({ code: "flawed", flaws });
       if (before.value.version !== version) return err({ code: "conflict" });
       const at = await tell(asking, "hook.change", name);
-      const after = await updateHook(db, before.value, draft, { maker: asking.maker, now: at });
+      const { also } = before.value.maker;
+      const maker = { ...asking.maker, ...(also === undefined ? {} : { also }) };
+      const after = await updateHook(db, before.value, draft, { maker, now: at });
       return after === null ? err({ code: "conflict" }) : ok(after);
     },
 
@@ -143,7 +149,7 @@ export function createHooks({ db, vault, expressions, audit, log, now }: HooksDe
         db,
         hook.value,
         { ...view, sealed },
-        { kid: vault().active, maker: asking.maker },
+        { kid: vault().active, maker: knowing(hook.value, asking.maker) },
       );
       return kept ? ok(view) : err({ code: "conflict" });
     },
@@ -180,4 +186,9 @@ export function createHooks({ db, vault, expressions, audit, log, now }: HooksDe
       return secrets;
     },
   };
+}
+
+/** G4. Who answers for a hook once they have given it a secret. */
+function knowing({ maker: { also = [] } }: Hook, maker: Maker): Maker {
+  return { ...maker, also: [...new Set([...also, maker.actor])].slice(-MAX_KNOWING) };
 }

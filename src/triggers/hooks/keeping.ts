@@ -4,10 +4,10 @@
  */
 import { err, ok, type Result } from "../../platform/index.ts";
 import type { Place, Vault } from "../../vault/index.ts";
-import { type HookRules, maySee } from "../judging.ts";
+import type { HookRules } from "../judging.ts";
 import { bytesOf } from "../schemes/mac.ts";
 import type { Arrival } from "../schemes/scheme.ts";
-import { readPayload } from "../schemes/values.ts";
+import { maySee, readPayload } from "../schemes/values.ts";
 import type { Genuine } from "../schemes/verify.ts";
 
 /** The vault seals no more. */

@@ -8,7 +8,8 @@
  *      seconds: a service that was given the next secret does not wait for our memory.
  * - D2 the sender is told that it was taken once the run's object has the run: what dies before that is sent again, and what
  *      comes twice finds the run.
- * - D3 the log is told beside the answer, and never waited for. Of deliveries that nobody could prove, an isolate tells a few.
+ * - D3 the log is told beside the answer, and never waited for. Of deliveries that nobody could prove, and of those that were refused
+ *      or held back, an isolate tells a few of each: what was taken stays in it.
  * - D4 a run is started under the policies of who answers for the hook, and by nobody who may act no more.
  */
 import {
@@ -20,7 +21,7 @@ import {
   type RunSource,
 } from "../../platform/index.ts";
 import type { Vault } from "../../vault/index.ts";
-import { type DeliveryEntry, entryOf, type Outcome } from "../entries.ts";
+import { type DeliveryEntry, entryOf, isGenuine, type Outcome } from "../entries.ts";
 import {
   answerOf,
   type Expressions,
@@ -42,10 +43,10 @@ import { type Revocation, revocationOf } from "./revocations.ts";
 export const HOOK_EFFECTIVE_MS = 60_000;
 /** What is younger is not looked up anew because of a signature: anybody can send a wrong one. */
 const LOOK_AGAIN_MS = 5_000;
-/** Lines that an isolate tells of one hook's deliveries that nobody could prove, in a time. */
-const UNPROVEN_TOLD = 10;
-const UNPROVEN_MS = 10_000;
-/** Hooks of which that is counted. */
+/** Lines that an isolate tells of one hook's deliveries that nobody could prove, in a time; and as many of those that were not taken. */
+const UNTAKEN_TOLD = 10;
+const UNTAKEN_MS = 10_000;
+/** Twice the hooks of which that is counted. */
 const MAX_COUNTED = 1_000;
 
 /** A hook, with what its deliveries are judged by. */
@@ -108,16 +109,21 @@ export type Receiving = ReturnType<typeof createReceiving>;
 
 export function createReceiving(deps: ReceivingDeps) {
   const { hooks, seen, log, now } = deps;
-  const unproven = new Map<string, { since: number; told: number }>();
+  const untaken = new Map<string, { since: number; told: number }>();
 
   /** D1. Null: there is none. Rejects while the database is away. */
   async function known(tenant: string, name: string): Promise<KnownHook | null> {
+    const before = seen.get(seenKey(tenant, name), now());
+    return before === undefined ? knownNow(tenant, name) : before;
+  }
+
+  /** As it stands in the database. What is remembered stays while that is away: a forged delivery takes it from nobody. */
+  async function knownNow(tenant: string, name: string): Promise<KnownHook | null> {
     const key = seenKey(tenant, name);
     const askedAt = now();
-    const before = seen.get(key, askedAt);
-    if (before !== undefined) return before;
     const found = await hooks.find(tenant, name);
     if (!found.ok) {
+      seen.forget(key);
       seen.put(key, null, askedAt);
       return null;
     }
@@ -179,7 +185,9 @@ export function createReceiving(deps: ReceivingDeps) {
     entry: DeliveryEntry,
   ): Promise<void> {
     const { tenant, id: record } = hook;
-    if (judged.outcome === "refused" && isEnough(record)) return;
+    const isTaken = judged.outcome !== "refused" && judged.outcome !== "limited";
+    // Apart, so that what anybody can send hides nothing that the service has.
+    if (!isTaken && isEnough(`${record} ${isGenuine(entry) ? "own" : "unproven"}`)) return;
     try {
       const sealed = isWorthKeeping(judged, entry)
         ? await sealKept(deps.vault(), { tenant, hook: record, delivery: id }, hook, {
@@ -193,15 +201,15 @@ export function createReceiving(deps: ReceivingDeps) {
     }
   }
 
-  function isEnough(hook: string): boolean {
-    const count = unproven.get(hook);
-    if (count === undefined || now() - count.since >= UNPROVEN_MS) {
-      if (unproven.size >= MAX_COUNTED) unproven.clear();
-      unproven.set(hook, { since: now(), told: 1 });
+  function isEnough(whose: string): boolean {
+    const count = untaken.get(whose);
+    if (count === undefined || now() - count.since >= UNTAKEN_MS) {
+      if (untaken.size >= MAX_COUNTED) untaken.clear();
+      untaken.set(whose, { since: now(), told: 1 });
       return false;
     }
     count.told += 1;
-    return count.told > UNPROVEN_TOLD;
+    return count.told > UNTAKEN_TOLD;
   }
 
   async function pause(hook: Hook): Promise<void> {
@@ -238,12 +246,6 @@ export function createReceiving(deps: ReceivingDeps) {
       }
     },
   };
-
-  /** As it stands in the database. */
-  async function knownNow(tenant: string, name: string): Promise<KnownHook | null> {
-    seen.forget(seenKey(tenant, name));
-    return known(tenant, name);
-  }
 
   async function receiveAt(first: KnownHook, { headers, body, traceparent }: Incoming): Promise<Reception> {
     const at = now();

@@ -12,6 +12,9 @@ import { eventOf, idOf, member, timeOf } from "./values.ts";
 
 /** That of the official libraries. */
 const TOLERANCE_S = 300;
+/** Of public keys: each goes through the whole body once for every key, and anybody can send as many. */
+const MAX_OPEN_SIGNATURES = 4;
+const OPEN_SIGNATURE_BYTES = 64;
 
 export const standard: Scheme<FixedSettings> = {
   repeatable: false,
@@ -32,9 +35,12 @@ export const standard: Scheme<FixedSettings> = {
     if (signedAt === null) return err("time_malformed");
     const signatures = header.split(" ").filter((one) => one !== "");
     const claimed = claimedBy(signatures, "v1,");
-    const claimedOpenly = claimedBy(signatures, "v1a,");
+    const claimedOpenly = claimedBy(signatures, "v1a,").filter(
+      ({ byteLength }) => byteLength === OPEN_SIGNATURE_BYTES,
+    );
     if (claimed.length + claimedOpenly.length === 0 || signatures.length > MAX_SIGNATURES)
       return err("signature_malformed");
+    if (claimedOpenly.length > MAX_OPEN_SIGNATURES) return err("signature_malformed");
     const content = joinBytes(`${id}.${time}.`, arrival.body);
     const secret =
       (await secretOf(secrets, claimed, async ({ text }) => {

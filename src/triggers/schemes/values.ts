@@ -1,7 +1,7 @@
 /** Reading what a delivery says of itself: ids, times, bodies, single values. Everything here comes from outside. */
 import type { Json } from "../../kernel/index.ts";
 import { err, ok, type Result } from "../../platform/index.ts";
-import type { About, Arrival, SchemeFault, ValuePlace } from "./scheme.ts";
+import type { About, Arrival, SchemeFault, SchemeSettings, ValuePlace } from "./scheme.ts";
 
 /** Visible ASCII: it stands in logs and in headers. */
 const ID = /^[\x21-\x7e]{1,255}$/;
@@ -79,20 +79,32 @@ export function readPayload(arrival: Arrival): Result<Json, SchemeFault> {
   const fields = new Map<string, Json[]>();
   for (const [name, value] of new URLSearchParams(text)) {
     const read = name === "payload" ? parsed(value) : value;
-    fields.set(name, [...(fields.get(name) ?? []), read]);
+    const all = fields.get(name);
+    if (all === undefined) fields.set(name, [read]);
+    else all.push(read);
   }
   const members = [...fields].map(([name, all]) => [name, all.length === 1 ? (all[0] ?? null) : all]);
   return shallow(Object.fromEntries(members) as Json);
 }
 
-/** Goes through a value level by level, so that its depth cannot exhaust the stack here. */
+/**
+ * Goes through a value level by level, so that its depth cannot exhaust the stack here. Half of a surrogate pair, which only an
+ * escape can bring past the decoder, is no text: nothing behind this door can take its digest.
+ */
 function shallow(value: Json): Result<Json, SchemeFault> {
   let level: readonly Json[] = [value];
   for (let depth = 0; level.length > 0; depth += 1) {
-    if (depth > MAX_DEPTH) return err("body_unreadable");
+    if (depth > MAX_DEPTH || !level.every(isText)) return err("body_unreadable");
     level = level.flatMap((one) => (typeof one === "object" && one !== null ? Object.values(one) : []));
   }
   return ok(value);
+}
+
+/** Whether a value, and what its members are called, are texts where they are texts. */
+function isText(value: Json): boolean {
+  if (typeof value === "string") return value.isWellFormed();
+  if (typeof value !== "object" || value === null || isList(value)) return true;
+  return Object.keys(value).every((key) => key.isWellFormed());
 }
 
 /** What a text holds, else the text. */
@@ -115,6 +127,19 @@ export function isHeaderName(text: string): boolean {
   return /^[a-z0-9][a-z0-9-]{0,63}$/i.test(text);
 }
 
+/** Headers that carry proofs; beside them, those of the scheme. */
+const NEVER_TOLD = new Set(["authorization", "proxy-authorization", "cookie"]);
+
+/**
+ * Whether a header may be told: to expressions, and as the id or event of a delivery, which stand in the log. Not if it is one that
+ * proves who sends, of this scheme or of another one.
+ */
+export function maySee(scheme: SchemeSettings, header: string): boolean {
+  const name = header.toLowerCase();
+  const own = scheme.scheme === "api_key" || scheme.scheme === "hmac" ? scheme.header.toLowerCase() : null;
+  return !NEVER_TOLD.has(name) && name !== own && !/signature|hmac|token|secret|api-?key/.test(name);
+}
+
 /** Where a tenant says that id and event stand. */
 interface Places {
   readonly id: ValuePlace | null;
@@ -122,12 +147,16 @@ interface Places {
 }
 
 /** What is wrong with the places of id and event. */
-export function placesFlaw(places: Places): { readonly at: string; readonly detail: string } | null {
+export function placesFlaw(
+  settings: SchemeSettings & Places,
+): { readonly at: string; readonly detail: string } | null {
   for (const name of ["id", "event"] as const) {
-    const place = places[name];
+    const place = settings[name];
     if (place === null) continue;
     if (!("header" in place ? isHeaderName(place.header) : isPointer(place.pointer)))
       return { at: name, detail: "This is neither the name of a header nor a JSON pointer." };
+    if ("header" in place && !maySee(settings, place.header))
+      return { at: name, detail: "This header may prove who sends: it stands in no log." };
   }
   return null;
 }
