@@ -2,7 +2,6 @@
 
 import { waitUntil } from "cloudflare:workers";
 import {
-  chainOf,
   checkRootKey,
   countTenants,
   dropOldUses,
@@ -11,26 +10,17 @@ import {
   createKeyCache,
   type KeyCache,
   createPolicyCache,
-  judgeHolding,
-  judgeRequest,
-  judgeStart,
   selectTenantIds,
-  tenantPolicy,
-  usedBy,
 } from "./access/index.ts";
-import {
-  parseServiceTokens,
-  performAction,
-  type HoldingPolicyPort,
-  type PolicyCall,
-  type PolicyPort,
-  type Surroundings,
-} from "./actions/index.ts";
-import { type AcquireDeps, authorOf, createAcquire, createLend } from "./compose-acquire.ts";
+import { parseServiceTokens, performAction, type Surroundings } from "./actions/index.ts";
+import { type AcquireDeps, createAcquire, createLend } from "./compose-acquire.ts";
 import { createAuthCheck } from "./compose-auth-check.ts";
-import { createApi, createLinks, judgeSteps, type ApiDeps } from "./api/index.ts";
+import { createApi, createLinks, type ApiDeps } from "./api/index.ts";
 import { type ComposedConnections, composeConnections, parsePublicOrigin } from "./compose-connections.ts";
+import { doChores, sharesOf } from "./compose-chores.ts";
+import { createPolicyPorts } from "./compose-policies.ts";
 import { createStarter } from "./compose-start.ts";
+import { composeTraces } from "./compose-traces.ts";
 import { composeHooks } from "./compose-triggers-hooks.ts";
 import { eventsOf, eventsPorts, hearingOf } from "./compose-triggers-events.ts";
 import { composeIdentity, exchanging } from "./compose-identity.ts";
@@ -47,7 +37,6 @@ import {
   createPlansStore,
   createRegistry,
   createStoredPlans,
-  INLINE_NAME,
   type Definition,
   type Registry,
   type StoredPlans,
@@ -66,21 +55,12 @@ import {
   type IssuerWiring,
   parseIssuerOrigin,
 } from "./identity/index.ts";
-import { createSpanExport, parseTraceTarget } from "./observe/index.ts";
-import {
-  createLogger,
-  fromBase64,
-  importHmacKey,
-  objectName,
-  runIdOf,
-  type SpanSink,
-} from "./platform/index.ts";
+import { createLogger, fromBase64, importHmacKey, objectName, runIdOf } from "./platform/index.ts";
 import {
   createChildren,
   createFamily,
   type FamilyParts,
   type Listener,
-  type PermitChild,
   type RunRpc,
   type RunWiring,
 } from "./run/index.ts";
@@ -114,14 +94,6 @@ const RETENTION_MS = 30 * 24 * 60 * 60_000;
 const MIN_SERVER_KEY_BYTES = 32;
 /** Outside calls per event of the platform: well below the 10,000 subrequests of a paid plan. */
 const CALLS_PER_EVENT = 1_000;
-/** What the vault, and connections, may use of them in one tick of the cron trigger. */
-const VAULT_PART = 0.25;
-const CONNECTIONS_PART = 0.2;
-/** The same of issuers. */
-const ISSUERS_PART = 0.05;
-/** The same of schedules. */
-const SCHEDULES_PART = 0.05;
-
 type VaultParts = Pick<OperationsDeps, "keyring" | "check" | "vault">;
 
 export interface House {
@@ -211,37 +183,26 @@ export function compose(
       log,
     }),
     async scheduled({ scheduledTime }, env) {
-      const forVault = Math.floor(callsPerEvent(env) * VAULT_PART);
-      const forConnections = Math.floor(callsPerEvent(env) * CONNECTIONS_PART);
-      const forIssuers = Math.floor(callsPerEvent(env) * ISSUERS_PART);
-      const forSchedules = Math.floor(callsPerEvent(env) * SCHEDULES_PART);
+      const shares = sharesOf(callsPerEvent(env));
       const ports = {
         directory: directoryOf(env),
         countTenants: async () => countTenants(env.DB),
         tenants: async (offset: number, limit: number) => selectTenantIds(env.DB, offset, limit),
-        // Each tick also asks the database five times.
-        visits: callsPerEvent(env) - forVault - forConnections - forIssuers - forSchedules - 5,
-        log,
+        ...{ visits: shares.visits, log },
       };
-      // Each for itself: what one cannot do just now (a keyring that cannot be read) stops no other.
-      const failed: unknown[] = [];
-      for (const chore of [
-        () => sweepAll(ports, scheduledTime),
-        () => schedulesOf(env).schedules.sweep(forSchedules),
-        () => dropOldUses(env.DB, Date.now()),
-        () => dropEndedSecrets(env.DB, Date.now()),
-        () => dropEndedKeys(env.DB, Date.now()),
-        () => vaultOperations(env).tick(forVault),
-        () => connectionsOf(env).connections.sweep(forConnections),
-        () => issuerOf(env).issuer?.sweep(forIssuers),
-      ])
-        try {
-          await chore();
-        } catch (error) {
-          log.error("chore_failed", { error });
-          failed.push(error);
-        }
-      if (failed.length > 0) throw new AggregateError(failed, "Some chores could not be done.");
+      await doChores(
+        {
+          runs: async () => sweepAll(ports, scheduledTime),
+          schedules: async () => schedulesOf(env).schedules.sweep(shares.schedules),
+          uses: async () => dropOldUses(env.DB, Date.now()),
+          secrets: async () => dropEndedSecrets(env.DB, Date.now()),
+          keys: async () => dropEndedKeys(env.DB, Date.now()),
+          vault: async () => vaultOperations(env).tick(shares.vault),
+          connections: async () => connectionsOf(env).connections.sweep(shares.connections),
+          issuers: async () => issuerOf(env).issuer?.sweep(shares.issuers),
+        },
+        log,
+      );
     },
   };
 
@@ -422,82 +383,16 @@ export function compose(
     };
   }
 
-  /** The tenant's policy as it is now; those of the run and of the step as they were pinned. */
-  function policyPort({ DB: db }: Env): PolicyPort {
-    return async (call, { url, method, ...carried }) => {
-      const { run, def } = call;
-      const tenant = await tenantPolicy({ db, policies, log }, run.tenant, Date.now());
-      if (!tenant.ok) return { kind: "unavailable" };
-      const chain = chainOf(tenant.value, run.policies, def.policies);
-      const used = usedBy(carried, namedBy(call));
-      return judgeRequest(chain, { host: url.hostname, method, path: url.pathname, ...used });
-    };
-  }
-
-  function holdingPolicyPort({ DB: db }: Env): HoldingPolicyPort {
-    return async (call, name) => {
-      const { run, def } = call;
-      const tenant = await tenantPolicy({ db, policies, log }, run.tenant, Date.now());
-      if (!tenant.ok) return { kind: "unavailable" };
-      const chain = chainOf(tenant.value, run.policies, def.policies);
-      return judgeHolding(chain, { name, workflow: namedBy(call) });
-    };
-  }
-
-  /** Null: the step came as JSON. */
-  function namedBy(call: PolicyCall): string | null {
-    const name = authorOf(call, isCode);
-    return name === INLINE_NAME ? null : name;
-  }
-
-  /** Null: nobody collects traces. Throws a TypeError if what says where is wrong. */
-  function spansOf(env: Env): SpanSink | null {
-    const { OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: url, OTEL_EXPORTER_OTLP_HEADERS: headers } = env;
-    const target = parseTraceTarget(url, headers);
-    if (!target.ok) throw new TypeError(target.error);
-    if (target.value === null) return null;
-    const resource = {
-      "service.name": "showcaller",
-      "service.version": env.VERSION.id,
-      "deployment.environment.name": env.ENVIRONMENT ?? "production",
-    };
-    return createSpanExport(target.value, resource, egressOf(env), log);
-  }
-
-  function isCode(workflow: string, version: string): boolean {
-    return registry.get(workflow, version) !== null;
-  }
-
-  /** A child is judged as a start of its own would be, by the policies that bind the step that starts it. */
-  function permitChild({ DB: db }: Env): PermitChild {
-    return async ({ run, def }, workflow, steps) => {
-      const tenant = await tenantPolicy({ db, policies, log }, run.tenant, Date.now());
-      if (!tenant.ok)
-        return { kind: "unavailable", message: "The policy of the tenant cannot be read just now." };
-      const chain = chainOf(tenant.value, run.policies, def.policies);
-      const started = judgeStart(chain, workflow);
-      if (started.kind === "denied") return started;
-      const judged = judgeSteps(chain, { workflow, steps, at: "", definitionAt: null });
-      const [first] = judged.errors;
-      return first === undefined
-        ? {
-            kind: "permitted",
-            steps: judged.steps,
-            policies: [...(run.policies ?? []), ...(def.policies ?? [])],
-          }
-        : { kind: "denied", message: first.detail };
-    };
-  }
-
   function runWiring(env: Env, known: Registry, heard: readonly Listener[]): RunWiring {
     const tokens = parseServiceTokens(env.SERVICE_TOKENS);
     if (!tokens.ok) throw new TypeError(tokens.error);
     const family = familyOf(env, serverKeyOf(env));
-    const policy = policyPort(env);
+    const isCode = (workflow: string, version: string): boolean => known.get(workflow, version) !== null;
+    const { permitChild, ...policed } = createPolicyPorts({ db: env.DB, policies, log }, isCode);
     const acquiring: AcquireDeps = {
       use: (use) => connectionsOf(env).connections.use(use),
       useRole: (use) => identityOf(env).use(use),
-      policy,
+      policy: policed.policy,
       isCode,
       log,
     };
@@ -505,14 +400,13 @@ export function compose(
       egress: egressOf(env),
       credential: tokens.value,
       code: createCode(known),
-      policy,
-      holdingPolicy: holdingPolicyPort(env),
+      ...policed,
       lend: createLend(acquiring),
-      children: createChildren(family, { workflows: known, plans: plansOf(env) }, permitChild(env)),
+      children: createChildren(family, { workflows: known, plans: plansOf(env) }, permitChild),
       log,
       now: () => Date.now(),
     };
-    const spans = spansOf(env);
+    const spans = composeTraces(env, log);
     return {
       ...(spans === null ? {} : { spans }),
       evaluate: createEvaluator(known),
