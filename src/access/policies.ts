@@ -1,5 +1,5 @@
 /** The tenant's policy: read for a run, shown, changed. Judging is policy-judge.ts. */
-import { canonicalJson, err, ok, type Result, sha256Hex } from "../platform/index.ts";
+import { canonicalJson, err, inTime, ok, type Result, sha256Hex } from "../platform/index.ts";
 import { auditStatement } from "./audit-store.ts";
 import type { AccessDeps } from "./deps.ts";
 import { actorOf, type Identity, type KeyIdentity, type Policy, requireScope } from "./identity.ts";
@@ -43,7 +43,7 @@ export async function tenantPolicy(
   const cached = policies.get(tenant, now);
   if (cached !== undefined) return ok(cached);
   try {
-    const record = await inTime(selectPolicy(db, tenant));
+    const record = await inTime(selectPolicy(db, tenant), PATIENCE_MS);
     policies.put(tenant, record?.policy ?? null, now);
     return ok(record?.policy ?? null);
   } catch (error) {
@@ -99,18 +99,4 @@ export async function putPolicy(
   }
   deps.policies.put(tenant, policy, now);
   return ok({ record, effectiveBy: now + POLICY_EFFECTIVE_MS });
-}
-
-async function inTime<T>(work: Promise<T>): Promise<T> {
-  let timer: ReturnType<typeof setTimeout> | null = null;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => {
-      reject(new Error("The database did not answer in time."));
-    }, PATIENCE_MS);
-  });
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    if (timer !== null) clearTimeout(timer);
-  }
 }

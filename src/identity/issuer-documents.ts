@@ -7,9 +7,8 @@
  *      not remembered: the first key signs at once.
  * - D3 for a tenant without an issuer nothing is written, and no object is made.
  */
-import { err, isTenantId, type Logger, ok, type Result } from "../platform/index.ts";
+import { err, isTenantId, type Logger, ok, type Result, inTime } from "../platform/index.ts";
 import type { Vault } from "../vault/index.ts";
-import { inTime } from "./in-time.ts";
 import { openPublished, selectIssuer } from "./issuer-mirror.ts";
 import type { IssuerRpc, Published } from "./issuer-rpc.ts";
 import { advanced, type KeyState } from "./signing-keys.ts";

@@ -11,9 +11,9 @@
  * - P4 a database that knows less than it was told was put back itself: it is told anew.
  * - P5 who calls the methods that wait, calls them one after the other.
  */
-import { err, ok, type Logger, type Result } from "../platform/index.ts";
+import { err, ok, type Logger, type Result, inTime } from "../platform/index.ts";
 import type { Vault } from "../vault/index.ts";
-import { inTime, retryMs } from "./in-time.ts";
+import { retryMs } from "./retry.ts";
 import { type MirroredIssuer, openPublished, privatePlace, sealPublished } from "./issuer-mirror.ts";
 import { type IssuerStore, type KeptKey, publicPart } from "./issuer-store.ts";
 import { makeKey } from "./signing.ts";

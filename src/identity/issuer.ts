@@ -1,7 +1,14 @@
 /** The issuer, as the rest of the house sees it: what verifiers read, what administrators do, what the cron trigger does. */
-import { type AuditSink, err, isPublicName, type Logger, ok, type Result } from "../platform/index.ts";
+import {
+  type AuditSink,
+  err,
+  isPublicName,
+  type Logger,
+  ok,
+  type Result,
+  inTime,
+} from "../platform/index.ts";
 import type { SealedRecords, Vault } from "../vault/index.ts";
-import { inTime } from "./in-time.ts";
 import { createLook, discoveryDocument, jwksDocument, jwksUrl, type Look } from "./issuer-documents.ts";
 import { signingKeyRecords, takeIssuers } from "./issuer-mirror.ts";
 import type { IssuerRefusal, IssuerRpc, Published, PublishedAnswer } from "./issuer-rpc.ts";

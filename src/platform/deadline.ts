@@ -33,3 +33,18 @@ export function startDeadline(timeoutMs: number, outer?: AbortSignal): Deadline 
     },
   };
 }
+
+/** What work gives if that is soon enough; else this rejects, and the work goes on unheard. Work that throws at once rejects. */
+export async function inTime<T>(work: Promise<T> | (() => Promise<T>), timeoutMs: number): Promise<T> {
+  const deadline = startDeadline(timeoutMs);
+  const late = new Promise<never>((_, reject) => {
+    deadline.signal.addEventListener("abort", () => {
+      reject(new Error(`There was no answer within ${timeoutMs} ms.`));
+    });
+  });
+  try {
+    return await Promise.race([typeof work === "function" ? work() : work, late]);
+  } finally {
+    deadline.stop();
+  }
+}

@@ -2,7 +2,7 @@
 export { type AuditEntry, type AuditSink, type CredentialUse, type UseSink } from "./audit.ts";
 export { type BoundedBody, readBounded } from "./body.ts";
 export { canonicalJson, digestJson } from "./canonical.ts";
-export { type Deadline, startDeadline } from "./deadline.ts";
+export { inTime } from "./deadline.ts";
 export {
   browserAddress,
   type DevelopmentHosts,

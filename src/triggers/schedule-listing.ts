@@ -5,7 +5,8 @@
 import type { ListedSchedule } from "./schedule-list-store.ts";
 import type { SchedulePorts } from "./schedule-ports.ts";
 import type { ScheduleWish } from "./schedule-rpc.ts";
-import { inTime } from "./schedule-starting.ts";
+import { inTime } from "../platform/index.ts";
+import { CALL_MS } from "./schedule-starting.ts";
 import type { KeptSchedule, KeptTarget } from "./schedule-store.ts";
 
 export class ScheduleListing {
@@ -30,7 +31,7 @@ export class ScheduleListing {
       ...{ paused: kept?.state.paused ?? null, createdAt: kept?.createdAt ?? now, updatedAt: now },
     };
     try {
-      return (await inTime(async () => this.#ports.list.put(line))) ? null : "too_many";
+      return (await inTime(async () => this.#ports.list.put(line), CALL_MS)) ? null : "too_many";
     } catch (error) {
       this.#ports.log.warn("schedule.not_listed", { tenant, schedule: name, error });
       return "unavailable";
@@ -53,7 +54,7 @@ export class ScheduleListing {
       ...{ paused: state.paused, maker: maker.actor, createdAt, updatedAt },
     };
     try {
-      await inTime(async () => this.#ports.list.put(line));
+      await inTime(async () => this.#ports.list.put(line), CALL_MS);
     } catch (error) {
       this.#untold = true;
       this.#ports.log.warn("schedule.not_listed", { tenant, schedule: state.id, error });
@@ -63,7 +64,7 @@ export class ScheduleListing {
   /** Never throws: what stays is taken away when the sweeper asks for a schedule that is not there. */
   async leave(tenant: string, name: string): Promise<void> {
     try {
-      await inTime(async () => this.#ports.list.remove(tenant, name));
+      await inTime(async () => this.#ports.list.remove(tenant, name), CALL_MS);
     } catch (error) {
       this.#ports.log.warn("schedule.not_unlisted", { tenant, schedule: name, error });
     }

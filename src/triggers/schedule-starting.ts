@@ -7,14 +7,14 @@
  *      decided: every try of one start asks for the same run.
  * - P4 what somebody asks for by hand is started under their policies as well: who could not start it does not have it started.
  */
-import { digestJson, startDeadline } from "../platform/index.ts";
+import { digestJson, inTime } from "../platform/index.ts";
 import type { ScheduledStart, SchedulePorts } from "./schedule-ports.ts";
 import type { Pending, Todo, Told } from "./schedule-state.ts";
 import type { KeptTarget } from "./schedule-store.ts";
 import type { Maker } from "./start-port.ts";
 
 /** Less than FLIGHT_MS: nobody waits for a try any more when the next one begins. */
-const CALL_MS = 20_000;
+export const CALL_MS = 20_000;
 
 export interface Whose {
   readonly tenant: string;
@@ -24,7 +24,7 @@ export interface Whose {
 
 export async function perform(todo: Todo, whose: Whose, ports: SchedulePorts): Promise<Told> {
   try {
-    return await inTime(async () => performNow(todo, whose, ports));
+    return await inTime(async () => performNow(todo, whose, ports), CALL_MS);
   } catch (error) {
     const { tenant, schedule } = whose;
     ports.log.warn("schedule.call_failed", { tenant, schedule, call: todo.t, error });
@@ -99,19 +99,4 @@ export function startedBy(schedule: string): string {
 
 function refused(key: string, code: string, message: string): Extract<Told, { t: "refused" }> {
   return { t: "refused", key, code, message, pause: false };
-}
-
-/** Rejects if there is no answer for as long as a call may take. */
-export async function inTime<T>(work: () => Promise<T>): Promise<T> {
-  const deadline = startDeadline(CALL_MS);
-  const late = new Promise<never>((_, reject) => {
-    deadline.signal.addEventListener("abort", () => {
-      reject(new Error(`There was no answer within ${CALL_MS} ms.`));
-    });
-  });
-  try {
-    return await Promise.race([work(), late]);
-  } finally {
-    deadline.stop();
-  }
 }

@@ -2,7 +2,7 @@
  * Schedules as a tenant manages them, and as the cron trigger looks after them. Owns the audit, which says what is to be done before
  * it is done, and the list. Whether the caller may is the door's to ask; everything else of a schedule is its object's.
  */
-import type { AuditSink, Logger } from "../platform/index.ts";
+import { type AuditSink, inTime, type Logger } from "../platform/index.ts";
 import {
   deleteLine,
   type ListedSchedule,
@@ -20,7 +20,7 @@ import type {
   ScheduleWish,
   Triggered,
 } from "./schedule-rpc.ts";
-import { inTime } from "./schedule-starting.ts";
+import { CALL_MS } from "./schedule-starting.ts";
 import { readWish } from "./schedule-wish.ts";
 import type { Maker } from "./start-port.ts";
 
@@ -117,7 +117,9 @@ export function createSchedules({ db, object, audit, log, now }: SchedulesDeps):
         const at = now();
         const lines = await takeLines(db, { before: at - SILENT_MS, now: at, limit });
         const poked = await Promise.allSettled(
-          lines.map(async ({ tenant, name }) => inTime(async () => object(tenant, name).poke(tenant))),
+          lines.map(async ({ tenant, name }) =>
+            inTime(async () => object(tenant, name).poke(tenant), CALL_MS),
+          ),
         );
         const failed = poked.filter(({ status }) => status === "rejected").length;
         if (failed > 0) log.warn("schedules.not_asked", { failed });

@@ -9,7 +9,7 @@
  *   that is in its record, and an isolate that slept asks before it seals.
  * - C4 a wrong keyring is told loudly, each time.
  */
-import { type Logger, startDeadline } from "../platform/index.ts";
+import { inTime, type Logger } from "../platform/index.ts";
 import { openUnder, parseSealed, type Place, sealUnder } from "./envelope.ts";
 import { VaultError } from "./faults.ts";
 import type { Keyring } from "./keyring.ts";
@@ -85,7 +85,7 @@ export function createKeyCheck({ db, log, now }: KeyCheckDeps): KeyCheck {
 
   async function reach<T>(work: () => Promise<T>): Promise<T> {
     try {
-      return await inTime(work());
+      return await inTime(work(), PATIENCE_MS);
     } catch (error) {
       throw new VaultError("unavailable", "The keys of the vault could not be checked just now.", error);
     }
@@ -126,18 +126,4 @@ export function createKeyCheck({ db, log, now }: KeyCheckDeps): KeyCheck {
 
 function placeOf(kid: string): Place {
   return { purpose: "vault.key_check", tenant: "", record: kid, field: "answer", version: 1 };
-}
-
-async function inTime<T>(work: Promise<T>): Promise<T> {
-  const deadline = startDeadline(PATIENCE_MS);
-  const late = new Promise<never>((_, reject) => {
-    deadline.signal.addEventListener("abort", () => {
-      reject(new Error("The database did not answer in time."));
-    });
-  });
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    deadline.stop();
-  }
 }

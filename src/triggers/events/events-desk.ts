@@ -12,7 +12,7 @@
  * - D7 what was accepted is carried out; where that comes late, only if the poster may still act.
  * - D8 a plan that was stored subscribes no further than whoever stored it may go: what it starts stands under their policies, too.
  */
-import { digestJson, startDeadline } from "../../platform/index.ts";
+import { digestJson, inTime } from "../../platform/index.ts";
 import {
   accept,
   type Deed,
@@ -190,7 +190,10 @@ export class EventsDesk {
     if (due.length === 0) return 0;
     this.#alarm.ensure(this.#ports.now() + BACKSTOP_MS);
     try {
-      const subscribers = await inTime(async () => this.#ports.subscribers(this.#tenant, this.#name));
+      const subscribers = await inTime(
+        async () => this.#ports.subscribers(this.#tenant, this.#name),
+        CALL_MS,
+      );
       for (const { n } of due) {
         const kept = this.#store.byNumber(n);
         if (kept === null || kept.planDue === null) continue;
@@ -233,12 +236,14 @@ export class EventsDesk {
 
   async #call({ task: { deed, tries } }: KeptTask, event: Kept): Promise<Told> {
     try {
-      return await inTime(async () =>
-        deed.t === "start"
-          ? this.#start({ deed, tries }, event)
-          : this.#ports.hear(this.#tenant, deed, {
-              ...{ name: this.#name, key: event.key, data: event.data, only: event.only },
-            }),
+      return await inTime(
+        async () =>
+          deed.t === "start"
+            ? this.#start({ deed, tries }, event)
+            : this.#ports.hear(this.#tenant, deed, {
+                ...{ name: this.#name, key: event.key, data: event.data, only: event.only },
+              }),
+        CALL_MS,
       );
     } catch (error) {
       const { t } = deed;
@@ -282,19 +287,5 @@ export class EventsDesk {
 
   #view(kept: KeptEvent): EventView {
     return viewOf(kept, this.#store.tasksOf(kept.n));
-  }
-}
-
-async function inTime<T>(work: () => Promise<T>): Promise<T> {
-  const deadline = startDeadline(CALL_MS);
-  const late = new Promise<never>((_, reject) => {
-    deadline.signal.addEventListener("abort", () => {
-      reject(new Error(`There was no answer within ${CALL_MS} ms.`));
-    });
-  });
-  try {
-    return await Promise.race([work(), late]);
-  } finally {
-    deadline.stop();
   }
 }

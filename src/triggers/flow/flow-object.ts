@@ -11,7 +11,7 @@
  * - O4 one event calls a bounded number of runs, and the rest go on in the next; a run that does not answer holds up no other.
  */
 import { DurableObject } from "cloudflare:workers";
-import { objectName } from "../../platform/index.ts";
+import { inTime, objectName } from "../../platform/index.ts";
 import type { FlowPorts, FlowRpc, QueueView } from "./flow-rpc.ts";
 import { FlowQueue, type Standing, type Told } from "./flow-rules.ts";
 import type { Errand, ErrandOutcome } from "./flow-state.ts";
@@ -130,7 +130,7 @@ export abstract class WiredFlowObject extends DurableObject<Env> implements Flow
   async #run(errand: Errand): Promise<void> {
     let outcome: ErrandOutcome = "failed";
     try {
-      outcome = await inTime(this.#ask(errand));
+      outcome = await inTime(this.#ask(errand), ANSWER_WITHIN_MS);
     } catch (error) {
       this.#ports.log.warn("queue.run_not_told", { object: this.ctx.id.name, run: errand.run, error });
     }
@@ -178,19 +178,5 @@ export abstract class WiredFlowObject extends DurableObject<Env> implements Flow
   /** O1. */
   #isOf(tenant: string): boolean {
     return this.ctx.id.name === objectName("flow", tenant, this.#workflow);
-  }
-}
-
-async function inTime<T>(call: Promise<T>): Promise<T> {
-  let timer: ReturnType<typeof setTimeout> | null = null;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => {
-      reject(new Error("The run has not answered."));
-    }, ANSWER_WITHIN_MS);
-  });
-  try {
-    return await Promise.race([call, late]);
-  } finally {
-    clearTimeout(timer);
   }
 }
