@@ -114,7 +114,14 @@ export const Redeliver = named("Redeliver", () =>
 export const TestDelivery = named("TestDelivery", () =>
   z.strictObject({
     body: json().exactOptional().describe("Sent as JSON."),
-    event: z.string().min(1).max(255).exactOptional(),
+    event: z
+      .string()
+      .min(1)
+      .max(255)
+      .exactOptional()
+      .describe(
+        "What it tells of, where the scheme has a header for it (github, shopify). Else put it into `body`.",
+      ),
     headers: z.record(z.string().regex(/^[a-z0-9-]{1,64}$/), z.string().max(2_048)).exactOptional(),
     start: z.boolean().exactOptional().describe("False if it is missing: it is only judged."),
   }),
