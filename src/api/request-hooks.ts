@@ -120,7 +120,12 @@ export const Redeliver = named("Redeliver", () =>
 export const TestDelivery = named("TestDelivery", () =>
   z.strictObject({
     body: json().exactOptional().describe("Sent as JSON."),
-    event: headerText(255).min(1).exactOptional(),
+    event: headerText(255)
+      .min(1)
+      .exactOptional()
+      .describe(
+        "What it tells of, where the scheme has a header for it (github, shopify). Else put it into `body`.",
+      ),
     headers: z.record(z.string().regex(/^[a-z0-9-]{1,64}$/), headerText(2_048)).exactOptional(),
     start: z.boolean().exactOptional().describe("False if it is missing: it is only judged."),
   }),

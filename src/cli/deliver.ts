@@ -9,16 +9,17 @@ import { randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { reasonOf } from "./complaint.ts";
-import { isService, SERVICES, signedHeaders } from "./signed-delivery.ts";
+import { IN_BODY, isService, SERVICES, signedHeaders } from "./signed-delivery.ts";
 
 const HELP = `HOOK_SECRET=... npm run -s deliver -- SERVICE URL [OPTIONS]
 
 Sends one delivery to a hook as the service would: ${SERVICES.join(", ")}.
 
-  --event NAME   what it tells of (default push); Stripe's and Slack's stand in
-                 the body
+  --event NAME   what it tells of (default push); of stripe, slack and standard
+                 it stands in the body
   --id ID        of the delivery (default a new one): sent again with the same
-                 id, it starts nothing more
+                 id, it starts nothing more; of stripe and slack it stands in
+                 the body
   --body JSON    what is sent (default {})
   --file FILE    what is sent, from a file; - for the standard input`;
 
@@ -40,8 +41,8 @@ function read(args: readonly string[]): Wanted | string {
     args: [...args],
     allowPositionals: true,
     options: {
-      event: { type: "string", default: "push" },
-      id: { type: "string", default: randomUUID() },
+      event: { type: "string" },
+      id: { type: "string" },
       body: { type: "string" },
       file: { type: "string" },
     },
@@ -50,9 +51,14 @@ function read(args: readonly string[]): Wanted | string {
   if (!isService(service)) return `The service is one of ${SERVICES.join(", ")}.`;
   if (!URL.canParse(url) || stray !== undefined) return "Behind the service stands the address of the hook.";
   if (values.body !== undefined && values.file !== undefined) return "--body or --file, not both.";
+  for (const option of ["event", "id"] as const) {
+    const member = IN_BODY[service][option];
+    if (values[option] !== undefined && member !== undefined)
+      return `--${option}: ${service} has it in the body, as \`${member}\`. Put it into --body.`;
+  }
   const secret = process.env["HOOK_SECRET"] ?? "";
   if (secret === "") return "HOOK_SECRET is not set: the secret that the hook was given.";
-  const { file, id, event } = values;
+  const { file, id = randomUUID(), event = "push" } = values;
   const body = file === undefined ? (values.body ?? "{}") : readFileSync(file === "-" ? 0 : file, "utf8");
   return { service, url, event, id, body, secret };
 }

@@ -4,8 +4,17 @@ import { createHmac } from "node:crypto";
 export const SERVICES = ["github", "stripe", "slack", "shopify", "standard"] as const;
 export type Service = (typeof SERVICES)[number];
 
+/** What of a delivery stands in its body, where the service puts it there and no header has it. */
+export const IN_BODY: Readonly<Record<Service, Readonly<Partial<Record<"id" | "event", string>>>>> = {
+  github: {},
+  shopify: {},
+  stripe: { id: "id", event: "type" },
+  slack: { id: "event_id", event: "event.type" },
+  standard: { event: "type" },
+};
+
 export interface Unsigned {
-  /** Of the delivery; Stripe's and Slack's stand in the body. */
+  /** Of the delivery; not used where it stands in the body, and likewise the event. */
   readonly id: string;
   readonly event: string;
   readonly body: string;

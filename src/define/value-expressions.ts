@@ -77,7 +77,8 @@ function read<T>(work: () => T): Read<T> {
   try {
     return { ok: true, value: work() };
   } catch (error) {
-    if (error instanceof TemplateFault) return { ok: false, error: `${error.expression}: ${error.message}` };
+    if (error instanceof TemplateFault)
+      return { ok: false, error: `${error.expression.trim()}: ${error.message}` };
     throw error;
   }
 }

@@ -21,6 +21,8 @@ const CHARACTERS = /^[0-9A-Za-z*,/#?@ -]+$/;
 /** Names of the tz database. Offsets are refused: a zone that is only an offset forgets daylight saving. */
 const TIMEZONE = /^[A-Za-z][A-Za-z0-9_+-]*(?:\/[A-Za-z0-9_+-]+){0,2}$/;
 const MAX_TIMEZONE_CHARS = 64;
+const FIELDS =
+  "Write five fields (minute, hour, day of month, month, day of week), six with seconds in front, or @hourly, @daily, @weekly, @monthly or @yearly.";
 
 export interface CronTimes {
   /** The first time after `after`, both in milliseconds since 1970; null: never again. */
@@ -47,9 +49,12 @@ export function parseCron(expression: string, timezone: string, now: number): Re
     );
   if (expression.length > MAX_EXPRESSION_CHARS)
     return refuse("expression", "cron_invalid", `At most ${MAX_EXPRESSION_CHARS} characters.`);
-  if (!CHARACTERS.test(expression))
-    return refuse("expression", "cron_invalid", "Write five fields, or six with seconds in front.");
-  const times = read(expression.trim(), timezone);
+  if (!CHARACTERS.test(expression)) return refuse("expression", "cron_invalid", FIELDS);
+  const text = expression.trim();
+  const fields = text.split(/ +/).length;
+  if (!text.startsWith("@") && fields !== 5 && fields !== 6)
+    return refuse("expression", "cron_invalid", FIELDS);
+  const times = read(text, timezone);
   if (!times.ok) return refuse("expression", "cron_invalid", times.error);
   if (times.value.next(now) === null)
     return refuse(
@@ -71,7 +76,11 @@ function read(expression: string, timezone: string): Result<CronTimes, string> {
     });
     return ok({ next: (after) => cron.nextRun(new Date(after))?.getTime() ?? null });
   } catch (error) {
-    return err(describeError(error).message);
+    // Not its name, and no value at the end: it counts months from 0. What it says of nicknames is about itself.
+    const said = describeError(error)
+      .message.replace(/^Cron[A-Za-z]*: /, "")
+      .replace(/: \S+$/, "");
+    return err(expression.startsWith("@") ? FIELDS : `${said.replace(/\.$/, "")}.`);
   }
 }
 

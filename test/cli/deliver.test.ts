@@ -85,6 +85,11 @@ it("ends with 2 for a command line that it does not understand, and sends nothin
     ["github", "no address"],
     ["github", url, "more"],
     ["github", url, "--body", "{}", "--file", "-"],
+    // What would not be sent is no wish that is passed over: these stand in the body.
+    ["stripe", url, "--id", "evt_1"],
+    ["stripe", url, "--event", "charge.succeeded"],
+    ["slack", url, "--id", "Ev1"],
+    ["standard", url, "--event", "push"],
   ];
   for (const args of wrong) expect([args, (await deliver(args)).code]).toEqual([args, 2]);
   expect((await deliver(["github", url], null)).code).toBe(2);

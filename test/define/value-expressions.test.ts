@@ -60,6 +60,10 @@ describe("a template", () => {
       ok: true,
       value: { all: INPUT.body, text: "#d-1", list: [1, 1] },
     });
+    // As it would be written alone, without the blanks of its braces.
+    expect(expressions.filled("${{ input.none }}", INPUT)).toMatchObject({
+      error: expect.stringMatching(/^input\.none: /) as string,
+    });
   });
 });
 

@@ -225,6 +225,23 @@ describe("what may be written", () => {
     expect(refusal(expression)).toBe(code);
   });
 
+  it.each([
+    "every 5 minutes",
+    "* * * *",
+    "* * * * * * 2030",
+    "@reboot",
+    "61 * * * *",
+    "0 0 * 13 *",
+    "0 0 * * FOO",
+  ])("%j: it is said what can be written, and not by whom it is read", (expression) => {
+    const parsed = parseCron(expression, "UTC", NOW);
+    const message = parsed.ok ? "" : parsed.error.message;
+    const isField = /^[^@ ]+( [^ ]+){4,5}$/.test(expression);
+    expect(message).toMatch(isField ? /^(?!Cron)./ : /five fields/);
+    expect(message).not.toMatch(/: \d+/);
+    if (!isField) expect(message).not.toContain(expression);
+  });
+
   it("what is too long is refused before it is read", () => {
     for (const long of [`${"1,".repeat(MAX_EXPRESSION_CHARS)}1 * * * *`, " ".repeat(1_000_000)])
       expect(refusal(long)).toBe("cron_invalid");

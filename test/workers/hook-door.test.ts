@@ -443,6 +443,34 @@ describe("a hook", () => {
     const [line] = await linesOf("tried", 1);
     expect(line?.by).toMatch(/^key:/);
   });
+
+  it("is tried with an event only where a header says it, so none is passed over", async () => {
+    const SIGNED = {
+      type: "hmac",
+      hash: "SHA-256",
+      header: "x-signature",
+      encoding: "hex",
+      signed: "{body}",
+    };
+    await hook("in-body", { scheme: { ...SIGNED, event: { pointer: "/type" } } });
+    await hook("in-header", { scheme: { ...SIGNED, event: { header: "x-event" } } });
+    const trial = async (name: string, body: object): Promise<Response> =>
+      send("POST", `/v1/hooks/${name}/test`, { key: admin, body });
+    const refused = await expectProblem(await trial("in-body", { event: "paid" }), 400, "invalid_request");
+    expect(refused).toMatchObject({ errors: [{ pointer: "/event" }] });
+    for (const answer of [
+      await trial("in-body", { body: { type: "paid" } }),
+      await trial("in-header", { event: "paid" }),
+    ])
+      expect(await expectAnswer(answer, "testHook", 200)).toMatchObject({ event: "paid" });
+  });
+
+  it("is tried also where a `_` ends the id in what is signed", async () => {
+    const scheme = { type: "hmac", hash: "SHA-256", header: "x-signature", encoding: "hex" };
+    await hook("ends-id", { scheme: { ...scheme, signed: "{id}_{body}", id: { header: "x-id" } } });
+    const answer = await send("POST", "/v1/hooks/ends-id/test", { key: admin, body: { body: { n: 1 } } });
+    expect(await expectAnswer(answer, "testHook", 200)).toMatchObject({ outcome: "accepted" });
+  });
 });
 
 describe("the object of a hook", () => {

@@ -25,11 +25,7 @@ export class Tokens {
   refusal(host: string, authorization: string | undefined, scope: string | null): Answer | null {
     const token = /^Bearer +([\w.~+/-]+=*)$/i.exec(authorization ?? "")?.[1];
     if (token === undefined)
-      return unauthorized(
-        host,
-        "token_missing",
-        "Send Authorization: Bearer with the token of this service.",
-      );
+      return unauthorized(host, "token_missing", "Send the token of this service as Authorization: Bearer.");
     const wanted = this.#digests.get(host);
     if (wanted !== undefined && timingSafeEqual(wanted, digest(token))) return null;
     const scopes = scope === null ? null : this.#scopesOf(token);

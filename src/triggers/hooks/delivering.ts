@@ -3,7 +3,7 @@ import { err, ok, type Result } from "../../platform/index.ts";
 import { type DeliveryEntry, entryOf } from "../entries.ts";
 import { evaluateDelivery, judgeDelivery, type Judged, redeliveryKey } from "../judging.ts";
 import type { Arrival } from "../schemes/scheme.ts";
-import { makeDelivery } from "../schemes/verify.ts";
+import { makeDelivery, tellsEventInHeader } from "../schemes/verify.ts";
 import type { Asking } from "./hooks.ts";
 import { openKept } from "./keeping.ts";
 import { activeAt, type KnownHook, type Receiving, type ReceivingDeps } from "./receiving.ts";
@@ -23,7 +23,9 @@ export type DeliveringRefusal =
   /** Or who answers for it may act no more. */
   | "paused"
   /** No secret of the hook makes deliveries. */
-  | "no_secret";
+  | "no_secret"
+  /** No header of the scheme can say what the test tells of. */
+  | "event_in_body";
 
 export interface TestDraft {
   readonly id: string;
@@ -93,6 +95,7 @@ export function createDelivering(
     ): Promise<Result<Delivered, DeliveringRefusal>> {
       const { hook, makerStands } = known;
       const at = now();
+      if (draft.event !== null && !tellsEventInHeader(hook.scheme)) return err("event_in_body");
       const secrets = activeAt(known.secrets, at);
       const signed = await signedWithOneOf(known, draft, at);
       if (signed === null) return err("no_secret");

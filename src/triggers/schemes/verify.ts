@@ -84,6 +84,23 @@ export async function makeDelivery(
   return schemeOf(settings).make(draft, secret, settings);
 }
 
+/** Whether a header says what a delivery tells of. Else its body does, or nothing. */
+export function tellsEventInHeader(settings: SchemeSettings): boolean {
+  switch (settings.scheme) {
+    case "github":
+    case "shopify":
+      return true;
+    case "standard":
+    case "stripe":
+    case "slack":
+      return false;
+    case "hmac":
+    case "basic":
+    case "api_key":
+      return settings.event !== null && "header" in settings.event;
+  }
+}
+
 /** Why a text is no secret of the scheme; null: it is one. */
 export function secretFlaw(settings: SchemeSettings, text: string): string | null {
   return schemeOf(settings).secretFlaw(text, settings);
