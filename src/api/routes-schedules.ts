@@ -146,6 +146,7 @@ export const SCHEDULE_ROUTES: readonly Route[] = [
       "not_found",
       "user_wider",
       "policy_denied",
+      "maker_revoked",
       "start_refused",
       "too_many_starts",
     ],
@@ -239,7 +240,10 @@ async function trigger(call: Call, identity: KeyIdentity): Promise<Response | Pr
   const triggered = await call.deps.schedules.trigger(asking, key.value ?? randomId("req"), by);
   if (!triggered.ok) return ofSchedules(triggered);
   const { value } = triggered;
-  if (value.kind === "refused") return problem("start_refused", `${value.code}: ${value.message}`);
+  if (value.kind === "refused")
+    return value.code === "maker_revoked"
+      ? problem("maker_revoked", value.message)
+      : problem("start_refused", `${value.code}: ${value.message}`);
   const location = addressOf(value.run);
   return jsonResponse({ run: value.run, started: value.kind === "started" }, 202, { location });
 }

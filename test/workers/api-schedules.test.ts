@@ -200,7 +200,7 @@ describe("its maker", () => {
     expect((await seen()).paused).toMatchObject(paused);
     expect((await listed()).data.find((one) => one.name === name)?.paused).toMatchObject(paused);
     await expectProblem(await send("POST", at("/resume"), { key: admin }), 409, "maker_revoked");
-    await expectProblem(await send("POST", at("/trigger"), { key: admin }), 409, "start_refused");
+    await expectProblem(await send("POST", at("/trigger"), { key: admin }), 409, "maker_revoked");
 
     await put();
     await expectAnswer(await send("POST", at("/resume"), { key: admin }), "resumeSchedule", 200);

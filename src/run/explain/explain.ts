@@ -170,7 +170,11 @@ function runReason({ state, now, limitAt }: Setting): Reason | null {
       `The run waits in the queue of ${state.run.workflow}, whose limits hold it back; if it is not admitted, it fails ${at(limitAt)}.`,
       {
         since: state.queuedUntil - (state.run.flow?.limitMs ?? 0),
-        remedies: [remedy(id, "cancel", "End it before it begins.", { mode: "graceful" })],
+        remedies: [
+          look(`/v1/runs/${id}`, "See its place, and what it waits for (`queued`)."),
+          look(`/v1/workflows/${state.run.workflow}/queue`, "See who works and who waits."),
+          remedy(id, "cancel", "End it before it begins.", { mode: "graceful" }),
+        ],
       },
     );
   if (isIdle(state))
@@ -236,6 +240,10 @@ function remedy(run: string, verb: string, what: string, body?: Json): Remedy {
     ...(body === undefined ? {} : { body }),
     scope: "runs:write",
   };
+}
+
+function look(path: string, what: string): Remedy {
+  return { what, method: "GET", path, scope: "runs:read" };
 }
 
 function iso(ms: number): string {
