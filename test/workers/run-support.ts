@@ -153,9 +153,22 @@ export interface Entry {
   readonly status: number | null;
 }
 
+/** All that the world has in its ledger from there on, page by page, and where it ends now. */
+export async function ledgerSince<E>(
+  since = 0,
+): Promise<{ readonly entries: readonly E[]; readonly next: number }> {
+  const entries: E[] = [];
+  for (let next = since; ;) {
+    const page = await referee<{ entries: E[]; next: number; more: boolean }>("GET", `/ledger?since=${next}`);
+    entries.push(...page.entries);
+    next = page.next;
+    if (!page.more) return { entries, next };
+  }
+}
+
 /** Requests that arrived for a reference. */
 export async function arrived(reference: string): Promise<Entry[]> {
-  const { entries } = await referee<{ entries: Entry[] }>("GET", "/ledger");
+  const { entries } = await ledgerSince<Entry>();
   return entries.filter((entry) => entry.reference === reference || entry.key?.includes(reference) === true);
 }
 

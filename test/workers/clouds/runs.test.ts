@@ -4,7 +4,7 @@
  */
 import { beforeAll, describe, expect, it, vi } from "vitest";
 import { everythingKept, foundIn, listenToConsole } from "../kept.ts";
-import { referee, step } from "../run-support.ts";
+import { ledgerSince, referee, step } from "../run-support.ts";
 import { CloudTenant, type RoleText, trust } from "./support.ts";
 import type { TrustInput } from "../../world/index.ts";
 
@@ -322,9 +322,7 @@ describe("a credential that its service no longer takes", () => {
     expect(seen.status).toBe("succeeded");
     expect(step(seen, "second").attempts).toBe(1);
     expect(await tenant.exchanges("aws")).toHaveLength(before.length + 1);
-    const { entries } = await referee<{
-      entries: readonly { service: string; path: string; status: number }[];
-    }>("GET", "/ledger");
+    const { entries } = await ledgerSince<{ path: string; status: number }>();
     expect(entries.filter(({ path }) => path === `/${key}-2`).map(({ status }) => status)).toEqual([
       400, 200,
     ]);

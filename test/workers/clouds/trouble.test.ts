@@ -4,7 +4,7 @@ import { env } from "cloudflare:workers";
 import { afterEach, beforeAll, describe, expect, it } from "vitest";
 import type { RunView } from "../../../src/run/index.ts";
 import { expectAnswer } from "../api-support.ts";
-import { referee, step } from "../run-support.ts";
+import { ledgerSince, referee, step } from "../run-support.ts";
 import { Clock, CloudTenant, forget, settings, type Started, trust } from "./support.ts";
 
 const TENANT = "cloud-trouble";
@@ -109,12 +109,12 @@ interface Arrived {
 
 /** Where the ledger ends now. */
 async function now(): Promise<number> {
-  return (await referee<{ next: number }>("GET", "/ledger?since=0")).next;
+  return (await ledgerSince()).next;
 }
 
 /** What has arrived at a token service since then. */
 async function since(revision: number, service = "exchange"): Promise<readonly Arrived[]> {
-  const { entries } = await referee<{ entries: Arrived[] }>("GET", `/ledger?since=${revision}`);
+  const { entries } = await ledgerSince<Arrived>(revision);
   return entries.filter((entry) => entry.service === service);
 }
 
