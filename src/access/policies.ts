@@ -43,7 +43,7 @@ export async function tenantPolicy(
   const cached = policies.get(tenant, now);
   if (cached !== undefined) return ok(cached);
   try {
-    const record = await inTime(selectPolicy(db, tenant), PATIENCE_MS);
+    const record = await inTime(async () => selectPolicy(db, tenant), PATIENCE_MS);
     policies.put(tenant, record?.policy ?? null, now);
     return ok(record?.policy ?? null);
   } catch (error) {

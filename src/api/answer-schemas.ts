@@ -11,6 +11,7 @@ export * from "./answer-events.ts";
 export * from "./answer-audit.ts";
 export * from "./answer-cloud-roles.ts";
 export * from "./answer-hooks.ts";
+export * from "./answer-health.ts";
 export * from "./answer-issuer.ts";
 export * from "./answer-explain.ts";
 export * from "./answer-keys.ts";

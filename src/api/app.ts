@@ -24,6 +24,7 @@ import { DIRECTORY_ROUTES } from "./routes-directory.ts";
 import { ENDPOINT_ROUTES } from "./routes-endpoints.ts";
 import { EVENT_ROUTES } from "./routes-events.ts";
 import { FEED_ROUTES } from "./routes-feed.ts";
+import { HEALTH_ROUTES } from "./routes-health.ts";
 import { HOOK_ROUTES } from "./routes-hooks.ts";
 import { INTEGRATION_ROUTES } from "./routes-integrations.ts";
 import { ISSUER_ROUTES } from "./routes-issuer.ts";
@@ -72,6 +73,7 @@ const API_ROUTES: readonly Route[] = [
   ...AUDIT_ROUTES,
   ...VAULT_ROUTES,
   ...ISSUER_ROUTES,
+  ...HEALTH_ROUTES,
 ];
 
 /** Every route of the API, each with its rule. */

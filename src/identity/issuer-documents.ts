@@ -51,7 +51,7 @@ export function createLook({ db, vault, object, log, now }: DocumentsDeps): Look
 
   async function rowOf(tenant: string): Promise<Awaited<ReturnType<typeof selectIssuer>> | undefined> {
     try {
-      return await inTime(selectIssuer(db, tenant), DATABASE_PATIENCE_MS);
+      return await inTime(async () => selectIssuer(db, tenant), DATABASE_PATIENCE_MS);
     } catch (error) {
       log.warn("issuer.database_away", { tenant, error });
       return undefined;
@@ -60,7 +60,7 @@ export function createLook({ db, vault, object, log, now }: DocumentsDeps): Look
 
   async function ofObject(tenant: string): Promise<Published | null | undefined> {
     try {
-      return await inTime(object(tenant).published(tenant), OBJECT_PATIENCE_MS);
+      return await inTime(async () => object(tenant).published(tenant), OBJECT_PATIENCE_MS);
     } catch (error) {
       log.warn("issuer.object_away", { tenant, error });
       return undefined;

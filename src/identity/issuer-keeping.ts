@@ -106,7 +106,7 @@ export class IssuerKeeping {
     const { log, vault, now } = this.#wiring;
     let own = this.#store.get();
     try {
-      const row = await inTime(this.#wiring.known(tenant), READ_PATIENCE_MS);
+      const row = await inTime(async () => this.#wiring.known(tenant), READ_PATIENCE_MS);
       // What time alone changes does not wait for this.
       own = this.#store.get();
       // This life tells nothing before it has compared, so a later row is of another one, whatever was counted here since.
@@ -198,7 +198,7 @@ export class IssuerKeeping {
       const texts = [published, ...keys.flatMap(({ sealed }) => sealed ?? [])];
       const kids = [...new Set(texts.flatMap((one) => vault.kidOf(one) ?? []))];
       const told = { tenant, revision, at: now(), published, kids, keys };
-      const stands = await inTime(this.#wiring.mirror(told), WRITE_PATIENCE_MS);
+      const stands = await inTime(async () => this.#wiring.mirror(told), WRITE_PATIENCE_MS);
       if (stands > revision) {
         await this.compare(tenant);
         if ((this.#store.get()?.revision ?? 0) > revision) return true;

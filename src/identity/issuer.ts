@@ -103,7 +103,7 @@ export function createIssuer(deps: IssuerDeps): Issuer {
         const at = now();
         const tenants = await takeIssuers(db, { before: at - SILENT_MS, now: at, limit });
         const poked = await Promise.allSettled(
-          tenants.map(async (tenant) => inTime(object(tenant).poke(tenant), POKE_PATIENCE_MS)),
+          tenants.map(async (tenant) => inTime(async () => object(tenant).poke(tenant), POKE_PATIENCE_MS)),
         );
         const failed = poked.filter(({ status }) => status === "rejected").length;
         if (failed > 0) log.warn("issuer.not_asked", { failed });

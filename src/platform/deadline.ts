@@ -35,7 +35,7 @@ export function startDeadline(timeoutMs: number, outer?: AbortSignal): Deadline 
 }
 
 /** What work gives if that is soon enough; else this rejects, and the work goes on unheard. Work that throws at once rejects. */
-export async function inTime<T>(work: Promise<T> | (() => Promise<T>), timeoutMs: number): Promise<T> {
+export async function inTime<T>(work: () => Promise<T>, timeoutMs: number): Promise<T> {
   const deadline = startDeadline(timeoutMs);
   const late = new Promise<never>((_, reject) => {
     deadline.signal.addEventListener("abort", () => {
@@ -43,7 +43,7 @@ export async function inTime<T>(work: Promise<T> | (() => Promise<T>), timeoutMs
     });
   });
   try {
-    return await Promise.race([typeof work === "function" ? work() : work, late]);
+    return await Promise.race([work(), late]);
   } finally {
     deadline.stop();
   }

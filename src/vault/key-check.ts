@@ -85,7 +85,7 @@ export function createKeyCheck({ db, log, now }: KeyCheckDeps): KeyCheck {
 
   async function reach<T>(work: () => Promise<T>): Promise<T> {
     try {
-      return await inTime(work(), PATIENCE_MS);
+      return await inTime(work, PATIENCE_MS);
     } catch (error) {
       throw new VaultError("unavailable", "The keys of the vault could not be checked just now.", error);
     }

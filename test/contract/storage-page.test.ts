@@ -11,6 +11,11 @@ const TABLES = readdirSync(join(ROOT, "migrations")).flatMap((file) =>
 );
 const ROWS = new Set([...read("docs/storage.md").matchAll(/^\| `(\w+)` \|/gm)].map(([, table]) => table));
 
+test("the newest migration is the one that the check of the deployment asks for", () => {
+  const [newest] = readdirSync(join(ROOT, "migrations")).toSorted().toReversed();
+  expect(read("src/api/routes-health.ts")).toContain(`LAST_MIGRATION = "${newest ?? ""}"`);
+});
+
 test("every table of the database stands on the page of what is stored", () => {
   expect(TABLES).toContain("tenants");
   expect(TABLES.filter((table) => !ROWS.has(table))).toEqual([]);

@@ -5,7 +5,13 @@ import { WiredConnectionObject } from "../../src/connections/index.ts";
 import { WiredDirectoryObject } from "../../src/directory/index.ts";
 import { WiredCredentialObject, WiredIssuerObject } from "../../src/identity/index.ts";
 import { WiredRunObject } from "../../src/run/index.ts";
-import { WiredEventsObject, WiredFlowObject, WiredHookObject } from "../../src/triggers/index.ts";
+import {
+  WiredEndpointObject,
+  WiredEventsObject,
+  WiredFlowObject,
+  WiredHookObject,
+  WiredScheduleObject,
+} from "../../src/triggers/index.ts";
 import { workflows } from "../../src/workflows/index.ts";
 import { hammer } from "./hammer.ts";
 import { SINK_HOST } from "./sink.ts";
@@ -50,6 +56,18 @@ export class ConnectionObject extends WiredConnectionObject {
 export class FlowObject extends WiredFlowObject {
   constructor(ctx: DurableObjectState, environment: Env) {
     super(ctx, environment, house.queueing(environment));
+  }
+}
+
+export class ScheduleObject extends WiredScheduleObject {
+  constructor(ctx: DurableObjectState, environment: Env) {
+    super(ctx, environment, house.scheduling(environment));
+  }
+}
+
+export class EndpointObject extends WiredEndpointObject {
+  constructor(ctx: DurableObjectState, environment: Env) {
+    super(ctx, environment, house.announcing(environment));
   }
 }
 

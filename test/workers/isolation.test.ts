@@ -210,6 +210,7 @@ const TABLE: Readonly<Record<string, Rule>> = {
   replayEndpointMessage: OF_KEY,
   replayFailedMessages: OF_KEY,
   pingEndpoint: OF_KEY,
+  checkHealth: OF_ROOT,
   listVaultKeys: OF_ROOT,
   rewrapVault: OF_ROOT,
   dropVaultKey: OF_ROOT,

@@ -50,7 +50,8 @@ function ask(through: typeof send): Ask {
   return async <T>(method: string, path: string, body?: unknown) => {
     const answer = await through(method, path, { key: ROOT_KEY, ...(body === undefined ? {} : { body }) });
     const id =
-      { keys: "listVaultKeys", rewrap: "rewrapVault" }[path.split("/").at(-1) ?? ""] ?? "dropVaultKey";
+      { keys: "listVaultKeys", rewrap: "rewrapVault", health: "checkHealth" }[path.split("/").at(-1) ?? ""] ??
+      "dropVaultKey";
     if (answer.ok) return expectAnswer<T>(answer, id, 200);
     const { code } = (await answer.clone().json()) as { code: string };
     return (await expectProblem(answer, answer.status, code)) as T;
@@ -358,6 +359,45 @@ describe("the Worker", () => {
     const { results } = await env.DB.prepare("SELECT kid FROM vault_keys").all();
     expect(results).toEqual(Object.keys(keys).map((kid) => ({ kid })));
     expect(await mine.countByKid()).toEqual({ k9: 1 });
+  });
+
+  it("tells the operator whether what it stands on is well, and what to do where it is not", async () => {
+    interface Seen {
+      readonly status: string;
+      readonly checks: readonly { readonly name: string; readonly ok: boolean; readonly detail: string }[];
+    }
+    const check = async (): Promise<Seen> =>
+      expectAnswer<Seen>(
+        await send("GET", "/v1/health", { key: env.ROOT_API_KEY ?? "" }),
+        "checkHealth",
+        200,
+      );
+    const well = await check();
+    expect(well.checks.filter(({ ok }) => !ok)).toEqual([]);
+    expect(well.status).toBe("ok");
+    expect(well.checks.map(({ name }) => name)).toEqual(["database", "keyring", "objects", "issuer"]);
+
+    const { name } = (await env.DB.prepare("SELECT name FROM d1_migrations ORDER BY id DESC LIMIT 1").first<{
+      name: string;
+    }>()) ?? { name: "" };
+    await env.DB.prepare("UPDATE d1_migrations SET name = '0001_old.sql' WHERE name = ?").bind(name).run();
+    const behind = await check();
+    await env.DB.prepare("UPDATE d1_migrations SET name = ? WHERE name = '0001_old.sql'").bind(name).run();
+    expect(behind.status).toBe("failing");
+    expect(behind.checks.filter(({ ok }) => !ok)).toMatchObject([
+      { name: "database", detail: expect.stringContaining("d1 migrations apply") },
+    ]);
+
+    await env.DB.exec("DELETE FROM vault_keys");
+    await isolate(ring("k1", { k1: 1 })).vault.seal(PLACE, "x");
+    const wrong = isolate(ring("k1", { k1: 66 }));
+    const seen = await wrong.ask<Seen>("GET", "/v1/health");
+    expect(seen.checks.filter(({ ok }) => !ok)).toMatchObject([
+      { name: "keyring", detail: expect.stringContaining("put the right KEYRING back") },
+      // Here no run can be reached: what failed is told to the log alone.
+      { name: "objects", detail: expect.stringContaining("health.check_failed") },
+    ]);
+    expect(JSON.stringify(seen)).not.toContain("A run was reached");
   });
 
   it("tells its keys to the root key, and what they are to nobody", async () => {

@@ -130,7 +130,7 @@ export abstract class WiredFlowObject extends DurableObject<Env> implements Flow
   async #run(errand: Errand): Promise<void> {
     let outcome: ErrandOutcome = "failed";
     try {
-      outcome = await inTime(this.#ask(errand), ANSWER_WITHIN_MS);
+      outcome = await inTime(async () => this.#ask(errand), ANSWER_WITHIN_MS);
     } catch (error) {
       this.#ports.log.warn("queue.run_not_told", { object: this.ctx.id.name, run: errand.run, error });
     }
