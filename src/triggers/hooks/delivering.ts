@@ -75,16 +75,7 @@ export function createDelivering(
         ...{ expressions, nowMs: at },
       });
       const about = { at: now(), bytes: found.entry.bytes, by: asking.maker.actor, again: delivery };
-      const maker = makerOf(known, asking);
-      const { id, entry } = await receiving.conclude({
-        known,
-        arrival,
-        judged,
-        about,
-        maker,
-        traceparent: null,
-      });
-      return ok({ id, entry, judged });
+      return ok(await concluded(known, asking, { arrival, judged, about }));
     },
 
     /** Signed with the newest secret of the hook that can sign, and judged as what comes from outside. */
@@ -110,18 +101,20 @@ export function createDelivering(
       });
       const about = { at, bytes: draft.body.byteLength, by: asking.maker.actor };
       if (!draft.isStarted) return ok({ id: null, entry: entryOf(judged, about, null), judged });
-      const maker = makerOf(known, asking);
-      const { id, entry } = await receiving.conclude({
-        known,
-        arrival,
-        judged,
-        about,
-        maker,
-        traceparent: null,
-      });
-      return ok({ id, entry, judged });
+      return ok(await concluded(known, asking, { arrival, judged, about }));
     },
   };
+
+  /** As one that came from outside, but for who answers for it, and the trace that it has none of. */
+  async function concluded(
+    known: KnownHook,
+    asking: Asking,
+    one: Pick<Parameters<Receiving["conclude"]>[0], "arrival" | "judged" | "about">,
+  ): Promise<Delivered> {
+    const maker = makerOf(known, asking);
+    const { id, entry } = await receiving.conclude({ ...one, known, maker, traceparent: null });
+    return { id, entry, judged: one.judged };
+  }
 
   async function signedWithOneOf(
     { hook, secrets }: KnownHook,
