@@ -73,11 +73,13 @@ function drawPlan(random: Random, cycle: number): Plan {
 /** Resolves when the moment of the plan has come. */
 async function untilKill(plan: Plan, stage: Stage, server: Server, reached: Promise<void>): Promise<void> {
   if (plan.kind === "point") return Promise.race([reached, server.up.then(() => sleep(PATIENCE_MS))]);
+  const { referee } = stage.world;
+  // Of earlier lives: their connections may not have ended yet.
+  const old = new Set(referee.open().map(({ seq }) => seq));
   await server.up;
   if (plan.kind === "moment") return sleep(plan.ms);
-  await sleep(100);
-  const { referee } = stage.world;
-  await referee.until(() => referee.open().length >= plan.open, PATIENCE_MS);
+  const isOpen = (): boolean => referee.open().filter(({ seq }) => !old.has(seq)).length >= plan.open;
+  await referee.until(isOpen, PATIENCE_MS);
 }
 
 /** One life: starts runs, asks half of the old ones, leaves the other half to their alarms, and is killed. */
