@@ -16,18 +16,17 @@ import type { Row } from "../driver/index.ts";
 import { nextWake, statusOf, type Fact, type Json, type RunState } from "../kernel/index.ts";
 import type { Logger } from "../platform/index.ts";
 import type { JournalStore } from "./journal-store.ts";
+import { BACKSTOP_MS, retryMs } from "./telling.ts";
 
 /** So many facts are told together, or those of so long: whatever comes first. */
 const MANY = 200;
 const LONG_MS = 60_000;
 /** A wait of at least so long is the end of a batch. */
 const LONG_WAIT_MS = 10_000;
+/** The longest wait before it is told again. */
+const MOST_MS = 60 * 60_000;
 /** Rows of the journal per reading. */
 const ROWS = 100;
-/** How long after the end the alarm looks whether it was told. */
-const BACKSTOP_MS = 30_000;
-const FIRST_RETRY_MS = 1_000;
-const LAST_RETRY_MS = 60 * 60_000;
 
 /** What is told, and to whom. */
 export interface Followed {
@@ -112,9 +111,12 @@ export class Follower {
 
   /** When the alarm must look after it, or null. */
   get alarmAt(): number | null {
-    if (this.#mark === null) return null;
-    if (this.#tries > 0) return this.#retryAt;
-    return this.#ended === null ? null : this.#ended + BACKSTOP_MS;
+    // S4
+    if (this.#mark === null || this.#ended === null) return null;
+    const at = this.#tries > 0 ? this.#retryAt : this.#ended + BACKSTOP_MS;
+    const now = this.#now();
+    // What stands in the past is under way: it is looked after in a while, and not at once again and again.
+    return at > now ? at : now + BACKSTOP_MS;
   }
 
   /** Tells what is due. A second call joins the first. */
@@ -142,23 +144,36 @@ export class Follower {
         from = last.seq + last.facts.length;
       }
     } catch (error) {
-      this.#retryAt = this.#now() + Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#tries);
+      const now = this.#now();
+      // Lives may be short, and each begins to count anew: so at least as long as it was in vain already.
+      const passed = this.#ended === null ? 0 : Math.min(MOST_MS, now - this.#ended);
+      this.#retryAt = now + Math.max(retryMs(this.#tries), passed);
       this.#tries += 1;
+      this.#keep({ from, ...(open === null ? {} : { open }) });
       if (this.#tries === 1) this.#log.warn(`${this.#followed.name}_not_taken`, { run: state.run.id, error });
       return;
     }
-    this.#told(this.#followed.name, from, open);
+    this.#told(from, open);
   }
 
   /** S1: what came meanwhile, and perhaps was told already, is another batch. */
-  #told(name: string, from: number, open: Json): void {
+  #told(from: number, open: Json): void {
     this.#tries = 0;
     this.#retryAt = 0;
     this.#due = this.#newer && this.#ended !== null;
-    const before = this.#mark;
-    this.#mark = open === null ? (this.#newer ? { from } : null) : { from, open };
-    if (this.#mark === null) this.#storage.kv.delete(name);
-    else if (before?.from !== from) this.#storage.kv.put(name, this.#mark);
+    if (open !== null) this.#keep({ from, open });
+    else if (this.#newer) this.#keep({ from });
+    else {
+      this.#mark = null;
+      this.#storage.kv.delete(this.#followed.name);
+    }
+  }
+
+  /** What was told is not told again, also where the rest was not taken. */
+  #keep(mark: Mark): void {
+    if (this.#mark?.from === mark.from) return;
+    this.#mark = mark;
+    this.#storage.kv.put(this.#followed.name, mark);
   }
 }
 

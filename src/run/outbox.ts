@@ -13,14 +13,11 @@ import type { Row } from "../driver/index.ts";
 import type { Fact, RunState } from "../kernel/index.ts";
 import { crashPoint, hasSchema, integer, migrate, text, type Logger } from "../platform/index.ts";
 import { OUTBOX_SCHEMA } from "./schema.ts";
+import { BACKSTOP_MS, retryMs } from "./telling.ts";
 import type { Texts } from "./texts.ts";
 
 /** A message that nobody took for this long is dropped and logged: the listener is gone. */
 const GIVE_UP_MS = 3 * 24 * 60 * 60_000;
-const FIRST_RETRY_MS = 1_000;
-const LAST_RETRY_MS = 60 * 60_000;
-/** How long after a fresh message the alarm looks whether it was delivered: a life may have ended in between. */
-const BACKSTOP_MS = 30_000;
 /** Deliveries per drain: what is left goes with the next one. */
 const BATCH = 16;
 
@@ -179,7 +176,7 @@ export class Outbox {
         this.#sql.exec("DELETE FROM outbox WHERE id = ?", id);
         return true;
       }
-      const due = now + Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** tries);
+      const due = now + retryMs(tries);
       // O3: later ones of the same listener wait with it.
       this.#sql.exec(
         "UPDATE outbox SET due = ?, tries = tries + (id = ?) WHERE listener = ? AND due < ?",

@@ -17,14 +17,12 @@ import type { Input, RunState } from "../kernel/index.ts";
 import { isQueued } from "../kernel/index.ts";
 import type { Logger } from "../platform/index.ts";
 import type { FlowPort } from "./ports.ts";
+import { BACKSTOP_MS, retryMs } from "./telling.ts";
 
-/** How long after there was something to tell the alarm looks whether it was told: a life may have ended in between. */
-const BACKSTOP_MS = 30_000;
 /** Whoever was asked and has not answered by then is asked again. */
 const ANSWER_MS = 30_000;
-const FIRST_RETRY_MS = 1_000;
 /** A run that waits is told more often than one that is over: it may be its turn. */
-const LAST_RETRY_MS = { waits: 5 * 60_000, over: 60 * 60_000 } as const;
+const MOST_MS = { waits: 5 * 60_000, over: 60 * 60_000 } as const;
 /** A life that the alarm has begun looks again after this many times what has passed already: lives may be short. */
 const BACKSTOP_GROWTH = 3;
 
@@ -150,8 +148,7 @@ export class Queueing {
       } catch (error) {
         // What was to be told may be another word by now: that has its own first try.
         if (this.#word !== null && !isSame(word, this.#word)) continue;
-        this.#retryAt =
-          this.#clock.now() + Math.min(LAST_RETRY_MS[word.as], FIRST_RETRY_MS * 2 ** this.#tries);
+        this.#retryAt = this.#clock.now() + retryMs(this.#tries, MOST_MS[word.as]);
         this.#tries += 1;
         if (this.#tries === 1) this.#log.warn("queue_not_told", { run: state.run.id, as: word.as, error });
       }

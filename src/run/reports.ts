@@ -17,6 +17,7 @@
 import { nextWake, statusOf, type RunState } from "../kernel/index.ts";
 import { REDACTED, type Logger } from "../platform/index.ts";
 import type { RunReport, RunView } from "./rpc.ts";
+import { BACKSTOP_MS, retryMs } from "./telling.ts";
 
 export interface ReportPort {
   /** Resolves once the directory has it. A rejection is tried again. */
@@ -35,10 +36,6 @@ const SETTLE_MS = 1_000;
 const UNSETTLED_MS = 30_000;
 /** A wait of at least so long is a status that lasts. */
 const LONG_WAIT_MS = 10_000;
-/** How long after the end the alarm looks whether it was told: a life may have ended in between. */
-const BACKSTOP_MS = 30_000;
-const FIRST_RETRY_MS = 1_000;
-const LAST_RETRY_MS = 60 * 60_000;
 
 export class Reports {
   readonly #port: ReportPort | null;
@@ -106,13 +103,19 @@ export class Reports {
   get alarmAt(): number | null {
     if (this.#port === null) return null;
     const { leaseAt = null, endedAt = null } = this.#waiting ?? this.#told ?? {};
-    if (this.#waiting !== null && this.#tries > 0) return this.#retryAt;
+    if (this.#waiting !== null && this.#tries > 0) return this.#toCome(this.#retryAt);
     // P3. What a run that goes on has to tell is on its way, and its lease stands behind it.
-    if (this.#waiting !== null && endedAt !== null) return endedAt + BACKSTOP_MS;
+    if (this.#waiting !== null && endedAt !== null) return this.#toCome(endedAt + BACKSTOP_MS);
     const renew = leaseAt === null ? Infinity : leaseAt - RENEW_MS;
     const unsettled = this.#waiting === null ? this.#differsSince : null;
     const at = Math.min(renew, unsettled === null ? Infinity : unsettled + UNSETTLED_MS);
     return at === Infinity ? null : at;
+  }
+
+  /** What stands in the past is under way: it is looked after in a while, and not at once again and again. */
+  #toCome(at: number): number {
+    const now = this.#now();
+    return at > now ? at : now + BACKSTOP_MS;
   }
 
   /** Tells what is due. A second call joins the first. */
@@ -130,7 +133,7 @@ export class Reports {
         await this.#port.report(report);
         this.taken(report);
       } catch (error) {
-        this.#retryAt = this.#now() + Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#tries);
+        this.#retryAt = this.#now() + retryMs(this.#tries);
         this.#tries += 1;
         if (this.#tries === 1) this.#log.warn("report_not_taken", { run: report.id, error });
       }

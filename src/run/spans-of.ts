@@ -93,7 +93,7 @@ class Telling {
     this.#parent = parent?.spanId ?? null;
     this.sampled = parent?.sampled ?? true;
     this.#over = open === null;
-    this.#generation = open?.generation ?? 1;
+    this.#generation = open?.generation ?? state.generation;
     this.#at = open?.at ?? state.startedAt;
     this.#units = new Map(Object.entries(open?.units ?? {}));
   }
@@ -232,8 +232,9 @@ function beginning(fact: Fact): Doing | null {
 function ends(doing: Doing, fact: Fact): boolean {
   const status = doing === "attempt" ? "running" : doing === "check" ? "unknown" : "waiting";
   if (fact.t === "decided" || fact.t === "unparked") return doing !== "attempt";
-  if (fact.t === "reset" || fact.t === "skipped" || fact.t === "resolved") return false;
-  return moveUnit(status, fact.t as UnitFact) !== status;
+  // What is no move of a unit (that it used a credential) ends nothing.
+  const next = moveUnit(status, fact.t as UnitFact);
+  return next !== null && next !== status;
 }
 
 function actionOf(state: RunState, step: string): Attributes {

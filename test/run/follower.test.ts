@@ -171,4 +171,27 @@ describe("a follower of the journal", () => {
     expect(waits).toEqual([1_000, 2_000, 4_000, 8_000]);
     expect(body.now).toBeGreaterThan(MINUTE / 10);
   });
+
+  test("waits at least as long as it was in vain already, also in a new life, and never stands in the past", async () => {
+    const body = new Body();
+    body.away = true;
+    for (const facts of turnsOf(1, false)) await body.turn(facts);
+    const end = body.now;
+    for (let life = 0; life < 16; life++) {
+      const before = body.now;
+      body.now = Math.max(before, body.alarmAt ?? before);
+      await body.die();
+      expect(body.alarmAt).toBeGreaterThan(body.now);
+      expect((body.alarmAt ?? 0) - body.now).toBeGreaterThanOrEqual(Math.min(60 * MINUTE, body.now - end));
+    }
+    expect(body.now - end).toBeGreaterThan(60 * MINUTE);
+  });
+
+  test("sets no alarm for a run that goes on", async () => {
+    const body = new Body();
+    body.away = true;
+    for (const facts of turnsOf(2, true).slice(0, 4)) await body.turn(facts);
+    expect(body.kept.size).toBe(1);
+    expect(body.alarmAt).toBeNull();
+  });
 });

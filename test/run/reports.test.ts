@@ -142,6 +142,15 @@ describe("the lease of a report", () => {
 describe("a report that is not taken", () => {
   const end = stateOf(...RUNNING, answered(T0), sleeps(T0, T0 + 1), over(T0 + 9));
 
+  test("while it is under way, has an alarm that is to come, however late it is", async () => {
+    const it = desk();
+    it.now = T0 + 9;
+    it.reports.look(end, 9);
+    expect(it.reports.alarmAt).toBe(T0 + 9 + 30 * SECOND_MS);
+    it.now = T0 + HOUR_MS;
+    expect(it.reports.alarmAt).toBe(it.now + 30 * SECOND_MS);
+  });
+
   test("is tried again, later and later, and the alarm stands for it", async () => {
     const it = desk();
     it.away = true;

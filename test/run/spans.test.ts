@@ -6,7 +6,7 @@ import type { Row } from "../../src/driver/index.ts";
 import { type Fact, type Json, refOf, type RunState, unitName } from "../../src/kernel/index.ts";
 import { parseTraceparent, type Span } from "../../src/platform/index.ts";
 import { followSpans } from "../../src/run/spans-of.ts";
-import { call, ends, MINUTE, SECOND } from "../kernel/support/build.ts";
+import { call, ends, MINUTE, retry, SECOND } from "../kernel/support/build.ts";
 import { Play, RUN, START } from "../kernel/support/play.ts";
 import { graphs } from "../kernel/support/random-graph.ts";
 import { moves, Walk } from "../kernel/support/walk.ts";
@@ -99,6 +99,24 @@ describe("the spans of a run", () => {
       ["queue", 0, 5_000],
       ["a", 5_000, 5_000],
       [`run ${RUN.workflow}`, 0, 5_000],
+    ]);
+  });
+
+  test("end with what became of the attempt, not with the credential that it had used", async () => {
+    const play = new Play([call("a", "safe", { retry: retry({ attempts: 2 }) })]);
+    play.attempt("a", ends.refused());
+    play.wake();
+    play.attempt("a");
+    play.finish();
+    const facts = play.facts.flatMap((fact): Fact[] =>
+      fact.t === "retrying" || (fact.t === "succeeded" && fact.step === "a")
+        ? [{ t: "used", at: fact.at, step: "a", attempt: 1, as: "refused", credentials: [] }, fact]
+        : [fact],
+    );
+    expect(facts.filter(({ t }) => t === "used")).toHaveLength(2);
+    const spans = await told(play.state, facts);
+    expect(spans.map(({ attributes }) => attributes["showcaller.outcome"] ?? "run")).toEqual([
+      ...["retrying", "succeeded", "run"],
     ]);
   });
 
