@@ -207,6 +207,18 @@ describe("handshakes", () => {
     expect(await verdict(settings, arrival, ["another-secret-of-it"])).toBe("signature_wrong");
   });
 
+  it("of Slack's commands are answered, where a form asks for it", async () => {
+    const settings: SchemeSettings = { scheme: "slack" };
+    const body = utf8("token=t&ssl_check=1");
+    const made = await makeDelivery(settings, { id: "-", event: null, sentAt: NOW, body }, SECRET);
+    const form = { ...made, "content-type": "application/x-www-form-urlencoded" };
+    const asked = async (headers: Readonly<Record<string, string>>) =>
+      verifyDelivery(settings, arrivalOf(headers, body), [{ id: "s", text: SECRET }], NOW);
+    expect(await asked(form)).toMatchObject({ value: { handshake: { status: 200, body: "" } } });
+    // Anything else that says so is no such question.
+    expect(await asked(made)).toMatchObject({ ok: true, value: { handshake: null } });
+  });
+
   it("of GitHub is its ping", async () => {
     const settings: SchemeSettings = { scheme: "github" };
     const body = utf8('{"zen":"z"}');
