@@ -55,6 +55,8 @@ export interface ApiDeps {
   /** The id of the one run that a source may start with an idempotency key. */
   readonly runIdOf: (source: RunSource) => Promise<string>;
   readonly queues: QueuesPort;
+  /** Whether this platform can keep objects in a jurisdiction. */
+  readonly hasJurisdiction: (jurisdiction: string) => boolean;
   /** Links by which people decide. */
   readonly links: Links;
   /** What the operator does with keys. Throws a TypeError if `KEYRING` is no keyring: nothing else of the API needs it. */

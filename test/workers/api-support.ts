@@ -5,6 +5,7 @@ import {
   checkRootKey,
   createKey,
   createKeyCache,
+  createPlaces,
   createTenantCache,
   type Identity,
   type KeyRequest,
@@ -42,6 +43,7 @@ export function client(replaced: Partial<ApiDeps> & Pick<ApiDeps, "runs" | "work
     db: env.DB,
     cache: createKeyCache(),
     ...{ policies: createTenantCache<Policy | null>(), settings: createTenantCache<TenantSettings>() },
+    places: createPlaces(),
     rootKey: checkRootKey(ROOT_KEY),
     trust: null,
     log,
@@ -58,6 +60,7 @@ export function client(replaced: Partial<ApiDeps> & Pick<ApiDeps, "runs" | "work
   const deps: ApiDeps = {
     ...{ access, plans, log, links, directory, relist: elsewhere, now: () => Date.now() },
     checkAuth: async () => undefined,
+    hasJurisdiction: () => true,
     queues: { standing: elsewhere, view: elsewhere },
     vault: () => {
       throw new Error("The vault was reached.");
