@@ -9,8 +9,8 @@ export const LAST_MIGRATION = "0019_tenant_places.sql";
 
 /** Whoever has not answered by then is away. */
 const PATIENCE_MS = 5_000;
-/** An object without a run writes nothing and arms nothing: it shows that objects answer. */
-const NOBODY = { tenant: "health", run: `run_${"0".repeat(26)}` } as const;
+/** An object without a run writes nothing and arms nothing: it shows that objects answer. Of the tenant that is there from the start. */
+const NOBODY = { tenant: "default", run: `run_${"0".repeat(26)}` } as const;
 
 interface Seen {
   readonly ok: boolean;

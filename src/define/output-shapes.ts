@@ -38,6 +38,7 @@ export class OutputShapes {
   readonly #input: Shape;
   readonly #vague: ReadonlyMap<string, Vagueness>;
   readonly #known = new Map<string, Shape>();
+  readonly #inside = new Set<string>();
 
   /** @param vague steps of which less is known than they say */
   constructor(
@@ -61,12 +62,21 @@ export class OutputShapes {
     if (step !== null) return (field === null ? undefined : STEP_FIELDS[field]) ?? ANY;
     if (Object.hasOwn(ROOTS, root)) return ROOTS[root] ?? ANY;
     if (def === null || !this.#steps.has(def.name)) return ANY;
-    if (root === "own") return this.#once(def);
-    if (root === "item") return this.#item(def);
+    if (root === "own") return this.#unlessInside(`own ${def.name}`, () => this.#once(def));
+    if (root === "item") return this.#unlessInside(`item ${def.name}`, () => this.#item(def));
     if (root !== "output") return ANY;
     const { verify } = def;
     if (pointer === "/verify/happened") return verify === undefined ? ANY : this.#answer(def, verify.with);
     return this.#answer(def, def.with);
+  }
+
+  /** What is made of itself is an error of its own, and tells nothing. */
+  #unlessInside(what: string, find: () => Shape): Shape {
+    if (this.#inside.has(what)) return ANY;
+    this.#inside.add(what);
+    const shape = find();
+    this.#inside.delete(what);
+    return shape;
   }
 
   /** Of a step as a whole. */

@@ -270,7 +270,7 @@ it(
       ...{ run: [runId], step: steps.map(({ name }) => name), approval: [`${runId}.entry.g1`] },
       ...{ role: await ids("/v1/cloud-roles", "name"), issuer: ["default"], name: [HOOK] },
       ...{ connection: await ids("/v1/connections"), integration: await ids("/v1/integrations", "name") },
-      schedule: ["nobodys-schedule"],
+      ...{ schedule: ["nobodys-schedule"], tenant: ["default"] },
       session: [...new Set(started.output().match(/cs_\w+(?=\.)/g))],
       ...{ key: await ids("/v1/keys"), workflow: await ids("/v1/workflows", "name"), code: ["not_found"] },
       ...{ event: [event.name], event_id: [event.id], endpoint: [endpoint.id] },
@@ -286,6 +286,7 @@ it(
     expect(refused.map(([place, { status }]) => `${status} ${place.split("/")[2] ?? ""}`).toSorted()).toEqual(
       [
         "403 health",
+        "403 tenants",
         "403 tenants",
         "403 vault",
         "404 approvals",

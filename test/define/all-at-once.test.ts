@@ -108,6 +108,15 @@ describe("everything that is wrong with a plan", () => {
     ]);
   });
 
+  it("finds what is made of itself, whoever reads it", () => {
+    const itself = { b: say("${{ steps['a'].output.x }}", { needs: ["a"] }) };
+    const own = findingsOf({ steps: { a: say("${{ own }}"), ...itself } });
+    expect(own).toMatchObject([{ pointer: "/steps/a/with/value", code: "unknown_name" }]);
+    const item = { forEach: { list: "item.x" } };
+    const listed = findingsOf({ steps: { a: say("${{ item.y }}", item), ...itself } });
+    expect(listed[0]).toMatchObject({ pointer: "/steps/a/forEach/list", code: "unknown_name" });
+  });
+
   it("shows no credential of an expression that reads what is not there", () => {
     const token = "sk_live_0123456789abcdefghij";
     const findings = findingsOf({ steps: { a: say(`\${{ steps.z.output + '${token}' }}`) } });
