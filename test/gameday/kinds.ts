@@ -11,7 +11,7 @@ export const EVENT = "gd.paid";
 export const DESK = "desk";
 export const SECRET_NOTE = "gd-secret-note-";
 
-const retry = { attempts: 400, initial: "300ms", cap: "1500ms", jitter: "equal" } as const;
+const retry = { attempts: 100, initial: "500ms", cap: "3s", jitter: "equal" } as const;
 const timeout = "5s";
 const shop = { bearer: "SHOP_TOKEN" } as const;
 
