@@ -19,6 +19,7 @@ import { Caller } from "./calls.ts";
 import type { Outage, Tally } from "./database.ts";
 import { changeKeyring, letQuietPass } from "./keyring.ts";
 import { DESK, KINDS, SECRET_NOTE, SLOW_PATH } from "./kinds.ts";
+import { storageOf } from "./storage.ts";
 import { listAll, Operator, type Listed } from "./operator.ts";
 import { census, each, populate, start, storePlans, type Keys, type Placed } from "./population.ts";
 import { RECEIVER, WEATHER, type Stage } from "./stage.ts";
@@ -199,13 +200,14 @@ export async function gameday(stage: Stage, { seed, scale }: Options): Promise<R
     if (!byId.has(id)) faults.missingDeliveries += 1;
   }
   const ticks = await ticksOf(caller, keys, complain);
-  const endpointWord = await unheardOf(stage, caller, keys, endpoint, runs, complain);
+  const replayed = await replayPending(caller, keys, endpoint);
   const witnesses = await witness(caller, keys, runs, [
     ...placed.map(({ run }) => run),
     ...traffic.starts.values(),
   ]);
   await kill();
   await close();
+  const endpointWord = unheardOf(stage, endpoint, runs, complain);
   const verdict = judge(witnesses, lives, stage.world.referee, (run) => stage.sink.hasEnded(run), complain);
   for (const secret of [...stage.world.login.secrets(), ...stage.world.clouds.secrets()])
     stage.given.add(secret);
@@ -231,7 +233,8 @@ export async function gameday(stage: Stage, { seed, scale }: Options): Promise<R
     ...{
       deliveries: traffic.delivered.size,
       endpointMessages: stage.receiver.bodies.size,
-      replayed: endpointWord.replayed,
+      replayed,
+      endpointWaiting: endpointWord.waiting,
     },
     ...{
       refreshes: stage.world.login.tokenRequests().filter(({ grantType }) => grantType === "refresh_token")
@@ -394,34 +397,43 @@ async function ticksOf(
   return { runs: started.length, lost };
 }
 
-/** What waits for its next try is sent again by hand; then every run that counts must have been heard of. */
-async function unheardOf(
-  stage: Stage,
-  caller: Caller,
-  keys: Keys,
-  endpoint: Furnished["endpoint"],
-  runs: readonly Listed[],
-  complain: (line: string) => void,
-): Promise<{ missing: number; replayed: number }> {
+/**
+ * Of the messages that wait for their next try, those that can be seen are sent again by hand: the newest 200. Then every run
+ * that counts was heard of, or its message still waits in the endpoint's storage: the server must be dead for that.
+ */
+async function replayPending(caller: Caller, keys: Keys, endpoint: Furnished["endpoint"]): Promise<number> {
   interface Logged {
     readonly id: string;
     readonly status: string;
   }
   const messages = `/v1/endpoints/${endpoint.id}/messages`;
-  const ask = { method: "GET", path: `${messages}?status=pending&limit=100`, key: keys.admin };
+  const ask = { method: "GET", path: `${messages}?limit=200`, key: keys.admin };
   const { data } = await caller.insist<{ data: Logged[] }>("endpoint.messages", ask, [200]);
-  for (const { id } of data)
+  const pending = data.filter(({ status }) => status === "pending");
+  for (const { id } of pending)
     await caller.insist("endpoint.replay", post(keys, `${messages}/${id}/replay`), [200, 202]);
-  const missing = (): Listed[] => {
-    const heard = new Set([...stage.receiver.bodies.values()].map(({ data: { run } }) => run));
-    return runs.filter(
-      ({ id, ended_at: ended }) => ended !== null && ended > endpoint.effective_by && !heard.has(id),
-    );
-  };
-  for (let left = 50; left > 0 && missing().length > 0; left -= 1) await sleep(200);
-  for (const { id, ended_at: ended } of missing().slice(0, 10))
+  return pending.length;
+}
+
+function unheardOf(
+  stage: Stage,
+  endpoint: Furnished["endpoint"],
+  runs: readonly Listed[],
+  complain: (line: string) => void,
+): { missing: number; waiting: number } {
+  const storage = storageOf(stage.state, "EndpointObject", `endpoint:default:${endpoint.id}`);
+  const rows = storage.prepare("SELECT body FROM messages WHERE status = 'pending'").all();
+  storage.close();
+  const runOf = (body: unknown): string => (JSON.parse(String(body)) as { data: { run: string } }).data.run;
+  const waiting = new Set(rows.map(({ body }) => runOf(body)));
+  const heard = new Set([...stage.receiver.bodies.values()].map(({ data: { run } }) => run));
+  const missing = runs.filter(
+    ({ id, ended_at: ended }) =>
+      ended !== null && ended > endpoint.effective_by && !heard.has(id) && !waiting.has(id),
+  );
+  for (const { id, ended_at: ended } of missing.slice(0, 10))
     complain(`unheardByEndpoint: ${id}, ended ${(ended ?? 0) - endpoint.effective_by} ms after it counts`);
-  return { missing: missing().length, replayed: data.length };
+  return { missing: missing.length, waiting: waiting.size };
 }
 
 async function witness(

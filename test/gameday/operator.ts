@@ -100,12 +100,15 @@ export class Operator {
       const key = this.#stage.world.tokens[CALENDAR] ?? "";
       return this.#post("connection.make", "/v1/connections", { integration: DESK, user, api_key: key });
     },
-    unknown: async (run, unit) => {
-      const [step = "", role] = unit.split("/");
-      const reference = `${run.id}.${step.replace(/\[(\d+)\]/, ".i$1")}`;
-      const { happened, atWork } = this.#stage.world.referee.happened(reference);
+    unknown: async (run, place) => {
+      const [step = "", role] = place.split("/");
+      // A service knows it by the reference that the plan made, or by the step's own key.
+      const unit = `${run.id}.${step.replace(/\[(\d+)\]/, ".i$1")}`;
+      const { referee } = this.#stage.world;
+      const found = [unit, `${unit}.g0`].map((reference) => referee.happened(reference));
       // What a service still works at may happen yet.
-      if (atWork > 0) return false;
+      if (found.some(({ atWork }) => atWork > 0)) return false;
+      const happened = found.some((one) => one.happened);
       const name = step.replace(/\[.*/, "");
       const body =
         role === undefined && happened

@@ -106,6 +106,7 @@ export class Traffic {
       strangers: 4,
       health: 1,
       jwks: 1,
+      trip: 1,
     });
     await this.#calls[what]();
   }
@@ -121,6 +122,14 @@ export class Traffic {
       if (id === null) return;
       this.starts.set(order, id);
       if (isToCancel) this.#ours.push(id);
+    },
+    /** Uses what a user has lent, which has to be renewed all the time. */
+    trip: async () => {
+      this.#n += 1;
+      await this.#start(`trip-${this.#n}`, "book-trip", {
+        ...{ from: "LHR", to: "ZRH", date: "2027-03-14" },
+        traveller: { name: "Ada Lovelace", email: "ada@mail.example", phone: "+41 44 000 00 00" },
+      });
     },
     /** The same start again is the same run. */
     again: async () => {
@@ -296,13 +305,13 @@ export class Traffic {
     },
   } as const satisfies Record<string, () => Promise<void>>;
 
-  async #start(order: string, workflow: string): Promise<string | null> {
+  async #start(order: string, workflow: string, input: object = { order }): Promise<string | null> {
     const answer = await this.#caller.ask(
       "run.start",
       {
         ...{ method: "POST", path: "/v1/runs", key: this.#keys.admin },
         headers: { "idempotency-key": `"${order}"` },
-        body: { workflow, input: { order } },
+        body: { workflow, input, ...(workflow === "book-trip" ? { user: "ada" } : {}) },
       },
       ({ status, body }) => {
         const view = body as View;
