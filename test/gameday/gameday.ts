@@ -21,7 +21,7 @@ import { changeKeyring, letQuietPass } from "./keyring.ts";
 import { DESK, KINDS, SECRET_NOTE, SLOW_PATH } from "./kinds.ts";
 import { storageOf } from "./storage.ts";
 import { listAll, Operator, type Listed } from "./operator.ts";
-import { census, each, populate, start, storePlans, type Keys, type Placed } from "./population.ts";
+import { census, each, populate, start, storePlans, type Keys } from "./population.ts";
 import { RECEIVER, WEATHER, type Stage } from "./stage.ts";
 import { HOOK, hookSecret, Traffic } from "./traffic.ts";
 import { secretsIn, told, type Result } from "./verdict.ts";
@@ -451,5 +451,3 @@ async function witness(
   });
   return witnesses;
 }
-
-export type { Placed };

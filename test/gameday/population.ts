@@ -1,6 +1,6 @@
 /** Starts the runs of the game day, brings each into its state, and looks whether it stands there. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { isOneOf, type Caller } from "./calls.ts";
+import type { Caller } from "./calls.ts";
 import { KINDS, QUICK, type Kind, type Moments } from "./kinds.ts";
 
 const AT_A_TIME = 10;
@@ -154,5 +154,3 @@ export async function census(
   for (const { kind } of standing) counts[kind.name] = (counts[kind.name] ?? 0) + 1;
   return counts;
 }
-
-export { isOneOf };

@@ -1,9 +1,7 @@
 /** What the plays share: a house with keys and plans, its storage on disk, and claims that must hold. */
-import { DatabaseSync } from "node:sqlite";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Build, Server } from "../../dev-server/index.ts";
 import { Caller } from "../calls.ts";
-import { databaseFile } from "../keyring.ts";
 import { explain, start, type Explained, type Keys } from "../population.ts";
 import type { Stage } from "../stage.ts";
 
@@ -127,11 +125,6 @@ export class House {
   logged(event: string): number {
     return this.stage.lines.filter((line) => line.includes(event)).length;
   }
-}
-
-/** The one database. The server must be dead. */
-export function d1(state: string): DatabaseSync {
-  return new DatabaseSync(databaseFile(state));
 }
 
 export { storageOf } from "../storage.ts";
