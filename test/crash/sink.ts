@@ -17,6 +17,8 @@ export class Sink {
   readonly #ended = new Set<string>();
   readonly #started = new Set<string>();
   #delivered = 0;
+  /** While it is, it hears nothing. */
+  away = false;
 
   /** @param refusal chance that a message is taken and answered 503 all the same: it must come again */
   constructor(random: Random, refusal: number) {
@@ -43,6 +45,10 @@ export class Sink {
   }
 
   readonly #listen: RequestListener = (req, res) => {
+    if (this.away) {
+      req.socket.destroy();
+      return;
+    }
     const chunks: Buffer[] = [];
     req.on("data", (chunk: Buffer) => chunks.push(chunk));
     req.on("end", () => {

@@ -36,7 +36,7 @@ const BAD_ENDS: readonly { readonly share: number; readonly fault: Fault }[] = [
   { share: 0.04, fault: { kind: "status", status: 429, retryAfterSeconds: 1 } },
 ];
 const GET_SHARE = 0.2;
-const FAULTS: readonly FaultRule[] = [
+export const FAULTS: readonly FaultRule[] = [
   ...["POST", "DELETE", "GET"].flatMap((method) =>
     BAD_ENDS.map(({ share, fault }) => ({
       method,
