@@ -63,7 +63,7 @@ export const ReplayFailed = named("ReplayFailed", () =>
   z.strictObject({ since: time().describe("Of what happened since then. Milliseconds since 1970, UTC.") }),
 );
 export const loggedQuery = () =>
-  z.object({
+  z.strictObject({
     limit: z.coerce
       .number<string>()
       .int()

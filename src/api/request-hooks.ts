@@ -132,12 +132,12 @@ export const TestDelivery = named("TestDelivery", () =>
 );
 
 export const hooksQuery = () =>
-  z.object({
+  z.strictObject({
     cursor: z.string().max(64).exactOptional(),
     limit: z.coerce.number().int().min(1).max(MAX_PAGE).exactOptional(),
   });
 export const deliveriesQuery = () =>
-  z.object({
+  z.strictObject({
     cursor: z
       .string()
       .regex(/^[1-9]\d{0,14}$/, "It is no cursor of this list.")

@@ -267,7 +267,7 @@ export const ENDPOINT_ROUTES: readonly Route[] = [
     path: "/v1/endpoints/{endpoint}/replay",
     rule: "endpoints:write",
     tag: TAG,
-    summary: "Send all messages again that failed",
+    summary: "Send all messages again that failed, and now those that wait for their next try",
     description: "Those that happened since a time and are kept: what failed is, for 30 days.",
     body: { schema: ReplayFailed, required: true, example: EXAMPLES.replayFailed },
     answers: [{ status: 202, description: "They are on their way.", schema: Replayed }],

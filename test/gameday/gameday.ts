@@ -244,8 +244,12 @@ export async function gameday(stage: Stage, { seed, scale }: Options): Promise<R
   };
 }
 
-function post(keys: Keys, path: string): { method: string; path: string; key: string } {
-  return { method: "POST", path, key: keys.admin };
+function post(
+  keys: Keys,
+  path: string,
+  body?: unknown,
+): { method: string; path: string; key: string; body?: unknown } {
+  return { method: "POST", path, key: keys.admin, ...(body === undefined ? {} : { body }) };
 }
 
 async function order(caller: Caller, outages?: readonly Outage[]): Promise<Tally> {
@@ -398,21 +402,12 @@ async function ticksOf(
 }
 
 /**
- * Of the messages that wait for their next try, those that can be seen are sent again by hand: the newest 200. Then every run
- * that counts was heard of, or its message still waits in the endpoint's storage: the server must be dead for that.
+ * What waits for its next try is sent by hand. Then every run that counts was heard of, or its message still waits in the endpoint's
+ * storage: the server must be dead for that.
  */
 async function replayPending(caller: Caller, keys: Keys, endpoint: Furnished["endpoint"]): Promise<number> {
-  interface Logged {
-    readonly id: string;
-    readonly status: string;
-  }
-  const messages = `/v1/endpoints/${endpoint.id}/messages`;
-  const ask = { method: "GET", path: `${messages}?limit=200`, key: keys.admin };
-  const { data } = await caller.insist<{ data: Logged[] }>("endpoint.messages", ask, [200]);
-  const pending = data.filter(({ status }) => status === "pending");
-  for (const { id } of pending)
-    await caller.insist("endpoint.replay", post(keys, `${messages}/${id}/replay`), [200, 202]);
-  return pending.length;
+  const again = post(keys, `/v1/endpoints/${endpoint.id}/replay`, { since: 0 });
+  return (await caller.insist<{ messages: number }>("endpoint.replay", again, [202])).messages;
 }
 
 function unheardOf(

@@ -194,6 +194,26 @@ describe("a message", () => {
     expect(await of.ask(async (queue) => queue.replay(WHICH, id))).toEqual({ ok: false, code: "not_kept" });
   });
 
+  it("that waits for its next try is sent now, with all that failed, once the receiver is back", async () => {
+    const of = world();
+    of.receiver = down;
+    of.event(1, of.now + 1);
+    const early = of.now + 2;
+    of.event(2, of.now + 3 * SECOND_MS);
+    await of.run(of.now + 20 * SECOND_MS);
+    expect(of.queue.view().pending).toBe(2);
+    of.receiver = () => ({ status: 200 });
+    expect(await of.ask(async (queue) => queue.replayFailed(WHICH, early))).toEqual({
+      ok: true,
+      messages: 1,
+    });
+    await of.run(of.now + 1);
+    expect([of.took.size, of.queue.view().pending]).toEqual([1, 1]);
+    expect(await of.ask(async (queue) => queue.replayFailed(WHICH, 0))).toEqual({ ok: true, messages: 1 });
+    await of.run(of.now + 1);
+    expect([...of.took.values()].map(({ times }) => times)).toEqual([1, 1]);
+  });
+
   it("can be sent again by hand, also one that was delivered, and not of an endpoint that is disabled", async () => {
     const of = world();
     of.event(1, of.now + 1);

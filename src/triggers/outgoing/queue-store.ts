@@ -275,7 +275,10 @@ export class QueueStore {
     return "again";
   }
 
-  /** Sends all again that failed and happened since then, the oldest first, as many as there is room for. Answers how many. */
+  /**
+   * Of what happened since then: sends all again that failed, the oldest first, as many as there is room for, and now what waits
+   * for its next try. Answers how many.
+   */
   allAgain(since: number, now: number): number {
     if (!this.#has) return 0;
     const room = Math.max(0, MAX_PENDING - this.pending());
@@ -287,11 +290,15 @@ export class QueueStore {
         room,
       )
       .toArray();
-    this.#storage.transactionSync(() => {
+    // What waits for its next try waits no longer; what is under way is due, and stays as it is.
+    const hurried = this.#storage.transactionSync(() => {
       for (const row of rows) this.#restart(integer(row, "n"), now);
+      return this.#storage.sql
+        .exec("UPDATE messages SET due = ? WHERE due > ? AND at >= ? RETURNING n", now, now, since)
+        .toArray().length;
     });
     this.#count(rows.length);
-    return rows.length;
+    return rows.length + hurried;
   }
 
   /** The newest first, at most `LOG_KEPT`. */

@@ -37,7 +37,7 @@ export const stuckOutbox: Play = async (stage) => {
     ...(["GET", `/v1/endpoints/${id}/messages?limit=200`] as const),
   );
   const pending = data.filter(({ status }) => status === "pending");
-  for (const message of pending) await house.make(`/v1/endpoints/${id}/messages/${message.id}/replay`, {});
+  await house.make(`/v1/endpoints/${id}/replay`, { since: 0 });
   const endpointMs = await until("the receiver has all", () => {
     const heard = new Set([...stage.receiver.bodies.values()].map(({ data: { run } }) => run));
     return runs.every((run) => heard.has(run));
