@@ -1,6 +1,7 @@
 /** Stories of triggers, connections, identity and keys. */
 import {
   ended,
+  explained,
   signal,
   stands,
   start,
@@ -146,6 +147,7 @@ const endpoints: Story = {
     const { id } = await teller.ask<{ id: string }>("POST", "/v1/endpoints", {
       body: { url: `https://${RECEIVER_HOST}/told`, events: ["run.ended", "approval.required"] },
     });
+    await teller.ask("POST", `/v1/endpoints/${id}/ping`);
     return { id };
   },
   async middle(teller, kept) {
@@ -162,52 +164,52 @@ const endpoints: Story = {
   },
 };
 
-/** A lent token, in runs of each part. */
+async function lends(teller: Teller, integration: string): Promise<void> {
+  await teller.ask("POST", "/v1/integrations", {
+    body: {
+      ...{ name: integration, provider: "api_key", owner: "tenant", workflows: [`${integration}-plan`] },
+      custom: { hosts: [LENT_HOST] },
+    },
+  });
+  const call = (id: string, needs: readonly string[] = []) => ({
+    action: "http",
+    needs,
+    with: {
+      method: "GET",
+      url: `https://${LENT_HOST}/report?id=${id}`,
+      auth: { connection: integration },
+    },
+  });
+  await store(teller, `${integration}-plan`, {
+    steps: {
+      call: call("first"),
+      go: { action: "wait", needs: ["call"], with: { signal: "go", timeout: "1h" } },
+      again: call("again", ["go"]),
+    },
+    output: "${{ steps.again.output.status }}",
+  });
+}
+
+async function connected(teller: Teller, integration: string): Promise<void> {
+  await teller.ask("POST", "/v1/connections", {
+    body: { integration, api_key: "lent-key-of-the-stories" },
+  });
+}
+
+/** A lent token, used by one run in different parts. */
 const connections: Story = {
   name: "connection",
   async begin(teller) {
-    await teller.ask("POST", "/v1/integrations", {
-      body: {
-        ...{ name: "up-lent", provider: "api_key", owner: "tenant", workflows: ["up-lending", "inline"] },
-        custom: { hosts: [LENT_HOST] },
-      },
-    });
-    await store(teller, "up-lending", {
-      steps: {
-        call: {
-          action: "http",
-          with: {
-            method: "GET",
-            url: `https://${LENT_HOST}/report?id=lent`,
-            auth: { connection: "up-lent" },
-          },
-        },
-        go: { action: "wait", needs: ["call"], with: { signal: "go", timeout: "1h" } },
-        again: {
-          action: "http",
-          needs: ["go"],
-          with: {
-            method: "GET",
-            url: `https://${LENT_HOST}/report?id=again`,
-            auth: { connection: "up-lent" },
-          },
-        },
-      },
-      output: "${{ steps.again.output.status }}",
-    });
-    // Parked: there is no connection yet.
-    const run = await start(teller, "up-connection-1", { workflow: "up-lending" });
-    await stands(teller, run, "call", "waiting");
-    const parked = await start(teller, "up-connection-2", { workflow: "up-lending" });
-    await stands(teller, parked, "call", "waiting");
-    return { runs: [run, parked] };
+    await lends(teller, "up-lent");
+    await connected(teller, "up-lent");
+    const run = await start(teller, "up-connection-1", { workflow: "up-lent-plan" });
+    await stands(teller, run, "go", "waiting");
+    return { runs: [run] };
   },
   async middle(teller, kept) {
-    await teller.ask("POST", "/v1/connections", {
-      body: { integration: "up-lent", api_key: "lent-key-of-the-stories" },
-    });
-    for (const run of texts(kept, "runs")) await stands(teller, run, "go", "waiting");
-    return kept;
+    const run = await start(teller, "up-connection-2", { workflow: "up-lent-plan" });
+    await stands(teller, run, "go", "waiting");
+    return { runs: [...texts(kept, "runs"), run] };
   },
   async end(teller, kept) {
     const { data } = await teller.ask<{ data: { status: string }[] }>("GET", "/v1/connections");
@@ -220,6 +222,27 @@ const connections: Story = {
       await signal(teller, run, "go", 1);
       await ended(teller, run, "succeeded");
     }
+  },
+};
+
+/** Runs that wait for a connection, until somebody makes it. */
+const parks: Story = {
+  name: "park",
+  async begin(teller) {
+    await lends(teller, "up-parked");
+    const run = await start(teller, "up-park-1", { workflow: "up-parked-plan" });
+    await stands(teller, run, "call", "waiting");
+    return { run };
+  },
+  async middle(teller, kept) {
+    await explained(teller, text(kept, "run"));
+    await connected(teller, "up-parked");
+    await stands(teller, text(kept, "run"), "go", "waiting");
+    return kept;
+  },
+  async end(teller, kept) {
+    await signal(teller, text(kept, "run"), "go", 1);
+    await ended(teller, text(kept, "run"), "succeeded");
   },
 };
 
@@ -313,6 +336,7 @@ export const DOOR_STORIES: readonly Story[] = [
   events,
   endpoints,
   connections,
+  parks,
   identity,
   keys,
 ];
