@@ -83,7 +83,7 @@ describe("golden data", () => {
   test("is there of every version of the database but the newest: a migration comes with data of what was before it", () => {
     const newest = goldens.at(-1)?.migration ?? "";
     const uncovered = MIGRATIONS.filter((name) => name > newest);
-    expect(uncovered.slice(0, -1), TODO).toEqual([]);
+    expect({ uncovered: uncovered.slice(0, -1), TODO }).toEqual({ uncovered: [], TODO });
   });
 
   test("is there of every schema of an object, up to the one before its newest", async () => {
@@ -97,7 +97,7 @@ describe("golden data", () => {
         !stored.some((entry) => entry.key === key && entry.checksum === checksums[latest])
       );
     });
-    expect(missing, TODO).toEqual([]);
+    expect({ missing, TODO }).toEqual({ missing: [], TODO });
   });
 
   test.for(goldens)(

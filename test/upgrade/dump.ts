@@ -41,7 +41,10 @@ function dumpDatabase(state: string): Table[] {
   return opened(join(folder, `${file}.sqlite`), (database) => tablesOf(database));
 }
 
-function dumpClass(state: string, binding: Binding): (Omit<ObjectDump, "name"> & { readonly id: string })[] {
+function dumpClass(
+  state: string,
+  binding: Binding,
+): (Omit<ObjectDump, "name" | "binding"> & { readonly id: string; readonly binding: Binding })[] {
   const folder = join(state, "v3/do", `${DEPLOYMENT}-${CLASSES[binding]}`);
   const alarms = existsSync(join(folder, "metadata.sqlite"))
     ? opened(join(folder, "metadata.sqlite"), (database) =>
