@@ -425,7 +425,9 @@ export function compose(
     const spans = composeTraces(env, log);
     return {
       ...(spans === null ? {} : { spans }),
-      evaluate: createEvaluator(known),
+      evaluate: createEvaluator(known, (workflow, version) => {
+        log.warn("run.code_missing", { workflow, version });
+      }),
       perform: (call) => performAction(call, surroundings),
       acquire: createAcquire(acquiring),
       // A Worker without the bindings has no endpoints, and no events.

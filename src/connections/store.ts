@@ -6,7 +6,7 @@ import { defineSchema, hasSchema, integer, migrate, text, type AuditEntry } from
 import type { Account, ConnectionRecord, KeptIntegration, PendingGrant, Slot } from "./grant.ts";
 import type { RevocationReport } from "./rpc.ts";
 
-const SCHEMA = defineSchema([
+export const SCHEMA = defineSchema([
   {
     id: 1,
     sql: `

@@ -25,6 +25,7 @@ import {
 import type { RawPerformance, RawStep } from "./definition.ts";
 import { TemplateFault, type Tally } from "./expressions/index.ts";
 import { fillParameters, isFixed, settled } from "./parameters.ts";
+import { lacksCode } from "./lacking.ts";
 import { isPlanned, PlanScope } from "./plan-evaluator.ts";
 import { rawOf, type Registry } from "./registry.ts";
 import { takingOf, type Taking } from "./signal-schema.ts";
@@ -46,6 +47,10 @@ export interface Found {
 
 export interface Evaluator {
   fill(run: RunInfo, def: StepDef, unit: UnitRef, scope: ActionScope): Filled;
+  lacks(
+    run: RunInfo,
+    wants: { readonly def: StepDef; readonly unit: UnitRef } | { readonly output: Json | undefined },
+  ): boolean;
   taking(def: StepDef): Taking | null;
   again(run: RunInfo, def: StepDef, output: Json, scope: ActionScope): Evaluated<boolean>;
   happened(run: RunInfo, def: StepDef, output: Json, scope: ActionScope): Evaluated<Found>;
@@ -80,7 +85,12 @@ class Stop extends Error {
   }
 }
 
-export function createEvaluator(registry: Registry): Evaluator {
+/** @param tellMissing told once of each version of a workflow that a run wants and this build has no code for */
+export function createEvaluator(
+  registry: Registry,
+  tellMissing: (workflow: string, version: string) => void = () => {},
+): Evaluator {
+  const missed = new Set<string>();
   const tally: Tally = { operations: 0 };
   /** Parameters that are the same in every run, filled in and checked once in the isolate. */
   const fixed = new WeakMap<RawPerformance, ActionFilled>();
@@ -216,6 +226,13 @@ export function createEvaluator(registry: Registry): Evaluator {
         }),
         writtenAs(args[1]),
       ),
+    lacks(run, wants) {
+      if (!lacksCode(registry, run, wants)) return false;
+      const which = `${run.workflow} ${run.version}`;
+      if (!missed.has(which)) tellMissing(run.workflow, run.version);
+      missed.add(which);
+      return true;
+    },
     taking: takingOf,
     again: (...args) => guarded(() => again(...args), refuse, writtenAs(args[1])),
     happened: (...args) => guarded(() => happened(...args), refuse, writtenAs(args[1])),

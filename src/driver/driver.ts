@@ -14,6 +14,8 @@
  *    as lost.
  * D6 an attempt that was judged over sends nothing any more.
  * D7 an event of the platform computes at most `operationsPerEvent`, and one unit more; each fills in one at least.
+ * D8 what this build has no code for is left as it is, and looked at again: nothing is journaled of it, as it says something
+ *    of the build and nothing of the run.
  */
 
 import {
@@ -23,6 +25,7 @@ import {
   illegal,
   due,
   toSnapshot,
+  unitName,
   unreadable,
   type Graph,
   type Input,
@@ -40,11 +43,14 @@ import { Flights, wantedBy, type Flight } from "./flights.ts";
 import { Misfits } from "./kept-signals.ts";
 import { inFlightUnits } from "./lost.ts";
 import type { Acquired, Performed, Ports, Row, Wanted } from "./ports.ts";
-import { Turn, type TurnParts } from "./turn.ts";
+import { lacksCode, Turn, type TurnParts } from "./turn.ts";
 import { Reader, tooLarge, type Keeper } from "./values.ts";
 
 /** The platform opens at most six connections per event; one more would only wait inside it. */
 const SLOTS = 6;
+
+/** How soon a run goes on once a build has its code again (D8). Each look costs an alarm. */
+const CODE_RECHECK_MS = 2 * 60_000;
 
 export interface DriverLimits {
   /** Calls to the outside per platform event, before the driver hops to a fresh one. */
@@ -230,6 +236,14 @@ export class RunDriver {
     this.wake();
   }
 
+  /** Names of the units that are due and that this build has no code for (D8); empty: the run's output. */
+  lacking(): ReadonlySet<string> {
+    const state = this.#state;
+    if (state === null) return new Set();
+    const left = due(state, this.#ports.clock.now()).filter((job) => lacksCode(this.#ports, state, job));
+    return new Set(left.map((job) => (job.kind === "output" ? "" : unitName(job.unit))));
+  }
+
   /** Arms the alarm as it must stand now, without a turn: for a host whose own needs changed. */
   arm(): void {
     if (this.#over) return;
@@ -309,7 +323,7 @@ export class RunDriver {
       turn.goOn();
       this.#commit(turn);
       if (within === "fresh event") this.#resumeHopping();
-      this.#arm(turn.leavesWork);
+      this.#arm(turn.leavesWork, turn.lacksCode);
       return { ok: true };
     });
   }
@@ -371,8 +385,11 @@ export class RunDriver {
       if (flight.hopping && !this.#eventIsFull()) this.#perform(flight);
   }
 
-  /** @param left work that is due was left to a fresh event */
-  #arm(left = false): void {
+  /**
+   * @param left work that is due was left to a fresh event
+   * @param lacking work that is due was left to another build
+   */
+  #arm(left = false, lacking = false): void {
     const state = this.#state;
     if (state === null) return;
     const full =
@@ -381,12 +398,14 @@ export class RunDriver {
       (this.#eventIsFull() && (this.#flights.hopping() || due(state, this.#ports.clock.now()).length > 0));
     const { generation } = state;
     // Q1: of a life that dies while it asks, the journal shows nothing in flight.
-    const by = this.#acquiring.lookAt(this.#ports.clock.now());
+    const now = this.#ports.clock.now();
+    const by = Math.min(this.#acquiring.lookAt(now), lacking ? now + CODE_RECHECK_MS : Infinity);
     this.#alarm.arm(state, full, by, () =>
       due(state, this.#ports.clock.now()).some(
         (job) =>
-          job.kind !== "attempt" ||
-          (this.#parts.hasRoom(state, 0) && !this.#acquiring.hasUnit({ ...job, generation })),
+          !lacksCode(this.#ports, state, job) &&
+          (job.kind !== "attempt" ||
+            (this.#parts.hasRoom(state, 0) && !this.#acquiring.hasUnit({ ...job, generation }))),
       ),
     );
   }

@@ -152,10 +152,18 @@ export interface Taking {
   weigh(payload: Json): { readonly checks: number; readonly see: () => Json | undefined };
 }
 
+/** What is due: a unit, or the output of the run as its graph has it. */
+export type Wants = { readonly def: StepDef; readonly unit: UnitRef } | { readonly output: Json | undefined };
+
 /** Synchronous, and pure but for `spent`: the same scope gives the same answer, in this life and the next. Never throws. */
 export interface EvaluatePort {
   /** Condition, list and parameters of a unit that is due. */
   fill(run: RunInfo, def: StepDef, unit: UnitRef, scope: Scope): Filled;
+  /**
+   * Whether this build has no code for what is due: an older one, or one that a workflow was taken from. It is left for a build
+   * that has it. Missing: this build has code for everything.
+   */
+  lacks?(run: RunInfo, wants: Wants): boolean;
   /** For a step that waits for a signal. Null: it takes any. */
   taking(def: StepDef): Taking | null;
   /** Whether a `repeat` goes on after this output. */

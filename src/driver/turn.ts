@@ -67,6 +67,7 @@ export class Turn {
   /** Steps whose kept signals this turn has no time to look at. */
   readonly #later = new Set<string>();
   readonly #signals: SignalChecks;
+  #lacksCode = false;
   #state: RunState | null;
 
   /** @param seq number that its first fact will have */
@@ -87,6 +88,11 @@ export class Turn {
     return this.#later.size > 0;
   }
 
+  /** Whether something that is due was left to another build (D8). */
+  get lacksCode(): boolean {
+    return this.#lacksCode;
+  }
+
   decide(input: Input): Refusal | null {
     const decision = decide(this.#state, input, this.now, this.#parts.ports.random());
     if (!decision.ok) return decision.refusal;
@@ -104,7 +110,7 @@ export class Turn {
       const state = this.#state;
       if (state === null) return;
       const before = this.facts.length + this.#later.size;
-      const jobs = due(state, this.now);
+      const jobs = due(state, this.now).filter((job) => !this.#leaves(state, job));
       const fills = jobs
         .filter((job) => job.kind !== "attempt")
         .filter((job) => job.kind === "output" || !this.#later.has(unitName(job.unit)));
@@ -116,6 +122,12 @@ export class Turn {
       if (this.facts.length + this.#later.size === before) return;
     }
     throw new Error("a turn did not come to rest");
+  }
+
+  #leaves(state: RunState, job: Job): boolean {
+    const leaves = lacksCode(this.#parts.ports, state, job);
+    if (leaves) this.#lacksCode = true;
+    return leaves;
   }
 
   #scope(state: RunState, ref: UnitRef | null): Scope {
@@ -307,6 +319,17 @@ export class Turn {
     const { when: _when, ...unconditional } = def;
     return ports.evaluate.fill(state.run, unconditional, ref, scope);
   }
+}
+
+/** D8. What looks after a child needs no code. */
+export function lacksCode({ evaluate }: Pick<Ports, "evaluate">, state: RunState, job: Job): boolean {
+  if (evaluate.lacks === undefined) return false;
+  if (job.kind === "output") return evaluate.lacks(state.run, { output: state.graph.output });
+  const { unit: ref } = job;
+  const def = stepOf(state, ref.step)?.def;
+  const unit = unitOf(state, ref);
+  if (def === undefined || unit === null || hasChild(unit)) return false;
+  return evaluate.lacks(state.run, { def, unit: ref });
 }
 
 /** What the journal keeps of an answer. */

@@ -138,8 +138,8 @@ export abstract class WiredRunObject extends DurableObject<Env> implements RunRp
   async explain(viewer: Viewer, step?: string): Promise<Answer<Explanation>> {
     const answer = await this.#lives.visit(
       viewer,
-      (_, state): Answer<Explanation> => {
-        const value = explainRun(state, Date.now(), step);
+      ({ driver }, state): Answer<Explanation> => {
+        const value = explainRun(state, Date.now(), step, driver.lacking());
         return value === null ? noSuchStep(step ?? "") : { ok: true, value };
       },
       ({ view }) => explainSealed(view),

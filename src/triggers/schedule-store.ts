@@ -15,7 +15,7 @@ export const LOG_KEPT = 200;
  * - `targets`: what is started, and for whom, by revision; older ones for as long as a start of theirs is pending
  * - `log`: a ring, so that a record costs one row however many there were
  */
-const SCHEMA = defineSchema([
+export const SCHEMA = defineSchema([
   {
     id: 1,
     sql: `

@@ -226,6 +226,29 @@ describe("filling in a step", () => {
     ).toMatchObject({ ok: false, failure: { code: "step_code_missing" } });
   });
 
+  it("says of what is due whether this build has code for it, so that it is left for one that has", () => {
+    const { evaluator, def } = evaluatorOf(
+      start()
+        .step("a", { when: () => true, transform: () => 1 })
+        .step("b", { transform: () => 1 }),
+    );
+    const lacks = (name: string, version?: string, more: object = {}): boolean =>
+      evaluator.lacks(version === undefined ? RUN_W : { ...RUN_W, version }, {
+        def: { ...def(name), ...more },
+        unit: { step: name },
+      });
+    expect([lacks("a"), lacks("b")]).toEqual([false, false]);
+    expect([lacks("a", "0"), lacks("b", "0")]).toEqual([true, true]);
+    // The step is there, and a part of it that the run wants is not.
+    expect(lacks("b", undefined, { when: true })).toBe(true);
+    expect(lacks("b", undefined, { name: "gone" })).toBe(true);
+    // What is data needs nothing of ours.
+    expect(lacks("b", "0", { expressions: 1 })).toBe(false);
+    expect(evaluator.lacks({ ...RUN_W, version: "0" }, { output: true })).toBe(true);
+    expect(evaluator.lacks({ ...RUN_W, version: "0" }, { output: { template: 1 } })).toBe(false);
+    expect(evaluator.lacks({ ...RUN_W, version: "0" }, { output: undefined })).toBe(false);
+  });
+
   it("needs no code for steps that are data", () => {
     const compiled = compileSteps({
       a: { action: "http", with: { method: "GET", url: "https://a.example/" } },

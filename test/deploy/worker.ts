@@ -4,7 +4,7 @@ import { compose } from "../../src/compose.ts";
 import { createRegistry, workflow } from "../../src/define/index.ts";
 import { objectName } from "../../src/platform/index.ts";
 import { WiredDirectoryObject } from "../../src/directory/index.ts";
-import { WiredRunObject, type Command, type RunRpc } from "../../src/run/index.ts";
+import { WiredRunObject, type RunRpc } from "../../src/run/index.ts";
 
 declare const BUILD: "old" | "new";
 
@@ -47,7 +47,7 @@ export class DirectoryObject extends WiredDirectoryObject {
   }
 }
 
-/** `/start?id=`, `/view?id=&wait=`, `/events?id=`, `/redrive?id=`: the run's RPC over HTTP, for the test. */
+/** `/start?id=`, `/view?id=&wait=`, `/events?id=`, `/explain?id=`, `/poke?id=`: the run's RPC over HTTP, for the test. */
 export default {
   async fetch(request, env) {
     const url = new URL(request.url);
@@ -60,7 +60,6 @@ export default {
 
 async function ask(run: RunRpc, url: URL, id: string): Promise<unknown> {
   const viewer = { tenant: TENANT };
-  const redrive: Command = { t: "redrive", by: "key:test", resolve: [] };
   switch (url.pathname) {
     case "/start":
       return run.start({
@@ -83,9 +82,14 @@ async function ask(run: RunRpc, url: URL, id: string): Promise<unknown> {
       });
     case "/events":
       return run.events(viewer, { after: 0, limit: 1_000 });
-    case "/redrive":
-      return run.command(viewer, redrive);
+    case "/explain":
+      return run.explain(viewer);
+    case "/poke":
+      return { ok: true, value: await run.poke(TENANT) };
     default:
-      return run.view(viewer, { waitMs: Number(url.searchParams.get("wait") ?? 0) });
+      return run.view(viewer, {
+        waitMs: Number(url.searchParams.get("wait") ?? 0),
+        ...(url.searchParams.has("after") ? { afterSeq: Number(url.searchParams.get("after")) } : {}),
+      });
   }
 }

@@ -238,6 +238,55 @@ describe("a life that begins", () => {
   });
 });
 
+describe("what the build has no code for", () => {
+  const MINUTES_MS = 60_000;
+
+  it("is left as it was, with an alarm that stands, and begins in the life of a build that has it (D8)", async () => {
+    const { host, driver } = started(step("a"), step("b", { needs: ["a"] }), step("c", { needs: ["a"] }));
+    host.lacking = new Set(["b"]);
+    await host.attempt(1).end(OK);
+    expect(host.attempts.map(({ call }) => call.unit.step)).toEqual(["a", "c"]);
+    await host.attempt(2).end(OK);
+    const { length } = host.rows;
+    expect([unit(driver.state, "b").status, [...driver.lacking()]]).toEqual(["pending", ["b"]]);
+    // It looks again and again, at no more than an alarm each time.
+    for (let look = 0; look < 3; look++) {
+      expect(host.alarmAt).toBeLessThanOrEqual(host.now + 2 * MINUTES_MS);
+      host.now = host.alarmAt ?? 0;
+      driver.alarmFired();
+    }
+    expect([host.rows.length, host.attempts.length]).toEqual([length, 2]);
+
+    host.lacking = new Set();
+    const next = host.live("v2");
+    next.load();
+    next.wake();
+    expect(host.attempts.map(({ call }) => call.unit.step)).toEqual(["a", "c", "b"]);
+    await host.attempt(3).end(OK);
+    expect(next.state?.status).toBe("succeeded");
+  });
+
+  it("is tried again no sooner than that, and a cancel ends the run all the same (D8)", async () => {
+    const { host, driver } = started(step("a"));
+    await host.attempt(1).end(unclear());
+    host.lacking = new Set(["a"]);
+    host.passTo(host.now + MINUTES_MS);
+    expect([host.attempts.length, unit(driver.state, "a").status]).toEqual([1, "backing_off"]);
+    driver.command({ t: "cancel", mode: "graceful", by: "ada" });
+    expect(driver.state?.status).toBe("cancelled");
+  });
+
+  it("may be the run's output alone: the run is not over before it has it (D8)", async () => {
+    const { host, driver } = started(step("a"));
+    host.lacking = new Set([""]);
+    await host.attempt(1).end(OK);
+    expect([driver.state?.endedAt, [...driver.lacking()]]).toEqual([null, [""]]);
+    host.lacking = new Set();
+    driver.wake();
+    expect(driver.state?.status).toBe("succeeded");
+  });
+});
+
 describe("an attempt", () => {
   it("of a once step that timed out is still listened to, and its late answer settles the step (K7)", async () => {
     const { host, driver } = started(step("o", { effect: "once" }));

@@ -85,6 +85,8 @@ export class Host {
   /** How steps take the signals that are kept for them; null: any. */
   taking: Taking | null = null;
   refuseAppends = false;
+  /** Steps that the build of the moment has no code for; `""`: the run's output. */
+  lacking = new Set<string>();
   /** Operations that filling in one unit takes. */
   fillCost = 0;
   #spent = 0;
@@ -133,6 +135,7 @@ export class Host {
                 ? { kind: "signal", limitMs: 3_600_000 }
                 : { kind: "call", digest: JSON.stringify(this.payload), with: this.payload };
           },
+          lacks: (_run, wants) => this.lacking.has("output" in wants ? "" : wants.unit.step),
           spent: () => this.#spent,
           taking: () => this.taking,
           again: () => ({ ok: true, value: false }),

@@ -792,8 +792,8 @@ const DRIVER: readonly Omit<Mutant, "first">[] = [
   {
     name: "asking-without-alarm",
     file: "src/driver/driver.ts",
-    find: "const by = this.#acquiring.lookAt(this.#ports.clock.now());",
-    replace: "const by = Infinity;",
+    find: "const by = Math.min(this.#acquiring.lookAt(now), lacking ? now + CODE_RECHECK_MS : Infinity);",
+    replace: "const by = lacking ? now + CODE_RECHECK_MS : Infinity;",
     why: "A life that dies while it asks for a credential leaves a run that nobody goes on with (K3).",
   },
   {

@@ -218,7 +218,7 @@ describe("whatever state a run is in", { timeout: TIMEOUT_MS }, () => {
       UNIT_STATUSES.filter((unit) => !isImpossible(run, unit)).map((unit) => `${run} ${unit}`),
     );
     expect(all.filter((one) => !met.has(one))).toEqual([]);
-    expect(REASON_CODES.filter((code) => !codes.has(code))).toEqual(["failing", "sealed"]);
+    expect(REASON_CODES.filter((code) => !codes.has(code))).toEqual(["failing", "sealed", "code_missing"]);
   });
 });
 
@@ -260,6 +260,20 @@ describe("the explanation of a run", () => {
 
   test("of a step that the run does not have is none", () => {
     expect(explainRun(new Play([call("a")]).state, 0, "b")).toBeNull();
+  });
+
+  test("says first what the deployed build has no code for, and what mends that", () => {
+    const play = new Play([call("a"), call("b")]);
+    const explained = explainRun(play.state, play.now, undefined, new Set(["b"]));
+    expect(explained?.reasons.map(({ unit, code }) => [unit, code])).toEqual([
+      ["b", "code_missing"],
+      ["a", "starting"],
+    ]);
+    expect(explained?.summary).toContain("version");
+    expect(explained?.reasons[0]?.remedies).toMatchObject([{ path: `/v1/runs/${play.state.run.id}/cancel` }]);
+    const done = new Play([call("a")]);
+    done.succeed("a");
+    expect(explainRun(done.state, done.now, undefined, new Set([""]))?.reasons[0]?.code).toBe("code_missing");
   });
 
   test("is short, and says how much it leaves out", () => {

@@ -19,7 +19,16 @@ import { retryAt, SEAL_AFTER_MS } from "../failing.ts";
 import type { Meta } from "../meta.ts";
 import type { RunView } from "../rpc.ts";
 import type { Explanation, Reason, ReasonCode, Remedy } from "./explanation.ts";
-import { at, ORDER, said, type Placed, type Setting, unitReason, unitsOfStep } from "./unit-reason.ts";
+import {
+  at,
+  codeMissing,
+  ORDER,
+  said,
+  type Placed,
+  type Setting,
+  unitReason,
+  unitsOfStep,
+} from "./unit-reason.ts";
 
 /** Units that one explanation tells of: enough to see what is wrong, and no list of ten thousand. */
 const MAX_UNITS = 50;
@@ -28,11 +37,17 @@ const LATER: ReadonlySet<ReasonCode> = new Set(["needs", "never_started"]);
 
 /**
  * @param step the step to tell of, with all that belongs to it; missing: all that is not over
+ * @param lacking units that are due and that this build has no code for, by name; `""`: the run's output
  * @returns null: the run has no such step
  */
-export function explainRun(state: RunState, now: number, step?: string): Explanation | null {
+export function explainRun(
+  state: RunState,
+  now: number,
+  step?: string,
+  lacking: ReadonlySet<string> = new Set(),
+): Explanation | null {
   const setting: Setting = {
-    ...{ state, now, limitAt: limitOf(state) },
+    ...{ state, now, limitAt: limitOf(state), lacking },
     due: new Set(due(state, now).flatMap((job) => (job.kind === "output" ? [] : [unitName(job.unit)]))),
   };
   const named = step === undefined ? null : stepOf(state, step);
@@ -135,7 +150,7 @@ function limitOf(state: RunState): number | null {
 }
 
 /** What is to be said of the run as a whole; null: its steps say it. */
-function runReason({ state, now, limitAt }: Setting): Reason | null {
+function runReason({ state, now, limitAt, lacking }: Setting): Reason | null {
   const say = (
     code: Reason["code"],
     sentence: string,
@@ -193,6 +208,10 @@ function runReason({ state, now, limitAt }: Setting): Reason | null {
         ],
       },
     );
+  if (lacking.has(""))
+    return say("code_missing", `All steps are over. ${codeMissing(state, "the run's output")}`, {
+      remedies: [cancel],
+    });
   if (state.unsettled === 0)
     return say("finishing", "All steps are over; the run is about to end.", { next_at: now });
   return null;

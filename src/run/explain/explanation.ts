@@ -18,6 +18,7 @@ export const REASON_CODES = [
   "sealed",
   // Of a unit that is at work, or about to be.
   "starting",
+  "code_missing",
   "attempt",
   "child_look",
   "items",

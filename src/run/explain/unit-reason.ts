@@ -36,6 +36,8 @@ export interface Setting {
   readonly now: number;
   /** Names of units for which something is to be done at once. */
   readonly due: ReadonlySet<string>;
+  /** Names of those of them that this build has no code for. */
+  readonly lacking: ReadonlySet<string>;
   /** When the run as a whole comes to a limit; null: it has ended. */
   readonly limitAt: number | null;
 }
@@ -77,7 +79,25 @@ export function unitReason(setting: Setting, placed: Placed): Reason {
 }
 
 function tell(setting: Setting, placed: Placed): Told {
-  const { unit } = placed;
+  const { unit, ref } = placed;
+  if (setting.lacking.has(unitName(ref)))
+    return {
+      code: "code_missing",
+      sentence: `${named(placed)} is due, and waits. ${codeMissing(setting.state, `the step ${ref.step}`)}`,
+      limit_at: setting.limitAt,
+      remedies:
+        setting.state.phase === "forward"
+          ? [
+              {
+                what: "End the run, and undo what it did.",
+                method: "POST",
+                path: `/v1/runs/${setting.state.run.id}/cancel`,
+                body: { mode: "graceful" },
+                scope: "runs:write",
+              },
+            ]
+          : [],
+    };
   switch (unit.status) {
     case "pending":
       return pending(setting, placed);
@@ -390,7 +410,13 @@ export function at(ms: number | null): string {
 }
 
 /** Codes by who can do something about it: those for people come first. */
+/** Why nothing of it is done by this build, and what mends that. */
+export function codeMissing({ run: { workflow, version } }: RunState, what: string): string {
+  return `The deployed build has no code for ${what} of ${workflow}, version ${version}: the run goes on by itself, within minutes, once a build with that version is deployed.`;
+}
+
 export const ORDER: Readonly<Partial<Record<ReasonCode, number>>> = {
+  code_missing: -1,
   unknown: 0,
   decision: 1,
   connection: 2,

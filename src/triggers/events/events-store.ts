@@ -43,7 +43,7 @@ const MAX_DROPPED = 500;
  * - `tasks`: what follows from an event; `due` is NULL once it is settled
  * - `waiting`: steps that wait, by run
  */
-const SCHEMA = defineSchema([
+export const SCHEMA = defineSchema([
   {
     id: 1,
     sql: `

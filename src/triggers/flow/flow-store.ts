@@ -7,7 +7,7 @@ import type { Changes, Entry, Kept, RateState } from "./flow-state.ts";
 import type { Settings } from "./place.ts";
 
 /** Without row ids: the key is the table, so that an entry costs one row and no index. */
-const SCHEMA = defineSchema([
+export const SCHEMA = defineSchema([
   {
     id: 1,
     sql: `

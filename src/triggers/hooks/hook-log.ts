@@ -21,7 +21,7 @@ export const BODY_KEPT_MS = 30 * 24 * 60 * 60_000;
 /** A value of SQLite here has at most 2 MB. */
 const MAX_SEALED_CHARS = 1_990_000;
 
-const SCHEMA = defineSchema([
+export const SCHEMA = defineSchema([
   {
     id: 1,
     sql: `

@@ -34,7 +34,7 @@ const MAX_ATTEMPTS = 20;
 /**
  * - `messages`: `due` is when the next try is, NULL where none is to come; `body` is NULL where there was no room
  */
-const SCHEMA = defineSchema([
+export const SCHEMA = defineSchema([
   {
     id: 1,
     sql: `
