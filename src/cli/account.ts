@@ -175,16 +175,13 @@ export class Account {
     const ran = await this.#ran(["deploy", ...args]);
     const todo = "Migrations were applied, and the code that ran before goes on with them. Run this again.";
     if (ran.exitCode !== 0) return failureOf(ran, "deploy", "deploy_failed", todo);
-    for (const line of ran.report.split("\n")) {
-      if (!line.includes('"type":"deploy"')) continue;
-      const { version_id: version, targets } = JSON.parse(line) as {
-        version_id?: string;
-        targets?: readonly string[];
-      };
-      const host = targets
-        ?.map((one) => /^https:\/\/([a-z0-9.-]+\.workers\.dev)$/.exec(one)?.[1])
-        .find((one) => one);
-      if (typeof version === "string") return fine({ version, workersDev: host ?? null });
+    for (const line of ran.report.split("\n").filter((one) => one !== "")) {
+      const told = JSON.parse(line) as { type?: string; version_id?: string; targets?: readonly string[] };
+      if (told.type !== "deploy" || typeof told.version_id !== "string") continue;
+      const hosts = (told.targets ?? []).map(
+        (one) => /^https:\/\/([a-z0-9.-]+\.workers\.dev)$/.exec(one)?.[1],
+      );
+      return fine({ version: told.version_id, workersDev: hosts.find((host) => host !== undefined) ?? null });
     }
     return refuse(
       "deploy_unclear",

@@ -65,7 +65,8 @@ export async function runDeploy(
   let known = read.value;
   if (
     known === null &&
-    (options.named || (!ports.unattended && project.value.database["database_id"] === undefined))
+    (options.named ||
+      (!options.dryRun && !ports.unattended && project.value.database["database_id"] === undefined))
   )
     return refuse("not_set_up", `There is no ${settingsPath(options.env)}.`, `Run: ${setup}`);
   const apart = known === null ? fine(null) : checkApart(root, options.env, known);

@@ -202,7 +202,9 @@ async function withDatabase(
   const target = at(settings);
   const listed = await target.databases();
   if (!listed.ok) return listed;
-  const id = settings.database_id ?? deployed?.database ?? options.d1Id;
+  const written = options.env === DEFAULT_ENVIRONMENT ? project.database["database_id"] : undefined;
+  const inToml = typeof written === "string" ? written : undefined;
+  const id = settings.database_id ?? deployed?.database ?? inToml ?? options.d1Id;
   if (options.d1Id !== undefined && options.d1Id !== id)
     return refuse(
       "setting_fixed",
