@@ -2,8 +2,10 @@
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
-import { realDefinitions, type Definitions } from "./definitions.ts";
-import { answering, makeProject, type Project } from "./project.ts";
+import type { Definitions } from "./command-line.ts";
+import { realDefinitions } from "./definitions.ts";
+import { hostsOf } from "./hosts.ts";
+import { makeProject, type Project } from "./project.ts";
 
 const FILES = ["--root-key-file", "root-key.txt"] as const;
 const HERE = "https://showcaller.acme.workers.dev";
@@ -211,9 +213,9 @@ describe("when a step fails", () => {
   it("a new domain gets its time: it is asked again until it answers", async () => {
     const project = await ready("--domain", "flows.example.com");
     let waits = 0;
-    const fetch: typeof answering extends (...args: never) => infer F ? F : never = async (url, init) => {
+    const fetch: ReturnType<typeof hostsOf> = async (url, init) => {
       if (waits < 10) throw new TypeError("fetch failed");
-      return answering(project.account)(url, init);
+      return hostsOf(project.account)(url, init);
     };
     const health = { fetch, rootKey: undefined, pause: async () => void (waits += 1) };
     expect(codeOf(await project.deploy([], { health }))).toBe("done");

@@ -19,7 +19,8 @@ import { runDeploy, type Deployment, type DeployPorts } from "../../src/cli/depl
 import type { Settings } from "../../src/cli/deploy-settings.ts";
 import { parseDeploy, parseSetup } from "../../src/cli/setup-options.ts";
 import { runSetup, type SetupPorts } from "../../src/cli/setup-run.ts";
-import type { Definitions } from "./definitions.ts";
+import type { Definitions } from "./command-line.ts";
+import { hostsOf } from "./hosts.ts";
 import { StandIn, type StoredVersion, type StoredWorker } from "./stand-in.ts";
 
 export const REPOSITORY = join(import.meta.dirname, "../..");
@@ -87,7 +88,7 @@ export function makeProject(definitions: Definitions): Project {
       const options = parseDeploy(args);
       if (!options.ok) return options;
       const types = async (): Promise<Outcome<null>> => ({ ok: true, value: null });
-      const health = { fetch: answering(account), rootKey: undefined, pause: async () => undefined };
+      const health = { fetch: hostsOf(account), rootKey: undefined, pause: async () => undefined };
       return fail(
         await runDeploy(options.value, { root, run, say, types, unattended: false, health, ...ports }),
       );
@@ -101,25 +102,6 @@ export function makeProject(definitions: Definitions): Project {
       JSON.parse(readFileSync(join(root, `deploy/${environment}.json`), "utf8")) as Settings,
     file: (name) => readFileSync(join(root, name), "utf8"),
     files: () => filesOf(root),
-  };
-}
-
-/** The internet as it is with this account: a host answers if a version that runs is reached by it. */
-export function answering(account: StandIn): (url: string, init: RequestInit) => Promise<Response> {
-  return async (url) => {
-    const { hostname, pathname } = new URL(url);
-    const { workers, subdomain } = account.read();
-    const there = Object.entries(workers).some(([name, { versions }]) => {
-      const last = versions.at(-1);
-      return (
-        last !== undefined &&
-        ((last.workersDev && hostname === `${name}.${subdomain}.workers.dev`) ||
-          last.domains.includes(hostname))
-      );
-    });
-    if (!there) throw new TypeError("fetch failed");
-    if (pathname === "/healthz") return Response.json({ status: "ok" });
-    return Response.json({ status: "ok", checks: [{ name: "database", ok: true, detail: "Migrated." }] });
   };
 }
 

@@ -3,7 +3,8 @@ import { chmodSync, existsSync, readFileSync, rmSync, statSync, writeFileSync } 
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { parseKeyringText } from "../../src/cli/keyring-edit.ts";
-import { realDefinitions, type Definitions } from "./definitions.ts";
+import type { Definitions } from "./command-line.ts";
+import { realDefinitions } from "./definitions.ts";
 import { makeProject, type Project } from "./project.ts";
 import { ACCOUNT, emptyAccount, hashOf } from "./stand-in.ts";
 

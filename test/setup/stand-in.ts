@@ -1,7 +1,7 @@
 /**
  * A Cloudflare account on disk, and wrangler as it speaks to it: what `npm run setup` and `npm run deploy` are tried on.
  *
- * - Every command line is checked against the real wrangler's own definitions (definitions.ts); what does not fit fails.
+ * - Every command line is checked against the real wrangler's own definitions (definitions.ts, command-line.ts); what does not fit fails.
  * - It answers in the words and the JSON of wrangler 4.155.0, and does what that does: a secret makes a Worker to hold it, a
  *   deploy without a required secret is refused, one without an account's subdomain as well.
  * - The n-th call can fail before it has had its effect, or after: the effect is there, and nobody hears of it.
@@ -10,7 +10,7 @@
 import { createHash, randomUUID } from "node:crypto";
 import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { parseCommandLine, type Definitions } from "./definitions.ts";
+import { parseCommandLine, type Definitions } from "./command-line.ts";
 
 export interface StoredDatabase {
   readonly uuid: string;
