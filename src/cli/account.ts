@@ -191,6 +191,11 @@ export class Account {
   }
 }
 
+/** The host name that a version was told of, which the account cannot be asked for otherwise. */
+export function hostUnderWorkersDev(deployed: Deployed | null): string | undefined {
+  return deployed?.vars["OWN_HOSTS"]?.split(",").find((host) => host.endsWith(".workers.dev"));
+}
+
 function boundBy(bindings: readonly Readonly<Record<string, unknown>>[]): Omit<Deployed, "version"> {
   const vars: Record<string, string> = {};
   let database: string | null = null;

@@ -7,7 +7,7 @@
  * - D4 without settings it works from `wrangler.toml` and what is deployed, as in a build of the deploy button, and asks nothing.
  */
 import { join } from "node:path";
-import { Account, type Deployed, type Released } from "./account.ts";
+import { Account, hostUnderWorkersDev, type Deployed, type Released } from "./account.ts";
 import { fine, refuse, type Outcome } from "./complaint.ts";
 import {
   environmentConfig,
@@ -105,8 +105,17 @@ export async function runDeploy(
   const kept = keptIssuer(state.value, known, project.value, options);
   if (!kept.ok) return kept;
   if (known === null) vars = keptVars(state.value, project.value, kept.value);
-  else if (kept.value !== undefined && known.issuer === undefined)
-    known = record(root, options.env, { ...known, issuer: kept.value });
+  else {
+    // Of a file that was checked in before the first deploy, in every build from it.
+    const host = known.workers_dev ?? hostUnderWorkersDev(state.value);
+    const issuer = known.issuer ?? kept.value;
+    if (host !== known.workers_dev || issuer !== known.issuer)
+      known = record(root, options.env, {
+        ...known,
+        ...(host === undefined ? {} : { workers_dev: host }),
+        ...(issuer === undefined ? {} : { issuer }),
+      });
+  }
   if (known === null && project.value.database["database_id"] === undefined) {
     const found = await databaseOf(write(), project.value, state.value);
     if (!found.ok) return found;

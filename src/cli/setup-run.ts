@@ -7,7 +7,7 @@
  */
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
-import { Account, type Database, type Deployed, type Login } from "./account.ts";
+import { Account, hostUnderWorkersDev, type Database, type Deployed, type Login } from "./account.ts";
 import { fine, refuse, type Outcome } from "./complaint.ts";
 import { environmentConfig, readProject, writeConfig, type Project } from "./deploy-config.ts";
 import {
@@ -183,10 +183,6 @@ function withIssuer(
   const first = deployed?.vars["PUBLIC_ORIGIN"] ?? publicOriginOf(before ?? {}) ?? publicOriginOf(settings);
   const issuer = options.issuer ?? first;
   return fine(issuer === undefined ? settings : { ...settings, issuer });
-}
-
-function hostUnderWorkersDev(deployed: Deployed | null): string | undefined {
-  return deployed?.vars["OWN_HOSTS"]?.split(",").find((host) => host.endsWith(".workers.dev"));
 }
 
 async function withDatabase(

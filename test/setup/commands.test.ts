@@ -50,7 +50,10 @@ function preload({ root, account }: Project): readonly string[] {
   return ["--import", path];
 }
 
-describe("npm run setup and npm run deploy", () => {
+/** Each command is a process, and each of its calls another. */
+const COMMANDS_MS = 180_000;
+
+describe("npm run setup and npm run deploy", { timeout: COMMANDS_MS }, () => {
   it("set up and deploy two environments; no secret is in an argument, in what is said, or in any file but those that were named", async () => {
     const project = makeProject(definitions);
     withCommands(project);

@@ -109,6 +109,18 @@ describe("a deploy that is run again", () => {
     expect(changing(project, before.calls)).toEqual(["d1 migrations", "deploy --config"]);
   });
 
+  it("is one deploy as well where the settings do not know the address, as in builds from what was checked in before the first", async () => {
+    const project = await ready();
+    const checkedIn = project.settings();
+    await project.deploy();
+    const { vars } = project.running();
+    writeFileSync(join(project.root, "deploy/production.json"), JSON.stringify(checkedIn));
+    const calls = project.account.calls().length;
+    expect(codeOf(await project.deploy())).toBe("done");
+    expect(project.running().vars).toEqual(vars);
+    expect(changing(project, calls)).toEqual(["d1 migrations", "deploy --config"]);
+  });
+
   it("says to the platform when running objects get the new code, where that is asked for", async () => {
     const project = await ready();
     await project.deploy(["--code-update", "deferred:30s"]);
