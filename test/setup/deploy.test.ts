@@ -134,7 +134,7 @@ describe("a deploy that is run again", () => {
 });
 
 describe("before anything is changed", () => {
-  it("it is seen that the set-up, a secret or the types are missing, or that the bundle cannot be made", async () => {
+  it("a missing set-up, missing secrets, types that are not clean and a bundle that cannot be made are seen", async () => {
     const cases: readonly (readonly [code: string, change: (project: Project) => void])[] = [
       ["not_set_up", ({ root }) => rmSync(join(root, "deploy"), { recursive: true })],
       ["secrets_missing", ({ account }) => account.change({ workers: {} })],
