@@ -73,7 +73,7 @@ describe("npm run setup and npm run deploy", { timeout: COMMANDS_MS }, () => {
           args,
           rootKey === undefined ? {} : { ROOT_API_KEY: rootKey },
         );
-        expect(ended, `${ended.said}`).toMatchObject({ exitCode: 0 });
+        expect(ended, `said: ${ended.said}`).toMatchObject({ exitCode: 0 });
         said.push(ended.said);
       }
     }
@@ -164,7 +164,7 @@ describe("the stand-in", () => {
     ];
     for (const args of wrong) {
       const { exitCode, stderr } = account.answer(args, "");
-      expect(exitCode, `${args.join(" ")}`).toBe(1);
+      expect(exitCode, `wrangler ${args.join(" ")}`).toBe(1);
       expect(stderr).toMatch(/Unknown|Not enough|Missing|Invalid|takes no value|twice/);
     }
     expect(account.answer(["whoami", "--json"], "")).toMatchObject({ exitCode: 0 });
