@@ -55,7 +55,11 @@ export function createWrangler(
         WRANGLER_OUTPUT_FILE_PATH: report,
       };
       for (const name of NOT_PASSED_ON) delete env[name];
-      const child = spawn(process.execPath, [script, ...args], { cwd: root, env, stdio: "pipe" });
+      const child = spawn(process.execPath, [script, ...args], {
+        ...{ cwd: root, stdio: "pipe" },
+        // Where the Worker's types are known as well, Node's environment is said to have its secrets: not this one.
+        env: env as NodeJS.ProcessEnv,
+      });
       let stdout = "";
       let stderr = "";
       const end = (exitCode: number): void => {

@@ -30,7 +30,7 @@ function start(
   const launch = join(project.root, "src/cli/launch.js");
   const child = spawn(process.execPath, [...preload(project), launch, command, ...args], {
     ...{ cwd: project.root, stdio: "pipe" },
-    env: { PATH: process.env["PATH"], HOME: process.env["HOME"], ...env },
+    env: { PATH: process.env["PATH"], HOME: process.env["HOME"], ...env } as unknown as NodeJS.ProcessEnv,
   });
   child.stdin.end();
   let said = "";
