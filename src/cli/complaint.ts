@@ -9,7 +9,7 @@ export interface Complaint {
   readonly log?: string;
   /** Nothing was answered in time: asking something else would take as long. */
   readonly silent?: true;
-  /** Of the API's answer. */
+  /** Of the API's answer; of the set-up and the deploy, their own: stable. */
   readonly code?: string;
 }
 
@@ -23,6 +23,13 @@ export function fine<T>(value: T): Outcome<T> {
 
 export function complain(what: string, todo: string, log?: string): { ok: false; complaint: Complaint } {
   return { ok: false, complaint: { what, todo, ...(log === undefined ? {} : { log }) } };
+}
+
+export type Refusal = { readonly ok: false; readonly complaint: Complaint };
+
+/** With a stable code, by which programs and docs/deploy.md know it. */
+export function refuse(code: string, what: string, todo: string): Refusal {
+  return { ok: false, complaint: { what, todo, code } };
 }
 
 /** The platform's own words for an error, for the end of a sentence. */
