@@ -23,6 +23,7 @@ import { DELIVERY_ROUTES } from "./routes-deliveries.ts";
 import { DIRECTORY_ROUTES } from "./routes-directory.ts";
 import { ENDPOINT_ROUTES } from "./routes-endpoints.ts";
 import { EVENT_ROUTES } from "./routes-events.ts";
+import { RUN_EXPORT_ROUTES } from "./routes-export-run.ts";
 import { FEED_ROUTES } from "./routes-feed.ts";
 import { HEALTH_ROUTES } from "./routes-health.ts";
 import { HOOK_ROUTES } from "./routes-hooks.ts";
@@ -50,6 +51,7 @@ const API_ROUTES: readonly Route[] = [
   ...DIRECTORY_ROUTES,
   ...FEED_ROUTES,
   ...RUN_ROUTES,
+  ...RUN_EXPORT_ROUTES,
   ...EVENT_ROUTES,
   ...STEERING_ROUTES,
   ...ACCEPT_ROUTES,

@@ -279,6 +279,34 @@ export interface EventsPage {
   readonly ended: boolean;
 }
 
+/** Where in the journal a batch of an export begins: a row, and which of its lines. */
+export interface ExportPlace {
+  readonly row: number;
+  readonly line: number;
+}
+
+/** Some lines of an export (`exporting.ts`), each with its line feed. */
+export interface ExportBatch {
+  readonly text: string;
+  /** Null: there is nothing after them. */
+  readonly next: ExportPlace | null;
+  /** Number of the last fact of the whole export. */
+  readonly through: number;
+  /** How many lines of each kind, and of how many of them something is withheld. */
+  readonly facts: number;
+  readonly values: number;
+  readonly withheld: number;
+}
+
+/** How an export begins. */
+export interface ExportStart {
+  /** The run at that moment. */
+  readonly view: RunView;
+  /** False: its journal does not fold any more, and of each fact only what can be told without it is there. */
+  readonly readable: boolean;
+  readonly batch: ExportBatch;
+}
+
 export type ResolveRequest =
   | { readonly as: "succeeded"; readonly output: Json; readonly note?: string }
   | { readonly as: "failed"; readonly note?: string }
@@ -367,6 +395,14 @@ export interface RunRpc {
     viewer: Viewer,
     options: { readonly after: number; readonly limit: number; readonly waitMs?: number },
   ): Promise<Answer<EventsPage>>;
+  /** The first lines of an export: the run as it stands now (`exporting.ts`). @param outputs whether outputs are shown */
+  exportStart(viewer: Viewer, outputs: boolean): Promise<Answer<ExportStart>>;
+  /** The lines that follow, from where a batch ended. */
+  exportMore(
+    viewer: Viewer,
+    outputs: boolean,
+    at: { readonly from: ExportPlace; readonly through: number },
+  ): Promise<Answer<ExportBatch>>;
   command(viewer: Viewer, command: Command): Promise<Answer<RunView>>;
   /** For whoever may append: a part of the graph, by names of steps; `deeply`: also what those need. */
   graphPart(

@@ -95,6 +95,7 @@ const TABLE: Readonly<Record<string, Rule>> = {
   getRun: OF_RUN,
   getStep: OF_RUN,
   explainRun: OF_RUN,
+  exportRun: OF_RUN,
   getEvents: OF_RUN,
   cancelRun: OF_RUN,
   pauseRun: OF_RUN,
