@@ -44,7 +44,7 @@ export {
   tenantPolicy,
 } from "./policies.ts";
 export { policySchema } from "./policy.ts";
-export { createPolicyCache, type PolicyCache, POLICY_EFFECTIVE_MS } from "./policy-cache.ts";
+export { createTenantCache, type TenantCache, TENANT_EFFECTIVE_MS } from "./tenant-cache.ts";
 export {
   chainOf,
   judgeRequest,
@@ -65,7 +65,9 @@ export {
 } from "./refusals.ts";
 export { canSeeRun, canSteerRun, type RunOwner, userOfNewRun } from "./run-access.ts";
 export { isScopeGrant, type Scope, type ScopeGrant, SCOPES } from "./scopes.ts";
-export { createTenant, listTenants, MAX_TENANTS_PER_PAGE, type TenantPage } from "./tenants.ts";
+export { changeSettings, type SettingsDeps, settingsOf } from "./tenant-settings.ts";
+export type { Setting, TenantSettings } from "./settings-store.ts";
+export { createTenant, getTenant, listTenants, MAX_TENANTS_PER_PAGE, type TenantPage } from "./tenants.ts";
 export { countTenants, selectTenantIds, type Tenant } from "./tenants-store.ts";
 export { createSeenCache } from "./seen-cache.ts";
 export { audienceOf } from "./token-text.ts";

@@ -3,7 +3,7 @@ import { canonicalJson, err, inTime, ok, type Result, sha256Hex } from "../platf
 import { auditStatement } from "./audit-store.ts";
 import type { AccessDeps } from "./deps.ts";
 import { actorOf, type Identity, type KeyIdentity, type Policy, requireScope } from "./identity.ts";
-import { POLICY_EFFECTIVE_MS } from "./policy-cache.ts";
+import { TENANT_EFFECTIVE_MS } from "./tenant-cache.ts";
 import { readPolicy } from "./policy.ts";
 import { chainOf, type Standing, USER_BOUND } from "./policy-judge.ts";
 import { type PolicyRecord, selectPolicy, upsertPolicy } from "./policy-store.ts";
@@ -32,7 +32,7 @@ export async function chainOfKey(
 }
 
 /**
- * The policy of a tenant, at most POLICY_EFFECTIVE_MS old; null: it has none. While the database is away, the last one that
+ * The policy of a tenant, at most TENANT_EFFECTIVE_MS old; null: it has none. While the database is away, the last one that
  * this isolate knew; an error if it knew none. Never throws.
  */
 export async function tenantPolicy(
@@ -98,5 +98,5 @@ export async function putPolicy(
     return err(refusal);
   }
   deps.policies.put(tenant, policy, now);
-  return ok({ record, effectiveBy: now + POLICY_EFFECTIVE_MS });
+  return ok({ record, effectiveBy: now + TENANT_EFFECTIVE_MS });
 }

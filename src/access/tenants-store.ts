@@ -28,6 +28,13 @@ export async function selectTenants(db: D1Database, after: string, limit: number
   return results.map(toTenant);
 }
 
+/** Null: there is none. */
+export async function selectTenant(db: D1Database, id: string): Promise<Tenant | null> {
+  const query = "SELECT id, created_at, created_by FROM tenants WHERE id = ?";
+  const row = await db.prepare(query).bind(id).first<Row>();
+  return row === null ? null : toTenant(row);
+}
+
 export async function countTenants(db: D1Database): Promise<number> {
   const row = await db.prepare("SELECT count(*) AS n FROM tenants").first();
   return row === null ? 0 : integer(row, "n");
