@@ -69,6 +69,14 @@ export { changeSettings, type SettingsDeps, settingsOf } from "./tenant-settings
 export type { Setting, TenantSettings } from "./settings-store.ts";
 export { createTenant, getTenant, listTenants, MAX_TENANTS_PER_PAGE, type TenantPage } from "./tenants.ts";
 export { countTenants, selectTenantIds, type Tenant } from "./tenants-store.ts";
+export {
+  DEFAULT_RETENTION,
+  type Retention,
+  RETENTION_DAYS,
+  retentionIn,
+  type RunRetention,
+  runRetention,
+} from "./retention.ts";
 export { createSeenCache } from "./seen-cache.ts";
 export { audienceOf } from "./token-text.ts";
 export { createKeySource } from "./trusted-keys.ts";

@@ -37,6 +37,7 @@ import { POSTED_EVENT_ROUTES } from "./routes-posted-events.ts";
 import { POLICY_ROUTES } from "./routes-policy.ts";
 import { PLAN_ROUTES } from "./routes-plans.ts";
 import { RUN_ROUTES } from "./routes-runs.ts";
+import { RETENTION_ROUTES } from "./routes-retention.ts";
 import { SCHEDULE_ROUTES } from "./routes-schedules.ts";
 import { SESSION_ROUTES } from "./routes-sessions.ts";
 import { START_ROUTES } from "./routes-start.ts";
@@ -74,6 +75,7 @@ const API_ROUTES: readonly Route[] = [
   ...DELIVERY_ROUTES,
   ...SCHEDULE_ROUTES,
   ...ENDPOINT_ROUTES,
+  ...RETENTION_ROUTES,
   ...AUDIT_ROUTES,
   ...VAULT_ROUTES,
   ...ISSUER_ROUTES,

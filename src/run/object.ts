@@ -124,10 +124,15 @@ export abstract class WiredRunObject extends DurableObject<Env> implements RunRp
           (orIdle === true && driver.state !== null && isIdle(driver.state)) ||
           (afterSeq !== undefined && driver.seq > afterSeq);
         await this.#lives.watchers.until(moved, options.waitMs ?? 0);
-        return { ok: true, value: shown(life, viewer) };
+        return { ok: true, value: this.#withDeletion(shown(life, viewer), life) };
       },
-      ({ view }) => view,
+      ({ view }) => this.#withDeletion(view, null),
     );
+  }
+
+  #withDeletion(view: RunView, life: Life | null): RunView {
+    const at = this.#lives.deletedAt(life);
+    return at === null ? view : { ...view, deleted_at: at };
   }
 
   async step(viewer: Viewer, name: string, item?: number): Promise<Answer<StepView>> {
@@ -192,7 +197,10 @@ export abstract class WiredRunObject extends DurableObject<Env> implements RunRp
       viewer,
       (life, state) => {
         const batch = exportBatch(exportSource(life, state, viewer, outputs), null, life.driver.seq);
-        return { ok: true, value: { view: shown(life, viewer), readable: true, batch } };
+        return {
+          ok: true,
+          value: { view: this.#withDeletion(shown(life, viewer), life), readable: true, batch },
+        };
       },
       ({ view, journal }) => ({ view, readable: false, batch: sealedBatch(journal, null, view.seq) }),
     );

@@ -71,6 +71,8 @@ export interface RunReport {
   readonly failure: { readonly code: string; readonly message: string } | null;
   /** When the next report comes at the latest; null: the run has ended. */
   readonly leaseAt: number | null;
+  /** Of a run that has ended: when it deletes itself, as far as it knows. */
+  readonly keptUntil?: number;
 }
 
 export interface StartedRun {
@@ -203,6 +205,8 @@ export interface RunView {
   readonly started_at: number;
   readonly ended_at: number | null;
   readonly deadline_at: number;
+  /** Of a run that has ended: when it is deleted, as its tenant's retention was when it was last read. */
+  readonly deleted_at?: number;
   /** While it is `queued`: since when, and until when it may be. Its place is for the door to add. */
   readonly queued?: { readonly since: number; readonly limit_at: number };
   readonly output: OutputView | null;

@@ -138,6 +138,7 @@ const TABLE: Readonly<Record<string, Rule>> = {
   listTenants: OF_ROOT,
   getTenant: OF_ROOT,
   createAdminKey: OF_ROOT,
+  putRetention: OF_ROOT,
   listProviders: { stranger: "shared", otherUser: "insufficient_scope", whose: "admin" },
   createIntegration: { ...OF_TENANT, body: { ...APP, name: "made-by-isolation" } },
   listIntegrations: OF_TENANT,
