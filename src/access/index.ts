@@ -69,6 +69,8 @@ export { changeSettings, type SettingsDeps, settingsOf } from "./tenant-settings
 export type { Setting, TenantSettings } from "./settings-store.ts";
 export { createTenant, getTenant, listTenants, MAX_TENANTS_PER_PAGE, type TenantPage } from "./tenants.ts";
 export { countTenants, selectTenantIds, type Tenant } from "./tenants-store.ts";
+export { type ExportKey, selectExportRows } from "./export-store.ts";
+export { EXPORT_TABLES } from "./export-tables.ts";
 export {
   DEFAULT_RETENTION,
   type Retention,

@@ -30,6 +30,7 @@ import { HOOK_ROUTES } from "./routes-hooks.ts";
 import { INTEGRATION_ROUTES } from "./routes-integrations.ts";
 import { ISSUER_ROUTES } from "./routes-issuer.ts";
 import { KEY_ROUTES } from "./routes-keys.ts";
+import { TENANT_EXPORT_ROUTES } from "./routes-export-tenant.ts";
 import { TENANT_ROUTES } from "./routes-tenants.ts";
 import { metaRoutes } from "./routes-meta.ts";
 import { OPEN_ROUTES } from "./routes-open.ts";
@@ -76,6 +77,7 @@ const API_ROUTES: readonly Route[] = [
   ...SCHEDULE_ROUTES,
   ...ENDPOINT_ROUTES,
   ...RETENTION_ROUTES,
+  ...TENANT_EXPORT_ROUTES,
   ...AUDIT_ROUTES,
   ...VAULT_ROUTES,
   ...ISSUER_ROUTES,

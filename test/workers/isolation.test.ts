@@ -139,6 +139,7 @@ const TABLE: Readonly<Record<string, Rule>> = {
   getTenant: OF_ROOT,
   createAdminKey: OF_ROOT,
   putRetention: OF_ROOT,
+  exportTenant: OF_TENANT,
   listProviders: { stranger: "shared", otherUser: "insufficient_scope", whose: "admin" },
   createIntegration: { ...OF_TENANT, body: { ...APP, name: "made-by-isolation" } },
   listIntegrations: OF_TENANT,
