@@ -71,14 +71,7 @@ export { createTenant, getTenant, listTenants, MAX_TENANTS_PER_PAGE, type Tenant
 export { countTenants, selectTenantIds, type Tenant } from "./tenants-store.ts";
 export { type ExportKey, selectExportRows } from "./export-store.ts";
 export { EXPORT_TABLES } from "./export-tables.ts";
-export {
-  DEFAULT_RETENTION,
-  type Retention,
-  RETENTION_DAYS,
-  retentionIn,
-  type RunRetention,
-  runRetention,
-} from "./retention.ts";
+export { type Retention, RETENTION_DAYS, retentionIn, type RunRetention, runRetention } from "./retention.ts";
 export { createSeenCache } from "./seen-cache.ts";
 export { audienceOf } from "./token-text.ts";
 export { createKeySource } from "./trusted-keys.ts";

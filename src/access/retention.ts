@@ -32,7 +32,7 @@ export const RETENTION_DAYS = {
 /** The defaults filled in. What is stored and cannot be read counts as not set: nothing is deleted sooner for it. */
 export function retentionIn(setting: Setting | null): Retention {
   const days = (name: keyof Retention): number | null => {
-    const set = (setting as Readonly<Record<string, unknown>> | null)?.[name];
+    const set = setting?.[name];
     const { min, max } = RETENTION_DAYS[name];
     return typeof set === "number" && Number.isSafeInteger(set) && set >= min && set <= max ? set : null;
   };

@@ -59,8 +59,9 @@ const GRANTS: ReadonlySet<string> = new Set([
 const NOT_FOR_USERS: ReadonlySet<Scope> = new Set(
   ALL_SCOPES.filter(
     (scope) =>
-      /^(?:keys|integrations|cloud_roles|hooks|schedules|endpoints|policy|issuers|audit|tenant):/.test(scope) ||
-      ["workflows:write", "approvals:decide", "connections:confirm", "runs:act_as"].includes(scope),
+      /^(?:keys|integrations|cloud_roles|hooks|schedules|endpoints|policy|issuers|audit|tenant):/.test(
+        scope,
+      ) || ["workflows:write", "approvals:decide", "connections:confirm", "runs:act_as"].includes(scope),
   ),
 );
 

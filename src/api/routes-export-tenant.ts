@@ -121,7 +121,7 @@ function placeIn(cursor: string): At | null {
     const isKey = after.every((part) => typeof part === "string" || typeof part === "number");
     const length = EXPORT_TABLES[index]?.key.length ?? 0;
     if (index < 0 || !isKey || (after.length !== 0 && after.length !== length)) return null;
-    return { of: "table", table: index, after: after.length === 0 ? null : (after as ExportKey) };
+    return { of: "table", table: index, after: after.length === 0 ? null : after };
   } catch {
     return null;
   }

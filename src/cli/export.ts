@@ -29,9 +29,10 @@ async function get(api: string, path: string, key: string): Promise<string> {
 
 async function takeOut(api: string, file: string, key: string): Promise<void> {
   const before = existsSync(file) ? readFileSync(file, "utf8") : "";
-  let { keep, cursor } = nextOf(before);
+  const whole = nextOf(before);
+  let { cursor } = whole;
   if (!existsSync(file)) writeFileSync(file, "", { mode: 0o600 });
-  truncateSync(file, Buffer.byteLength(before.slice(0, keep)));
+  truncateSync(file, Buffer.byteLength(before.slice(0, whole.keep)));
   while (cursor !== null) {
     const page = await get(api, `/v1/export${cursor === "" ? "" : `?cursor=${cursor}`}`, key);
     const next = nextOf(page);
