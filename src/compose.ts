@@ -13,6 +13,8 @@ import {
   type Policy,
   type TenantSettings,
   selectTenantsAt,
+  type RunRetention,
+  runRetention,
 } from "./access/index.ts";
 import { parseServiceTokens, performAction, type Surroundings } from "./actions/index.ts";
 import { hasJurisdiction, knowOwnPlace, objectNamed, places } from "./compose-objects.ts";
@@ -92,8 +94,6 @@ import {
   type VaultOperations,
 } from "./vault/index.ts";
 
-/** How long a run is kept after its end. */
-const RETENTION_MS = 30 * 24 * 60 * 60_000;
 const MIN_SERVER_KEY_BYTES = 32;
 /** Outside calls per event of the platform: well below the 10,000 subrequests of a paid plan. */
 const CALLS_PER_EVENT = 1_000;
@@ -189,7 +189,7 @@ export function compose(
       takeOver: async (tenant, shard, reports) =>
         directoryObject(env, tenant, shard).takeOver(tenant, reports),
       calls: callsPerEvent(env),
-      retentionMs: RETENTION_MS,
+      retention: retentionIn(env),
       log,
     }),
     async scheduled({ scheduledTime }, env) {
@@ -220,6 +220,10 @@ export function compose(
     },
   };
   return house;
+
+  function retentionIn(env: Env): RunRetention {
+    return runRetention({ db: env.DB, settings, log }, () => Date.now());
+  }
 
   function plansOf(env: Env): StoredPlans {
     return (plans ??= createStoredPlans(createPlansStore(env.DB)));
@@ -443,7 +447,7 @@ export function compose(
       uses: createUseAudit(env.DB),
       log,
       version: env.VERSION.id,
-      retentionMs: RETENTION_MS,
+      retention: retentionIn(env),
       callsPerEvent: callsPerEvent(env),
     };
   }

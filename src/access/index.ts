@@ -77,6 +77,9 @@ export { changeSettings, type SettingsDeps, settingsOf } from "./tenant-settings
 export type { Setting, TenantSettings } from "./settings-store.ts";
 export { createTenant, getTenant, listTenants, MAX_TENANTS_PER_PAGE, type TenantPage } from "./tenants.ts";
 export { countTenants, selectTenantsAt, type Tenant } from "./tenants-store.ts";
+export { type ExportKey, selectExportRows } from "./export-store.ts";
+export { EXPORT_TABLES } from "./export-tables.ts";
+export { type Retention, RETENTION_DAYS, retentionIn, type RunRetention, runRetention } from "./retention.ts";
 export { createSeenCache } from "./seen-cache.ts";
 export { audienceOf } from "./token-text.ts";
 export { createKeySource } from "./trusted-keys.ts";

@@ -4,9 +4,11 @@
  * V1 told twice, a use is one row; that an attempt has ended is never taken back by an earlier word.
  */
 import type { CredentialUse, UseSink } from "../platform/index.ts";
+import { DEFAULT_RETENTION } from "./retention.ts";
 
-/** For so long a use is kept. */
-export const USES_KEPT_MS = 90 * 24 * 60 * 60_000;
+const DAY_MS = 24 * 60 * 60_000;
+/** For so long a use is kept, where its tenant has no retention of its own. */
+export const USES_KEPT_MS = DEFAULT_RETENTION.usesDays * DAY_MS;
 const DROPPED_AT_ONCE = 500;
 
 const INSERT = `INSERT INTO credential_uses
@@ -43,9 +45,11 @@ export async function dropOldUses(db: D1Database, now: number): Promise<void> {
   await db
     .prepare(
       `DELETE FROM credential_uses WHERE id IN (
-         SELECT uses.id FROM tenants CROSS JOIN credential_uses AS uses
-         WHERE uses.tenant = tenants.id AND uses.at < ? LIMIT ?)`,
+         SELECT uses.id FROM tenants LEFT JOIN tenant_settings AS settings ON settings.tenant = tenants.id
+         CROSS JOIN credential_uses AS uses
+         WHERE uses.tenant = tenants.id
+           AND uses.at < ?1 - coalesce(settings.retention ->> 'usesDays', ?2) * ${DAY_MS} LIMIT ?3)`,
     )
-    .bind(now - USES_KEPT_MS, DROPPED_AT_ONCE)
+    .bind(now, DEFAULT_RETENTION.usesDays, DROPPED_AT_ONCE)
     .run();
 }

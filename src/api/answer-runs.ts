@@ -174,6 +174,11 @@ export const Run = named("Run", () =>
     started_at: time(),
     ended_at: nullable(time()),
     deadline_at: time().describe("While it is `queued`: at the latest."),
+    deleted_at: time()
+      .optional()
+      .describe(
+        "Of a run that has ended: when it is deleted, as its tenant's retention was when the run last read it.",
+      ),
     queued: z
       .strictObject(queuedFields())
       .optional()

@@ -23,12 +23,14 @@ import { DELIVERY_ROUTES } from "./routes-deliveries.ts";
 import { DIRECTORY_ROUTES } from "./routes-directory.ts";
 import { ENDPOINT_ROUTES } from "./routes-endpoints.ts";
 import { EVENT_ROUTES } from "./routes-events.ts";
+import { RUN_EXPORT_ROUTES } from "./routes-export-run.ts";
 import { FEED_ROUTES } from "./routes-feed.ts";
 import { HEALTH_ROUTES } from "./routes-health.ts";
 import { HOOK_ROUTES } from "./routes-hooks.ts";
 import { INTEGRATION_ROUTES } from "./routes-integrations.ts";
 import { ISSUER_ROUTES } from "./routes-issuer.ts";
 import { KEY_ROUTES } from "./routes-keys.ts";
+import { TENANT_EXPORT_ROUTES } from "./routes-export-tenant.ts";
 import { TENANT_ROUTES } from "./routes-tenants.ts";
 import { metaRoutes } from "./routes-meta.ts";
 import { OPEN_ROUTES } from "./routes-open.ts";
@@ -36,6 +38,7 @@ import { POSTED_EVENT_ROUTES } from "./routes-posted-events.ts";
 import { POLICY_ROUTES } from "./routes-policy.ts";
 import { PLAN_ROUTES } from "./routes-plans.ts";
 import { RUN_ROUTES } from "./routes-runs.ts";
+import { RETENTION_ROUTES } from "./routes-retention.ts";
 import { SCHEDULE_ROUTES } from "./routes-schedules.ts";
 import { SESSION_ROUTES } from "./routes-sessions.ts";
 import { START_ROUTES } from "./routes-start.ts";
@@ -51,6 +54,7 @@ const API_ROUTES: readonly Route[] = [
   ...DIRECTORY_ROUTES,
   ...FEED_ROUTES,
   ...RUN_ROUTES,
+  ...RUN_EXPORT_ROUTES,
   ...EVENT_ROUTES,
   ...STEERING_ROUTES,
   ...ACCEPT_ROUTES,
@@ -72,6 +76,8 @@ const API_ROUTES: readonly Route[] = [
   ...DELIVERY_ROUTES,
   ...SCHEDULE_ROUTES,
   ...ENDPOINT_ROUTES,
+  ...RETENTION_ROUTES,
+  ...TENANT_EXPORT_ROUTES,
   ...AUDIT_ROUTES,
   ...VAULT_ROUTES,
   ...ISSUER_ROUTES,

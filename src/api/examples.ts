@@ -11,6 +11,7 @@ export const EXAMPLES = {
     },
     tags: ["demo"],
   },
+  retention: { runs_days: 7, uses_days: 365 },
   plan: {
     plan: {
       input: { type: "object", required: ["city"], properties: { city: { type: "string" } } },

@@ -17,6 +17,8 @@ import { count, json, named, nameSchema, nullable, time } from "./schema.ts";
 export * from "./request-cloud-roles.ts";
 export * from "./request-connections.ts";
 export * from "./request-hooks.ts";
+export * from "./request-export.ts";
+export * from "./request-retention.ts";
 export * from "./request-schedules.ts";
 export * from "./request-endpoints.ts";
 export * from "./request-events.ts";

@@ -7,6 +7,7 @@ import {
   type Tenant as TenantRecord,
   type TenantSettings,
 } from "../access/index.ts";
+import { viewRetention } from "./routes-retention.ts";
 import { Tenant, TenantList, TenantWithSettings } from "./answer-tenants.ts";
 import { EXAMPLES } from "./examples.ts";
 import { type Problem, problemAt } from "./problems.ts";
@@ -83,5 +84,9 @@ function viewSettings(
   tenant: TenantRecord,
   { quotas, retention }: TenantSettings,
 ): Readonly<Record<string, unknown>> {
-  return { ...viewTenant(tenant), quotas, retention };
+  return {
+    ...viewTenant(tenant),
+    ...{ quotas, retention },
+    retention_in_force: viewRetention(retention),
+  };
 }

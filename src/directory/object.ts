@@ -108,7 +108,7 @@ export abstract class WiredDirectoryObject extends DurableObject<Env> implements
       now: () => Date.now(),
     };
     const asked = await askOverdue(broom, this.#ports);
-    const dropped = this.#passes.drop(broom, this.#ports);
+    const dropped = await this.#passes.drop(broom, this.#ports);
     return { ...none, ...asked, dropped, moved: await this.#balance(broom) };
   }
 

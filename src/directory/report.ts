@@ -20,6 +20,8 @@ export interface Report {
   readonly failure: { readonly code: string; readonly message: string } | null;
   /** When the next report comes at the latest; null: the run has ended. */
   readonly leaseAt: number | null;
+  /** Of a run that has ended: when it deletes itself, as far as it knows. Missing: that was not told. */
+  readonly keptUntil?: number;
 }
 
 /** One run in a list. */

@@ -57,8 +57,8 @@ export class RunsStore {
     const { startedAt, id, tags } = report;
     this.#sql.exec(
       `INSERT INTO runs (started_at, id, version, workflow, workflow_version, user, started_by, tags, parent, status,
-         paused, generation, ended_at, failure_code, failure_text, lease_at)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+         paused, generation, ended_at, failure_code, failure_text, lease_at, kept_until)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
       startedAt,
       id,
       report.version,
@@ -84,7 +84,7 @@ export class RunsStore {
     }
     this.#sql.exec(
       `UPDATE runs SET version = ?, status = ?, paused = ?, generation = ?, ended_at = ?, failure_code = ?,
-         failure_text = ?, lease_at = ? WHERE started_at = ? AND id = ?`,
+         failure_text = ?, lease_at = ?, kept_until = ? WHERE started_at = ? AND id = ?`,
       version,
       ...standing(report),
       startedAt,
@@ -163,7 +163,7 @@ export class RunsStore {
 
 /** The columns from `status` on, without the version. */
 function standing(report: Report): (string | number | null)[] {
-  const { status, paused, generation, endedAt, failure, leaseAt } = report;
+  const { status, paused, generation, endedAt, failure, leaseAt, keptUntil } = report;
   return [
     status,
     paused ? 1 : 0,
@@ -172,6 +172,7 @@ function standing(report: Report): (string | number | null)[] {
     failure?.code ?? null,
     failure?.message.slice(0, FAILURE_CHARS) ?? null,
     leaseAt,
+    keptUntil ?? null,
   ];
 }
 
@@ -185,6 +186,7 @@ function toPlace(row: Row): Place {
 
 function toReport(row: Row): Report {
   const code = textOrNull(row, "failure_code");
+  const keptUntil = integerOrNull(row, "kept_until");
   return {
     tenant: "",
     id: text(row, "id"),
@@ -202,5 +204,6 @@ function toReport(row: Row): Report {
     endedAt: integerOrNull(row, "ended_at"),
     failure: code === null ? null : { code, message: textOrNull(row, "failure_text") ?? "" },
     leaseAt: integerOrNull(row, "lease_at"),
+    ...(keptUntil === null ? {} : { keptUntil }),
   };
 }

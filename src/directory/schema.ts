@@ -9,6 +9,7 @@ import { defineSchema } from "../platform/index.ts";
 /**
  * - `runs`: what was reported last of every run. `lease_at` is null once it has ended. No CHECK on `status`: a directory
  *   takes what runs of a newer build tell.
+ *   `kept_until`: when a run that has ended deletes itself, as far as it knew; null: it has not said.
  * - `tags`: one row per run and tag.
  * - `changes`: the newest reports, a ring of CHANGES_KEPT slots: `n` counts all reports.
  */
@@ -36,4 +37,5 @@ export const DIRECTORY_SCHEMA = defineSchema([
       started_at INTEGER NOT NULL, id TEXT NOT NULL) STRICT;
   `,
   },
+  { id: 2, sql: "ALTER TABLE runs ADD COLUMN kept_until INTEGER" },
 ]);

@@ -29,8 +29,12 @@ export interface SweepPorts {
   readonly takeOver: (tenant: string, shard: number, reports: readonly Report[]) => Promise<void>;
   /** Calls to other objects that one event of the platform may make; half of them are for asking. */
   readonly calls: number;
-  /** How long a run is kept after its end. */
-  readonly retentionMs: number;
+  readonly retention: {
+    /** How long a run is kept after its end that has not said. */
+    readonly defaultMs: number;
+    /** How long the tenant's runs are kept after their end, as it is now; null: that cannot be known just now. Never rejects. */
+    readonly of: (tenant: string) => Promise<number | null>;
+  };
   readonly log: Logger;
 }
 
@@ -86,8 +90,32 @@ function isOverdue(known: Report | null, now: number): boolean {
 }
 
 function standingOf(report: Report): Partial<Report> {
-  const { version, status, paused, generation, endedAt, failure, leaseAt } = report;
-  return { version, status, paused, generation, endedAt, failure, leaseAt };
+  const { version, status, paused, generation, endedAt, failure, leaseAt, keptUntil } = report;
+  return {
+    ...{ version, status, paused, generation, endedAt, failure, leaseAt },
+    ...(keptUntil === undefined ? {} : { keptUntil }),
+  };
+}
+
+/** Those that are not there any more, by their own word. */
+async function goneOf(
+  runs: readonly Report[],
+  tenant: string,
+  { ask, log }: SweepPorts,
+): Promise<readonly Report[]> {
+  const gone: Report[] = [];
+  for (let i = 0; i < runs.length; i += ASKED_AT_ONCE) {
+    const some = runs.slice(i, i + ASKED_AT_ONCE);
+    const answers = await Promise.allSettled(some.map(async ({ id }) => ask(tenant, id)));
+    for (const [j, answer] of answers.entries()) {
+      const run = some[j];
+      if (run === undefined) continue;
+      if (answer.status === "rejected")
+        log.warn("sweep_run_not_asked", { run: run.id, error: answer.reason });
+      else if (answer.value === null) gone.push(run);
+    }
+  }
+  return gone;
 }
 
 /** Goes through runs from the oldest on, a part of them in each pass. */
@@ -95,15 +123,29 @@ export class Passes {
   #droppedTo = OLDEST;
   #movedTo = OLDEST;
 
-  /** Drops runs whose retention is over (W1). */
-  drop({ store, remove, now }: Broom, { retentionMs }: SweepPorts): number {
-    const endedBefore = now() - retentionMs - AFTER_RETENTION_MS;
+  /**
+   * Drops runs whose retention is over (W1). One that meant to be there still, as its tenant's retention was longer when it ended,
+   * is asked, which makes it look; so many of them in one pass.
+   */
+  async drop({ tenant, store, remove, now }: Broom, ports: SweepPorts): Promise<number> {
+    const keptMs = await ports.retention.of(tenant);
+    if (keptMs === null) return 0;
+    const endedBefore = now() - keptMs - AFTER_RETENTION_MS;
+    const overBefore = now() - AFTER_RETENTION_MS;
+    const isOver = ({ endedAt, keptUntil }: Report): boolean =>
+      (keptUntil ?? (endedAt ?? 0) + ports.retention.defaultMs) < overBefore;
+    let asks = Math.min(MAX_ASKED, Math.max(1, Math.floor(ports.calls / 4)));
     let dropped = 0;
     for (let seen = 0; seen < MAX_LOOKED_AT; seen += BATCH) {
       const runs = store.oldest(this.#droppedTo, endedBefore, BATCH);
       const old = runs.filter(({ endedAt }) => endedAt !== null && endedAt < endedBefore);
-      remove(old);
-      dropped += old.length;
+      const over = old.filter(isOver);
+      remove(over);
+      const asked = old.filter((run) => !isOver(run)).slice(0, asks);
+      asks -= asked.length;
+      const gone = await goneOf(asked, tenant, ports);
+      remove(gone);
+      dropped += over.length + gone.length;
       this.#droppedTo = runs.length < BATCH ? OLDEST : (runs.at(-1) ?? OLDEST);
       if (runs.length < BATCH) break;
     }

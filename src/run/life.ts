@@ -8,11 +8,13 @@ import { Follower } from "./follower.ts";
 import { Outbox } from "./outbox.ts";
 import type { RunWiring } from "./ports.ts";
 import { Queueing } from "./queueing.ts";
-import { Reports } from "./reports.ts";
+import { type ReportPort, Reports, withKept } from "./reports.ts";
 import { followSpans } from "./spans-of.ts";
 import type { Texts } from "./texts.ts";
 import { followUses } from "./uses-of.ts";
 
+/** No run is kept for less. */
+export const SHORTEST_RETENTION_MS = 24 * 60 * 60_000;
 /** How long after a key could not be made for what an attempt answered it is tried again, while the attempt may go on. */
 const NEXT_KEY_MS = 5_000;
 
@@ -25,7 +27,7 @@ export interface Life {
   readonly followers: readonly Follower[];
   readonly queueing: Queueing;
   /** What earlier lives left to be delivered. To be called once, after the driver has loaded. */
-  load(retentionMs: number): void;
+  load(): void;
   /** Whether the directory, the queue or the audit has to be told anything; also after every turn. */
   look(): void;
 }
@@ -38,6 +40,8 @@ export interface Body {
   /** When the alarm stands as the life begins, or null. */
   readonly armedAt: number | null;
   setAlarm(at: number): void;
+  /** How long the run is kept after its end, as far as this life knows. */
+  keptMs(): number;
   /** A turn was appended. */
   turned(life: Life): void;
   /** From here on all that the run writes is sealed. Rejects while no key can be made. */
@@ -49,10 +53,15 @@ export interface Body {
 export function createLife(body: Body): Life {
   const { ctx, wiring, texts } = body;
   const { storage } = ctx;
-  const { acquire, listeners, log, retentionMs, callsPerEvent } = wiring;
+  const { acquire, listeners, log, callsPerEvent } = wiring;
   const now = (): number => Date.now();
   const outbox = new Outbox(storage, texts, listeners, now, log);
-  const reports = new Reports(wiring.directory ?? null, now, log, () => texts.confidential);
+  const { directory } = wiring;
+  const told: ReportPort | null =
+    directory === undefined
+      ? null
+      : { report: async (report) => directory.report(withKept(report, body.keptMs())) };
+  const reports = new Reports(told, now, log, () => texts.confidential);
   const queueing = new Queueing(wiring.flow, { now, after }, log);
   const followed = [
     ...(wiring.uses === undefined ? [] : [followUses(wiring.uses)]),
@@ -76,7 +85,7 @@ export function createLife(body: Body): Life {
             queueing.alarmAt,
             reports.alarmAt,
             ...followers.map((one) => one.alarmAt),
-            state.endedAt === null ? null : state.endedAt + retentionMs,
+            state.endedAt === null ? null : state.endedAt + body.keptMs(),
           ),
       },
       clock: { now, after },
@@ -125,13 +134,14 @@ export function createLife(body: Body): Life {
     reports,
     followers,
     queueing,
-    load(kept) {
+    load() {
       outbox.load();
       const { state, seq } = driver;
       if (state === null) return;
       for (const one of followers) one.load(state);
-      // P3, W2: that an end was told can be seen by its alarm; at the retention nobody needs to know any more.
-      const until = state.endedAt === null ? Infinity : state.endedAt + kept;
+      // P3, W2: that an end was told can be seen by its alarm, which then stands at the retention: a day after the end at least.
+      // By then nobody needs to know any more, and who was away for so long asks by itself: the lease has run out.
+      const until = state.endedAt === null ? Infinity : state.endedAt + SHORTEST_RETENTION_MS;
       const told = Math.max(body.armedAt ?? 0, Date.now()) >= until;
       reports.load(state, seq, told);
       queueing.load(state, told, body.armedAt);

@@ -10,6 +10,8 @@
  * R3 `alarm()` never throws for an application's error: the platform drops an alarm after six throws.
  * R4 a run that cannot be folded, or whose turns keep failing, is tried again, less and less often, and callers are told
  *    so. After days it is sealed: it ends, and says why.
+ * R6 a run is kept for as long as its tenant's retention says, which is read at its end and again when it is due: one that was made
+ *    longer meanwhile holds, and nothing is deleted while it cannot be known. Of one that was made shorter the sweeper tells (`poke`).
  * R5 what was sealed stays so: its callers have been told that it is over, and may have started another.
  */
 
@@ -20,10 +22,10 @@ import { UnreadableText } from "./cipher.ts";
 import { forgetFollowed } from "./follower.ts";
 import { isBeyondHope, isResting, retryAt, withFailure, withoutFailures } from "./failing.ts";
 import { createJournalStore, type JournalStore } from "./journal-store.ts";
-import { createLife, type Life } from "./life.ts";
+import { createLife, SHORTEST_RETENTION_MS, type Life } from "./life.ts";
 import { readMeta, writeMeta, type Meta } from "./meta.ts";
 import type { RunWiring } from "./ports.ts";
-import { reportOfSealed } from "./reports.ts";
+import { reportOfSealed, withKept } from "./reports.ts";
 import type { Answer, RunReport, RunView, Viewer } from "./rpc.ts";
 import { RunKey, type MadeKey } from "./run-key.ts";
 import { migrateAll, RUN_SCHEMA } from "./schema.ts";
@@ -32,6 +34,8 @@ import { sealedView } from "./sealed.ts";
 const DAY_MS = 24 * 60 * 60_000;
 /** A deleted run's id stays taken, so that a late retry of its start does not run it again. */
 const TOMBSTONE_MS = 90 * DAY_MS;
+/** How long after a retention could not be known it is asked for again. */
+const ASK_AGAIN_MS = 60 * 60_000;
 /** The platform tries a failing alarm six times, then it is gone (Durable Objects: Alarms API). */
 const LAST_ALARM_RETRY = 5;
 
@@ -73,10 +77,13 @@ export class Lives {
   readonly key: RunKey;
   #life: Promise<Life | null | "failing"> | null = null;
   #dying = false;
+  /** How long the run is kept after its end, as far as this life knows (R6). */
+  #keptMs: number;
 
   constructor(ctx: DurableObjectState, wiring: RunWiring) {
     this.#ctx = ctx;
     this.#wiring = wiring;
+    this.#keptMs = wiring.retention.defaultMs;
     this.#meta = readMeta(ctx.storage);
     this.key = new RunKey(wiring, {
       meta: () => this.#meta,
@@ -162,7 +169,12 @@ export class Lives {
 
   async poke(tenant: string): Promise<RunReport | null> {
     if (this.#meta?.tenant !== tenant) return null;
-    const life = aliveOf(await this.current());
+    const alive = await this.current();
+    if (await this.#isDue(alive, this.#meta, Date.now())) {
+      await this.#expire(this.#meta, Date.now());
+      return null;
+    }
+    const life = aliveOf(alive);
     life?.driver.wake();
     life?.queueing.again();
     const report = this.report(life);
@@ -202,11 +214,11 @@ export class Lives {
     try {
       const life = await this.current();
       if (life === "failing") return await this.#ctx.storage.setAlarm(retryAt(this.#meta ?? meta, now));
+      if (await this.#isDue(life, meta, now)) return await this.#expire(meta, now);
       const sealedAt = this.#meta?.sealed?.at;
-      const endedAt = life === null ? sealedAt : life.driver.state?.endedAt;
-      if (endedAt !== undefined && endedAt !== null && now >= endedAt + this.#wiring.retentionMs)
-        return await this.#expire(meta, now);
-      if (life === null && sealedAt !== undefined) this.#setAlarm(sealedAt + this.#wiring.retentionMs);
+      if (life === null && sealedAt !== undefined)
+        this.#setAlarm(Math.max(sealedAt + this.#keptMs, now + ASK_AGAIN_MS));
+      if (begins) life?.driver.arm();
       if (!begins && life !== null) {
         // What is to be told now is on its way: no alarm has to stand for it.
         life.look();
@@ -266,7 +278,7 @@ export class Lives {
     this.#wiring.log.error("run_sealed", { run: meta.id, reason });
     this.#keepMeta({ ...meta, sealed: { at, reason } });
     this.#life = Promise.resolve(null);
-    this.#setAlarm(at + this.#wiring.retentionMs);
+    this.#setAlarm(at + this.#keptMs);
     this.watchers.notify();
     this.#reportSealed(meta.id);
   }
@@ -285,9 +297,35 @@ export class Lives {
   /** How the run stands, for the directory; null where there is no run, or not any more. */
   report(life: Life | null): RunReport | null {
     const state = life?.driver.state ?? null;
-    if (life !== null && state !== null) return life.reports.report(state, life.driver.seq);
+    if (life !== null && state !== null)
+      return withKept(life.reports.report(state, life.driver.seq), this.#keptMs);
     const meta = this.#meta;
-    return meta?.sealed === undefined ? null : reportOfSealed(this.#sealedRun(meta).view);
+    return meta?.sealed === undefined
+      ? null
+      : withKept(reportOfSealed(this.#sealedRun(meta).view), this.#keptMs);
+  }
+
+  /** Whether the run has ended so long ago that it is kept no more (R6). */
+  async #isDue(life: Life | null | "failing", { tenant }: Meta, now: number): Promise<boolean> {
+    const endedAt = this.#endedAt(life);
+    if (endedAt === null || now < endedAt + SHORTEST_RETENTION_MS) return false;
+    const keptMs = await this.#wiring.retention.of(tenant);
+    // While it cannot be known, nothing is deleted; it is asked again, later.
+    this.#keptMs = keptMs ?? Math.max(this.#keptMs, now - endedAt + ASK_AGAIN_MS);
+    // Meanwhile it may have been redriven.
+    return keptMs !== null && this.#endedAt(life) === endedAt && now >= endedAt + keptMs;
+  }
+
+  /** Null: it goes on. */
+  #endedAt(life: Life | null | "failing"): number | null {
+    if (life === "failing") return null;
+    return (life === null ? this.#meta?.sealed?.at : life.driver.state?.endedAt) ?? null;
+  }
+
+  /** When the run will be deleted, as far as this life knows; null: it goes on. */
+  deletedAt(life: Life | null): number | null {
+    const endedAt = this.#endedAt(life);
+    return endedAt === null ? null : endedAt + this.#keptMs;
   }
 
   /** After its retention a run deletes itself; its id stays taken for a while. */
@@ -324,10 +362,12 @@ export class Lives {
     try {
       migrateAll(ctx.storage);
       if (meta.key !== undefined) await this.key.open(meta);
-      const life = this.#newLife(await ctx.storage.getAlarm());
+      const armedAt = await ctx.storage.getAlarm();
+      const life = this.#newLife(armedAt);
       life.driver.load();
       if (CRASH_POINTS) crashPoint("crash-point:journal-folded");
-      life.load(this.#wiring.retentionMs);
+      this.#keptMs = keptBy(armedAt, life) ?? this.#wiring.retention.defaultMs;
+      life.load();
       // What the last life had in flight is lost; the alarm may be, too (K3).
       life.driver.wake();
       if (meta.failedLives !== undefined) this.#keepMeta(withoutFailures(this.#meta ?? meta));
@@ -353,6 +393,7 @@ export class Lives {
       setAlarm: (at) => {
         this.#setAlarm(at);
       },
+      keptMs: () => this.#keptMs,
       turned: (life) => {
         this.watchers.notify();
         this.#deliver(life);
@@ -371,7 +412,7 @@ export class Lives {
     if (outbox.dueAt === null && !reports.isDue && followed.length === 0 && !queueing.isDue) return;
     const delivered = Promise.all([
       outbox.drain(meta.tenant, meta.id),
-      reports.deliver(),
+      this.#learnRetention(meta, driver).then(async () => reports.deliver()),
       ...followed.map((one) => one.deliver(journal, driver)),
       queueing.deliver((admission) => {
         driver.command(admission);
@@ -380,6 +421,12 @@ export class Lives {
       driver.arm();
     });
     this.#ctx.waitUntil(delivered);
+  }
+
+  /** Before the end is told, so that it is told with it, and the alarm that then stands is the last one (R6). */
+  async #learnRetention({ tenant }: Meta, { state }: RunDriver): Promise<void> {
+    if (state === null || state.endedAt === null) return;
+    this.#keptMs = (await this.#wiring.retention.of(tenant)) ?? this.#keptMs;
   }
 
   /** The write joins those of the turn; that it could not be made is as bad as a turn that could not be appended. */
@@ -400,6 +447,13 @@ export class Lives {
 export function aliveOf(life: Life | null | "failing"): Life | null {
   if (life === "failing") throw new Error(UNAVAILABLE.message);
   return life;
+}
+
+/** For how long the life before this one meant to keep a run that has ended: its alarm stood at the end of that. Null: it did not. */
+function keptBy(alarm: number | null, { driver }: Life): number | null {
+  const endedAt = driver.state?.endedAt ?? null;
+  if (endedAt === null || alarm === null || alarm < endedAt + SHORTEST_RETENTION_MS) return null;
+  return alarm - endedAt;
 }
 
 /** Whether the run is neither sealed nor deleted. */

@@ -17,12 +17,14 @@ import {
   unitOf,
   type Input,
   type RunInfo,
+  type RunState,
 } from "../kernel/index.ts";
 import { armCrashPoint, crashPoint } from "../platform/index.ts";
 import { checkLink, findApproval, pendingApprovals } from "./approvals.ts";
 import { commandDriver, isForStarter } from "./commands.ts";
 import { explainFailing, explainRun, explainSealed } from "./explain/explain.ts";
 import type { Explanation } from "./explain/explanation.ts";
+import { exportBatch, type ExportSource } from "./exporting.ts";
 import { graphPart } from "./graph-part.ts";
 import { Descendants } from "./descendants.ts";
 import { standingTo } from "./hearing.ts";
@@ -36,6 +38,8 @@ import type {
   Decide,
   EventsPage,
   EventView,
+  ExportBatch,
+  ExportStart,
   RunReport,
   RunRpc,
   RunView,
@@ -45,7 +49,7 @@ import type {
   Viewer,
 } from "./rpc.ts";
 import { hasSensitive, type Life } from "./life.ts";
-import { sealedEvents } from "./sealed.ts";
+import { sealedBatch, sealedEvents } from "./sealed.ts";
 import { viewRow, viewRun, viewStep, type Showing } from "./view.ts";
 
 const MAX_EVENTS = 1_000;
@@ -120,10 +124,15 @@ export abstract class WiredRunObject extends DurableObject<Env> implements RunRp
           (orIdle === true && driver.state !== null && isIdle(driver.state)) ||
           (afterSeq !== undefined && driver.seq > afterSeq);
         await this.#lives.watchers.until(moved, options.waitMs ?? 0);
-        return { ok: true, value: shown(life, viewer) };
+        return { ok: true, value: this.#withDeletion(shown(life, viewer), life) };
       },
-      ({ view }) => view,
+      ({ view }) => this.#withDeletion(view, null),
     );
+  }
+
+  #withDeletion(view: RunView, life: Life | null): RunView {
+    const at = this.#lives.deletedAt(life);
+    return at === null ? view : { ...view, deleted_at: at };
   }
 
   async step(viewer: Viewer, name: string, item?: number): Promise<Answer<StepView>> {
@@ -180,6 +189,35 @@ export abstract class WiredRunObject extends DurableObject<Env> implements RunRp
         };
       },
       ({ journal }) => sealedEvents(journal.after(after, limit + 1), after, limit),
+    );
+  }
+
+  async exportStart(viewer: Viewer, outputs: boolean): ReturnType<RunRpc["exportStart"]> {
+    return this.#lives.visit<ExportStart>(
+      viewer,
+      (life, state) => {
+        const batch = exportBatch(exportSource(life, state, viewer, outputs), null, life.driver.seq);
+        return {
+          ok: true,
+          value: { view: this.#withDeletion(shown(life, viewer), life), readable: true, batch },
+        };
+      },
+      ({ view, journal }) => ({ view, readable: false, batch: sealedBatch(journal, null, view.seq) }),
+    );
+  }
+
+  async exportMore(
+    viewer: Viewer,
+    outputs: boolean,
+    { from, through }: Parameters<RunRpc["exportMore"]>[2],
+  ): Promise<Answer<ExportBatch>> {
+    return this.#lives.visit(
+      viewer,
+      (life, state) => ({
+        ok: true,
+        value: exportBatch(exportSource(life, state, viewer, outputs), from, through),
+      }),
+      ({ journal }) => sealedBatch(journal, from, through),
     );
   }
 
@@ -354,6 +392,10 @@ function shown(life: Life, viewer: Viewer): RunView {
   const { driver } = life;
   if (driver.state === null) throw new TypeError("a run that was not started cannot be shown");
   return viewRun(driver.state, driver.seq, showing(life, viewer));
+}
+
+function exportSource({ journal }: Life, state: RunState, viewer: Viewer, outputs: boolean): ExportSource {
+  return { journal, state, hiding: { outputs, reveal: viewer.reveal === true } };
 }
 
 function showing({ driver }: Life, viewer: Viewer): Showing {

@@ -48,6 +48,14 @@ export interface Queued {
   readonly place: Json;
 }
 
+/** How long runs are kept after their end. */
+export interface RetentionPort {
+  /** Where nothing else is known. */
+  readonly defaultMs: number;
+  /** Of the tenant's runs, as it is now; null: that cannot be known just now. At least a day. Never rejects. */
+  readonly of: (tenant: string) => Promise<number | null>;
+}
+
 export interface RunWiring {
   /** Conditions, lists, parameters, outputs: by the workflows of this build. */
   readonly evaluate: EvaluatePort;
@@ -72,8 +80,7 @@ export interface RunWiring {
   readonly log: Logger;
   /** The Worker's version: a death between two versions is a deploy, not a strike. */
   readonly version: string;
-  /** How long a run is kept after its end. */
-  readonly retentionMs: number;
+  readonly retention: RetentionPort;
   /** Outside calls per platform event; fewer on a free plan. */
   readonly callsPerEvent: number;
 }

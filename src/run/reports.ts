@@ -150,6 +150,11 @@ export class Reports {
   }
 }
 
+/** A directory drops the line of a run that deletes itself. */
+export function withKept(report: RunReport, keptMs: number): RunReport {
+  return report.endedAt === null ? report : { ...report, keptUntil: report.endedAt + keptMs };
+}
+
 /** Of a run that can go on no more. */
 export function reportOfSealed(view: RunView): RunReport {
   const { id, tenant, workflow, user, tags, generation, failure } = view;

@@ -71,6 +71,8 @@ export interface RunReport {
   readonly failure: { readonly code: string; readonly message: string } | null;
   /** When the next report comes at the latest; null: the run has ended. */
   readonly leaseAt: number | null;
+  /** Of a run that has ended: when it deletes itself, as far as it knows. */
+  readonly keptUntil?: number;
 }
 
 export interface StartedRun {
@@ -203,6 +205,8 @@ export interface RunView {
   readonly started_at: number;
   readonly ended_at: number | null;
   readonly deadline_at: number;
+  /** Of a run that has ended: when it is deleted, as its tenant's retention was when it was last read. */
+  readonly deleted_at?: number;
   /** While it is `queued`: since when, and until when it may be. Its place is for the door to add. */
   readonly queued?: { readonly since: number; readonly limit_at: number };
   readonly output: OutputView | null;
@@ -277,6 +281,34 @@ export interface EventsPage {
   readonly next: number;
   /** The run has ended and there is nothing after this page. */
   readonly ended: boolean;
+}
+
+/** Where in the journal a batch of an export begins: a row, and which of its lines. */
+export interface ExportPlace {
+  readonly row: number;
+  readonly line: number;
+}
+
+/** Some lines of an export (`exporting.ts`), each with its line feed. */
+export interface ExportBatch {
+  readonly text: string;
+  /** Null: there is nothing after them. */
+  readonly next: ExportPlace | null;
+  /** Number of the last fact of the whole export. */
+  readonly through: number;
+  /** How many lines of each kind, and of how many of them something is withheld. */
+  readonly facts: number;
+  readonly values: number;
+  readonly withheld: number;
+}
+
+/** How an export begins. */
+export interface ExportStart {
+  /** The run at that moment. */
+  readonly view: RunView;
+  /** False: its journal does not fold any more, and of each fact only what can be told without it is there. */
+  readonly readable: boolean;
+  readonly batch: ExportBatch;
 }
 
 export type ResolveRequest =
@@ -367,6 +399,14 @@ export interface RunRpc {
     viewer: Viewer,
     options: { readonly after: number; readonly limit: number; readonly waitMs?: number },
   ): Promise<Answer<EventsPage>>;
+  /** The first lines of an export: the run as it stands now (`exporting.ts`). @param outputs whether outputs are shown */
+  exportStart(viewer: Viewer, outputs: boolean): Promise<Answer<ExportStart>>;
+  /** The lines that follow, from where a batch ended. */
+  exportMore(
+    viewer: Viewer,
+    outputs: boolean,
+    at: { readonly from: ExportPlace; readonly through: number },
+  ): Promise<Answer<ExportBatch>>;
   command(viewer: Viewer, command: Command): Promise<Answer<RunView>>;
   /** For whoever may append: a part of the graph, by names of steps; `deeply`: also what those need. */
   graphPart(

@@ -2,8 +2,9 @@
 
 import type { Row } from "../driver/index.ts";
 import type { Fact, Failure, FactOf, Json } from "../kernel/index.ts";
+import type { JournalStore } from "./journal-store.ts";
 import type { Meta } from "./meta.ts";
-import type { EventsPage, EventView, RunView } from "./rpc.ts";
+import type { EventsPage, EventView, ExportBatch, ExportPlace, RunView } from "./rpc.ts";
 
 /** Why a sealed run ended: its journal does not fold, or its turns kept failing. */
 export function sealedFailure(reason: string): Failure {
@@ -56,6 +57,46 @@ export function sealedEvents(rows: readonly Row[], after: number, limit: number)
     .filter((event) => event.seq > after);
   const page = events.slice(0, limit);
   return { events: page, next: page.at(-1)?.seq ?? after, ended: page.length === events.length };
+}
+
+const SEALED_BATCH = 1_000;
+
+/** As `exportBatch`, without a state: of each fact what `sealedEvents` shows. It ends at the first row that cannot be read. */
+export function sealedBatch(
+  journal: Pick<JournalStore, "after">,
+  from: ExportPlace | null,
+  through: number,
+): ExportBatch {
+  const after = (from?.row ?? 1) - 1;
+  const { events, next } = sealedEvents(rowsAfter(journal, after), after, SEALED_BATCH);
+  const lines = events.map(({ seq, at, type, data }) =>
+    JSON.stringify({ type: "fact", seq, fact: { t: type, at, ...(data as object), redacted: true } }),
+  );
+  return {
+    text: lines.map((line) => `${line}\n`).join(""),
+    next: events.length < SEALED_BATCH ? null : { row: next + 1, line: 0 },
+    through,
+    ...{ facts: lines.length, values: 0, withheld: lines.length },
+  };
+}
+
+/** One by one, as far as they open. */
+function rowsAfter(journal: Pick<JournalStore, "after">, after: number): Row[] {
+  const rows: Row[] = [];
+  let at = after;
+  while (rows.length < SEALED_BATCH) {
+    try {
+      const [row] = journal.after(at, 1);
+      if (row === undefined || row.facts.length === 0) break;
+      rows.push(row);
+      const last = row.seq + row.facts.length - 1;
+      if (last <= at) break;
+      at = last;
+    } catch {
+      break;
+    }
+  }
+  return rows;
 }
 
 function dataOf(fact: Fact): Json {

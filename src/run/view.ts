@@ -253,12 +253,13 @@ function dataOf(fact: Fact, state: RunState, showing: Showing): Json {
 }
 
 /** A query may hold what steps gave. Whoever may decide sees it with the approval. */
-function withoutQuery(about: Json): Json {
+export function withoutQuery(about: Json): Json {
   if (typeof about !== "object" || about === null || Array.isArray(about)) return about;
   return Object.fromEntries(Object.entries(about).filter(([name]) => name !== "query"));
 }
 
-function isSensitive(fact: Fact, state: RunState): boolean {
+/** Whether what a fact gives is marked as sensitive. */
+export function isSensitive(fact: Fact, state: RunState): boolean {
   if ("step" in fact) return stepOf(state, fact.step)?.def.sensitive === true;
   if (fact.t === "ended") return state.graph.sensitive?.includes("output") === true;
   return (

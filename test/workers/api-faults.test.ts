@@ -25,6 +25,8 @@ const api = client({
     graphPart: unused,
     step: unused,
     explain: unused,
+    exportStart: unused,
+    exportMore: unused,
     events: unused,
     approvals: unused,
     approval: unused,
