@@ -55,7 +55,7 @@ export function composeConnections(
   };
 }
 
-function connectionObject(env: Env, tenant: string, id: string): ConnectionRpc {
+export function connectionObject(env: Env, tenant: string, id: string): ConnectionRpc {
   // As with runs: the platform's own type of a stub is passed over.
   const stub: unknown = env.CONNECTION.getByName(objectName("connection", tenant, id));
   return stub as ConnectionRpc;

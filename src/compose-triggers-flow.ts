@@ -27,7 +27,7 @@ export function createQueues(env: Env): QueuesPort {
 }
 
 /** The queue of a workflow: of the deployment or stored, names are one space. */
-function flowOf(env: Env, tenant: string, workflow: string): FlowRpc {
+export function flowOf(env: Env, tenant: string, workflow: string): FlowRpc {
   const stub: unknown = env.FLOW.getByName(objectName("flow", tenant, workflow));
   return stub as FlowRpc;
 }

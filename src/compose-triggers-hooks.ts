@@ -37,7 +37,7 @@ export function composeHooks(env: Env, { vault, starter, runIdOf, connections, l
   });
 }
 
-function hookObject(env: Env, tenant: string, hook: string): HookRpc {
+export function hookObject(env: Env, tenant: string, hook: string): HookRpc {
   // As with runs: the platform's own type of a stub is passed over.
   const stub: unknown = env.HOOK.getByName(objectName("hook", tenant, hook));
   return stub as HookRpc;

@@ -76,7 +76,7 @@ export function composeSchedules(
   };
 }
 
-function scheduleObject(env: Env, tenant: string, name: string): ScheduleRpc {
+export function scheduleObject(env: Env, tenant: string, name: string): ScheduleRpc {
   // As with runs: the platform's own type of a stub is passed over.
   const stub: unknown = env.SCHEDULE.getByName(objectName("schedule", tenant, name));
   return stub as ScheduleRpc;

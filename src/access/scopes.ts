@@ -34,6 +34,7 @@ export const SCOPES = {
   "issuers:read": "See the token issuers that the tenant trusts.",
   "issuers:write": "Trust a token issuer, or stop to.",
   "audit:read": "Read and export the audit.",
+  "users:erase": "Erase the data of an end user, or of one run.",
 } as const;
 
 export type Scope = keyof typeof SCOPES;
@@ -58,8 +59,9 @@ const GRANTS: ReadonlySet<string> = new Set([
 const NOT_FOR_USERS: ReadonlySet<Scope> = new Set(
   ALL_SCOPES.filter(
     (scope) =>
-      /^(?:keys|integrations|cloud_roles|hooks|schedules|endpoints|policy|issuers|audit):/.test(scope) ||
-      ["workflows:write", "approvals:decide", "connections:confirm", "runs:act_as"].includes(scope),
+      /^(?:keys|integrations|cloud_roles|hooks|schedules|endpoints|policy|issuers|audit|users):/.test(
+        scope,
+      ) || ["workflows:write", "approvals:decide", "connections:confirm", "runs:act_as"].includes(scope),
   ),
 );
 

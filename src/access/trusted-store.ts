@@ -104,16 +104,17 @@ export async function selectAllTrusted(db: D1Database, tenant: string): Promise<
 /** Notes who came with a token, unless that was noted after `unlessAfter`. */
 export async function upsertCaller(
   db: D1Database,
-  { keyId, tenant, token }: KeyIdentity,
+  { keyId, tenant, token, user }: KeyIdentity,
   now: number,
   unlessAfter: number,
 ): Promise<void> {
   await db
     .prepare(
-      `INSERT INTO trusted_callers (id, tenant, issuer_id, subject, first_at, last_at) VALUES (?1, ?2, ?3, ?4, ?5, ?5)
-       ON CONFLICT (id) DO UPDATE SET last_at = ?5 WHERE last_at <= ?6`,
+      `INSERT INTO trusted_callers (id, tenant, issuer_id, subject, first_at, last_at, user)
+       VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?7)
+       ON CONFLICT (id) DO UPDATE SET last_at = ?5, user = ?7, subject = ?4 WHERE last_at <= ?6`,
     )
-    .bind(keyId, tenant, token?.issuerId ?? "", token?.subject ?? "", now, unlessAfter)
+    .bind(keyId, tenant, token?.issuerId ?? "", token?.subject ?? "", now, unlessAfter, user)
     .run();
 }
 

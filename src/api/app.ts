@@ -22,6 +22,7 @@ import { CONNECTION_ROUTES } from "./routes-connections.ts";
 import { DELIVERY_ROUTES } from "./routes-deliveries.ts";
 import { DIRECTORY_ROUTES } from "./routes-directory.ts";
 import { ENDPOINT_ROUTES } from "./routes-endpoints.ts";
+import { ERASURE_ROUTES } from "./routes-erasures.ts";
 import { EVENT_ROUTES } from "./routes-events.ts";
 import { FEED_ROUTES } from "./routes-feed.ts";
 import { HEALTH_ROUTES } from "./routes-health.ts";
@@ -71,6 +72,7 @@ const API_ROUTES: readonly Route[] = [
   ...SCHEDULE_ROUTES,
   ...ENDPOINT_ROUTES,
   ...AUDIT_ROUTES,
+  ...ERASURE_ROUTES,
   ...VAULT_ROUTES,
   ...ISSUER_ROUTES,
   ...HEALTH_ROUTES,

@@ -17,6 +17,7 @@ export * from "./request-connections.ts";
 export * from "./request-hooks.ts";
 export * from "./request-schedules.ts";
 export * from "./request-endpoints.ts";
+export * from "./request-erasures.ts";
 export * from "./request-events.ts";
 export * from "./request-trusted-issuers.ts";
 

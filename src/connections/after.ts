@@ -169,8 +169,13 @@ export class After {
 
   /** L3. */
   async forgetVoid(): Promise<void> {
-    if (!this.#store.isVoid()) return;
+    if (this.#store.isVoid()) await this.forget();
+  }
+
+  /** All of it, also what is known of uses and not on disk yet. */
+  async forget(): Promise<void> {
     this.#armed = null;
+    this.#mirroring.forget();
     await this.#store.forget();
   }
 

@@ -28,4 +28,11 @@ export { type Connections, type ConnectionsDeps, createConnections } from "./roo
 export type { ConnectionRpc, ConnectionView, RevocationReport } from "./rpc.ts";
 export type { ConnectSession } from "./sessions.ts";
 export { type ConnectionReference, type Pinned, type Use } from "./use.ts";
+export {
+  eraseConnection,
+  type EraseConnectionsDeps,
+  eraseConnections,
+  eraseGrantLinks,
+  type Untold,
+} from "./erasing.ts";
 export { siblingsOf } from "./siblings.ts";

@@ -49,11 +49,13 @@ export function createScrub({ keepNames }: ScrubOptions): (fact: Fact) => Fact {
   const signalName = (name: string): string => numbered(signals, name);
   const signalId = (id: string): string => numbered(ids, id);
 
+  /** A workflow may call a step of its own like that. */
+  const unused = (next: string, before: string): string =>
+    next !== before && [...steps.values()].includes(next) ? unused(`${next}x`, before) : next;
+
   const named = (defs: readonly StepDef[], keep: boolean): void => {
     for (const { name, signal } of defs) {
-      let next = keep ? name : `${ERASED}-${steps.size}`;
-      while (!keep && name !== next && [...steps.values()].includes(next)) next += "x";
-      steps.set(name, next);
+      steps.set(name, keep ? name : unused(`${ERASED}-${steps.size}`, name));
       if (keep && signal !== undefined) signals.set(signal, signal);
     }
   };
