@@ -8,10 +8,19 @@ const DIR = join(import.meta.dirname, "../../migrations");
 const FILES = readdirSync(DIR).toSorted();
 const NAMES_GO = "0020_audit_users.sql";
 
-/** A database at the migration before, with rows as its code wrote them. */
+const apply = (db: DatabaseSync, files: readonly string[]): void => {
+  for (const file of files) db.exec(readFileSync(join(DIR, file), "utf8"));
+};
+
+/** A database at the migration before. */
 function before(): DatabaseSync {
   const db = new DatabaseSync(":memory:");
-  for (const file of FILES.slice(0, FILES.indexOf(NAMES_GO))) db.exec(readFileSync(join(DIR, file), "utf8"));
+  apply(db, FILES.slice(0, FILES.indexOf(NAMES_GO)));
+  return db;
+}
+
+/** Rows as the code of before writes them. */
+function written(db: DatabaseSync): DatabaseSync {
   const entry = db.prepare(
     "INSERT INTO access_audit (at, tenant, actor, action, target, outcome, detail) VALUES (?, ?, ?, ?, ?, 'granted', ?)",
   );
@@ -53,9 +62,17 @@ function before(): DatabaseSync {
   return db;
 }
 
-test("an older audit names nobody any more, and the new table alone says who stood there", () => {
-  const db = before();
-  db.exec(readFileSync(join(DIR, NAMES_GO), "utf8"));
+const NEWER = FILES.slice(FILES.indexOf(NAMES_GO));
+const upgraded = (db: DatabaseSync): DatabaseSync => {
+  apply(db, NEWER);
+  return db;
+};
+
+test.each([
+  ["an older audit", () => upgraded(written(before()))],
+  ["what older code writes beside the new table", () => written(upgraded(before()))],
+])("%s names nobody, and the new table alone says who stood there", (_what, made) => {
+  const db = made();
   const kept = [
     ...db.prepare("SELECT * FROM access_audit ORDER BY seq").all(),
     ...db.prepare("SELECT * FROM credential_uses ORDER BY id").all(),
@@ -83,8 +100,7 @@ test("an older audit names nobody any more, and the new table alone says who sto
 });
 
 test("what is carried over is append-only again", () => {
-  const db = before();
-  db.exec(readFileSync(join(DIR, NAMES_GO), "utf8"));
+  const db = upgraded(written(before()));
   for (const sql of ["UPDATE access_audit SET actor = 'x'", "DELETE FROM access_audit"])
     expect(() => db.exec(sql)).toThrow("append-only");
 });
