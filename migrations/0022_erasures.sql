@@ -34,6 +34,3 @@ CREATE TABLE user_events (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX user_events_by_time ON user_events (seen_at);
-
--- The user that the token of a caller was for, when they came last; NULL: for nobody, or of before this was kept.
-ALTER TABLE trusted_callers ADD COLUMN user TEXT;

@@ -9,7 +9,9 @@ import {
   createUseAudit,
   createKeyCache,
   type KeyCache,
-  createPolicyCache,
+  createTenantCache,
+  type Policy,
+  type TenantSettings,
   selectTenantIds,
 } from "./access/index.ts";
 import { parseServiceTokens, performAction, type Surroundings } from "./actions/index.ts";
@@ -141,7 +143,8 @@ export function compose(
   const log = createLogger();
   const registry = createRegistry(workflows);
   // Shared, so that who changes a policy is held by it at once, at least in this isolate.
-  const policies = createPolicyCache();
+  const policies = createTenantCache<Policy | null>();
+  const settings = createTenantCache<TenantSettings>();
   // One of each per isolate: `env` is the same for every request that it serves.
   let api: ReturnType<typeof createApi> | undefined;
   let wiring: RunWiring | undefined;
@@ -365,7 +368,7 @@ export function compose(
       access: {
         db: env.DB,
         cache: forgettingKeys(env),
-        policies,
+        ...{ policies, settings },
         rootKey: checkRootKey(env.ROOT_API_KEY),
         trust: composeTrust(env, tokenOrigin, log),
         log,

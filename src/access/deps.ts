@@ -1,8 +1,10 @@
 /** What the functions of this room need from whoever wires them. */
 import type { Logger } from "../platform/index.ts";
+import type { Policy } from "./identity.ts";
 import type { KeyCache } from "./key-cache.ts";
-import type { PolicyCache } from "./policy-cache.ts";
 import type { SeenCache } from "./seen-cache.ts";
+import type { TenantCache } from "./tenant-cache.ts";
+import type { TenantSettings } from "./settings-store.ts";
 import type { TrustedIssuer } from "./trusted-issuer.ts";
 import type { KeySource } from "./trusted-keys.ts";
 import { isToken } from "./token-text.ts";
@@ -13,8 +15,10 @@ export interface AccessDeps {
   readonly db: D1Database;
   /** One for each isolate: `createKeyCache`. */
   readonly cache: KeyCache;
-  /** One for each isolate: `createPolicyCache`. */
-  readonly policies: PolicyCache;
+  /** One for each isolate: `createTenantCache`. Null: the tenant has no policy. */
+  readonly policies: TenantCache<Policy | null>;
+  /** One for each isolate: `createTenantCache`. */
+  readonly settings: TenantCache<TenantSettings>;
   /** From `checkRootKey`. */
   readonly rootKey: string | null;
   /** Null: the deployment does not know its own address, so no token can be for it. */

@@ -1,6 +1,7 @@
 /** Erasing an end user from what this room keeps: keys that are bound to them, and who came with a token for them. */
 import { type Row, text } from "../platform/index.ts";
-import { auditStatement } from "./audit-store.ts";
+import { auditStatements } from "./audit-store.ts";
+import { CALLERS_OF_USER } from "./audit-users-store.ts";
 import type { AccessDeps } from "./deps.ts";
 
 /** Keys of one transaction. */
@@ -27,7 +28,7 @@ export async function eraseUserKeys(
   const ids = results.map((row) => text(row, "id"));
   const entry = { at: now, tenant, actor: by, action: "key.erase", outcome: "granted", detail: {} } as const;
   await db.batch([
-    ...ids.map((target) => auditStatement(db, { ...entry, target })),
+    ...ids.flatMap((target) => auditStatements(db, { ...entry, target })),
     db
       .prepare(
         `UPDATE api_keys SET revoked_at = coalesce(revoked_at, ?1), user = NULL, name = '${ERASED}', policies = '[]'
@@ -39,15 +40,12 @@ export async function eraseUserKeys(
   return ids.length;
 }
 
-/**
- * Of who came with a token only the id stays, which runs and the audit know. Those whose token was for this user; and of before
- * that was written down, those that are called like them.
- */
+/** Of who came with a token for this user, or is called like them, only the id stays, which runs know. */
 export async function eraseUserCallers(db: D1Database, tenant: string, user: string): Promise<number> {
   const { meta } = await db
     .prepare(
-      `UPDATE trusted_callers SET subject = '${ERASED}', user = NULL
-       WHERE tenant = ?1 AND subject <> '${ERASED}' AND (user = ?2 OR (user IS NULL AND subject = ?2))`,
+      `UPDATE trusted_callers SET subject = '${ERASED}'
+       WHERE tenant = ?1 AND subject <> '${ERASED}' AND (subject = ?2 OR id IN (${CALLERS_OF_USER}))`,
     )
     .bind(tenant, user)
     .run();

@@ -1,7 +1,8 @@
 /** The door of the access room: tenants, API keys, scopes, and who may do what. */
 export { type AuditFilter, type AuditPlace, listAudit } from "./audit-list.ts";
 export { eraseUserCallers, eraseUserKeys } from "./erasing.ts";
-export { auditStatement, createAccessAudit } from "./audit-store.ts";
+export { auditStatements, createAccessAudit } from "./audit-store.ts";
+export { forgetAuditUser } from "./audit-users-store.ts";
 export { authenticate, type Credentials } from "./authenticate.ts";
 export { type AccessDeps, checkRootKey, type TrustDeps } from "./deps.ts";
 export {
@@ -45,7 +46,7 @@ export {
   tenantPolicy,
 } from "./policies.ts";
 export { policySchema } from "./policy.ts";
-export { createPolicyCache, type PolicyCache, POLICY_EFFECTIVE_MS } from "./policy-cache.ts";
+export { createTenantCache, type TenantCache, TENANT_EFFECTIVE_MS } from "./tenant-cache.ts";
 export {
   chainOf,
   judgeRequest,
@@ -66,7 +67,9 @@ export {
 } from "./refusals.ts";
 export { canSeeRun, canSteerRun, type RunOwner, userOfNewRun } from "./run-access.ts";
 export { isScopeGrant, type Scope, type ScopeGrant, SCOPES } from "./scopes.ts";
-export { createTenant, listTenants, MAX_TENANTS_PER_PAGE, type TenantPage } from "./tenants.ts";
+export { changeSettings, type SettingsDeps, settingsOf } from "./tenant-settings.ts";
+export type { Setting, TenantSettings } from "./settings-store.ts";
+export { createTenant, getTenant, listTenants, MAX_TENANTS_PER_PAGE, type TenantPage } from "./tenants.ts";
 export { countTenants, selectTenantIds, type Tenant } from "./tenants-store.ts";
 export { createSeenCache } from "./seen-cache.ts";
 export { audienceOf } from "./token-text.ts";

@@ -1,9 +1,9 @@
 /** The tenant's policy: read for a run, shown, changed. Judging is policy-judge.ts. */
 import { canonicalJson, err, inTime, ok, type Result, sha256Hex } from "../platform/index.ts";
-import { auditStatement } from "./audit-store.ts";
+import { writeAudit } from "./audit-store.ts";
 import type { AccessDeps } from "./deps.ts";
 import { actorOf, type Identity, type KeyIdentity, type Policy, requireScope } from "./identity.ts";
-import { POLICY_EFFECTIVE_MS } from "./policy-cache.ts";
+import { TENANT_EFFECTIVE_MS } from "./tenant-cache.ts";
 import { readPolicy } from "./policy.ts";
 import { chainOf, type Standing, USER_BOUND } from "./policy-judge.ts";
 import { type PolicyRecord, selectPolicy, upsertPolicy } from "./policy-store.ts";
@@ -32,7 +32,7 @@ export async function chainOfKey(
 }
 
 /**
- * The policy of a tenant, at most POLICY_EFFECTIVE_MS old; null: it has none. While the database is away, the last one that
+ * The policy of a tenant, at most TENANT_EFFECTIVE_MS old; null: it has none. While the database is away, the last one that
  * this isolate knew; an error if it knew none. Never throws.
  */
 export async function tenantPolicy(
@@ -94,9 +94,9 @@ export async function putPolicy(
   if (!(await upsertPolicy(deps.db, tenant, record, allowed.value, granted))) {
     const refusal = refuse("maker_ended", "The API key in use was revoked or has expired.");
     const refused = { ...entry, outcome: "refused", detail: { code: refusal.code } } as const;
-    await auditStatement(deps.db, refused).run();
+    await writeAudit(deps.db, refused);
     return err(refusal);
   }
   deps.policies.put(tenant, policy, now);
-  return ok({ record, effectiveBy: now + POLICY_EFFECTIVE_MS });
+  return ok({ record, effectiveBy: now + TENANT_EFFECTIVE_MS });
 }

@@ -1,6 +1,6 @@
 /** Tenants in D1. The only SQL about them. */
 import { type AuditEntry, integer, type Row, text } from "../platform/index.ts";
-import { auditStatementIf } from "./audit-store.ts";
+import { auditStatementsIf } from "./audit-store.ts";
 
 export interface Tenant {
   readonly id: string;
@@ -13,19 +13,26 @@ export interface Tenant {
 /** Writes audit and tenant in one transaction; false, and nothing written, if the id was ever used. */
 export async function insertTenant(db: D1Database, tenant: Tenant, audit: AuditEntry): Promise<boolean> {
   const isNew = "NOT EXISTS (SELECT 1 FROM tenants WHERE id = ?)";
-  const [, inserted] = await db.batch([
-    auditStatementIf(db, audit, isNew, [tenant.id]),
+  const results = await db.batch([
+    ...auditStatementsIf(db, audit, isNew, [tenant.id]),
     db
       .prepare("INSERT INTO tenants (id, created_at, created_by) VALUES (?, ?, ?) ON CONFLICT DO NOTHING")
       .bind(tenant.id, tenant.createdAt, tenant.createdBy),
   ]);
-  return inserted?.meta.changes === 1;
+  return results.at(-1)?.meta.changes === 1;
 }
 
 export async function selectTenants(db: D1Database, after: string, limit: number): Promise<Tenant[]> {
   const query = "SELECT id, created_at, created_by FROM tenants WHERE id > ? ORDER BY id LIMIT ?";
   const { results } = await db.prepare(query).bind(after, limit).all();
   return results.map(toTenant);
+}
+
+/** Null: there is none. */
+export async function selectTenant(db: D1Database, id: string): Promise<Tenant | null> {
+  const query = "SELECT id, created_at, created_by FROM tenants WHERE id = ?";
+  const row = await db.prepare(query).bind(id).first<Row>();
+  return row === null ? null : toTenant(row);
 }
 
 export async function countTenants(db: D1Database): Promise<number> {

@@ -1,10 +1,11 @@
 /** Tenants, for the operator. */
 import { type AuditEntry, err, isTenantId, ok, type Result } from "../platform/index.ts";
-import { auditStatement } from "./audit-store.ts";
+import { writeAudit } from "./audit-store.ts";
 import type { AccessDeps } from "./deps.ts";
 import { actorOf, type Identity } from "./identity.ts";
 import { refuse, type AccessRefusal } from "./refusals.ts";
-import { insertTenant, selectTenants, type Tenant } from "./tenants-store.ts";
+import { selectSettings, type TenantSettings } from "./settings-store.ts";
+import { insertTenant, selectTenant, selectTenants, type Tenant } from "./tenants-store.ts";
 
 export const MAX_TENANTS_PER_PAGE = 100;
 
@@ -19,7 +20,7 @@ export async function createTenant(
   const entry = { at: now, tenant: null, actor, action: "tenant.create", detail: {} } as const;
   if (identity.kind !== "root") {
     const refused: AuditEntry = { ...entry, tenant: identity.tenant, target: "", outcome: "refused" };
-    await auditStatement(deps.db, refused).run();
+    await writeAudit(deps.db, refused);
     return err(rootOnly());
   }
   if (!isTenantId(id)) {
@@ -52,6 +53,19 @@ export async function listTenants(
   const limit = Math.min(Math.max(page.limit, 1), MAX_TENANTS_PER_PAGE);
   const tenants = await selectTenants(deps.db, page.after ?? "", limit);
   return ok({ tenants, next: tenants.length === limit ? (tenants.at(-1)?.id ?? null) : null });
+}
+
+/** A tenant and its settings, as they stand in the database. Root only. */
+export async function getTenant(
+  { db }: AccessDeps,
+  identity: Identity,
+  id: string,
+): Promise<Result<{ readonly tenant: Tenant; readonly settings: TenantSettings }, AccessRefusal>> {
+  if (identity.kind !== "root") return err(rootOnly());
+  const [tenant, settings] = await Promise.all([selectTenant(db, id), selectSettings(db, id)]);
+  return tenant === null
+    ? err(refuse("tenant_unknown", "There is no such tenant."))
+    : ok({ tenant, settings });
 }
 
 function rootOnly(): AccessRefusal {

@@ -1,4 +1,4 @@
-/** API keys and tenants. */
+/** API keys. */
 import * as z from "zod";
 import { Policy } from "./request-schemas.ts";
 import { named, nextCursor, nullable, time } from "./schema.ts";
@@ -43,12 +43,4 @@ export const RevokedKey = named("RevokedKey", () =>
 
 export const KeyList = named("KeyList", () =>
   z.strictObject({ data: z.array(Key.schema()), next_cursor: nextCursor() }),
-);
-
-export const Tenant = named("Tenant", () =>
-  z.strictObject({ id: z.string(), created_at: time(), created_by: z.string() }),
-);
-
-export const TenantList = named("TenantList", () =>
-  z.strictObject({ data: z.array(Tenant.schema()), next_cursor: nextCursor() }),
 );

@@ -16,6 +16,7 @@ export * from "./answer-health.ts";
 export * from "./answer-issuer.ts";
 export * from "./answer-explain.ts";
 export * from "./answer-keys.ts";
+export * from "./answer-tenants.ts";
 export * from "./answer-plans.ts";
 export * from "./answer-policy.ts";
 export * from "./answer-posted-events.ts";

@@ -30,6 +30,7 @@ import { HOOK_ROUTES } from "./routes-hooks.ts";
 import { INTEGRATION_ROUTES } from "./routes-integrations.ts";
 import { ISSUER_ROUTES } from "./routes-issuer.ts";
 import { KEY_ROUTES } from "./routes-keys.ts";
+import { TENANT_ROUTES } from "./routes-tenants.ts";
 import { metaRoutes } from "./routes-meta.ts";
 import { OPEN_ROUTES } from "./routes-open.ts";
 import { POSTED_EVENT_ROUTES } from "./routes-posted-events.ts";
@@ -61,6 +62,7 @@ const API_ROUTES: readonly Route[] = [
   ...QUEUE_ROUTES,
   ...PLAN_ROUTES,
   ...KEY_ROUTES,
+  ...TENANT_ROUTES,
   ...TRUSTED_ISSUER_ROUTES,
   ...POLICY_ROUTES,
   ...INTEGRATION_ROUTES,

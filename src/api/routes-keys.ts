@@ -1,25 +1,21 @@
-/** API keys and tenants. What a key may be is decided in the access room. */
+/** API keys. What a key may be is decided in the access room. */
 import {
   createKey,
-  createTenant,
   getKey,
   type Identity,
   type KeyRecord,
   type KeyRequest,
   listKeys,
-  listTenants,
   MAX_KEYS_PER_PAGE,
-  MAX_TENANTS_PER_PAGE,
   revokeKey,
-  type Tenant as TenantRecord,
 } from "../access/index.ts";
 import { EXAMPLES } from "./examples.ts";
 import { type Problem, problemAt } from "./problems.ts";
 import { jsonResponse, ofAccess } from "./replies.ts";
 import { refusalForErasure } from "./routes-erasures.ts";
 import { type Call, type Route, route } from "./route.ts";
-import { CreateAdminKey, CreateKey, CreateTenant, pageQuery, revokeQuery } from "./request-schemas.ts";
-import { Key, KeyList, NewKey, RevokedKey, Tenant, TenantList } from "./answer-keys.ts";
+import { CreateAdminKey, CreateKey, pageQuery, revokeQuery } from "./request-schemas.ts";
+import { Key, KeyList, NewKey, RevokedKey } from "./answer-keys.ts";
 
 const CREATED = {
   status: 201,
@@ -111,36 +107,6 @@ export const KEY_ROUTES: readonly Route[] = [
     },
   }),
   route({
-    id: "createTenant",
-    method: "POST",
-    path: "/v1/tenants",
-    rule: "root",
-    tag: "Tenants",
-    summary: "Make a tenant",
-    body: { schema: CreateTenant, required: true, example: EXAMPLES.tenant },
-    answers: [{ status: 201, description: "The tenant.", schema: Tenant }],
-    problems: ["tenant_exists"],
-    handle: async ({ call, identity, body }) => {
-      const tenant = await createTenant(call.deps.access, identity, body.id, call.deps.now());
-      return tenant.ok ? jsonResponse(viewTenant(tenant.value), 201) : ofAccess(tenant.error);
-    },
-  }),
-  route({
-    id: "listTenants",
-    method: "GET",
-    path: "/v1/tenants",
-    rule: "root",
-    tag: "Tenants",
-    summary: "List the tenants",
-    query: pageQuery,
-    answers: [{ status: 200, description: "A page of tenants, by their ids.", schema: TenantList }],
-    handle: async ({ call, identity, query: { cursor, limit = MAX_TENANTS_PER_PAGE } }) => {
-      const page = await listTenants(call.deps.access, identity, { after: cursor, limit });
-      if (!page.ok) return ofAccess(page.error);
-      return jsonResponse({ data: page.value.tenants.map(viewTenant), next_cursor: page.value.next });
-    },
-  }),
-  route({
     id: "createAdminKey",
     method: "POST",
     path: "/v1/tenants/{tenant}/keys",
@@ -184,8 +150,4 @@ function viewKey(key: KeyRecord): Readonly<Record<string, unknown>> {
     revoked_at: key.revokedAt,
     last_used_at: key.lastUsedAt,
   };
-}
-
-function viewTenant({ id, createdAt, createdBy }: TenantRecord): Readonly<Record<string, unknown>> {
-  return { id, created_at: createdAt, created_by: createdBy };
 }

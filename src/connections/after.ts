@@ -59,8 +59,9 @@ export class After {
     const { slot, id } = kept;
     const at = this.#wiring.now();
     const entry = { at, tenant: slot.tenant, actor, action, target: id, outcome: "granted" } as const;
-    const { integration, account } = slot;
-    this.#store.addAudit({ ...entry, detail: { integration, account, ...detail } });
+    // Not the label of its account, which may tell who the user is.
+    const { integration } = slot;
+    this.#store.addAudit({ ...entry, detail: { integration, ...detail } });
     this.mirror();
   }
 

@@ -16,6 +16,7 @@ export {
   type ConnectionUse,
   type ListedConnection,
   writeMirrored,
+  type Audited,
 } from "./listing.ts";
 export type { MadeSession, SessionRefusal, SessionRequest } from "./making-sessions.ts";
 export type { IntegrationChange, ManageRefusal } from "./managing.ts";

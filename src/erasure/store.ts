@@ -1,5 +1,5 @@
 /** Erasures in D1. The only SQL about them. */
-import { auditStatement } from "../access/index.ts";
+import { auditStatements } from "../access/index.ts";
 import { integer, integerOrNull, type Row, text, textOrNull } from "../platform/index.ts";
 import { BEGINNING, type Erasure, type ErasureReport, NOTHING_YET, type Progress } from "./progress.ts";
 
@@ -34,7 +34,7 @@ export async function insertErasure(
     .first<Row>();
   if (count !== null && integer(count, "n") >= MAX_RUNNING) return "too_many";
   await db.batch([
-    auditStatement(db, audit),
+    ...auditStatements(db, audit),
     db
       .prepare(
         `INSERT INTO erasures (id, tenant, user, status, progress, report, begun_at, begun_by)
@@ -119,7 +119,7 @@ export async function finishErasure(db: D1Database, erasure: Erasure, now: numbe
     not_told: report.provider_not_told.length,
   };
   await db.batch([
-    auditStatement(db, {
+    ...auditStatements(db, {
       at: now,
       tenant,
       actor,

@@ -3,19 +3,25 @@ import { describe, expect, test, vi } from "vitest";
 import {
   type AccessDeps,
   authenticate,
+  changeSettings,
   checkRootKey,
   createAccessAudit,
   createKey,
   createKeyCache,
-  createPolicyCache,
+  createTenantCache,
   createTenant,
   getKey,
+  getTenant,
   type Identity,
   type KeyIdentity,
   type KeyRequest,
   listKeys,
   listTenants,
   makerStands,
+  type Policy,
+  settingsOf,
+  TENANT_EFFECTIVE_MS,
+  type TenantSettings,
   MAX_USER_KEY_LIFE_MS,
   type NewKey,
   REVOKED_EVERYWHERE_MS,
@@ -52,7 +58,7 @@ function isolate(fault?: Error): Isolate {
   const deps: AccessDeps = {
     db,
     cache: createKeyCache(),
-    policies: createPolicyCache(),
+    ...{ policies: createTenantCache<Policy | null>(), settings: createTenantCache<TenantSettings>() },
     rootKey: checkRootKey(ROOT_KEY),
     trust: null,
     log,
@@ -632,5 +638,60 @@ describe("whether who made something may still act", () => {
     const { tenant } = await newTenant();
     for (const actor of ["root", "key:", "key:key_none", "bearer_link", "", "run:run_1"])
       expect(await makerStands(deps, tenant, { actor }, NOW)).toBe(false);
+  });
+});
+
+describe("settings of a tenant", () => {
+  const LOW = { activeRuns: 5 };
+  const NONE = { quotas: null, retention: null };
+
+  test("what is set is in the audit with it, each part by itself, and null takes it back", async () => {
+    await createTenant(deps, ROOT, "set-one", NOW);
+    expect(await changeSettings(deps, ROOT, "set-one", { quotas: LOW }, NOW)).toEqual({
+      ok: true,
+      value: { quotas: LOW, retention: null },
+    });
+    await changeSettings(deps, ROOT, "set-one", { retention: { runsDays: 7 } }, NOW);
+    const shown = await getTenant(deps, ROOT, "set-one");
+    expect(shown).toMatchObject({
+      value: { tenant: { id: "set-one" }, settings: { quotas: LOW, retention: { runsDays: 7 } } },
+    });
+    await changeSettings(deps, ROOT, "set-one", { quotas: null }, NOW);
+    expect(await settingsOf(deps, "set-one", NOW)).toEqual({ quotas: null, retention: { runsDays: 7 } });
+    const query =
+      "SELECT outcome, detail FROM access_audit WHERE action = 'tenant.settings' AND tenant = ? ORDER BY seq";
+    const { results } = await env.DB.prepare(query).bind("set-one").all();
+    expect(results).toEqual([
+      { outcome: "granted", detail: '{"quotas":"{\\"activeRuns\\":5}"}' },
+      { outcome: "granted", detail: '{"retention":"{\\"runsDays\\":7}"}' },
+      { outcome: "granted", detail: '{"quotas":null}' },
+    ]);
+  });
+
+  test("only the root key sets them, and only of a tenant that there is", async () => {
+    const { tenant, admin } = await newTenant();
+    expect(await changeSettings(deps, admin, tenant, { quotas: LOW }, NOW)).toMatchObject({
+      error: { code: "forbidden" },
+    });
+    expect(await getTenant(deps, admin, tenant)).toMatchObject({ error: { code: "forbidden" } });
+    expect(await changeSettings(deps, ROOT, "set-nobody", { quotas: LOW }, NOW)).toMatchObject({
+      error: { code: "tenant_unknown" },
+    });
+    expect(await settingsOf(deps, "set-nobody", NOW)).toEqual(NONE);
+  });
+
+  test("an isolate goes by them without asking, hears of a change within the promise, and by the last when the database is away", async () => {
+    await createTenant(deps, ROOT, "set-three", NOW);
+    const one = isolate();
+    expect(await settingsOf(one.deps, "set-three", NOW)).toEqual(NONE);
+    const asked = one.statements();
+    await changeSettings(deps, ROOT, "set-three", { quotas: LOW }, NOW);
+    expect(await settingsOf(one.deps, "set-three", NOW + 1_000)).toEqual(NONE);
+    expect(one.statements()).toBe(asked);
+    expect(await settingsOf(one.deps, "set-three", NOW + TENANT_EFFECTIVE_MS)).toMatchObject({ quotas: LOW });
+    const away = { ...one.deps, db: isolate(new Error("D1 is away.")).deps.db };
+    expect(await settingsOf(away, "set-three", NOW + 3 * TENANT_EFFECTIVE_MS)).toMatchObject({ quotas: LOW });
+    expect(await settingsOf(away, "set-four", NOW)).toEqual(NONE);
+    expect(one.lines.filter((line) => line.includes("access.settings_unavailable"))).toHaveLength(2);
   });
 });

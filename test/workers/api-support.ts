@@ -5,9 +5,11 @@ import {
   checkRootKey,
   createKey,
   createKeyCache,
-  createPolicyCache,
+  createTenantCache,
   type Identity,
   type KeyRequest,
+  type Policy,
+  type TenantSettings,
 } from "../../src/access/index.ts";
 import * as answers from "../../src/api/answer-schemas.ts";
 import { type ApiDeps, createApi, createLinks, ROUTES } from "../../src/api/index.ts";
@@ -39,7 +41,7 @@ export function client(replaced: Partial<ApiDeps> & Pick<ApiDeps, "runs" | "work
   const access: AccessDeps = {
     db: env.DB,
     cache: createKeyCache(),
-    policies: createPolicyCache(),
+    ...{ policies: createTenantCache<Policy | null>(), settings: createTenantCache<TenantSettings>() },
     rootKey: checkRootKey(ROOT_KEY),
     trust: null,
     log,

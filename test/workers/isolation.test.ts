@@ -135,6 +135,7 @@ const TABLE: Readonly<Record<string, Rule>> = {
   listAudit: OF_TENANT,
   createTenant: { ...OF_ROOT, body: { id: "made-by-isolation" } },
   listTenants: OF_ROOT,
+  getTenant: OF_ROOT,
   createAdminKey: OF_ROOT,
   listProviders: { stranger: "shared", otherUser: "insufficient_scope", whose: "admin" },
   createIntegration: { ...OF_TENANT, body: { ...APP, name: "made-by-isolation" } },

@@ -2,11 +2,11 @@
 import { env } from "cloudflare:workers";
 import { beforeAll, describe, expect, test } from "vitest";
 import {
-  createPolicyCache,
+  createTenantCache,
   type Identity,
   type KeyIdentity,
   type Policy,
-  POLICY_EFFECTIVE_MS,
+  TENANT_EFFECTIVE_MS,
   type PolicyDeps,
   putPolicy,
   revokeKey,
@@ -33,7 +33,7 @@ function isolate(): Isolate {
     asked: 0,
     fault: null,
     deps: {
-      policies: createPolicyCache(),
+      policies: createTenantCache<Policy | null>(),
       log: createLogger("debug", () => {}),
       db: new Proxy(env.DB, {
         get(target, name) {
@@ -84,7 +84,7 @@ describe("what an isolate knows of a policy", () => {
   });
 
   test("one of many callers asks again while the others go on, and nobody goes by what is too old", () => {
-    const cache = createPolicyCache();
+    const cache = createTenantCache<Policy | null>();
     cache.put("t", HOME, NOW);
     const sent = (at: number, callers = 100): number =>
       Array.from({ length: callers }, () => cache.get("t", at)).filter((known) => known === undefined).length;
@@ -102,7 +102,7 @@ describe("what an isolate knows of a policy", () => {
     const one = isolate();
     expect(await tenantPolicy(one.deps, "default", NOW)).toEqual({ ok: true, value: {} });
     await put(HOME, NOW + 1);
-    const promised = NOW + 1 + POLICY_EFFECTIVE_MS;
+    const promised = NOW + 1 + TENANT_EFFECTIVE_MS;
     expect(await tenantPolicy(one.deps, "default", promised)).toEqual({ ok: true, value: HOME });
   });
 
@@ -113,14 +113,14 @@ describe("what an isolate knows of a policy", () => {
   });
 
   test("an answer that was long on its way does not cover a newer one", () => {
-    const cache = createPolicyCache();
+    const cache = createTenantCache<Policy | null>();
     cache.put("t", HOME, NOW + 5);
     cache.put("t", null, NOW);
     expect(cache.get("t", NOW + 6)).toEqual(HOME);
   });
 
   test("no more tenants are remembered than fit, the oldest goes first", () => {
-    const cache = createPolicyCache(2);
+    const cache = createTenantCache<Policy | null>(2);
     for (const tenant of ["a", "b", "c"]) cache.put(tenant, null, NOW);
     expect(["a", "b", "c"].map((tenant) => cache.get(tenant, NOW))).toEqual([undefined, null, null]);
   });
@@ -148,7 +148,7 @@ describe("while the database is away", () => {
 
   test("starts are answered with 503, and no run is reached", async () => {
     const one = isolate();
-    const access = { ...api.deps.access, policies: createPolicyCache(), db: one.deps.db };
+    const access = { ...api.deps.access, policies: createTenantCache<Policy | null>(), db: one.deps.db };
     const faulty = client({ ...api.deps, access });
     const { text: key } = await makeKey(api, "default");
     // The key is known by now, so that it is the policy that cannot be read.

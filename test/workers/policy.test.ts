@@ -1,7 +1,7 @@
 /** Attacks on the Worker as it is deployed: data of one place shall not get to another, whichever way it is tried. */
 import { env } from "cloudflare:workers";
 import { beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { POLICY_EFFECTIVE_MS } from "../../src/access/index.ts";
+import { TENANT_EFFECTIVE_MS } from "../../src/access/index.ts";
 import type { RunView } from "../../src/run/index.ts";
 import { expectAnswer, expectProblem, newKey, newTenant, send } from "./api-support.ts";
 import { arrived, fault } from "./run-support.ts";
@@ -336,7 +336,7 @@ describe("the tenant's policy", () => {
     const read = async () => expectAnswer(await send("GET", "/v1/policy", { key }), "getPolicy", 200);
     expect(await read()).toEqual({ policy: null, updated_at: null, updated_by: null });
     const { effective_by, updated_at } = await put(key, HOME);
-    expect(effective_by).toBe(updated_at + POLICY_EFFECTIVE_MS);
+    expect(effective_by).toBe(updated_at + TENANT_EFFECTIVE_MS);
     expect(await read()).toMatchObject({
       policy: HOME,
       updated_at,
