@@ -50,17 +50,10 @@ async function needles({ user, mark, slug }: Person): Promise<Map<string, string
   ]);
 }
 
-async function ok(
-  method: string,
-  path: string,
-  body: unknown,
-  status: number,
-  key = admin,
-): Promise<unknown> {
+/** What has to be taken. */
+async function ok(method: string, path: string, body?: unknown, key = admin): Promise<void> {
   const answer = await send(method, path, { key, ...(body === undefined ? {} : { body }) });
-  const text = await answer.text();
-  expect(`${answer.status} ${text}`).toContain(`${status}`);
-  return JSON.parse(text === "" ? "null" : text);
+  expect(`${answer.ok} ${answer.status} ${await answer.text()}`).toContain("true ");
 }
 
 async function started(body: Readonly<Record<string, unknown>>, key = admin): Promise<string> {
@@ -117,7 +110,7 @@ async function fill(person: Person): Promise<Filled> {
   const key = await newKey(admin, {
     name: mark,
     user,
-    scopes: ["runs:*"],
+    scopes: ["runs:read", "runs:write", "outputs:read"],
     expires_at: Date.now() + HOUR_MS / 2,
   });
   const runs: Record<string, string> = {};
@@ -154,20 +147,23 @@ async function fill(person: Person): Promise<Filled> {
   const approval = (await until(runs["asks"], ({ steps }) => steps[0]?.awaits_approval !== undefined))
     .steps[0];
   const decision = { decision: "approved", note: `Yes, says ${mark}` };
-  await ok("POST", `/v1/approvals/${approval?.awaits_approval}`, decision, 200, decider);
+  await ok("POST", `/v1/approvals/${approval?.awaits_approval}`, decision, decider);
   const open = await started({
     open: true,
     user,
     steps: { go: { action: "wait", with: { signal: "go", timeout: "1h" } } },
   });
   runs["open"] = open;
-  await ok("POST", `/v1/runs/${open}/signals/go`, { id: `id-${mark}`, payload: text }, 200);
+  await ok("POST", `/v1/runs/${open}/signals/go`, { id: `id-${mark}`, payload: text });
   const more = { steps: { [`${slug}-more`]: { action: "transform", with: { value: mark } } } };
-  await ok("POST", `/v1/runs/${open}/steps`, more, 200);
-  await ok("POST", `/v1/runs/${open}/cancel`, { mode: "graceful", reason: `For ${mark}` }, 202);
+  await ok("POST", `/v1/runs/${open}/steps`, more);
+  await ok("POST", `/v1/runs/${open}/cancel`, { mode: "graceful", reason: `For ${mark}` });
   // These two go on.
   const hears = {
-    wait: { action: "wait", with: { event: "erase.later", timeout: "2h", match: { text: "input.text" } } },
+    wait: {
+      action: "wait",
+      with: { event: "erase.later", timeout: "2h", where: { text: "${{ input.text }}" } },
+    },
   };
   runs["hears"] = await started({ plan: { input: TEXT, steps: hears }, input: text, user });
   const parks = {
@@ -179,20 +175,15 @@ async function fill(person: Person): Promise<Filled> {
   await until(runs["parks"], ({ steps }) => steps[0]?.waiting_for !== undefined);
   await until(runs["hears"], ({ steps }) => steps[0]?.status === "waiting");
   const event = { name: "erase.happened", id: `evt-${mark}`, data: text, user, tags };
-  await ok("POST", "/v1/events", event, 202);
-  await ok("POST", "/v1/events", { name: "erase.nobody-listens", data: text, user }, 202);
-  await ok(
-    "POST",
-    "/v1/hooks",
-    {
-      name: `hook-${user.slice(0, 3)}`,
-      workflow: "erase-any",
-      user,
-      scheme: { type: "github" },
-      secret: "a-secret-of-erasure-1",
-    },
-    201,
-  );
+  await ok("POST", "/v1/events", event);
+  await ok("POST", "/v1/events", { name: "erase.nobody-listens", data: text, user });
+  await ok("POST", "/v1/hooks", {
+    name: `hook-${user.slice(0, 3)}`,
+    workflow: "erase-any",
+    user,
+    scheme: { type: "github" },
+    secret: "a-secret-of-erasure-1",
+  });
   const draft = {
     id: `d-${mark}`,
     event: mark,
@@ -210,20 +201,21 @@ async function fill(person: Person): Promise<Filled> {
   );
   expect(delivered.status).toBe(202);
   const timing = { kind: "once", at: Date.UTC(2200, 0, 1) };
-  await ok(
-    "PUT",
-    `/v1/schedules/tick-${user.slice(0, 3)}`,
-    { timing, workflow: "erase-say", input: text, user, tags },
-    201,
-  );
-  await ok("POST", `/v1/schedules/tick-${user.slice(0, 3)}/trigger`, undefined, 202);
-  await ok("POST", "/v1/connect-sessions", { integration: "lender", user, account: "second" }, 201);
-  await ok("POST", `/v1/users/${encodeURIComponent(user)}/grants-link`, undefined, 201);
+  await ok("PUT", `/v1/schedules/tick-${user.slice(0, 3)}`, {
+    timing,
+    workflow: "erase-say",
+    input: text,
+    user,
+    tags,
+  });
+  await ok("POST", `/v1/schedules/tick-${user.slice(0, 3)}/trigger`);
+  await ok("POST", "/v1/connect-sessions", { integration: "lender", user, account: "second" });
+  await ok("POST", `/v1/users/${encodeURIComponent(user)}/grants-link`);
   const connection = await granted(person);
   await until(runs["secret"], ({ steps }) =>
     steps.some(({ name, status }) => name === "gate" && status === "waiting"),
   );
-  await ok("POST", `/v1/runs/${runs["secret"]}/signals/go`, { payload: mark }, 200);
+  await ok("POST", `/v1/runs/${runs["secret"]}/signals/go`, { payload: mark });
   for (const name of ["own", "parent", "secret", "inline", "sends", "asks", "open"])
     expect((await seen(runs[name] ?? "", 20)).ended_at).not.toBeNull();
   return { key, runs, connection };
@@ -291,20 +283,15 @@ beforeAll(async () => {
     steps: { say: { action: "transform", with: { value: "${{ input.text }}" } } },
     output: "${{ steps.say.output }}",
   };
-  await ok("PUT", "/v1/workflows/erase-say", { input: TEXT, on: [{ event: "erase.happened" }], ...say }, 201);
-  await ok(
-    "PUT",
-    "/v1/workflows/erase-any",
-    { steps: { say: { action: "transform", with: { value: "${{ input }}" } } } },
-    201,
-  );
+  await ok("PUT", "/v1/workflows/erase-say", { input: TEXT, on: [{ event: "erase.happened" }], ...say });
+  await ok("PUT", "/v1/workflows/erase-any", {
+    steps: { say: { action: "transform", with: { value: "${{ input }}" } } },
+  });
   const child = { workflow: "erase-say", input: "${{ input }}", tags: ["child"] };
-  await ok(
-    "PUT",
-    "/v1/workflows/erase-parent",
-    { input: TEXT, steps: { sub: { action: "run", with: child } } },
-    201,
-  );
+  await ok("PUT", "/v1/workflows/erase-parent", {
+    input: TEXT,
+    steps: { sub: { action: "run", with: child } },
+  });
   const app = {
     ...{
       name: "lender",
@@ -319,13 +306,11 @@ beforeAll(async () => {
     },
     ...{ scopes_default: ["read"], return_to: ["https://app.example/connected"], link_enabled: true },
   };
-  await ok("POST", "/v1/integrations", app, 201);
-  await ok(
-    "POST",
-    "/v1/endpoints",
-    { url: "https://backend-of-nobody.example/in", events: ["run.ended", "connection.required"] },
-    201,
-  );
+  await ok("POST", "/v1/integrations", app);
+  await ok("POST", "/v1/endpoints", {
+    url: "https://backend-of-nobody.example/in",
+    events: ["run.ended", "connection.required"],
+  });
 });
 
 afterEach(() => {
@@ -397,7 +382,7 @@ describe("erasing one of two users", () => {
       tags: [BOB.mark],
       output: { value: BOB.mark },
     });
-    await ok("POST", "/v1/events", { name: "erase.later", data: { text: BOB.mark }, user: BOB.user }, 202);
+    await ok("POST", "/v1/events", { name: "erase.later", data: { text: BOB.mark }, user: BOB.user });
     expect(await seen(bob.runs["hears"] ?? "", 20)).toMatchObject({ status: "succeeded" });
     const kept = await send("GET", `/v1/connections/${bob.connection}`, { key: admin });
     expect(await expectAnswer(kept, "getConnection", 200)).toMatchObject({
@@ -419,7 +404,7 @@ describe("erasing one run", () => {
     const run = await started({ plan, tags: ["Mark-in-a-tag-77"] });
     const path = `/v1/runs/${run}/erase`;
     await expectProblem(await send("POST", path, { key: admin }), 409, "run_not_ended");
-    await ok("POST", `/v1/runs/${run}/signals/go`, { payload: "Mark-in-a-payload-77" }, 200);
+    await ok("POST", `/v1/runs/${run}/signals/go`, { payload: "Mark-in-a-payload-77" });
     await seen(run, 20);
     for (let again = 0; again < 2; again += 1)
       expect(await expectAnswer(await send("POST", path, { key: admin }), "eraseRun", 200)).toEqual({
@@ -451,7 +436,7 @@ describe("erasing one run", () => {
     });
     expect((await send("POST", `/v1/runs/${run}/erase`, { key: admin })).status).toBe(500);
     expect(await seen(run)).toMatchObject({ output: { value: "Mark-before-a-death-1" } });
-    await ok("POST", `/v1/runs/${run}/erase`, undefined, 200);
+    await ok("POST", `/v1/runs/${run}/erase`);
     expect(foundIn(await everythingKept(), new Map([["Mark-before-a-death-1", "a mark"]]))).toEqual([]);
   });
 });
@@ -459,7 +444,7 @@ describe("erasing one run", () => {
 describe("the walk", () => {
   test("ends wherever it was interrupted, with everything erased", async () => {
     // A place of each kind with something in it; the call of number n fails.
-    for (let n = 1; n < 60; n += 1) {
+    for (let n = 1; n < 120; n += 1) {
       let calls = 0;
       let failed = false;
       const left: Record<string, number> = {
