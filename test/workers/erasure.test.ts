@@ -73,18 +73,18 @@ async function until(run: string, fits: (view: RunView) => boolean): Promise<Run
   });
 }
 
-async function granted({ user, mark }: Person): Promise<string> {
+async function granted({ user, mark }: Person, integration = "lender"): Promise<string> {
   const serverKey = await importHmacKey(fromBase64(env.SERVER_KEY) ?? new Uint8Array());
-  const slot = { tenant: TENANT, integration: "lender", account: "default" };
+  const slot = { tenant: TENANT, integration, account: "default" };
   const id = await connectionIdOf(serverKey, { ...slot, owner: `user:${user}` });
-  const row = await env.DB.prepare("SELECT fixed FROM integrations WHERE tenant = ? AND name = 'lender'")
-    .bind(TENANT)
+  const row = await env.DB.prepare("SELECT fixed FROM integrations WHERE tenant = ? AND name = ?")
+    .bind(TENANT, integration)
     .first<{ fixed: string }>();
   const { provider, clientId } = JSON.parse(row?.fixed ?? "{}") as { provider: object; clientId: string };
   const stub: unknown = env.CONNECTION.getByName(objectName("connection", TENANT, id));
   const answer = await (stub as ConnectionRpc).grant({
     ...{ slot: { ...slot, owner: { kind: "user", user } }, id },
-    integration: { name: "lender", version: 1, provider, clientId, secret: "client-secret-of-lender" },
+    integration: { name: integration, version: 1, provider, clientId, secret: "client-secret-of-lender" },
     pair: { accessToken: `token-${mark}`, refreshToken: `refresh-${mark}` },
     times: { issuedAt: Date.now(), expiresAt: null, idleEndsAt: null, endsAt: null },
     ...{ scopes: ["read"], account: { id: `id-${mark}`, label: mark }, identityLevel: "confirm" },
@@ -549,6 +549,39 @@ describe("the walk", () => {
     const row = await env.DB.prepare("SELECT user FROM erasures WHERE id = ?").bind(id).first();
     expect(row).toEqual({ user: null });
   });
+
+  test("ends though a provider does not answer: after a day, and says so", async () => {
+    const person = { user: "carol-1b2c@users", mark: "Mark-of-Carol-8f8f", slug: "" };
+    await ok("POST", "/v1/integrations", {
+      ...{
+        name: "silent",
+        provider: "oauth2",
+        client_id: "app-of-silent",
+        client_secret: "client-secret-of-silent",
+      },
+      custom: {
+        ...{ hosts: ["api.silent.example"], revoke_url: "https://silent.example/revoke" },
+        ...{ authorize_url: "https://silent.example/authorize", token_url: "https://silent.example/token" },
+      },
+      ...{ scopes_default: ["read"], return_to: ["https://app.example/connected"] },
+    });
+    await granted(person, "silent");
+    const { id } = await erase(person.user);
+    await vi.waitFor(async () => {
+      expect(await standing(id)).toMatchObject({ status: "running", waits_for: { connections: 1 } });
+    });
+    await tick(SETTLED_MS);
+    await tick(SETTLED_MS);
+    expect(await standing(id)).toMatchObject({ status: "running", waits_for: { connections: 1 } });
+    await tick(25 * HOUR_MS);
+    const view = await done(id);
+    expect(view.provider_not_told).toMatchObject([{ integration: "silent", outcome: "gave_up" }]);
+    const marks = new Map([
+      [person.user, "the user"],
+      [person.mark, "the mark"],
+    ]);
+    expect(foundIn(await everythingKept(), marks)).toEqual([]);
+  }, 60_000);
 
   test("is not seen by other tenants, and asked for by no key that is bound to a user", async () => {
     const { id } = await erase("nobody-else");
