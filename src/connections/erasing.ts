@@ -32,6 +32,8 @@ export interface ErasedConnections {
   readonly erased: number;
   /** Whose provider is still to be told. */
   readonly waiting: number;
+  /** Places that somebody was led to, and that nobody ever gave anything. */
+  readonly sessions: number;
   /** Behind which one to go on; null: these were all. */
   readonly next: string | null;
 }
@@ -54,27 +56,35 @@ export async function eraseConnections(
     .all<Row>();
   let erased = 0;
   let waiting = 0;
+  let sessions = 0;
   for (const row of results)
-    if (await eraseConnection(deps, who, text(row, "id"), note)) erased += 1;
-    else waiting += 1;
+    switch (await eraseConnection(deps, who, text(row, "id"), note)) {
+      case "later":
+        waiting += 1;
+        break;
+      case "erased":
+        erased += 1;
+        break;
+      case "nothing":
+        sessions += 1;
+    }
   const last = results.at(-1);
   return {
-    erased,
-    waiting,
+    ...{ erased, waiting, sessions },
     next: results.length < page.limit || last === undefined ? null : text(last, "id"),
   };
 }
 
-/** One place, which may be listed or not. False: later. */
+/** One place, which may be listed or not. `nothing`: it was not, or is not theirs. */
 export async function eraseConnection(
   { db, object }: EraseConnectionsDeps,
   { tenant, user, by }: ErasingUser,
   id: string,
   note: (untold: Untold) => Promise<void>,
-): Promise<boolean> {
+): Promise<"erased" | "later" | "nothing"> {
   const answer = await object(tenant, id).erase(tenant, { user, by });
-  if (answer === "later") return false;
-  if (answer === "not_theirs") return true;
+  if (answer === "later") return "later";
+  if (answer === "not_theirs") return "nothing";
   const row = await db
     .prepare("SELECT integration, revocation FROM connections WHERE id = ? AND tenant = ? AND user = ?")
     .bind(id, tenant, user)
@@ -94,7 +104,7 @@ export async function eraseConnection(
       .prepare("DELETE FROM connect_sessions WHERE connection = ? AND tenant = ? AND user = ?")
       .bind(id, tenant, user),
   ]);
-  return true;
+  return row === null ? "nothing" : "erased";
 }
 
 /** Links to the page that shows what they granted. */

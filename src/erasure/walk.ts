@@ -48,9 +48,18 @@ export interface Places {
     whose: Whose,
     page: Page,
     note: (untold: Untold) => Promise<void>,
-  ): Promise<{ readonly erased: number; readonly waiting: number; readonly next: string | null }>;
-  /** Also one that is not listed. False: later. */
-  connection(whose: Whose, id: string, note: (untold: Untold) => Promise<void>): Promise<boolean>;
+  ): Promise<{
+    readonly erased: number;
+    readonly waiting: number;
+    readonly sessions: number;
+    readonly next: string | null;
+  }>;
+  /** Also one that is not listed. */
+  connection(
+    whose: Whose,
+    id: string,
+    note: (untold: Untold) => Promise<void>,
+  ): Promise<"erased" | "later" | "nothing">;
   links(whose: Whose): Promise<number>;
   events(whose: Whose, page: Page): Promise<{ readonly asked: number; readonly next: string | null }>;
   listRuns(
@@ -167,7 +176,7 @@ const STAGES: Readonly<Record<Progress["stage"], Stage>> = {
         set(next);
       },
     );
-    const { erased, waiting, next } = await places.connections(whose, page(erasure), note);
+    const { erased, waiting, sessions, next } = await places.connections(whose, page(erasure), note);
     const links = next === null ? await places.links(whose) : 0;
     const waits = {
       runs: 0,
@@ -179,7 +188,7 @@ const STAGES: Readonly<Record<Progress["stage"], Stage>> = {
         waits,
       }),
     );
-    return { next, found: erased + waiting + links > 0, calls: 3 * (erased + waiting) };
+    return { next, found: erased + waiting + sessions + links > 0, calls: 3 * (erased + waiting) };
   },
 
   async events({ places }, erasure, whose) {
@@ -204,9 +213,12 @@ const STAGES: Readonly<Record<Progress["stage"], Stage>> = {
       after === "" ? null : (JSON.parse(after) as Place),
       PAGE,
     );
-    let [erased, deleted, waiting] = [0, 0, 0];
+    let [erased, deleted, waiting, connections] = [0, 0, 0, 0];
+    const taken = (): void => {
+      connections += 1;
+    };
     for (const run of runs) {
-      const answer = await eraseListed(deps, whose, run, note);
+      const answer = await eraseListed(deps, whose, run, note, taken);
       if (answer === "later") waiting += 1;
       else if (answer === "erased") erased += 1;
       else deleted += 1;
@@ -215,10 +227,13 @@ const STAGES: Readonly<Record<Progress["stage"], Stage>> = {
     const waits = { ...before, runs: before.runs + waiting };
     const { report } = current;
     set(
-      at(counted(current, { runs: report.runs + erased, runs_deleted: report.runs_deleted + deleted }), {
-        ...current.progress,
-        waits,
-      }),
+      at(
+        counted(current, {
+          ...{ runs: report.runs + erased, runs_deleted: report.runs_deleted + deleted },
+          connections: report.connections + connections,
+        }),
+        { ...current.progress, waits },
+      ),
     );
     return {
       next: next === null ? null : JSON.stringify(next),
@@ -244,14 +259,18 @@ async function eraseListed(
   whose: Whose,
   run: Place,
   note: (untold: Untold) => Promise<void>,
+  taken: () => void,
 ): Promise<"erased" | "later" | "gone"> {
   const { tenant, user, by } = whose;
   let answer: EraseRunAnswer;
   try {
     answer = await places.run(tenant, run.id, { user, by, seen: false });
     if (answer.kind === "places") {
-      for (const id of answer.places.connections)
-        if (!(await places.connection(whose, id, note))) return "later";
+      for (const id of answer.places.connections) {
+        const connection = await places.connection(whose, id, note);
+        if (connection === "later") return "later";
+        if (connection === "erased") taken();
+      }
       await places.aroundRun(tenant, run.id, answer.places);
       answer = await places.run(tenant, run.id, { user, by, seen: true });
     }

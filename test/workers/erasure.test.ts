@@ -339,7 +339,7 @@ describe("erasing one of two users", () => {
     const view = await done(begun.id);
     expect(view).toMatchObject({
       waits_for: { runs: 0, connections: 0 },
-      erased: { keys: 1, hooks: ["hook-ali"], schedules: ["tick-ali"], runs_deleted: 0 },
+      erased: { keys: 1, connections: 1, hooks: ["hook-ali"], schedules: ["tick-ali"], runs_deleted: 0 },
       provider_not_told: [{ connection: alice.connection, integration: "lender", outcome: "no_endpoint" }],
     });
     expect(foundIn(await everythingKept(), await needles(ALICE))).toEqual([]);
@@ -471,8 +471,8 @@ describe("the walk", () => {
         keys: async () => take("keys"),
         hooks: async () => names("hooks"),
         schedules: async () => ({ removed: names("schedules"), asked: 1, next: null }),
-        connections: async () => ({ erased: take("connections"), waiting: 0, next: null }),
-        connection: async () => take("slot") === 0,
+        connections: async () => ({ erased: take("connections"), waiting: 0, sessions: 0, next: null }),
+        connection: async () => (take("slot") === 0 ? "nothing" : "later"),
         links: async () => take("links"),
         events: async () => ({ asked: take("events"), next: null }),
         listRuns: async () => {
