@@ -1,5 +1,5 @@
 /** Wires the connections room: its objects, its way out, and the runs that it wakes. */
-import { createAccessAudit } from "./access/index.ts";
+import { auditStatements, createAccessAudit } from "./access/index.ts";
 import { objectNamed } from "./compose-objects.ts";
 import {
   type ConnectionRpc,
@@ -45,7 +45,8 @@ export function composeConnections(
     }),
     wiring: {
       ...{ vault, provider, log, now },
-      mirror: async (mirrored) => writeMirrored(env.DB, await serverKey(), mirrored),
+      mirror: async (mirrored) =>
+        writeMirrored(env.DB, await serverKey(), (entry) => auditStatements(env.DB, entry), mirrored),
       siblings: async (granted) => siblingsOf({ db: env.DB, object, serverKey }, granted),
       async wake(tenant, id, change) {
         const told = await run(tenant, id).connectionChanged(tenant, change);
@@ -56,7 +57,7 @@ export function composeConnections(
   };
 }
 
-function connectionObject(env: Env, tenant: string, id: string): ConnectionRpc {
+export function connectionObject(env: Env, tenant: string, id: string): ConnectionRpc {
   return objectNamed(env.CONNECTION, env.DB, objectName("connection", tenant, id)) as ConnectionRpc;
 }
 

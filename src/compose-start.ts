@@ -118,7 +118,7 @@ function outcomeOf(
     return { kind: "started", created, run };
   }
   const { code, message } = answer;
-  if (code === "run_deleted") return { kind: "started", created: false, run };
+  if (code === "run_deleted" || code === "run_erased") return { kind: "started", created: false, run };
   if (PASSING.has(code)) throw new Error(`The run ${run} cannot be started just now: ${message}`);
   return { kind: "refused", code, message };
 }

@@ -28,6 +28,6 @@ export function createQueues(env: Env): QueuesPort {
 }
 
 /** The queue of a workflow: of the deployment or stored, names are one space. */
-function flowOf(env: Env, tenant: string, workflow: string): FlowRpc {
+export function flowOf(env: Env, tenant: string, workflow: string): FlowRpc {
   return objectNamed(env.FLOW, env.DB, objectName("flow", tenant, workflow)) as FlowRpc;
 }

@@ -38,6 +38,6 @@ export function composeHooks(env: Env, { vault, starter, runIdOf, connections, l
   });
 }
 
-function hookObject(env: Env, tenant: string, hook: string): HookRpc {
+export function hookObject(env: Env, tenant: string, hook: string): HookRpc {
   return objectNamed(env.HOOK, env.DB, objectName("hook", tenant, hook)) as HookRpc;
 }

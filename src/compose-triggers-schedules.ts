@@ -77,6 +77,6 @@ export function composeSchedules(
   };
 }
 
-function scheduleObject(env: Env, tenant: string, name: string): ScheduleRpc {
+export function scheduleObject(env: Env, tenant: string, name: string): ScheduleRpc {
   return objectNamed(env.SCHEDULE, env.DB, objectName("schedule", tenant, name)) as ScheduleRpc;
 }

@@ -19,6 +19,7 @@ import {
 import { parseServiceTokens, performAction, type Surroundings } from "./actions/index.ts";
 import { hasJurisdiction, knowOwnPlace, objectNamed, places } from "./compose-objects.ts";
 import { type AcquireDeps, createAcquire, createLend } from "./compose-acquire.ts";
+import { composeErasures } from "./compose-erasure.ts";
 import { createAuthCheck } from "./compose-auth-check.ts";
 import { createApi, createLinks, type ApiDeps } from "./api/index.ts";
 import { type ComposedConnections, composeConnections, parsePublicOrigin } from "./compose-connections.ts";
@@ -36,6 +37,7 @@ import { type ComposedSchedules, composeSchedules } from "./compose-triggers-sch
 import { type ComposedEndpoints, composeEndpoints } from "./compose-triggers-endpoints.ts";
 import { audiencesOf, composeTrust } from "./compose-trust.ts";
 import { type ConnectionWiring, createConnectPages } from "./connections/index.ts";
+import { type BeingErased, createBeingErased, type Erasures } from "./erasure/index.ts";
 import {
   createCode,
   createEvaluator,
@@ -70,8 +72,10 @@ import {
   type RunWiring,
 } from "./run/index.ts";
 import {
+  createPostedNotes,
   dropEndedKeys,
   dropEndedSecrets,
+  dropOldPosted,
   endpointRecords,
   type EndpointPorts,
   type EventsPorts,
@@ -158,6 +162,8 @@ export function compose(
   let hooks: HookDesk | undefined;
   let schedules: ComposedSchedules | undefined;
   let endpoints: ComposedEndpoints | undefined;
+  let erasures: Erasures | undefined;
+  let being: BeingErased | undefined;
   const house: House = {
     at({ id }) {
       knowOwnPlace(id);
@@ -214,6 +220,8 @@ export function compose(
           vault: async () => vaultOperations(env).tick(shares.vault),
           connections: async () => connectionsOf(env).connections.sweep(shares.connections),
           issuers: async () => issuerOf(env).issuer?.sweep(shares.issuers),
+          erasures: async () => erasuresOf(env).tick(shares.erasures),
+          posted: async () => dropOldPosted(env.DB, Date.now()),
         },
         log,
       );
@@ -329,6 +337,18 @@ export function compose(
     }));
   }
 
+  function beingOf(env: Env): BeingErased {
+    return (being ??= createBeingErased(env.DB, () => Date.now(), log));
+  }
+
+  function erasuresOf(env: Env): Erasures {
+    return (erasures ??= composeErasures(env, {
+      ...{ keys: forgettingKeys(env), directory: directoryOf(env), being: beingOf(env), log },
+      run: (tenant, id) => runOf(env, tenant, id),
+      ...{ hooks: hooksOf(env), schedules: schedulesOf(env).schedules, endpoint: endpointsOf(env).queue },
+    }));
+  }
+
   function endpointsOf(env: Env): ComposedEndpoints {
     return (endpoints ??= composeEndpoints(env, {
       vault: () => vaultOf(env).vault,
@@ -388,6 +408,8 @@ export function compose(
       issuer: () => issuerOf(env).issuer,
       identity: () => identityOf(env),
       hooks: () => hooksOf(env),
+      erasures: () => erasuresOf(env),
+      noteUserEvent: createPostedNotes(env.DB, () => Date.now()),
       schedules: schedulesOf(env).schedules,
       endpoints: { desk: endpointsOf(env).endpoints, queue: endpointsOf(env).queue },
       audienceOf: audiencesOf(tokenOrigin),
@@ -444,6 +466,7 @@ export function compose(
       keys: createRunKeys({ vault: () => vaultOf(env).vault, db: env.DB, now: () => Date.now() }),
       directory: directoryOf(env),
       flow: createFlowPort(env),
+      isErasing: async (tenant, user) => beingOf(env).has(tenant, user),
       uses: createUseAudit(env.DB),
       log,
       version: env.VERSION.id,

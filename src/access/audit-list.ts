@@ -2,6 +2,7 @@
  * Reads the audit of a tenant, newest first: what was granted and refused, and the uses of credentials between it. Two
  * tables in one order: by time, uses before the rest of the same moment, each by its own key.
  */
+import { withNames } from "./audit-users-store.ts";
 import { integer, integerOrNull, type Row, text, textOrNull } from "../platform/index.ts";
 
 export interface AuditRecord {
@@ -75,7 +76,11 @@ export async function listAudit(
   );
   const shown = merged.slice(0, limit);
   return {
-    entries: shown.map(({ record }) => record),
+    entries: await withNames(
+      db,
+      tenant,
+      shown.map(({ record }) => record),
+    ),
     next: merged.length > limit ? (shown.at(-1)?.place ?? null) : null,
   };
 }

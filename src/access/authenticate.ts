@@ -1,6 +1,6 @@
 /** From an Authorization header to an identity: a key's, a token's, or the operator's. */
 import { classifyFault, err, ok, type Result, sameSecret, sha256Hex } from "../platform/index.ts";
-import { auditStatement } from "./audit-store.ts";
+import { writeAudit } from "./audit-store.ts";
 import type { AccessDeps } from "./deps.ts";
 import { actorOf, type Identity, type KeyIdentity, type RootIdentity } from "./identity.ts";
 import { isKeyText, KEY_PREFIX } from "./key-text.ts";
@@ -89,7 +89,7 @@ async function authenticateRoot(
       target: "",
       outcome: "granted",
     } as const;
-    await auditStatement(deps.db, { ...audit, detail: { purpose } }).run();
+    await writeAudit(deps.db, { ...audit, detail: { purpose } });
     return ok(ROOT);
   });
 }

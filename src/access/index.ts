@@ -1,6 +1,8 @@
 /** The door of the access room: tenants, API keys, scopes, and who may do what. */
 export { type AuditFilter, type AuditPlace, listAudit } from "./audit-list.ts";
-export { createAccessAudit } from "./audit-store.ts";
+export { eraseUserCallers, eraseUserKeys } from "./erasing.ts";
+export { auditStatements, createAccessAudit } from "./audit-store.ts";
+export { forgetAuditUser } from "./audit-users-store.ts";
 export { authenticate, type Credentials } from "./authenticate.ts";
 export { type AccessDeps, checkRootKey, type TrustDeps } from "./deps.ts";
 export {

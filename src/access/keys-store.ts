@@ -1,6 +1,6 @@
 /** API keys in D1. The only SQL about them, and the mapping from rows. */
 import { type AuditEntry, integer, integerOrNull, type Row, text, textOrNull } from "../platform/index.ts";
-import { auditStatement, auditStatementIf } from "./audit-store.ts";
+import { auditStatements, auditStatementsIf, auditStatementsOf } from "./audit-store.ts";
 import type { Identity, Policy } from "./identity.ts";
 import { type Place, placeIn } from "./places.ts";
 import { isScopeGrant, type ScopeGrant } from "./scopes.ts";
@@ -43,8 +43,8 @@ export async function insertKey(
     maker.kind === "root"
       ? { condition: "EXISTS (SELECT 1 FROM tenants WHERE id = ?)", bindings: [key.tenant] }
       : standingOfAsker(maker, key.createdAt);
-  const [, inserted] = await db.batch([
-    auditStatementIf(db, audit, condition, bindings),
+  const results = await db.batch([
+    ...auditStatementsIf(db, audit, condition, bindings),
     db
       .prepare(
         `INSERT INTO api_keys (${COLUMNS}, hash) SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? WHERE ${condition}`,
@@ -67,7 +67,7 @@ export async function insertKey(
         ...bindings,
       ),
   ]);
-  return inserted?.meta.changes === 1;
+  return results.at(-1)?.meta.changes === 1;
 }
 
 /** Null: there is none. Its tenant's place comes with it, so that this needs no question of its own. */
@@ -114,7 +114,7 @@ export async function updateRevoked(
   audit: AuditEntry,
 ): Promise<void> {
   await db.batch([
-    auditStatement(db, audit),
+    ...auditStatements(db, audit),
     db.prepare("UPDATE api_keys SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL").bind(now, id),
   ]);
 }
@@ -152,19 +152,14 @@ export async function updateDescendantsRevoked(
   limit: number,
   audit: Omit<AuditEntry, "target">,
 ): Promise<string[]> {
-  const { at: now, actor, action, outcome, detail } = audit;
-  const [, revoked] = await db.batch<Row>([
-    db
-      .prepare(
-        `INSERT INTO access_audit (at, tenant, actor, action, target, outcome, detail)
-         SELECT ?3, ?1, ?5, ?6, id, ?7, ?8 FROM (${LIVE_DESCENDANTS})`,
-      )
-      .bind(key.tenant, key.id, now, limit, actor, action, outcome, JSON.stringify(detail)),
+  const { at: now } = audit;
+  const results = await db.batch<Row>([
+    ...auditStatementsOf(db, audit, LIVE_DESCENDANTS, [key.tenant, key.id, now, limit]),
     db
       .prepare(`UPDATE api_keys SET revoked_at = ?3 WHERE id IN (${LIVE_DESCENDANTS}) RETURNING id`)
       .bind(key.tenant, key.id, now, limit),
   ]);
-  return (revoked?.results ?? []).map((row) => text(row, "id"));
+  return (results.at(-1)?.results ?? []).map((row) => text(row, "id"));
 }
 
 /**

@@ -1,6 +1,6 @@
 /** API keys: made, listed, revoked. Who asks is always an identity that was proved by authenticate.ts. */
 import { type AuditEntry, err, ok, randomId, type Result, sha256Hex } from "../platform/index.ts";
-import { auditStatement } from "./audit-store.ts";
+import { writeAudit } from "./audit-store.ts";
 import type { AccessDeps } from "./deps.ts";
 import { actorOf, type Identity, requireScope } from "./identity.ts";
 import { REVOKED_EVERYWHERE_MS } from "./key-cache.ts";
@@ -170,7 +170,10 @@ async function getRevocable(
 }
 
 function grantOf(maker: Identity, key: KeyRecord, now: number): AuditEntry {
-  const detail = { name: key.name, scopes: key.scopes.join(" "), user: key.user, expires_at: key.expiresAt };
+  const { user } = key;
+  // What a user's key is called may tell who they are.
+  const whose = user === null ? { name: key.name, user } : { user: { user } };
+  const detail = { ...whose, scopes: key.scopes.join(" "), expires_at: key.expiresAt };
   return {
     at: now,
     tenant: key.tenant,
@@ -193,14 +196,14 @@ async function refused(
   if (refusal.status === 403) {
     const tenant = identity.kind === "root" ? null : identity.tenant;
     const detail = { code: refusal.code };
-    await auditStatement(deps.db, {
+    await writeAudit(deps.db, {
       at: now,
       tenant,
       actor: actorOf(identity),
       ...what,
       outcome: "refused",
       detail,
-    }).run();
+    });
   }
   return err(refusal);
 }

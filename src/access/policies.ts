@@ -1,6 +1,6 @@
 /** The tenant's policy: read for a run, shown, changed. Judging is policy-judge.ts. */
 import { canonicalJson, err, inTime, ok, type Result, sha256Hex } from "../platform/index.ts";
-import { auditStatement } from "./audit-store.ts";
+import { writeAudit } from "./audit-store.ts";
 import type { AccessDeps } from "./deps.ts";
 import { actorOf, type Identity, type KeyIdentity, type Policy, requireScope } from "./identity.ts";
 import { TENANT_EFFECTIVE_MS } from "./tenant-cache.ts";
@@ -94,7 +94,7 @@ export async function putPolicy(
   if (!(await upsertPolicy(deps.db, tenant, record, allowed.value, granted))) {
     const refusal = refuse("maker_ended", "The API key in use was revoked or has expired.");
     const refused = { ...entry, outcome: "refused", detail: { code: refusal.code } } as const;
-    await auditStatement(deps.db, refused).run();
+    await writeAudit(deps.db, refused);
     return err(refusal);
   }
   deps.policies.put(tenant, policy, now);

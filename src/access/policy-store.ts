@@ -1,6 +1,6 @@
 /** Tenants' policies in D1. The only SQL about them. */
 import { type AuditEntry, integer, type Row, text } from "../platform/index.ts";
-import { auditStatementIf } from "./audit-store.ts";
+import { auditStatementsIf } from "./audit-store.ts";
 import type { KeyIdentity, Policy } from "./identity.ts";
 import { standingOfAsker } from "./trusted-store.ts";
 
@@ -32,8 +32,8 @@ export async function upsertPolicy(
 ): Promise<boolean> {
   const { policy, updatedAt, updatedBy } = record;
   const { condition, bindings } = standingOfAsker(asker, updatedAt);
-  const [, written] = await db.batch([
-    auditStatementIf(db, audit, condition, bindings),
+  const results = await db.batch([
+    ...auditStatementsIf(db, audit, condition, bindings),
     db
       .prepare(
         `INSERT INTO tenant_policies (tenant, policy, updated_at, updated_by) SELECT ?, ?, ?, ? WHERE ${condition}
@@ -42,7 +42,7 @@ export async function upsertPolicy(
       )
       .bind(tenant, JSON.stringify(policy), updatedAt, updatedBy, ...bindings),
   ]);
-  return written?.meta.changes === 1;
+  return results.at(-1)?.meta.changes === 1;
 }
 
 function toPolicyRecord(row: Row): PolicyRecord {

@@ -35,6 +35,7 @@ export const SCOPES = {
   "issuers:write": "Trust a token issuer, or stop to.",
   "audit:read": "Read and export the audit.",
   "tenant:export": "Take out all that there is of the tenant, without its secrets.",
+  "users:erase": "Erase the data of an end user, or of one run.",
 } as const;
 
 export type Scope = keyof typeof SCOPES;
@@ -59,7 +60,7 @@ const GRANTS: ReadonlySet<string> = new Set([
 const NOT_FOR_USERS: ReadonlySet<Scope> = new Set(
   ALL_SCOPES.filter(
     (scope) =>
-      /^(?:keys|integrations|cloud_roles|hooks|schedules|endpoints|policy|issuers|audit|tenant):/.test(
+      /^(?:keys|integrations|cloud_roles|hooks|schedules|endpoints|policy|issuers|audit|tenant|users):/.test(
         scope,
       ) || ["workflows:write", "approvals:decide", "connections:confirm", "runs:act_as"].includes(scope),
   ),

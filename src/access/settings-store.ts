@@ -1,6 +1,6 @@
 /** Settings of tenants in D1. The only SQL about them. */
 import { type AuditEntry, type Row, textOrNull } from "../platform/index.ts";
-import { auditStatementIf } from "./audit-store.ts";
+import { auditStatementsIf } from "./audit-store.ts";
 
 /** An object of JSON, opaque here: whoever goes by it says what it may hold, and reads it with care. */
 export type Setting = Readonly<Record<string, unknown>>;
@@ -32,8 +32,8 @@ export async function upsertSettings(
   const isTenant = "EXISTS (SELECT 1 FROM tenants WHERE id = ?)";
   const parts = (["quotas", "retention"] as const).filter((part) => change[part] !== undefined);
   const values = parts.map((part) => JSON.stringify(change[part] ?? null));
-  const [, written] = await db.batch([
-    auditStatementIf(db, audit, isTenant, [tenant]),
+  const results = await db.batch([
+    ...auditStatementsIf(db, audit, isTenant, [tenant]),
     db
       .prepare(
         `INSERT INTO tenant_settings (tenant, ${parts.map((part) => `${part}, `).join("")}updated_at, updated_by)
@@ -43,7 +43,7 @@ export async function upsertSettings(
       )
       .bind(tenant, ...values, audit.at, audit.actor, tenant),
   ]);
-  return written?.meta.changes === 1;
+  return results.at(-1)?.meta.changes === 1;
 }
 
 function settingIn(row: Row, name: string): Setting | null {

@@ -1,6 +1,6 @@
 /** What the operator has set for a tenant: read on the way of requests and runs, shown, changed. */
 import { type AuditEntry, canonicalJson, err, inTime, ok, type Result } from "../platform/index.ts";
-import { auditStatement } from "./audit-store.ts";
+import { writeAudit } from "./audit-store.ts";
 import type { AccessDeps } from "./deps.ts";
 import { actorOf, type Identity } from "./identity.ts";
 import { type AccessRefusal, refuse } from "./refusals.ts";
@@ -49,7 +49,7 @@ export async function changeSettings(
   const entry = { at: now, tenant, actor, action: "tenant.settings", target: tenant } as const;
   if (identity.kind !== "root") {
     const refused: AuditEntry = { ...entry, tenant: identity.tenant, outcome: "refused", detail: {} };
-    await auditStatement(deps.db, refused).run();
+    await writeAudit(deps.db, refused);
     return err(refuse("forbidden", "Only the root key can do this."));
   }
   const detail = Object.fromEntries(

@@ -1,6 +1,6 @@
 /** Tenants in D1. The only SQL about them. */
 import { type AuditEntry, integer, type Row, text } from "../platform/index.ts";
-import { auditStatementIf } from "./audit-store.ts";
+import { auditStatementsIf } from "./audit-store.ts";
 import { type Place, placeIn } from "./places.ts";
 
 const COLUMNS = "id, created_at, created_by, jurisdiction, location_hint";
@@ -17,8 +17,8 @@ export interface Tenant {
 /** Writes audit and tenant in one transaction; false, and nothing written, if the id was ever used. */
 export async function insertTenant(db: D1Database, tenant: Tenant, audit: AuditEntry): Promise<boolean> {
   const isNew = "NOT EXISTS (SELECT 1 FROM tenants WHERE id = ?)";
-  const [, inserted] = await db.batch([
-    auditStatementIf(db, audit, isNew, [tenant.id]),
+  const results = await db.batch([
+    ...auditStatementsIf(db, audit, isNew, [tenant.id]),
     db
       .prepare(`INSERT INTO tenants (${COLUMNS}) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`)
       .bind(
@@ -29,7 +29,7 @@ export async function insertTenant(db: D1Database, tenant: Tenant, audit: AuditE
         tenant.place.locationHint,
       ),
   ]);
-  return inserted?.meta.changes === 1;
+  return results.at(-1)?.meta.changes === 1;
 }
 
 export async function selectTenants(db: D1Database, after: string, limit: number): Promise<Tenant[]> {

@@ -1,6 +1,6 @@
 /** Tenants, for the operator. */
 import { type AuditEntry, err, isTenantId, ok, type Result } from "../platform/index.ts";
-import { auditStatement } from "./audit-store.ts";
+import { writeAudit } from "./audit-store.ts";
 import type { AccessDeps } from "./deps.ts";
 import { actorOf, type Identity } from "./identity.ts";
 import { refuse, type AccessRefusal } from "./refusals.ts";
@@ -22,7 +22,7 @@ export async function createTenant(
   const entry = { at: now, tenant: null, actor, action: "tenant.create", detail: {} } as const;
   if (identity.kind !== "root") {
     const refused: AuditEntry = { ...entry, tenant: identity.tenant, target: "", outcome: "refused" };
-    await auditStatement(deps.db, refused).run();
+    await writeAudit(deps.db, refused);
     return err(rootOnly());
   }
   if (!isTenantId(id)) {

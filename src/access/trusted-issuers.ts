@@ -26,6 +26,8 @@ import { identityOfToken, type TokenRefusal } from "./token-auth.ts";
 import { isToken } from "./token-text.ts";
 
 const MAX_CALLERS = 50;
+/** In the audit, which is small. */
+const MAX_TOLD_RULES = 10;
 
 export interface Trial {
   readonly identity: KeyIdentity | null;
@@ -183,13 +185,12 @@ function entryOf(
   { name, issuer, rules }: Pick<TrustedIssuer, "name" | "issuer" | "rules">,
   at: number,
 ): AuditEntry {
-  const detail = {
-    issuer,
-    rules: rules
-      .map(({ subject, scopes }) => `${subject}: ${scopes.join(" ")}`)
-      .join("; ")
-      .slice(0, 1_000),
-  };
+  const told = rules.slice(0, MAX_TOLD_RULES).flatMap(({ subject, scopes }, i) => [
+    // A pattern is about many; what names one may name a person.
+    [`subject_${i + 1}`, subject.includes("*") ? subject : { user: subject }] as const,
+    [`scopes_${i + 1}`, scopes.join(" ").slice(0, 200)] as const,
+  ]);
+  const detail = { issuer, rules: rules.length, ...Object.fromEntries(told) };
   return { at, tenant: by.tenant, actor: actorOf(by), action, target: name, outcome: "granted", detail };
 }
 

@@ -1,6 +1,7 @@
 /** Trusted issuers in D1. The only SQL about them. */
 import { type AuditEntry, integer, integerOrNull, type Row, text, textOrNull } from "../platform/index.ts";
-import { auditStatementIf } from "./audit-store.ts";
+import { auditStatementsIf } from "./audit-store.ts";
+import { callerStatement } from "./audit-users-store.ts";
 import type { KeyIdentity, Policy } from "./identity.ts";
 import type { TrustDraft, TrustedIssuer, TrustRule } from "./trusted-issuer.ts";
 
@@ -23,8 +24,8 @@ export async function insertTrusted(
   const isNew = `NOT EXISTS (SELECT 1 FROM trusted_issuers WHERE tenant = ? AND (name = ? OR issuer = ?))
     AND (SELECT count(*) FROM trusted_issuers WHERE tenant = ?) < ${MAX_ISSUERS}`;
   const bindings = [tenant, name, issuer, tenant];
-  const [, inserted] = await db.batch([
-    auditStatementIf(db, audit, isNew, bindings),
+  const results = await db.batch([
+    ...auditStatementsIf(db, audit, isNew, bindings),
     db
       .prepare(
         `INSERT INTO trusted_issuers (id, tenant, name, issuer, jwks_url, max_age_s, rules, policies, makers, version,
@@ -35,7 +36,7 @@ export async function insertTrusted(
         ...[createdBy, version, createdAt, createdBy, createdAt, ...bindings],
       ),
   ]);
-  return inserted?.meta.changes === 1;
+  return results.at(-1)?.meta.changes === 1;
 }
 
 /**
@@ -50,8 +51,8 @@ export async function updateTrusted(
   audit: AuditEntry,
 ): Promise<boolean> {
   const stands = `EXISTS (SELECT 1 FROM trusted_issuers WHERE id = ? AND json_array_length(makers) < ${MAX_TRUSTERS})`;
-  const [, updated] = await db.batch([
-    auditStatementIf(db, audit, stands, [id]),
+  const results = await db.batch([
+    ...auditStatementsIf(db, audit, stands, [id]),
     db
       .prepare(
         `UPDATE trusted_issuers SET jwks_url = ?, max_age_s = ?, rules = ?, policies = ?, version = version + 1, updated_at = ?,
@@ -64,7 +65,7 @@ export async function updateTrusted(
         ...[by, by, id, id],
       ),
   ]);
-  return updated?.meta.changes === 1;
+  return results.at(-1)?.meta.changes === 1;
 }
 
 export async function deleteTrusted(
@@ -74,7 +75,7 @@ export async function deleteTrusted(
 ): Promise<void> {
   const stands = "EXISTS (SELECT 1 FROM trusted_issuers WHERE id = ?)";
   await db.batch([
-    auditStatementIf(db, audit, stands, [trusted.id]),
+    ...auditStatementsIf(db, audit, stands, [trusted.id]),
     db.prepare("DELETE FROM trusted_issuers WHERE id = ?").bind(trusted.id),
   ]);
 }
@@ -101,20 +102,20 @@ export async function selectAllTrusted(db: D1Database, tenant: string): Promise<
   return results.map(toTrusted);
 }
 
-/** Notes who came with a token, unless that was noted after `unlessAfter`. */
+/** Notes who came with a token, unless that was noted after `unlessAfter`, and for which user: they are forgotten with them. */
 export async function upsertCaller(
   db: D1Database,
-  { keyId, tenant, token }: KeyIdentity,
+  { keyId, tenant, token, user }: KeyIdentity,
   now: number,
   unlessAfter: number,
 ): Promise<void> {
-  await db
+  const noted = db
     .prepare(
       `INSERT INTO trusted_callers (id, tenant, issuer_id, subject, first_at, last_at) VALUES (?1, ?2, ?3, ?4, ?5, ?5)
-       ON CONFLICT (id) DO UPDATE SET last_at = ?5 WHERE last_at <= ?6`,
+       ON CONFLICT (id) DO UPDATE SET last_at = ?5, subject = ?4 WHERE last_at <= ?6`,
     )
-    .bind(keyId, tenant, token?.issuerId ?? "", token?.subject ?? "", now, unlessAfter)
-    .run();
+    .bind(keyId, tenant, token?.issuerId ?? "", token?.subject ?? "", now, unlessAfter);
+  await db.batch([noted, ...(user === null ? [] : [callerStatement(db, tenant, keyId, user)])]);
 }
 
 export interface Caller {

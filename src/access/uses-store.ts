@@ -5,6 +5,7 @@
  */
 import type { CredentialUse, UseSink } from "../platform/index.ts";
 import { DEFAULT_RETENTION } from "./retention.ts";
+import { USERS_OF_LIST } from "./audit-users-store.ts";
 
 const DAY_MS = 24 * 60 * 60_000;
 /** For so long a use is kept, where its tenant has no retention of its own. */
@@ -13,7 +14,9 @@ const DROPPED_AT_ONCE = 500;
 
 const INSERT = `INSERT INTO credential_uses
     (id, tenant, at, run, workflow, user, unit, attempt, target, credential, hosts, more_hosts, outcome)
-  SELECT value ->> 'id', value ->> 'tenant', value ->> 'at', value ->> 'run', value ->> 'workflow', value ->> 'user',
+  SELECT value ->> 'id', value ->> 'tenant', value ->> 'at', value ->> 'run', value ->> 'workflow',
+    (SELECT pseudonym FROM audit_users u
+     WHERE u.tenant = value ->> 'tenant' AND u.user = value ->> 'user' AND u.kind = 'user'),
     value ->> 'unit', value ->> 'attempt', value ->> 'target', value -> 'credential', value -> 'ended' -> 'hosts',
     value -> 'ended' ->> 'moreHosts', value -> 'ended' ->> 'outcome'
   FROM json_each(?) WHERE true
@@ -21,15 +24,23 @@ const INSERT = `INSERT INTO credential_uses
     more_hosts = excluded.more_hosts, outcome = excluded.outcome
   WHERE excluded.outcome IS NOT NULL`;
 
-/** One statement for all that are told together (V1). */
+/** One batch for all that are told together (V1). */
 export function createUseAudit(db: D1Database): UseSink {
   return {
     async write(uses) {
       if (uses.length === 0) return;
-      const rows = uses.map((use) => ({ ...use, target: targetOf(use) }));
-      await db.prepare(INSERT).bind(JSON.stringify(rows)).run();
+      const rows = JSON.stringify(
+        uses.map((use) => ({ ...use, target: targetOf(use), credential: kept(use) })),
+      );
+      await db.batch([db.prepare(USERS_OF_LIST).bind(rows), db.prepare(INSERT).bind(rows)]);
     },
   };
+}
+
+/** Without the label of its account, which may tell who the user is: the connection's own row says it, for as long as it may. */
+function kept({ credential }: CredentialUse): CredentialUse["credential"] {
+  if (typeof credential !== "object" || credential === null || Array.isArray(credential)) return credential;
+  return Object.fromEntries(Object.entries(credential).filter(([part]) => part !== "account"));
 }
 
 /** By what a use is found: the connection, or the role. */

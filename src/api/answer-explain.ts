@@ -41,6 +41,7 @@ const Reason = named("Reason", () =>
 export const Explanation = named("Explanation", () =>
   z.strictObject({
     run: z.string(),
+    erased: z.literal(true).optional().describe("The data of the run were erased."),
     status: z.union([z.enum(RUN_STATUSES), z.null()]).describe("Null: it cannot be told just now."),
     paused: z.boolean(),
     generation: count(),

@@ -187,6 +187,7 @@ export const Run = named("Run", () =>
       ),
     output: z.union([Output.schema(), z.null()]),
     failure: z.union([Failure.schema(), z.null()]),
+    erased: z.literal(true).optional().describe("Its data were erased: what is left is how it went."),
     steps: z.array(Step.schema()),
   }),
 );

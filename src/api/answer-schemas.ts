@@ -7,6 +7,7 @@ export * from "./answer-connect-link.ts";
 export * from "./answer-connections.ts";
 export * from "./answer-directory.ts";
 export * from "./answer-endpoints.ts";
+export * from "./answer-erasures.ts";
 export * from "./answer-events.ts";
 export * from "./answer-audit.ts";
 export * from "./answer-cloud-roles.ts";

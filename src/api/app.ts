@@ -22,6 +22,7 @@ import { CONNECTION_ROUTES } from "./routes-connections.ts";
 import { DELIVERY_ROUTES } from "./routes-deliveries.ts";
 import { DIRECTORY_ROUTES } from "./routes-directory.ts";
 import { ENDPOINT_ROUTES } from "./routes-endpoints.ts";
+import { ERASURE_ROUTES } from "./routes-erasures.ts";
 import { EVENT_ROUTES } from "./routes-events.ts";
 import { RUN_EXPORT_ROUTES } from "./routes-export-run.ts";
 import { FEED_ROUTES } from "./routes-feed.ts";
@@ -79,6 +80,7 @@ const API_ROUTES: readonly Route[] = [
   ...RETENTION_ROUTES,
   ...TENANT_EXPORT_ROUTES,
   ...AUDIT_ROUTES,
+  ...ERASURE_ROUTES,
   ...VAULT_ROUTES,
   ...ISSUER_ROUTES,
   ...HEALTH_ROUTES,

@@ -84,6 +84,7 @@ export const EXAMPLES = {
   changedEndpoint: { events: ["run.ended" as const] },
   rotatedKey: { key: "hmac" as const, overlap_s: 86_400 },
   replayFailed: { since: 1_800_000_000_000 },
+  erasure: { user: "user-8812" },
   cancel: { mode: "graceful" as const, reason: "The traveller fell ill." },
   redrive: { resolve: { invoice: { as: "failed" as const, note: "The ledger has no such invoice." } } },
   resolve: {

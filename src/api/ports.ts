@@ -3,6 +3,7 @@ import type { AccessDeps } from "../access/index.ts";
 import type { AuthCheck } from "../actions/index.ts";
 import type { Connections, ConnectPages } from "../connections/index.ts";
 import type { Registry, StoredPlans } from "../define/index.ts";
+import type { Erasures } from "../erasure/index.ts";
 import type { Directory } from "../directory/index.ts";
 import type { Identity, Issuer } from "../identity/index.ts";
 import type { Logger, RunSource } from "../platform/index.ts";
@@ -65,6 +66,10 @@ export interface ApiDeps {
   readonly connections: () => Connections;
   /** The issuer; null: this deployment has none. Throws a TypeError likewise. */
   readonly issuer: () => Issuer | null;
+  /** Erasures of end users. */
+  readonly erasures: () => Erasures;
+  /** That events of this name may hold data of a user: before one is posted. Rejects while that cannot be kept. */
+  readonly noteUserEvent: (tenant: string, event: string) => Promise<void>;
   /** Hooks. */
   readonly hooks: () => HookDesk;
   /** Endpoints of tenants; and the queue of one, each call a fresh stub. */

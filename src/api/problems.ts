@@ -313,6 +313,26 @@ export const PROBLEMS = {
     title: "The key of the vault is in use",
     hint: "`detail` says by what. Records move by themselves, sooner with `POST /v1/vault/rewrap`; `GET /v1/vault/keys` counts them.",
   },
+  run_erased: {
+    status: 410,
+    title: "The data of the run were erased",
+    hint: "Start another run with a new idempotency key.",
+  },
+  run_not_ended: {
+    status: 409,
+    title: "The run goes on",
+    hint: "Cancel it first (`POST /v1/runs/{run}/cancel`), and erase it once it has ended.",
+  },
+  too_many_erasures: {
+    status: 409,
+    title: "Too many users are being erased",
+    hint: "Send it again once one of them is done: at most 1,000 of a tenant at a time.",
+  },
+  user_being_erased: {
+    status: 409,
+    title: "The data of the user are being erased",
+    hint: "Nothing is started, made or kept for the user until `GET /v1/erasures/{id}` says `done`.",
+  },
   run_deleted: {
     status: 410,
     title: "The run was deleted after its retention",

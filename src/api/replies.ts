@@ -22,6 +22,8 @@ const OF_RUN: Readonly<Record<RunErrorCode, ProblemCode>> = {
   not_found: "not_found",
   not_started: "not_found",
   run_deleted: "run_deleted",
+  run_erased: "run_erased",
+  user_being_erased: "user_being_erased",
   invalid_payload: "invalid_payload",
   unavailable: "unavailable",
   idempotency_mismatch: "idempotency_mismatch",

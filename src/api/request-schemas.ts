@@ -21,6 +21,7 @@ export * from "./request-export.ts";
 export * from "./request-retention.ts";
 export * from "./request-schedules.ts";
 export * from "./request-endpoints.ts";
+export * from "./request-erasures.ts";
 export * from "./request-events.ts";
 export * from "./request-trusted-issuers.ts";
 

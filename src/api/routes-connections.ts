@@ -14,6 +14,7 @@ import { EXAMPLES } from "./examples.ts";
 import { type Problem, problem, problemAt } from "./problems.ts";
 import { jsonResponse, RETRY_AFTER_S } from "./replies.ts";
 import { connectionsQuery, CreateConnection, Reconnect } from "./request-connections.ts";
+import { refusalForErasure } from "./routes-erasures.ts";
 import { type Call, type Route, route } from "./route.ts";
 import { newSession, ofSession, SESSION_PROBLEMS, userOf, wishesOf } from "./routes-sessions.ts";
 import type { BodyOf } from "./schema.ts";
@@ -36,6 +37,7 @@ export const CONNECTION_ROUTES: readonly Route[] = [
     answers: [{ status: 201, description: "The connection.", schema: Connection, headers: ["Location"] }],
     problems: [
       "user_wider",
+      "user_being_erased",
       "unknown_integration",
       "wrong_kind",
       "owner_mismatch",
@@ -155,13 +157,15 @@ export const CONNECTION_ROUTES: readonly Route[] = [
     description:
       "For the browser of this very user: whoever opens it is taken for them. It works once, for 15 minutes.",
     answers: [{ status: 201, description: "The link.", schema: GrantsLink }],
-    problems: ["user_wider"],
+    problems: ["user_wider", "user_being_erased"],
     handle: async ({ call, identity }) => {
       const user = call.params["user"] ?? "";
       if (!isUser(user))
         return problemAt("invalid_request", { parameter: "user" }, "This cannot be the id of a user.");
       if (identity.user !== null && identity.user !== user)
         return problemAt("user_wider", { parameter: "user" }, "The API key is bound to another user.");
+      const refusal = await refusalForErasure(call, identity.tenant, user);
+      if (refusal !== null) return refusal;
       const made = await call.deps.connections().grantsLink(identity.tenant, user, actorOf(identity));
       return jsonResponse({ url: `${originOf(call)}/grants/${made.token}`, expires_at: made.expiresAt }, 201);
     },
@@ -175,6 +179,8 @@ async function create(
 ): Promise<Response | Problem> {
   const user = userOf(identity, body.user);
   if (!user.ok) return user.error;
+  const refusal = await refusalForErasure(call, identity.tenant, user.value);
+  if (refusal !== null) return refusal;
   const room = call.deps.connections();
   const made = await room.integration(identity.tenant, body.integration);
   if (made === null)

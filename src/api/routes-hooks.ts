@@ -18,6 +18,7 @@ import { type Problem, problem, problemAt } from "./problems.ts";
 import { jsonResponse, ofAccess } from "./replies.ts";
 import { hookTag, parseHookTag } from "./request-headers.ts";
 import { AddHookSecret, CreateHook, EndHookSecret, hooksQuery, PutHook } from "./request-hooks.ts";
+import { refusalForErasure } from "./routes-erasures.ts";
 import { type Call, insufficientScope, type Route, route } from "./route.ts";
 import type { BodyOf } from "./schema.ts";
 
@@ -39,12 +40,21 @@ export const HOOK_ROUTES: readonly Route[] = [
     answers: [
       { status: 201, description: "The hook.", schema: HookWithSecrets, headers: ["ETag", "Location"] },
     ],
-    problems: ["hook_exists", "invalid_hook", "unknown_workflow", "user_wider", "policy_denied"],
+    problems: [
+      "hook_exists",
+      "invalid_hook",
+      "unknown_workflow",
+      "user_wider",
+      "policy_denied",
+      "user_being_erased",
+    ],
     handle: async ({ call, identity, body: { name, secret, ...body } }) => {
       const user = userOfNewRun(identity, body.user);
       if (!user.ok) return ofAccess(user.error);
       const draft = draftOf(body, user.value);
-      const refusal = await refusalOf(call, identity, draft);
+      const refusal =
+        (await refusalForErasure(call, identity.tenant, user.value)) ??
+        (await refusalOf(call, identity, draft));
       if (refusal !== null) return refusal;
       const asking = { tenant: identity.tenant, maker: makerOf(identity) };
       const desk = call.deps.hooks();
@@ -104,7 +114,7 @@ export const HOOK_ROUTES: readonly Route[] = [
     answers: [{ status: 200, description: "The hook.", schema: ChangedHook, headers: ["ETag"] }],
     problems: [
       ...(["not_found", "invalid_header", "hook_changed", "invalid_hook", "unknown_workflow"] as const),
-      ...(["user_wider", "policy_denied"] as const),
+      ...(["user_wider", "policy_denied", "user_being_erased"] as const),
     ],
     handle: ({ call, identity, body }) => change(call, identity, body),
   }),
@@ -199,7 +209,8 @@ async function change(
   const user = userOfNewRun(identity, body.user);
   if (!user.ok) return ofAccess(user.error);
   const draft = draftOf(body, user.value);
-  const refusal = await refusalOf(call, identity, draft);
+  const refusal =
+    (await refusalForErasure(call, identity.tenant, user.value)) ?? (await refusalOf(call, identity, draft));
   if (refusal !== null) return refusal;
   const changed = await desk.change(
     ...([askingOf(identity), nameIn(call), version ?? before.value.version, draft] as const),

@@ -12,6 +12,7 @@ import {
 import { EXAMPLES } from "./examples.ts";
 import { type Problem, problemAt } from "./problems.ts";
 import { jsonResponse, ofAccess } from "./replies.ts";
+import { refusalForErasure } from "./routes-erasures.ts";
 import { type Call, type Route, route } from "./route.ts";
 import { CreateAdminKey, CreateKey, pageQuery, revokeQuery } from "./request-schemas.ts";
 import { Key, KeyList, NewKey, RevokedKey } from "./answer-keys.ts";
@@ -34,8 +35,16 @@ export const KEY_ROUTES: readonly Route[] = [
     summary: "Make an API key",
     body: { schema: CreateKey, required: true, example: EXAMPLES.key },
     answers: [CREATED],
-    problems: ["scope_wider", "user_wider", "expiry_wider", "scope_not_for_users", "maker_ended"],
-    handle: ({ call, identity, body: { expires_at: expiresAt, ...rest } }) =>
+    problems: [
+      "scope_wider",
+      "user_wider",
+      "expiry_wider",
+      "scope_not_for_users",
+      "maker_ended",
+      "user_being_erased",
+    ],
+    handle: async ({ call, identity, body: { expires_at: expiresAt, ...rest } }) =>
+      (await refusalForErasure(call, identity.tenant, rest.user ?? null)) ??
       make(call, identity, { ...rest, expiresAt }),
   }),
   route({

@@ -13,6 +13,7 @@ import {
   PostEvent,
   recentEventsQuery,
 } from "./request-events.ts";
+import { refusalForErasure } from "./routes-erasures.ts";
 import { type Call, type Route, route } from "./route.ts";
 import type { BodyOf } from "./schema.ts";
 
@@ -32,7 +33,7 @@ export const POSTED_EVENT_ROUTES: readonly Route[] = [
     headers: ["traceparent"],
     body: { schema: PostEvent, required: true, example: EXAMPLES.event },
     answers: [{ status: 202, description: "It is stored.", schema: PostedEvent, headers: ["Location"] }],
-    problems: ["user_wider", "idempotency_mismatch", "events_full"],
+    problems: ["user_wider", "idempotency_mismatch", "events_full", "user_being_erased"],
     handle: ({ call, identity, body }) => post(call, identity, body),
   }),
   route({
@@ -78,10 +79,11 @@ export const POSTED_EVENT_ROUTES: readonly Route[] = [
 const GONE = problem("not_found", "There is no such event. Events are kept for a day.");
 
 async function post(
-  { deps, request }: Call,
+  call: Call,
   identity: KeyIdentity,
   { name, data = {}, id = randomId("evt"), user: named, tags = [] }: BodyOf<typeof PostEvent>,
 ): Promise<Response | Problem> {
+  const { deps, request } = call;
   const user = userOfNewRun(identity, named);
   if (!user.ok) return ofAccess(user.error);
   if (new TextEncoder().encode(JSON.stringify(data)).length > MAX_EVENT_DATA_BYTES)
@@ -91,6 +93,9 @@ async function post(
       `The data have at most ${MAX_EVENT_DATA_BYTES} bytes as JSON: send the address of what is larger.`,
     );
   const { tenant } = identity;
+  const refusal = await refusalForErasure(call, tenant, user.value);
+  if (refusal !== null) return refusal;
+  if (user.value !== null) await deps.noteUserEvent(tenant, name);
   const trace = parseTraceparent(request.headers.get("traceparent") ?? "");
   const answer = await deps.events(tenant, name).post(tenant, {
     ...{ id, data, tags, user: user.value, only: identity.user, maker: makerOf(identity) },

@@ -16,6 +16,7 @@ import {
   schedulesQuery,
   ticksQuery,
 } from "./request-schedules.ts";
+import { refusalForErasure } from "./routes-erasures.ts";
 import { type Call, insufficientScope, type Route, route } from "./route.ts";
 import { idempotencyKeyOf, plannedStart } from "./routes-start.ts";
 import { pointerOf, viewListed, viewSchedule, viewTick, wishOf } from "./schedule-views.ts";
@@ -58,6 +59,7 @@ export const SCHEDULE_ROUTES: readonly Route[] = [
     ],
     problems: [
       "user_wider",
+      "user_being_erased",
       "policy_denied",
       "unknown_workflow",
       "invalid_input",
@@ -177,6 +179,8 @@ async function put(
   if (!may(identity, "runs:write")) return startsNothing();
   const user = userOfNewRun(identity, body.user);
   if (!user.ok) return ofAccess(user.error);
+  const refusal = await refusalForErasure(call, identity.tenant, user.value);
+  if (refusal !== null) return refusal;
   const { workflow, version, input } = body;
   const planned = await plannedStart(
     call,

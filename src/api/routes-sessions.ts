@@ -8,6 +8,7 @@ import { EXAMPLES } from "./examples.ts";
 import { type FieldError, type Problem, problem, problemAt, type ProblemCode } from "./problems.ts";
 import { jsonResponse } from "./replies.ts";
 import { ConfirmSession, CreateConnectSession, TicketForSession } from "./request-connections.ts";
+import { refusalForErasure } from "./routes-erasures.ts";
 import { type Call, type Route, route } from "./route.ts";
 import type { BodyOf } from "./schema.ts";
 
@@ -39,7 +40,7 @@ export const SESSION_ROUTES: readonly Route[] = [
         headers: ["Location"],
       },
     ],
-    problems: ["user_wider", ...SESSION_PROBLEMS],
+    problems: ["user_wider", "user_being_erased", ...SESSION_PROBLEMS],
     handle: ({ call, identity, body }) => make(call, identity, body),
   }),
   route({
@@ -100,6 +101,8 @@ async function make(
 ): Promise<Response | Problem> {
   const user = userOf(identity, body.user);
   if (!user.ok) return user.error;
+  const refusal = await refusalForErasure(call, identity.tenant, user.value);
+  if (refusal !== null) return refusal;
   const { integration, account } = body;
   const made = await call.deps.connections().makeSession({
     ...{ tenant: identity.tenant, integration, user: user.value },

@@ -53,6 +53,8 @@ export const START_ROUTES: readonly Route[] = [
       "bad_plan",
       "idempotency_mismatch",
       "run_deleted",
+      "run_erased",
+      "user_being_erased",
     ],
     handle: ({ call, identity, body }) => start(call, identity, body),
   }),

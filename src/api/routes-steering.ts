@@ -70,6 +70,7 @@ export const STEERING_ROUTES: readonly Route[] = [
       "resolve_first",
       "not_unknown",
       "run_deleted",
+      "run_erased",
     ],
     handle: ({ call, identity, body }) => {
       const resolve = Object.entries(body.resolve ?? {}).map(([unit, as]) => ({ unit: unitOf(unit), as }));

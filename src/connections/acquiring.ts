@@ -74,6 +74,11 @@ export class Acquiring {
     if (record !== undefined) this.#store.put("record", { ...record, forcedAt: this.#wiring.now() });
   }
 
+  /** What was opened is known no more. */
+  forget(): void {
+    this.#opened = null;
+  }
+
   /** Resolves when no refresh is in flight. */
   async settled(): Promise<void> {
     return this.#renewing.settled();

@@ -59,8 +59,9 @@ export class After {
     const { slot, id } = kept;
     const at = this.#wiring.now();
     const entry = { at, tenant: slot.tenant, actor, action, target: id, outcome: "granted" } as const;
-    const { integration, account } = slot;
-    this.#store.addAudit({ ...entry, detail: { integration, account, ...detail } });
+    // Not the label of its account, which may tell who the user is.
+    const { integration } = slot;
+    this.#store.addAudit({ ...entry, detail: { integration, ...detail } });
     this.mirror();
   }
 
@@ -169,8 +170,13 @@ export class After {
 
   /** L3. */
   async forgetVoid(): Promise<void> {
-    if (!this.#store.isVoid()) return;
+    if (this.#store.isVoid()) await this.forget();
+  }
+
+  /** All of it, also what is known of uses and not on disk yet. */
+  async forget(): Promise<void> {
     this.#armed = null;
+    this.#mirroring.forget();
     await this.#store.forget();
   }
 

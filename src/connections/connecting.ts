@@ -368,7 +368,6 @@ async function audit(
     outcome,
     detail: {
       integration: slot.integration,
-      account: slot.account,
       mode,
       ...(failure === null ? {} : { failure }),
     },

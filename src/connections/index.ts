@@ -16,6 +16,7 @@ export {
   type ConnectionUse,
   type ListedConnection,
   writeMirrored,
+  type Audited,
 } from "./listing.ts";
 export type { MadeSession, SessionRefusal, SessionRequest } from "./making-sessions.ts";
 export type { IntegrationChange, ManageRefusal } from "./managing.ts";
@@ -28,4 +29,11 @@ export { type Connections, type ConnectionsDeps, createConnections } from "./roo
 export type { ConnectionRpc, ConnectionView, RevocationReport } from "./rpc.ts";
 export type { ConnectSession } from "./sessions.ts";
 export { type ConnectionReference, type Pinned, type Use } from "./use.ts";
+export {
+  eraseConnection,
+  type EraseConnectionsDeps,
+  eraseConnections,
+  eraseGrantLinks,
+  type Untold,
+} from "./erasing.ts";
 export { siblingsOf } from "./siblings.ts";

@@ -51,7 +51,6 @@ export interface ConnectionFilter {
 }
 
 const ACCOUNT_PURPOSE = "connection-account";
-const AUDIT_SQL = `INSERT INTO access_audit (at, tenant, actor, action, target, outcome, detail) VALUES (?, ?, ?, ?, ?, ?, ?)`;
 
 /** The account of a grant, in a form by which others on it are found and nobody else learns of it. */
 export async function accountMac(
@@ -63,12 +62,20 @@ export async function accountMac(
   return macOf(serverKey, ACCOUNT_PURPOSE, JSON.stringify([tenant, integration, account]));
 }
 
+/** The statements by which the audit takes an entry. */
+export type Audited = (entry: AuditEntry) => readonly D1PreparedStatement[];
+
 /** G1. */
-export async function writeMirrored(db: D1Database, serverKey: CryptoKey, mirrored: Mirrored): Promise<void> {
+export async function writeMirrored(
+  db: D1Database,
+  serverKey: CryptoKey,
+  audited: Audited,
+  mirrored: Mirrored,
+): Promise<void> {
   const { audit, view, unlisted } = mirrored;
   const rows = view === null ? [] : await rowsOf(db, serverKey, mirrored, view);
   const mark = unlisted === null ? [] : [unlistedStatement(db, mirrored.at, unlisted)];
-  const statements = [...rows, ...mark, ...audit.map((entry) => auditStatement(db, entry))];
+  const statements = [...rows, ...mark, ...audit.flatMap(audited)];
   if (statements.length > 0) await db.batch(statements);
 }
 
@@ -142,11 +149,6 @@ export async function dropOldMarks(db: D1Database, before: number, limit: number
     )
     .bind(before, limit)
     .run();
-}
-
-function auditStatement(db: D1Database, entry: AuditEntry): D1PreparedStatement {
-  const { at, tenant, actor, action, target, outcome, detail } = entry;
-  return db.prepare(AUDIT_SQL).bind(at, tenant, actor, action, target, outcome, JSON.stringify(detail));
 }
 
 /** Of one owner on one integration, those that can be used or could be again; at most 100. */

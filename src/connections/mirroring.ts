@@ -63,6 +63,15 @@ export class Mirroring {
     return isFirst || (isNew && this.#uses.size === MAX_KEPT);
   }
 
+  /** What is not written yet never is. */
+  forget(): void {
+    if (this.#keeping !== null) clearTimeout(this.#keeping);
+    this.#keeping = null;
+    this.#uses = new Map();
+    this.#usesSince = null;
+    this.#telling = [];
+  }
+
   /** When something is to be written; undefined: nothing is. */
   dueAt(): number | undefined {
     const wait = this.#uses.size < MAX_KEPT ? USES_MS : 0;

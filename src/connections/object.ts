@@ -106,6 +106,24 @@ export abstract class WiredConnectionObject extends DurableObject<Env> implement
     return done;
   }
 
+  async erase(
+    tenant: string,
+    { user, by }: { readonly user: string; readonly by: string },
+  ): Promise<"erased" | "later" | "not_theirs"> {
+    const kept = this.#store.get("slot");
+    if (kept === undefined) return "erased";
+    const { owner } = kept.slot;
+    if (kept.slot.tenant !== tenant || owner.kind !== "user" || owner.user !== user) return "not_theirs";
+    this.#granting.disconnect(by);
+    await this.#after.askSiblings();
+    await this.#work();
+    await this.#acquiring.settled();
+    if (!this.#store.isOver()) return "later";
+    this.#acquiring.forget();
+    await this.#after.forget();
+    return "erased";
+  }
+
   async poke(tenant: string): Promise<void> {
     if (this.#isOf(tenant)) await this.#work();
   }

@@ -164,6 +164,14 @@ export interface ConnectionRpc {
   view(tenant: string): Promise<ConnectionView | null>;
   /** Seals under the active key what is sealed under another. False: it cannot just now. */
   rewrap(tenant: string): Promise<boolean>;
+  /**
+   * Takes everything back, tells the provider, and leaves nothing behind. `later`: the provider or the listing is still to be told;
+   * ask again. `not_theirs`: the slot is not the user's.
+   */
+  erase(
+    tenant: string,
+    how: { readonly user: string; readonly by: string },
+  ): Promise<"erased" | "later" | "not_theirs">;
   /** Does what is due, for whoever sweeps. */
   poke(tenant: string): Promise<void>;
 }

@@ -200,6 +200,16 @@ export class ConnectionStore {
     return !isDue && pending.length === 0 && this.waiting() === 0 && this.audit(1).entries.length === 0;
   }
 
+  /** Whether nothing of a grant is left, the provider was told or given up, and the listing knows it. */
+  isOver(): boolean {
+    const record = this.get("record");
+    const isGone = record === undefined || record.standing.status === "disconnected";
+    const isDue = this.get("mirror") !== undefined || this.audit(1).entries.length > 0;
+    return (
+      isGone && !isDue && (this.get("pending") ?? []).length === 0 && (this.get("leaving") ?? []).length === 0
+    );
+  }
+
   /** All of it. What is written after this call stays, also before it has ended. */
   async forget(): Promise<void> {
     this.#ready = false;

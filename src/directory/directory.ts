@@ -35,6 +35,8 @@ export interface Directory {
       readonly waitMs: number;
     },
   ): Promise<Changes>;
+  /** Erases from the list whose these runs were. */
+  erase(tenant: string, runs: readonly Place[]): Promise<void>;
   sweep(tenant: string, shard: number): Promise<Swept>;
 }
 
@@ -68,6 +70,11 @@ export function createDirectory(
       // The first shard that has something answers for all; what the others wait for is asked again.
       const first = await firstToMove(all, (shard) => ask(shard, now[shard]?.next ?? null, waitMs));
       return together(now.map((one, shard) => (shard === first.shard ? first.answer : one)));
+    },
+    async erase(tenant, runs) {
+      // Of all shards: a run may be listed where it belonged when there were fewer.
+      if (runs.length > 0)
+        await Promise.all(all.map((shard) => object(tenant, shard).erase(tenant, { runs })));
     },
     sweep: (tenant, shard) => object(tenant, shard).sweep(tenant, shards),
   };

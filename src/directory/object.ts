@@ -93,6 +93,20 @@ export abstract class WiredDirectoryObject extends DurableObject<Env> implements
     return onlyUser === null ? this.#feed.ofAll(asked) : this.#feed.ofUser(onlyUser, asked);
   }
 
+  async erase(tenant: string, which: Parameters<DirectoryRpc["erase"]>[1]): Promise<number> {
+    if (!this.#isKnownTo(tenant)) return 0;
+    const latest = { startedAt: Number.MAX_SAFE_INTEGER, id: "" };
+    const runs =
+      "runs" in which
+        ? which.runs
+        : [...this.#store.after({ by: "user", value: which.user }, latest, 0, which.limit)];
+    const erased = this.ctx.storage.transactionSync(
+      () => runs.filter((run) => this.#store.erase(run)).length,
+    );
+    for (const { startedAt } of runs) this.#counting.changed(startedAt);
+    return erased;
+  }
+
   async sweep(tenant: string, shards: number): Promise<Swept> {
     const shard = this.#shardFor(tenant);
     const none: Swept = { asked: 0, gone: 0, failed: 0, dropped: 0, moved: 0 };

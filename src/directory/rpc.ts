@@ -85,6 +85,14 @@ export interface DirectoryRpc {
   page(query: PageQuery): Promise<ShardPage>;
   counts(query: CountQuery): Promise<ShardCounts>;
   changes(query: ChangesQuery): Promise<ShardChanges>;
+  /**
+   * Erases from the list whose runs these were: user, tags, and what failures say. Without `runs`: of all that are listed as this
+   * user's. At most `limit`; answers how many.
+   */
+  erase(
+    tenant: string,
+    which: { readonly runs: readonly Place[] } | { readonly user: string; readonly limit: number },
+  ): Promise<number>;
   /** What the sweeper has done here; bounded, so that a tick ends. */
   sweep(tenant: string, shards: number): Promise<Swept>;
 }

@@ -9,6 +9,8 @@ import { integer, integerOrNull, type Row, text, textOrNull } from "../platform/
 import type { Access } from "./filters.ts";
 import { isNewer, type Place, type Report } from "./report.ts";
 
+/** Stands where the message of a failure stood. */
+const ERASED_TEXT = "The data of the run were erased.";
 /** Of a failure's message. */
 const FAILURE_CHARS = 500;
 
@@ -122,6 +124,21 @@ export class RunsStore {
   /** Asks again about a run, but not before this. */
   postpone({ startedAt, id }: Place, until: number): void {
     this.#sql.exec("UPDATE runs SET lease_at = ? WHERE started_at = ? AND id = ?", until, startedAt, id);
+  }
+
+  /** Nothing tells any more whose the run was. False: it is not here. */
+  erase(place: Place): boolean {
+    const known = this.get(place);
+    if (known === null) return false;
+    const { startedAt, id, tags } = known;
+    for (const tag of new Set(tags))
+      this.#sql.exec("DELETE FROM tags WHERE tag = ? AND started_at = ? AND id = ?", tag, startedAt, id);
+    this.#sql.exec(
+      `UPDATE runs SET user = NULL, tags = '[]', failure_text = iif(failure_code IS NULL, NULL, ?)
+       WHERE started_at = ? AND id = ?`,
+      ...[ERASED_TEXT, startedAt, id],
+    );
+    return true;
   }
 
   remove(place: Place): void {

@@ -252,6 +252,14 @@ export class RunDriver {
     });
   }
 
+  /** This life of the run is over, and what it knows counts no more: nothing that is still under way comes to anything. */
+  stop(): void {
+    this.#over = true;
+    this.#alarm.stopTimer();
+    this.#flights.abortUnsent();
+    this.#acquiring.stop();
+  }
+
   /** The JSON of a value in the state. */
   read(value: Parameters<Reader["load"]>[0]): Json {
     return this.#reader.load(value);
@@ -461,10 +469,7 @@ export class RunDriver {
   }
 
   #giveUp(reason: string, cause: unknown): void {
-    this.#over = true;
-    this.#alarm.stopTimer();
-    this.#flights.abortUnsent();
-    this.#acquiring.stop();
+    this.stop();
     this.#ports.giveUp(reason, cause);
   }
 }

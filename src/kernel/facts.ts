@@ -41,6 +41,8 @@ export interface RunInfo {
    * the queue admits by; opaque to the kernel.
    */
   readonly flow?: { readonly limitMs: number; readonly place: Json };
+  /** The data of the run were erased: what its facts say is what `scrub.ts` leaves. */
+  readonly erased?: true;
 }
 
 export type CancelMode = "graceful" | "immediate";

@@ -73,6 +73,7 @@ export {
   type NeedReason,
 } from "./needs.ts";
 export { DEFAULT_RETRY, delayMs, JITTERS, resolveRetry, type RetryPolicy } from "./policy.ts";
+export { createScrub, ERASED_MESSAGE } from "./scrub.ts";
 export { fromSnapshot, toSnapshot, unreadable, type Snapshot } from "./snapshot.ts";
 export {
   RUN_MOVES,

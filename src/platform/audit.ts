@@ -7,15 +7,24 @@ export interface AuditEntry {
   readonly at: number;
   /** Null where no tenant is concerned. */
   readonly tenant: string | null;
-  /** `root`, `key:<id>`, or another identity in the same form. */
+  /** `root`, `key:<id>`, `user:<id>`, or another identity in the same form. Users and callers (`token:<id>`) are kept as pseudonyms. */
   readonly actor: string;
   /** What was asked for: `tenant.create`, `key.revoke`. */
   readonly action: string;
   /** What it was asked for on: an id, "" where there is none. */
   readonly target: string;
   readonly outcome: "granted" | "refused";
-  /** Small and without secrets. */
-  readonly detail: Readonly<Record<string, string | number | boolean | null>>;
+  /** Small and without secrets. An end user is named as a person, and nowhere else: what is kept holds a pseudonym. */
+  readonly detail: Readonly<Record<string, string | number | boolean | null | AuditPerson>>;
+}
+
+/** An end user, by the tenant's own naming. */
+export interface AuditPerson {
+  readonly user: string;
+}
+
+export function isAuditPerson(value: AuditEntry["detail"][string]): value is AuditPerson {
+  return typeof value === "object" && value !== null;
 }
 
 /** Writes an entry before what it tells of takes effect: if this rejects, the caller does not go on. */

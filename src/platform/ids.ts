@@ -52,10 +52,11 @@ export function isRunId(text: string): boolean {
   return RUN_ID.test(text);
 }
 
-/** `<prefix>_` and 128 random bits: `run_`, `req_`, `key_`, `cs_`, `gl_`, `role_`, `iss_`, `hook_`, `sec_`, `dlv_`, `ep_`, `epk_`, `msg_`, `evt_`. Says nothing about when it was made. */
+/** `<prefix>_` and 128 random bits: `run_`, `req_`, `key_`, `cs_`, `gl_`, `role_`, `iss_`, `hook_`, `sec_`, `dlv_`, `ep_`, `epk_`, `msg_`, `evt_`, `era_`. Says nothing about when it was made. */
 export function randomId(
   prefix:
     | "run"
+    | "era"
     | "req"
     | "key"
     | "cs"

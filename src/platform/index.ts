@@ -1,5 +1,12 @@
 /** The door of the platform room: what every other room may use of it. */
-export { type AuditEntry, type AuditSink, type CredentialUse, type UseSink } from "./audit.ts";
+export {
+  type AuditEntry,
+  type AuditPerson,
+  type AuditSink,
+  type CredentialUse,
+  isAuditPerson,
+  type UseSink,
+} from "./audit.ts";
 export { type BoundedBody, readBounded } from "./body.ts";
 export { canonicalJson, digestJson } from "./canonical.ts";
 export { inTime } from "./deadline.ts";

@@ -2,6 +2,7 @@
 
 export { createChildren, type FamilyParts, type PermitChild } from "./children.ts";
 export { type Explanation, type Reason, type Remedy } from "./explain/explanation.ts";
+export type { EraseRun, EraseRunAnswer, RunPlaces } from "./erasing.ts";
 export { createFamily } from "./family.ts";
 export { createHearing, type Hearer, type HearingPort, type NewHearer } from "./hearing.ts";
 export { WiredRunObject } from "./object.ts";

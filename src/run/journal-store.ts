@@ -6,11 +6,11 @@
  *    cut into parts of `chunks`. So no row comes near what the platform holds, however much one turn decides.
  * J3 no part ends between the halves of a surrogate pair.
  * J4 every text of facts, values and snapshots passes through `Texts`, which seals those of a confidential run. Limits are
- *    those of the text as it is stored.
+ *    those of the text as it is stored. J5: what was scrubbed holds nothing that would have to be sealed.
  */
 
 import type { JournalPort, Loaded, Row } from "../driver/index.ts";
-import type { Fact, RunState, Snapshot } from "../kernel/index.ts";
+import { evolveAll, toSnapshot, type Fact, type RunState, type Snapshot } from "../kernel/index.ts";
 import { crashPoint, hasSchema, integer, migrate, text, textOrNull } from "../platform/index.ts";
 import { piecesOf } from "./pieces.ts";
 import { LONG_SCHEMA } from "./schema.ts";
@@ -29,11 +29,18 @@ const CHUNK_CHARS = 349_525;
 const FACTS_SLOT = -1;
 /** Of `null,`: what a value costs its row that does not stand in it. */
 const NULL_BYTES = 5;
+/** Rows that are in memory at a time. */
+const REWRITTEN_AT_ONCE = 64;
 const UTF8 = new TextEncoder();
 
 export interface JournalStore extends JournalPort {
   /** Rows that begin at or before `after + 1` and later ones, so that every fact after `after` is among them. */
   after(after: number, limit: number): Row[];
+  /**
+   * Rewrites every fact, in order; all values go, and nothing that is left is sealed (J5). To be called in a transaction; whoever has
+   * read from the journal before has to read anew.
+   */
+  rewrite(change: (fact: Fact) => Fact): void;
 }
 
 /**
@@ -151,6 +158,36 @@ export function createJournalStore(
         .exec("SELECT seq, at, facts FROM turns WHERE seq >= ? ORDER BY seq LIMIT ?", from, limit)
         .toArray()
         .map(readRow);
+    },
+
+    rewrite(change): void {
+      const hasLong = hasSchema(storage, LONG_SCHEMA);
+      const hadSnapshot = hasLong && sql.exec("SELECT 1 FROM snapshots LIMIT 1").toArray().length > 0;
+      let state: RunState | null = null;
+      let next = 0;
+      for (;;) {
+        const rows = sql
+          .exec(
+            "SELECT seq, at, facts FROM turns WHERE seq >= ? ORDER BY seq LIMIT ?",
+            next,
+            REWRITTEN_AT_ONCE,
+          )
+          .toArray()
+          .map(readRow);
+        for (const row of rows) {
+          const facts = row.facts.map(change);
+          state = evolveAll(state, facts);
+          next = row.seq + facts.length;
+          const body = JSON.stringify(facts);
+          const long = body.length > CHUNK_FROM;
+          if (hasLong) sql.exec("DELETE FROM chunks WHERE seq = ?", row.seq);
+          sql.exec("UPDATE turns SET facts = ?, vals = NULL WHERE seq = ?", long ? null : body, row.seq);
+          if (long) putParts(row.seq, FACTS_SLOT, body);
+        }
+        if (rows.length < REWRITTEN_AT_ONCE) break;
+      }
+      lately = null;
+      if (hadSnapshot && state !== null) replaceSnapshot(storage, next, JSON.stringify(toSnapshot(state)));
     },
   };
 }

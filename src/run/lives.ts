@@ -19,6 +19,7 @@ import { UnreadableJournal, type Outcome, type Row, type RunDriver } from "../dr
 import type { RunState } from "../kernel/index.ts";
 import { classifyFault, crashPoint, dropSchema, migrate, SchemaError, Watchers } from "../platform/index.ts";
 import { UnreadableText } from "./cipher.ts";
+import { eraseRun, type EraseRun, type EraseRunAnswer } from "./erasing.ts";
 import { forgetFollowed } from "./follower.ts";
 import { isBeyondHope, isResting, retryAt, withFailure, withoutFailures } from "./failing.ts";
 import { createJournalStore, type JournalStore } from "./journal-store.ts";
@@ -45,6 +46,11 @@ export const DELETED: Refused = {
   ok: false,
   code: "run_deleted",
   message: "The run was deleted after its retention.",
+};
+export const RUN_ERASED: Refused = {
+  ok: false,
+  code: "run_erased",
+  message: "The data of the run were erased: only how it went is left.",
 };
 const UNAVAILABLE: Refused = {
   ok: false,
@@ -195,6 +201,30 @@ export class Lives {
     return true;
   }
 
+  /** What is left of the run is how it went (`erasing.ts`). */
+  async erase(tenant: string, how: EraseRun): Promise<EraseRunAnswer> {
+    return eraseRun(
+      {
+        storage: this.#ctx.storage,
+        current: async () => this.current(),
+        meta: () => this.#meta,
+        putMeta: (meta) => {
+          writeMeta(this.#ctx.storage, meta);
+        },
+        renew: (meta, before) => {
+          this.#meta = meta;
+          if (before.key !== undefined) this.key.drop(before);
+          this.#life = null;
+          this.watchers.notify();
+        },
+        expire: async (meta) => this.#expire(meta, Date.now()),
+        deliver: async (life) => this.#delivered(life),
+      },
+      tenant,
+      how,
+    );
+  }
+
   async alarm(info?: AlarmInvocationInfo): Promise<void> {
     const meta = this.#meta;
     if (meta === null) return;
@@ -336,7 +366,8 @@ export class Lives {
     this.#ctx.storage.transactionSync(() => {
       dropSchema(this.#ctx.storage);
       untold = forgetFollowed(this.#ctx.storage);
-      this.#keepMeta({ tenant: meta.tenant, id: meta.id, bodyDigest: meta.bodyDigest, deletedUntil });
+      // A digest of the body would tell of it whom can guess it, and nobody asks for it any more.
+      this.#keepMeta({ tenant: meta.tenant, id: meta.id, bodyDigest: "", deletedUntil });
     });
     for (const name of untold) this.#wiring.log.error(`${name}_dropped`, { run: meta.id });
     if (meta.key !== undefined) this.key.drop(meta);
@@ -405,22 +436,26 @@ export class Lives {
   }
 
   /** O2, P4, S2, W3: beside the run. What fails waits for the alarm. */
-  #deliver({ outbox, reports, followers, queueing, journal, driver }: Life): void {
+  #deliver(life: Life): void {
+    const { outbox, reports, followers, queueing } = life;
+    if (this.#meta === null) return;
+    const followed = followers.some((one) => one.isDue);
+    if (outbox.dueAt === null && !reports.isDue && !followed && !queueing.isDue) return;
+    this.#ctx.waitUntil(this.#delivered(life));
+  }
+
+  async #delivered({ outbox, reports, followers, queueing, journal, driver }: Life): Promise<void> {
     const meta = this.#meta;
     if (meta === null) return;
-    const followed = followers.filter((one) => one.isDue);
-    if (outbox.dueAt === null && !reports.isDue && followed.length === 0 && !queueing.isDue) return;
-    const delivered = Promise.all([
+    await Promise.all([
       outbox.drain(meta.tenant, meta.id),
       this.#learnRetention(meta, driver).then(async () => reports.deliver()),
-      ...followed.map((one) => one.deliver(journal, driver)),
+      ...followers.filter((one) => one.isDue).map((one) => one.deliver(journal, driver)),
       queueing.deliver((admission) => {
         driver.command(admission);
       }),
-    ]).then(() => {
-      driver.arm();
-    });
-    this.#ctx.waitUntil(delivered);
+    ]);
+    driver.arm();
   }
 
   /** Before the end is told, so that it is told with it, and the alarm that then stands is the last one (R6). */

@@ -22,6 +22,8 @@ export interface Meta {
   readonly failedAt?: number;
   /** Set on a run whose lives have failed for days: it is over, and says so. */
   readonly sealed?: { readonly at: number; readonly reason: string };
+  /** When the data of the run were erased; what is left tells how it went. */
+  readonly erased?: number;
   /** Set when the run was deleted after its retention: its id stays taken until then. */
   readonly deletedUntil?: number;
 }

@@ -28,7 +28,8 @@ import { exportBatch, type ExportSource } from "./exporting.ts";
 import { graphPart } from "./graph-part.ts";
 import { Descendants } from "./descendants.ts";
 import { standingTo } from "./hearing.ts";
-import { aliveOf, DELETED, Lives, NOT_FOUND } from "./lives.ts";
+import type { EraseRun, EraseRunAnswer } from "./erasing.ts";
+import { aliveOf, DELETED, Lives, NOT_FOUND, type Refused, RUN_ERASED } from "./lives.ts";
 import type { RunWiring } from "./ports.ts";
 import type {
   Answer,
@@ -54,15 +55,23 @@ import { viewRow, viewRun, viewStep, type Showing } from "./view.ts";
 
 const MAX_EVENTS = 1_000;
 
+const USER_BEING_ERASED: Refused = {
+  ok: false,
+  code: "user_being_erased",
+  message: "The data of this user are being erased: nothing is started for them until that is done.",
+};
+
 export abstract class WiredRunObject extends DurableObject<Env> implements RunRpc {
   readonly #lives: Lives;
   readonly #descendants: Descendants;
+  readonly #isErasing: RunWiring["isErasing"];
 
   protected constructor(ctx: DurableObjectState, env: Env, wiring: RunWiring) {
     super(ctx, env);
     if (CRASH_POINTS) armCrashPoint(env.CRASH_AT);
     this.#lives = new Lives(ctx, wiring);
     this.#descendants = new Descendants(ctx.storage);
+    this.#isErasing = wiring.isErasing;
   }
 
   async start(request: StartRequest): ReturnType<RunRpc["start"]> {
@@ -71,19 +80,26 @@ export abstract class WiredRunObject extends DurableObject<Env> implements RunRp
     const viewer: Viewer = { tenant, reveal: request.parent !== undefined };
     const before = await this.#startedBefore(viewer, bodyDigest);
     if (before !== null) return before;
+    const refused = await this.#refusedFor(request);
+    if (refused !== null) return (await this.#startedBefore(viewer, bodyDigest)) ?? refused;
     const key = isConfidential(request) ? await this.#lives.key.make({ tenant, id }) : null;
-    if (key !== null) {
-      if ("ok" in key) return key;
-      // While the key was made, the same may have been started.
-      const meanwhile = await this.#startedBefore(viewer, bodyDigest);
-      if (meanwhile !== null) return meanwhile;
-    }
+    if (key !== null && "ok" in key) return key;
+    // While somebody was asked, or the key was made, the same may have been started.
+    const meanwhile = await this.#startedBefore(viewer, bodyDigest);
+    if (meanwhile !== null) return meanwhile;
     const begun = await this.#lives.begin({ tenant, id, bodyDigest }, key, (driver) =>
       driver.start(runInfoOf(request), graph, input),
     );
     if (!begun.ok) return { ok: false, ...begun.refusal };
     const { life } = begun;
     return { ok: true, value: { created: true, view: shown(life, viewer), ...this.#listing(life) } };
+  }
+
+  /** Nothing is started for a user whose data are being erased: the one place that every start goes through. */
+  async #refusedFor({ tenant, user, parent }: StartRequest): Promise<Refused | null> {
+    // What is above a child is ended, and the child with it.
+    if (user === null || parent !== undefined || this.#isErasing === undefined) return null;
+    return (await this.#isErasing(tenant, user)) ? USER_BEING_ERASED : null;
   }
 
   async startedBefore(tenant: string, bodyDigest: string): Promise<Answer<StartedRun> | null> {
@@ -95,6 +111,7 @@ export abstract class WiredRunObject extends DurableObject<Env> implements RunRp
     if (meta === null) return null;
     if (meta.tenant !== viewer.tenant) return NOT_FOUND;
     if (meta.deletedUntil !== undefined) return DELETED;
+    if (meta.erased !== undefined) return RUN_ERASED;
     if (meta.bodyDigest !== bodyDigest) {
       return {
         ok: false,
@@ -223,6 +240,7 @@ export abstract class WiredRunObject extends DurableObject<Env> implements RunRp
 
   async command(viewer: Viewer, command: Command): Promise<Answer<RunView>> {
     return this.#lives.visit(viewer, async (life, state) => {
+      if (command.t === "redrive" && state.run.erased === true) return RUN_ERASED;
       if (
         isForStarter(command) &&
         viewer.onlyStartedBy !== undefined &&
@@ -370,6 +388,10 @@ export abstract class WiredRunObject extends DurableObject<Env> implements RunRp
 
   async renewKey(tenant: string): Promise<boolean> {
     return this.#lives.key.renew(tenant);
+  }
+
+  async erase(tenant: string, how: EraseRun): Promise<EraseRunAnswer> {
+    return this.#lives.erase(tenant, how);
   }
 
   override async alarm(info?: AlarmInvocationInfo): Promise<void> {

@@ -73,6 +73,8 @@ export interface RunWiring {
   readonly directory?: ReportPort;
   /** Where runs with `flow` wait. Missing: they are admitted at once. */
   readonly flow?: FlowPort;
+  /** Whether the data of a user are being erased: then nothing is started for them. Never rejects. Missing: nobody's are. */
+  readonly isErasing?: (tenant: string, user: string) => Promise<boolean>;
   /** The audit of credentials that attempts were lent; missing: there is none. */
   readonly uses?: UseSink;
   /** Who collects traces; missing: nobody does. */

@@ -22,6 +22,7 @@ import type {
   UnitStatus,
   Failure,
 } from "../kernel/index.ts";
+import type { EraseRun, EraseRunAnswer } from "./erasing.ts";
 import type { Explanation } from "./explain/explanation.ts";
 
 export interface StartRequest {
@@ -88,6 +89,8 @@ export type RunErrorCode =
   | "not_found"
   | "idempotency_mismatch"
   | "run_deleted"
+  | "run_erased"
+  | "user_being_erased"
   | "invalid_payload"
   | "unavailable";
 
@@ -211,6 +214,8 @@ export interface RunView {
   readonly queued?: { readonly since: number; readonly limit_at: number };
   readonly output: OutputView | null;
   readonly failure: RunFailure | Failure | null;
+  /** Its data were erased: what is left is how it went. */
+  readonly erased?: true;
   readonly steps: readonly StepView[];
 }
 
@@ -486,4 +491,6 @@ export interface RunRpc {
    * cannot be just now.
    */
   renewKey(tenant: string): Promise<boolean>;
+  /** Nothing of the run's data stays. Idempotent; rejects where it cannot be just now. */
+  erase(tenant: string, how: EraseRun): Promise<EraseRunAnswer>;
 }

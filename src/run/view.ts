@@ -73,6 +73,7 @@ export function viewRun(state: RunState, seq: number, showing: Showing): RunView
     ...queuedOf(state),
     output: state.output === null ? null : viewOutput(state, state.output, showing),
     failure: state.failure ?? state.lost?.failure ?? null,
+    ...(run.erased === undefined ? {} : { erased: run.erased }),
     steps: state.graph.steps.flatMap((def, i) => {
       const unit = state.units[i];
       return unit === undefined ? [] : [viewListed(state, def, unit, showing, room)];

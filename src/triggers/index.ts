@@ -1,5 +1,15 @@
 /** The door of the triggers: what starts runs without anyone asking, and what tells others of runs. */
 export { type DeliveryEntry } from "./entries.ts";
+export {
+  createPostedNotes,
+  dropOldPosted,
+  eraseEvents,
+  eraseHooks,
+  eraseMessages,
+  eraseOrigins,
+  eraseSchedules,
+  type EraseTriggersDeps,
+} from "./erasing.ts";
 export { WiredEventsObject } from "./events/events-object.ts";
 export type { EventsPorts, EventsRpc, EventView, Heard, PostAnswer } from "./events/events-port.ts";
 export { WiredFlowObject } from "./flow/flow-object.ts";

@@ -143,6 +143,10 @@ export abstract class WiredScheduleObject extends DurableObject<Env> implements 
     });
   }
 
+  async isFor(tenant: string, user: string): Promise<boolean> {
+    return this.#nameFor(tenant) !== null && this.#store.isFor(user);
+  }
+
   async poke(tenant: string): Promise<boolean> {
     const name = this.#nameFor(tenant);
     if (name === null) return false;

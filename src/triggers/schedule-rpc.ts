@@ -86,4 +86,6 @@ export interface ScheduleRpc {
    * whether there is a schedule.
    */
   poke(tenant: string): Promise<boolean>;
+  /** Whether any start of it is on behalf of this user. */
+  isFor(tenant: string, user: string): Promise<boolean>;
 }

@@ -90,6 +90,16 @@ export class ScheduleStore {
     return row === undefined ? null : (JSON.parse(text(row, "body")) as KeptTarget);
   }
 
+  /** Whether any start of it is for this user. */
+  isFor(user: string): boolean {
+    return (
+      this.kept() !== undefined &&
+      this.#storage.sql
+        .exec("SELECT 1 FROM targets WHERE json_extract(body, '$.target.user') = ? LIMIT 1", user)
+        .toArray().length > 0
+    );
+  }
+
   /** The newest first. */
   log(limit: number): LoggedTick[] {
     return this.#storage.sql

@@ -17,6 +17,7 @@ function house(tenants: readonly string[], shards: number, visits: number) {
   };
   const directory: Directory = {
     ...{ shards, report: unused, page: unused, counts: unused, changes: unused },
+    erase: unused,
     sweep: async (tenant, shard) => {
       visited.push(`${tenant}:${shard}`);
       if (tenant === "broken") throw new Error("away");

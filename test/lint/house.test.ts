@@ -26,7 +26,8 @@ const MAY_IMPORT: Readonly<Record<string, string>> = {
   directory: "kernel platform",
   observe: "kernel platform",
   triggers: "kernel platform vault",
-  api: "kernel driver platform actions define vault connections identity access run directory observe triggers",
+  api: "kernel driver platform actions define vault connections identity access run directory observe triggers erasure",
+  erasure: "platform access connections run directory triggers",
   workflows: "define",
   cli: "",
 };

@@ -82,6 +82,7 @@ class Deployment {
         },
         log: away,
         find: away,
+        eraseRun: away,
         forget: away,
       }),
       revoke: async (...what) => this.revoked.push(what),

@@ -44,6 +44,7 @@ const api = client({
     startedBefore: unused,
     relist: unused,
     renewKey: unused,
+    erase: unused,
   }),
   runIdOf: unused,
   workflows: { list: () => [], get: () => null },

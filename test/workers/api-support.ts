@@ -55,6 +55,7 @@ export function client(replaced: Partial<ApiDeps> & Pick<ApiDeps, "runs" | "work
   };
   const directory = {
     ...{ shards: 1, page: elsewhere, counts: elsewhere, changes: elsewhere, sweep: elsewhere },
+    erase: elsewhere,
     report: async () => {},
   };
   const deps: ApiDeps = {
@@ -75,6 +76,11 @@ export function client(replaced: Partial<ApiDeps> & Pick<ApiDeps, "runs" | "work
     hooks: () => {
       throw new Error("The triggers room was reached.");
     },
+    erasures: () => ({
+      ...{ begin: elsewhere, find: elsewhere, eraseRun: elsewhere, tick: elsewhere },
+      isErasing: async () => false,
+    }),
+    noteUserEvent: async () => {},
     schedules: {
       ...{ list: elsewhere, put: elsewhere, view: elsewhere, log: elsewhere, pause: elsewhere },
       ...{ resume: elsewhere, trigger: elsewhere, remove: elsewhere, sweep: elsewhere },

@@ -3,6 +3,7 @@
  * database and runs that do what a test says. Objects take them when they are constructed.
  */
 import { env } from "cloudflare:workers";
+import { auditStatements } from "../../src/access/index.ts";
 import { createProviderClient, writeMirrored, type ConnectionWiring } from "../../src/connections/index.ts";
 import type { Granted, Siblings } from "../../src/connections/ports.ts";
 import { createLogger, importHmacKey } from "../../src/platform/index.ts";
@@ -68,7 +69,12 @@ export class ConnectionHouse {
         if (this.listingAway) throw new Error("D1_ERROR: Network connection lost.");
         this.writes += 1;
         await this.whileWriting?.();
-        await writeMirrored(env.DB, await importHmacKey(new Uint8Array(32).fill(7)), mirrored);
+        await writeMirrored(
+          env.DB,
+          await importHmacKey(new Uint8Array(32).fill(7)),
+          (entry) => auditStatements(env.DB, entry),
+          mirrored,
+        );
         if (this.listingLost > 0) {
           this.listingLost -= 1;
           throw new Error("D1_ERROR: Network connection lost.");

@@ -1,17 +1,19 @@
 import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { describe, expect, it, vi } from "vitest";
-import { createAccessAudit } from "../../src/access/index.ts";
+import { auditStatements, createAccessAudit } from "../../src/access/index.ts";
 import type { KeptIntegration } from "../../src/connections/grant.ts";
 import { dropOldMarks } from "../../src/connections/listing.ts";
 import { sealedRecords } from "../../src/connections/records.ts";
-import { writeMirrored } from "../../src/connections/index.ts";
+import { type Audited, writeMirrored } from "../../src/connections/index.ts";
 import { createLogger, importHmacKey } from "../../src/platform/index.ts";
 import { createKeyCheck, createVault, createVaultOperations, type Keyring } from "../../src/vault/index.ts";
 import { ring } from "../vault/support.ts";
 import { pairOf } from "./connection-double.ts";
 import { ConnectionHouse, houses } from "./connection-house.ts";
 import { Connected, DAY_MS, die, HOUR_MS, MINUTE_MS, TENANT } from "./connection-support.ts";
+
+const audited: Audited = (entry) => auditStatements(env.DB, entry);
 
 async function connected(house = new ConnectionHouse()): Promise<Connected> {
   const one = new Connected(house);
@@ -84,13 +86,13 @@ describe("the database is away", () => {
     const key = await importHmacKey(new Uint8Array(32));
     const at = one.house.now;
     const told = { unlisted: null, sealed: null, uses: [], audit: [] };
-    await writeMirrored(env.DB, key, { ...told, at: at + 10, view: { ...view, version: 3 } });
+    await writeMirrored(env.DB, key, audited, { ...told, at: at + 10, view: { ...view, version: 3 } });
     const stale = [
       { at: at + 9, version: 3 },
       { at: at + 20, version: 2 },
     ];
     for (const { at: then, version } of stale)
-      await writeMirrored(env.DB, key, { ...told, at: then, view: { ...view, version, epoch: 9 } });
+      await writeMirrored(env.DB, key, audited, { ...told, at: then, view: { ...view, version, epoch: 9 } });
     expect(await one.row()).toMatchObject({ version: 3, epoch: 1, updated_at: at + 10 });
   });
 
@@ -430,13 +432,17 @@ describe("a first grant that waits for its confirmation", () => {
     const key = await importHmacKey(new Uint8Array(32));
     const unlisted = { id: one.id, tenant: TENANT, kids: ["k5"] };
     const late = { at: one.house.now - 1, view: null, unlisted, sealed: null, uses: [], audit: [] };
-    await writeMirrored(env.DB, key, { ...late, at: one.house.now + 9, unlisted: { ...unlisted, kids: [] } });
-    await writeMirrored(env.DB, key, late);
+    await writeMirrored(env.DB, key, audited, {
+      ...late,
+      at: one.house.now + 9,
+      unlisted: { ...unlisted, kids: [] },
+    });
+    await writeMirrored(env.DB, key, audited, late);
     expect(await marked(one)).toBe("[]");
     await one.confirm("cs_1");
     await one.ring();
     await dropOldMarks(env.DB, one.house.now + DAY_MS, 10_000);
-    await writeMirrored(env.DB, key, late);
+    await writeMirrored(env.DB, key, audited, late);
     expect(await marked(one)).toBe(null);
   });
 });

@@ -134,6 +134,9 @@ const TABLE: Readonly<Record<string, Rule>> = {
   getPolicy: OF_TENANT,
   putPolicy: { ...OF_TENANT, body: { hosts: [{ host: "stranger.example" }] } },
   listAudit: OF_TENANT,
+  eraseUser: { ...OF_TENANT, body: { user: "nobody-of-isolation" } },
+  getErasure: OF_KEY,
+  eraseRun: OF_KEY,
   createTenant: { ...OF_ROOT, body: { id: "made-by-isolation" } },
   listTenants: OF_ROOT,
   getTenant: OF_ROOT,
@@ -288,6 +291,7 @@ let hookDelivery = "";
 let endpoint = "";
 let endpointKey = "";
 let pinged = "";
+let erasure = "";
 
 beforeAll(async () => {
   admin = await newTenant(TENANT);
@@ -353,6 +357,8 @@ beforeAll(async () => {
   const ping = await send("POST", `/v1/endpoints/${endpoint}/ping`, { key: admin });
   pinged = (await expectAnswer<{ message: string }>(ping, "pingEndpoint", 200)).message;
   await expectAnswer(await send("PUT", "/v1/policy", { key: admin, body: POLICY }), "putPolicy", 200);
+  const erased = await send("POST", "/v1/erasures", { key: admin, body: { user: MARK } });
+  erasure = (await expectAnswer<{ id: string }>(erased, "eraseUser", 202)).id;
   const event = { name: EVENT, id: "of-ada", tags: [MARK] };
   await expectAnswer(await send("POST", "/v1/events", { key: ada, body: event }), "postEvent", 202);
   // Nothing of it is under way any more: what is seen of it does not change by itself.
@@ -413,6 +419,7 @@ function ask(
     name: path.includes("trusted-issuers") ? "trusted" : path.includes("/hooks/") ? HOOK : "go",
     secret: hookSecret,
     delivery: hookDelivery,
+    erasure,
     workflow: id === "putWorkflow" ? "isolation-plan" : "t-wait",
     key: victimKey,
     tenant: TENANT,

@@ -43,6 +43,10 @@ export async function everythingKept(): Promise<Kept> {
   await keepObjects("issuer", env.ISSUER);
   await keepObjects("credential", env.CREDENTIAL);
   await keepObjects("events", env.EVENTS);
+  await keepObjects("schedule", env.SCHEDULE);
+  await keepObjects("hook", env.HOOK);
+  await keepObjects("flow", env.FLOW);
+  await keepObjects("endpoint", env.ENDPOINT);
   return kept;
 }
 

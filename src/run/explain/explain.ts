@@ -60,6 +60,7 @@ export function explainRun(
   const nextAt = state.phase === "ended" ? null : nextWake(state, now);
   return {
     run: state.run.id,
+    ...(state.run.erased === undefined ? {} : { erased: state.run.erased }),
     status: statusOf(state),
     paused: state.pausedSince !== null,
     generation: state.generation,
@@ -246,9 +247,10 @@ function ended(
       : "Run it again from where it failed; what succeeded and was not undone is kept.",
     asks ? { resolve } : undefined,
   );
+  const remedies = state.run.erased === true ? [] : [redrive];
   return state.status === "cancelled"
-    ? say("run_cancelled", `The run was cancelled ${at(since)}.${world}`, { since, remedies: [redrive] })
-    : say("run_failed", `The run failed ${at(since)}.${what}${world}`, { since, remedies: [redrive] });
+    ? say("run_cancelled", `The run was cancelled ${at(since)}.${world}`, { since, remedies })
+    : say("run_failed", `The run failed ${at(since)}.${what}${world}`, { since, remedies });
 }
 
 function remedy(run: string, verb: string, what: string, body?: Json): Remedy {

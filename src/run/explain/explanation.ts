@@ -79,6 +79,8 @@ export interface Reason {
 
 export interface Explanation {
   readonly run: string;
+  /** The data of the run were erased. */
+  readonly erased?: true;
   /** Null: it cannot be told just now. */
   readonly status: RunStatus | null;
   readonly paused: boolean;

@@ -29,7 +29,15 @@ import {
   type Told,
   tried,
 } from "./event-rules.ts";
-import type { EventsPorts, EventView, NewWaiting, PostAnswer, Posted, Waiting } from "./events-port.ts";
+import type {
+  EraseEvents,
+  EventsPorts,
+  EventView,
+  NewWaiting,
+  PostAnswer,
+  Posted,
+  Waiting,
+} from "./events-port.ts";
 import { bytesOf, type EventsStore, type KeptEvent, type KeptTask } from "./events-store.ts";
 import { viewOf } from "./event-view.ts";
 
@@ -126,6 +134,12 @@ export class EventsDesk {
 
   forget(waiting: Waiting): void {
     this.#store.forget(waiting);
+    this.arm();
+  }
+
+  erase(whose: EraseEvents): void {
+    if ("user" in whose) this.#store.eraseUser(whose.user);
+    else this.#store.eraseRun(whose.run);
     this.arm();
   }
 

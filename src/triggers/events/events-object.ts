@@ -11,6 +11,7 @@ import { DurableObject } from "cloudflare:workers";
 import { armCrashPoint, crashPoint } from "../../platform/index.ts";
 import { EventsDesk } from "./events-desk.ts";
 import type {
+  EraseEvents,
   EventsPorts,
   EventsRpc,
   EventView,
@@ -72,6 +73,11 @@ export abstract class WiredEventsObject extends DurableObject<Env> implements Ev
   async forget(tenant: string, waiting: Waiting): Promise<void> {
     this.#check(tenant);
     this.#desk.forget(waiting);
+  }
+
+  async erase(tenant: string, whose: EraseEvents): Promise<void> {
+    this.#check(tenant);
+    this.#desk.erase(whose);
   }
 
   /** O2. */

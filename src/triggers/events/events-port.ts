@@ -33,6 +33,8 @@ export interface NewWaiting extends Waiting {
   readonly digest: string;
 }
 
+export type EraseEvents = { readonly user: string } | { readonly run: string };
+
 /** A workflow that an event may start. */
 export interface Subscriber {
   readonly workflow: string;
@@ -79,6 +81,8 @@ export interface EventsRpc {
   /** Idempotent. Rejects while no more can wait. */
   listen(tenant: string, waiting: NewWaiting): Promise<void>;
   forget(tenant: string, waiting: Waiting): Promise<void>;
+  /** Takes away what is kept of a user, or of one run: events on their behalf with all that follows from them, and waits. */
+  erase(tenant: string, whose: EraseEvents): Promise<void>;
 }
 
 /**

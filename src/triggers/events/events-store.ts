@@ -273,6 +273,43 @@ export class EventsStore {
     this.#count(-gone.length);
   }
 
+  /** Their events, all that follows from these, and their waits. */
+  eraseUser(user: string): void {
+    if (!this.isUsed) return;
+    this.#storage.transactionSync(() => {
+      const gone = this.#rows(
+        "DELETE FROM events WHERE only_user = ?1 OR json_extract(body, '$.user') = ?1 RETURNING n",
+        user,
+      );
+      for (const row of gone) this.#exec("DELETE FROM tasks WHERE event = ?", integer(row, "n"));
+      this.#exec("DELETE FROM waiting WHERE user = ?", user);
+    });
+    this.#waiting = null;
+  }
+
+  /** The event that started it, if it was for nobody else; its waits, and what was told to it. */
+  eraseRun(run: string): void {
+    if (!this.isUsed) return;
+    this.#storage.transactionSync(() => {
+      this.#exec("DELETE FROM waiting WHERE run = ?", run);
+      this.#exec("DELETE FROM tasks WHERE due IS NULL AND json_extract(deed, '$.run') = ?", run);
+      const started = this.#rows("SELECT event FROM tasks WHERE json_extract(settled, '$.run') = ?", run);
+      for (const row of started) {
+        const n = integer(row, "event");
+        const others = this.#rows("SELECT 1 AS one FROM tasks WHERE event = ? AND due IS NOT NULL", n);
+        // What is still under way needs it; the object drops it within a day.
+        if (others.length > 0) continue;
+        this.#exec("DELETE FROM events WHERE n = ? AND done_at IS NOT NULL", n);
+        this.#exec(
+          "DELETE FROM tasks WHERE event = ? AND NOT EXISTS (SELECT 1 FROM events WHERE n = ?)",
+          n,
+          n,
+        );
+      }
+    });
+    this.#waiting = null;
+  }
+
   /** Before a number, the newest first. */
   before(n: number, limit: number): KeptEvent[] {
     return this.#rows("SELECT * FROM events WHERE n < ? ORDER BY n DESC LIMIT ?", n, limit).map((row) =>

@@ -11,6 +11,7 @@
  * - O4 one event calls a bounded number of runs, and the rest go on in the next; a run that does not answer holds up no other.
  */
 import { DurableObject } from "cloudflare:workers";
+import type { Json } from "../../kernel/index.ts";
 import { inTime, objectName } from "../../platform/index.ts";
 import type { FlowPorts, FlowRpc, QueueView } from "./flow-rpc.ts";
 import { FlowQueue, type Standing, type Told } from "./flow-rules.ts";
@@ -81,6 +82,16 @@ export abstract class WiredFlowObject extends DurableObject<Env> implements Flow
     const queue = this.#loaded();
     const shown = Math.min(Math.max(0, Math.floor(first)), MAX_SHOWN);
     return { ...queue.counts(), settings: queue.settings, first: queue.firstOnes(shown) };
+  }
+
+  async erase(tenant: string, run: string, place: Json): Promise<void> {
+    if (!this.#isOf(tenant) || !this.#store.isMade()) return;
+    this.#decide((queue, now) => {
+      queue.release(run, Number.MAX_SAFE_INTEGER, now);
+    });
+    this.#store.erase(run, readPlace(place)?.rate?.key ?? null);
+    // Memory may hold nothing that the disk does not.
+    this.#queue = null;
   }
 
   /** O3. */

@@ -29,6 +29,8 @@ export interface FlowRpc {
   /** Null: it does not wait here. */
   standing(tenant: string, run: string): Promise<Standing | null>;
   view(tenant: string, first: number): Promise<QueueView>;
+  /** Nothing of a run that has ended is kept: neither its entry, nor the digests that its place is of. */
+  erase(tenant: string, run: string, place: Json): Promise<void>;
 }
 
 /** A run, as far as its queue speaks with it. A rejection is tried again. */

@@ -47,6 +47,15 @@ export class FlowStore {
     };
   }
 
+  /** @param rate the key of its rate: that runs began under it is forgotten, so that as many more may; null: it has none */
+  erase(run: string, rate: string | null): void {
+    const { sql } = this.#storage;
+    this.#storage.transactionSync(() => {
+      sql.exec("DELETE FROM entries WHERE run = ?", run);
+      if (rate !== null) sql.exec("DELETE FROM rates WHERE key = ?", rate);
+    });
+  }
+
   write({ settings, entries, rates }: Changes): void {
     const { sql, kv } = this.#storage;
     this.#storage.transactionSync(() => {

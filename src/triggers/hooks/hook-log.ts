@@ -136,6 +136,23 @@ export class HookLog {
     return row?.["at"] === null || row === undefined ? null : integer(row, "at");
   }
 
+  /** What a sender wrote of deliveries that started the run. */
+  eraseRun(run: string): void {
+    if (!hasSchema(this.#storage, SCHEMA)) return;
+    const { sql } = this.#storage;
+    this.#storage.transactionSync(() => {
+      const rows = sql
+        .exec("SELECT slot, n, body FROM log WHERE json_extract(body, '$.run') = ?", run)
+        .toArray();
+      for (const row of rows) {
+        const entry = JSON.parse(text(row, "body")) as DeliveryEntry;
+        const erased: DeliveryEntry = { ...entry, detail: null, delivery: null, event: null, key: null };
+        sql.exec("DELETE FROM bodies WHERE n = ?", integer(row, "n"));
+        sql.exec("UPDATE log SET body = ? WHERE slot = ?", JSON.stringify(erased), integer(row, "slot"));
+      }
+    });
+  }
+
   /** All of it. */
   forget(): void {
     this.#storage.transactionSync(() => {

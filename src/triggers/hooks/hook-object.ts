@@ -57,6 +57,10 @@ export abstract class WiredHookObject extends DurableObject<Env> implements Hook
     return this.#isOf(tenant) ? this.#kept.find(id) : null;
   }
 
+  async eraseRun(tenant: string, run: string): Promise<void> {
+    if (this.#isOf(tenant)) this.#kept.eraseRun(run);
+  }
+
   async forget(tenant: string): Promise<void> {
     if (!this.#isOf(tenant)) return;
     this.#kept.forget();

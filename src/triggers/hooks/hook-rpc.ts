@@ -34,6 +34,8 @@ export interface HookRpc {
     tenant: string,
     id: string,
   ): Promise<{ readonly entry: DeliveryEntry; readonly sealed: string | null } | null>;
+  /** Of deliveries that started this run only when and how they went is kept. */
+  eraseRun(tenant: string, run: string): Promise<void>;
   /** The hook is gone: nothing of it is kept. */
   forget(tenant: string): Promise<void>;
 }

@@ -7,7 +7,14 @@
 import { DurableObject } from "cloudflare:workers";
 import { armCrashPoint, objectName } from "../../platform/index.ts";
 import type { EndpointPorts } from "./endpoint-ports.ts";
-import type { EndpointRpc, Pinged, EndpointQueueView, ReplayAnswer, Which } from "./endpoint-rpc.ts";
+import type {
+  EndpointRpc,
+  EraseMessages,
+  Pinged,
+  EndpointQueueView,
+  ReplayAnswer,
+  Which,
+} from "./endpoint-rpc.ts";
 import type { EndpointMessage } from "./events.ts";
 import { EndpointQueue } from "./queue.ts";
 import { type Logged, QueueStore } from "./queue-store.ts";
@@ -58,6 +65,10 @@ export abstract class WiredEndpointObject extends DurableObject<Env> implements 
 
   async closing(which: Which): Promise<void> {
     if (this.#is(which)) this.#queue.closing();
+  }
+
+  async erase(which: Which, whose: EraseMessages): Promise<void> {
+    if (this.#is(which)) this.#queue.erase(whose);
   }
 
   async changed(which: Which): Promise<void> {

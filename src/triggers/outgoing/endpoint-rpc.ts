@@ -24,6 +24,8 @@ export interface Pinged {
   readonly attempt: Attempt;
 }
 
+export type EraseMessages = { readonly user: string } | { readonly run: string };
+
 export type ReplayAnswer =
   | { readonly ok: true; readonly messages: number }
   /** `not_kept`: its body is not there (any more). */
@@ -38,6 +40,8 @@ export interface EndpointRpc {
   replay(which: Which, message: string): Promise<ReplayAnswer>;
   /** All that failed and happened since then. */
   replayFailed(which: Which, since: number): Promise<ReplayAnswer>;
+  /** Messages of the user's runs, or of one run, tell only how it went. One that is under way goes as it is. */
+  erase(which: Which, whose: EraseMessages): Promise<void>;
   /** One try now, whatever else waits. Null: there is no such endpoint. */
   ping(which: Which): Promise<Pinged | null>;
   /** The endpoint is about to be deleted: what is kept here goes once it is, also if nobody says so. */

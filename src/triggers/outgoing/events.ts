@@ -6,6 +6,7 @@
  * - N3 the id of a message follows from the run and the fact, so that every copy of it has the same.
  */
 import {
+  ERASED_MESSAGE,
   type Fact,
   type Failure,
   type Json,
@@ -106,6 +107,33 @@ export function messageOf(run: string, version: number, { type, at, data }: RunE
 /** The body that the specification asks for. */
 export function bodyOf(type: string, at: number, data: Readonly<Record<string, Json>>): string {
   return JSON.stringify({ type, timestamp: new Date(at).toISOString(), data });
+}
+
+/** Of a message whose run is erased: ids, states and times. Names of steps may have come as data. */
+const KEPT = [
+  ...["run", "generation", "parent", "workflow", "workflow_version", "status"],
+  ...["started_at", "ended_at", "limit_at", "verify_at", "item", "role", "about"],
+];
+
+/** The body of a message once the data of its run are erased. */
+export function erasedBody(body: string): string {
+  const { data, ...message } = JSON.parse(body) as { readonly data: Readonly<Record<string, Json>> };
+  const kept = KEPT.flatMap((name) => (data[name] === undefined ? [] : [[name, data[name]] as const]));
+  const failure =
+    data["failure"] === undefined
+      ? {}
+      : {
+          failure:
+            data["failure"] === null ? null : { code: codeOf(data["failure"]), message: ERASED_MESSAGE },
+        };
+  return JSON.stringify({
+    ...message,
+    data: { ...Object.fromEntries(kept), ...failure, user: null, tags: [], erased: true },
+  });
+}
+
+function codeOf(failure: Json): Json {
+  return typeof failure === "object" && failure !== null && "code" in failure ? (failure.code ?? null) : null;
 }
 
 function event(type: EventType, at: number, after: RunState, more: RunEvent["data"]): RunEvent {

@@ -16,7 +16,8 @@ import {
   textOrNull,
 } from "../../platform/index.ts";
 import type { DisabledReason } from "./endpoint.ts";
-import type { EndpointMessage } from "./events.ts";
+import type { EraseMessages } from "./endpoint-rpc.ts";
+import { type EndpointMessage, erasedBody } from "./events.ts";
 
 /** Messages that the log shows, and that are kept however old they are. */
 export const LOG_KEPT = 200;
@@ -27,6 +28,7 @@ const DAY_MS = 24 * 60 * 60_000;
 export const KNOWN_MS = 4 * DAY_MS;
 /** What failed can be sent again for so long. */
 export const FAILED_KEPT_MS = 30 * DAY_MS;
+const ERASED_AT_ONCE = 200;
 const PRUNED_AT_A_TIME = 1_000;
 /** Tries of one message that are shown: the plan, and some by hand. */
 const MAX_ATTEMPTS = 20;
@@ -299,6 +301,33 @@ export class QueueStore {
     });
     this.#count(rows.length);
     return rows.length + hurried;
+  }
+
+  /** Whose the runs of these messages were, and what is said of them, goes; the rest of a message stays as it was to be sent. */
+  erase(whose: EraseMessages): void {
+    if (!this.#has) return;
+    const [member, value] = "user" in whose ? ["user", whose.user] : ["run", whose.run];
+    this.#storage.transactionSync(() => {
+      let after = 0;
+      for (;;) {
+        const rows = this.#storage.sql
+          .exec(
+            `SELECT n, body FROM messages WHERE n > ? AND body IS NOT NULL AND json_extract(body, '$.data.${member}') = ?
+             ORDER BY n LIMIT ${ERASED_AT_ONCE}`,
+            ...[after, value],
+          )
+          .toArray();
+        for (const row of rows) {
+          after = integer(row, "n");
+          this.#storage.sql.exec(
+            "UPDATE messages SET body = ? WHERE n = ?",
+            erasedBody(text(row, "body")),
+            after,
+          );
+        }
+        if (rows.length < ERASED_AT_ONCE) return;
+      }
+    });
   }
 
   /** The newest first, at most `LOG_KEPT`. */

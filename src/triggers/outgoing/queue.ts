@@ -17,7 +17,7 @@
 import { randomId } from "../../platform/index.ts";
 import type { Setting } from "./endpoint.ts";
 import type { EndpointPorts, Posted } from "./endpoint-ports.ts";
-import type { Pinged, EndpointQueueView, ReplayAnswer, Which } from "./endpoint-rpc.ts";
+import type { EraseMessages, Pinged, EndpointQueueView, ReplayAnswer, Which } from "./endpoint-rpc.ts";
 import { bodyOf, type EndpointMessage, isEventType, PING_TYPE } from "./events.ts";
 import type { Attempt, Condition, Due, Logged, QueueStore, Verdict } from "./queue-store.ts";
 import { afterTry, DEAD_AFTER_MS, type Next, nextTry } from "./retrying.ts";
@@ -83,6 +83,10 @@ export class EndpointQueue {
     const { pending, failed } = this.#store.counts();
     const { failingSince = null } = this.#store.condition() ?? {};
     return { pending, failed, failingSince, nextAt: this.#store.nextDue() };
+  }
+
+  erase(whose: EraseMessages): void {
+    this.#store.erase(whose);
   }
 
   log(limit: number): Logged[] {
