@@ -20,6 +20,7 @@ export interface ConnectionParts {
   readonly ownHosts: readonly string[];
   readonly run: (tenant: string, id: string) => RunRpc;
   readonly log: Logger;
+  readonly refreshFailed: NonNullable<ConnectionWiring["refreshFailed"]>;
 }
 
 export interface ComposedConnections {
@@ -31,7 +32,7 @@ export interface ComposedConnections {
 /** One of each per isolate. */
 export function composeConnections(
   env: Env,
-  { vault, serverKey, egress, ownHosts, run, log }: ConnectionParts,
+  { vault, serverKey, egress, ownHosts, run, log, refreshFailed }: ConnectionParts,
 ): ComposedConnections {
   const now = (): number => Date.now();
   const provider = createProviderClient({ egress, log, now });
@@ -43,7 +44,7 @@ export function composeConnections(
       audit: createAccessAudit(env.DB),
     }),
     wiring: {
-      ...{ vault, provider, log, now },
+      ...{ vault, provider, log, now, refreshFailed },
       mirror: async (mirrored) => writeMirrored(env.DB, await serverKey(), mirrored),
       siblings: async (granted) => siblingsOf({ db: env.DB, object, serverKey }, granted),
       async wake(tenant, id, change) {

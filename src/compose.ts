@@ -19,6 +19,7 @@ import { createApi, createLinks, type ApiDeps } from "./api/index.ts";
 import { type ComposedConnections, composeConnections, parsePublicOrigin } from "./compose-connections.ts";
 import { doChores, sharesOf } from "./compose-chores.ts";
 import { createPolicyPorts } from "./compose-policies.ts";
+import { composeMetrics, counterOf, measureOf } from "./compose-metrics.ts";
 import { createStarter } from "./compose-start.ts";
 import { composeTraces } from "./compose-traces.ts";
 import { composeHooks } from "./compose-triggers-hooks.ts";
@@ -163,7 +164,10 @@ export function compose(
     },
     lending: (env) => connectionsOf(env).wiring,
     issuing: (env) => issuerOf(env).wiring,
-    exchanging: (env) => exchanging(egressOf(env), issuerOf(env).issuer, log),
+    exchanging: (env) =>
+      exchanging(egressOf(env), issuerOf(env).issuer, log, (tenant, reason) => {
+        counted(env, tenant, "exchange_failed", reason);
+      }),
     scheduling: (env) => schedulesOf(env).ports,
     announcing: (env) => endpointsOf(env).wiring,
     starting: starterOf,
@@ -180,6 +184,7 @@ export function compose(
         directoryObject(env, tenant, shard).takeOver(tenant, reports),
       calls: callsPerEvent(env),
       retentionMs: RETENTION_MS,
+      ...measureOf(env, log),
       log,
     }),
     async scheduled({ scheduledTime }, env) {
@@ -216,6 +221,10 @@ export function compose(
       parseShards(env.DIRECTORY_SHARDS),
     );
     return directory;
+  }
+
+  function counted(env: Env, tenant: string, event: string, reason: string): void {
+    counterOf(directoryOf(env), log, waitUntil)(tenant, event, reason);
   }
 
   /** For whoever seals: one per isolate, so that each key is proved once. */
@@ -255,6 +264,9 @@ export function compose(
       ...{ vault: vaultOf(env).vault, serverKey: serverKeyOf(env), egress: egressOf(env), log },
       ownHosts: ownHostsOf(env),
       run: (tenant, id) => runOf(env, tenant, id),
+      refreshFailed: (tenant, reason) => {
+        counted(env, tenant, "refresh_failed", reason);
+      },
     });
     return lent;
   }
@@ -356,6 +368,7 @@ export function compose(
       workflows: known,
       plans: plansOf(env),
       directory: directoryOf(env),
+      metrics: composeMetrics(env, directoryOf(env), log),
       events: (tenant, event) => eventsOf(env, tenant, event),
       relist: async (object) => {
         const stub: unknown = env.RUN.get(env.RUN.idFromString(object));

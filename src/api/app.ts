@@ -30,6 +30,7 @@ import { INTEGRATION_ROUTES } from "./routes-integrations.ts";
 import { ISSUER_ROUTES } from "./routes-issuer.ts";
 import { KEY_ROUTES } from "./routes-keys.ts";
 import { metaRoutes } from "./routes-meta.ts";
+import { METRICS_ROUTES } from "./routes-metrics.ts";
 import { OPEN_ROUTES } from "./routes-open.ts";
 import { POSTED_EVENT_ROUTES } from "./routes-posted-events.ts";
 import { POLICY_ROUTES } from "./routes-policy.ts";
@@ -74,6 +75,7 @@ const API_ROUTES: readonly Route[] = [
   ...VAULT_ROUTES,
   ...ISSUER_ROUTES,
   ...HEALTH_ROUTES,
+  ...METRICS_ROUTES,
 ];
 
 /** Every route of the API, each with its rule. */

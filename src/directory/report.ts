@@ -20,6 +20,14 @@ export interface Report {
   readonly failure: { readonly code: string; readonly message: string } | null;
   /** When the next report comes at the latest; null: the run has ended. */
   readonly leaseAt: number | null;
+  /** What the run has done so far, in numbers that never fall. Missing: it cannot say. */
+  readonly tally?: Readonly<Record<string, number>>;
+  /** What some step of it waits for: `approval`, `connection`. */
+  readonly parked?: readonly string[];
+  /** Since when a message of its outbox waits that nobody takes. */
+  readonly untoldSince?: number;
+  /** When it said so. */
+  readonly saidAt?: number;
 }
 
 /** One run in a list. */
@@ -72,4 +80,14 @@ export function isNewer(
 ): boolean {
   if (report.version !== known.version) return report.version > known.version;
   return (report.leaseAt ?? Infinity) > (known.leaseAt ?? Infinity);
+}
+
+/** Whether a report that is not newer says later whether messages of the run wait. Their time is none of the run's own. */
+export function isLater(report: Report, known: Report): boolean {
+  return (
+    report.version === known.version &&
+    report.leaseAt === known.leaseAt &&
+    (report.saidAt ?? 0) > (known.saidAt ?? 0) &&
+    report.untoldSince !== known.untoldSince
+  );
 }

@@ -10,7 +10,10 @@ import { defineSchema } from "../platform/index.ts";
  * - `runs`: what was reported last of every run. `lease_at` is null once it has ended. No CHECK on `status`: a directory
  *   takes what runs of a newer build tell.
  * - `tags`: one row per run and tag.
- * - `changes`: the newest reports, a ring of CHANGES_KEPT slots: `n` counts all reports.
+ * - `changes`: the newest reports, a ring of CHANGES_KEPT slots: `n` counts all reports. `totals`: sums over the runs of the workflow
+ *   `label` since (`totals.ts`).
+ * - `totals`: those that stand in no row of the ring; `n`: of the newest change then.
+ * - Of `runs`, `tally`: what of the run is counted in the sums; `said_at` is null where nothing is.
  */
 export const DIRECTORY_SCHEMA = defineSchema([
   {
@@ -34,6 +37,19 @@ export const DIRECTORY_SCHEMA = defineSchema([
       PRIMARY KEY (tag, started_at, id)) STRICT, WITHOUT ROWID;
     CREATE TABLE changes (slot INTEGER PRIMARY KEY, n INTEGER NOT NULL, at INTEGER NOT NULL,
       started_at INTEGER NOT NULL, id TEXT NOT NULL) STRICT;
+  `,
+  },
+  {
+    id: 2,
+    sql: `
+    ALTER TABLE runs ADD COLUMN tally TEXT;
+    ALTER TABLE runs ADD COLUMN parked TEXT;
+    ALTER TABLE runs ADD COLUMN untold_since INTEGER;
+    ALTER TABLE runs ADD COLUMN said_at INTEGER;
+    CREATE INDEX runs_by_untold ON runs (untold_since) WHERE untold_since IS NOT NULL;
+    ALTER TABLE changes ADD COLUMN label TEXT;
+    ALTER TABLE changes ADD COLUMN totals TEXT;
+    CREATE TABLE totals (label TEXT PRIMARY KEY, n INTEGER NOT NULL, body TEXT NOT NULL) STRICT, WITHOUT ROWID;
   `,
   },
 ]);

@@ -52,7 +52,13 @@ export function createLife(body: Body): Life {
   const { acquire, listeners, log, retentionMs, callsPerEvent } = wiring;
   const now = (): number => Date.now();
   const outbox = new Outbox(storage, texts, listeners, now, log);
-  const reports = new Reports(wiring.directory ?? null, now, log, () => texts.confidential);
+  const reports = new Reports(
+    wiring.directory ?? null,
+    now,
+    log,
+    () => texts.confidential,
+    () => outbox.oldestAt,
+  );
   const queueing = new Queueing(wiring.flow, { now, after }, log);
   const followed = [
     ...(wiring.uses === undefined ? [] : [followUses(wiring.uses)]),

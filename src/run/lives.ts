@@ -364,13 +364,19 @@ export class Lives {
   }
 
   /** O2, P4, S2, W3: beside the run. What fails waits for the alarm. */
-  #deliver({ outbox, reports, followers, queueing, journal, driver }: Life): void {
+  #deliver(life: Life): void {
+    const { outbox, reports, followers, queueing, journal, driver } = life;
     const meta = this.#meta;
     if (meta === null) return;
     const followed = followers.filter((one) => one.isDue);
     if (outbox.dueAt === null && !reports.isDue && followed.length === 0 && !queueing.isDue) return;
     const delivered = Promise.all([
-      outbox.drain(meta.tenant, meta.id),
+      outbox.drain(meta.tenant, meta.id).then(() => {
+        // That nobody took a message was told; that it was taken is told as well.
+        if (!reports.saysUntold || driver.state === null) return;
+        reports.look(driver.state, driver.seq);
+        return reports.deliver();
+      }),
       reports.deliver(),
       ...followed.map((one) => one.deliver(journal, driver)),
       queueing.deliver((admission) => {
