@@ -76,9 +76,12 @@ export class Lives {
 
   constructor(ctx: DurableObjectState, wiring: RunWiring) {
     this.#ctx = ctx;
-    this.#wiring = wiring;
     this.#meta = readMeta(ctx.storage);
-    this.key = new RunKey(wiring, {
+    // Every line of the run says whose it is: what was never started is known by its name.
+    const [, tenant, run] = (ctx.id.name ?? "").split(":");
+    const who = this.#meta === null ? { tenant, run } : { tenant: this.#meta.tenant, run: this.#meta.id };
+    this.#wiring = { ...wiring, log: wiring.log.with(who) };
+    this.key = new RunKey(this.#wiring, {
       meta: () => this.#meta,
       keepMeta: (meta) => {
         this.#keepMeta(meta);
