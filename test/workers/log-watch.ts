@@ -63,7 +63,7 @@ export function watch(): void {
     return text;
   }) as typeof JSON.stringify;
   const real = globalThis.fetch;
-  globalThis.fetch = (async (input: RequestInfo | URL, init?: RequestInit) => {
+  globalThis.fetch = async (input: RequestInfo | URL, init?: RequestInit) => {
     const sent = new Headers(init?.headers ?? (input instanceof Request ? input.headers : undefined));
     learn(
       "credential of a request",
@@ -74,5 +74,5 @@ export function watch(): void {
     if (text instanceof URLSearchParams || (typeof text === "string" && /^[\w.-]+=/.test(text)))
       for (const [name, value] of new URLSearchParams(text)) if (FIELDS.has(name)) learn(name, value);
     return real(input, init);
-  }) as typeof fetch;
+  };
 }

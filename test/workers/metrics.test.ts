@@ -244,7 +244,7 @@ describe("GET /v1/metrics", () => {
 
   beforeAll(async () => {
     const made = await send("POST", "/v1/tenants", { key: ROOT, body: { id: "acme" } });
-    expect(made.status).toBe(201);
+    await expectAnswer(made, "createTenant", 201);
     key = await adminKey("acme");
   });
 
