@@ -21,6 +21,7 @@ export interface ConnectionParts {
   readonly ownHosts: readonly string[];
   readonly run: (tenant: string, id: string) => RunRpc;
   readonly log: Logger;
+  readonly refreshFailed: NonNullable<ConnectionWiring["refreshFailed"]>;
 }
 
 export interface ComposedConnections {
@@ -32,7 +33,7 @@ export interface ComposedConnections {
 /** One of each per isolate. */
 export function composeConnections(
   env: Env,
-  { vault, serverKey, egress, ownHosts, run, log }: ConnectionParts,
+  { vault, serverKey, egress, ownHosts, run, log, refreshFailed }: ConnectionParts,
 ): ComposedConnections {
   const now = (): number => Date.now();
   const provider = createProviderClient({ egress, log, now });
@@ -44,7 +45,7 @@ export function composeConnections(
       audit: createAccessAudit(env.DB),
     }),
     wiring: {
-      ...{ vault, provider, log, now },
+      ...{ vault, provider, log, now, refreshFailed },
       mirror: async (mirrored) =>
         writeMirrored(env.DB, await serverKey(), (entry) => auditStatements(env.DB, entry), mirrored),
       siblings: async (granted) => siblingsOf({ db: env.DB, object, serverKey }, granted),

@@ -13,7 +13,12 @@ import {
 import { type Egress, err, type Logger, ok } from "./platform/index.ts";
 
 /** What a credential object is given. Nobody mints where the deployment has no issuer. */
-export function exchanging(egress: Egress, issuer: Issuer | null, log: Logger): CredentialWiring {
+export function exchanging(
+  egress: Egress,
+  issuer: Issuer | null,
+  log: Logger,
+  failed: NonNullable<CredentialWiring["failed"]>,
+): CredentialWiring {
   return {
     mint: async (request) =>
       issuer === null
@@ -26,6 +31,7 @@ export function exchanging(egress: Egress, issuer: Issuer | null, log: Logger): 
         : issuer.minter.mint(request),
     egress,
     log,
+    failed,
     now: () => Date.now(),
   };
 }

@@ -25,6 +25,7 @@ import { createApi, createLinks, type ApiDeps } from "./api/index.ts";
 import { type ComposedConnections, composeConnections, parsePublicOrigin } from "./compose-connections.ts";
 import { doChores, sharesOf } from "./compose-chores.ts";
 import { createPolicyPorts } from "./compose-policies.ts";
+import { composeMetrics, counterOf, measureOf } from "./compose-metrics.ts";
 import { createStarter } from "./compose-start.ts";
 import { composeTraces } from "./compose-traces.ts";
 import { composeHooks } from "./compose-triggers-hooks.ts";
@@ -179,7 +180,10 @@ export function compose(
     },
     lending: (env) => connectionsOf(env).wiring,
     issuing: (env) => issuerOf(env).wiring,
-    exchanging: (env) => exchanging(egressOf(env), issuerOf(env).issuer, log),
+    exchanging: (env) =>
+      exchanging(egressOf(env), issuerOf(env).issuer, log, (tenant, reason) => {
+        counted(env, tenant, "exchange_failed", reason);
+      }),
     scheduling: (env) => schedulesOf(env).ports,
     announcing: (env) => endpointsOf(env).wiring,
     starting: starterOf,
@@ -196,6 +200,7 @@ export function compose(
         directoryObject(env, tenant, shard).takeOver(tenant, reports),
       calls: callsPerEvent(env),
       retention: retentionIn(env),
+      ...measureOf(env, log),
       log,
     }),
     async scheduled({ scheduledTime }, env) {
@@ -245,6 +250,10 @@ export function compose(
     return directory;
   }
 
+  function counted(env: Env, tenant: string, event: string, reason: string): void {
+    counterOf(directoryOf(env), log, waitUntil)(tenant, event, reason);
+  }
+
   /** For whoever seals: one per isolate, so that each key is proved once. */
   function vaultOf(env: Env): VaultParts {
     if (vault !== undefined) return vault;
@@ -282,6 +291,9 @@ export function compose(
       ...{ vault: vaultOf(env).vault, serverKey: serverKeyOf(env), egress: egressOf(env), log },
       ownHosts: ownHostsOf(env),
       run: (tenant, id) => runOf(env, tenant, id),
+      refreshFailed: (tenant, reason) => {
+        counted(env, tenant, "refresh_failed", reason);
+      },
     });
     return lent;
   }
@@ -395,6 +407,7 @@ export function compose(
       workflows: known,
       plans: plansOf(env),
       directory: directoryOf(env),
+      metrics: composeMetrics(env, directoryOf(env), log),
       events: (tenant, event) => eventsOf(env, tenant, event),
       relist: async (object) => {
         const stub: unknown = env.RUN.get(env.RUN.idFromString(object));

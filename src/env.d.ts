@@ -29,6 +29,8 @@ interface Env {
   readonly OTEL_EXPORTER_OTLP_TRACES_ENDPOINT?: string;
   /** A secret: what is sent with them, `name=value` with commas between, percent-encoded. */
   readonly OTEL_EXPORTER_OTLP_HEADERS?: string;
+  /** A data set to which is written what is counted. Missing: nowhere. */
+  readonly METRICS?: AnalyticsEngineDataset;
   /** Builds for the crash tests only: where to stop, like `turn-appended:3` (src/platform/crash-points.ts). */
   readonly CRASH_AT?: string;
 }
@@ -46,6 +48,7 @@ declare namespace Cloudflare {
     readonly DIRECTORY_SHARDS?: string;
     readonly OTEL_EXPORTER_OTLP_TRACES_ENDPOINT?: string;
     readonly OTEL_EXPORTER_OTLP_HEADERS?: string;
+    readonly METRICS?: AnalyticsEngineDataset;
     readonly CRASH_AT?: string;
   }
 }

@@ -78,6 +78,7 @@ export async function performCode(call: ActionCall, surroundings: Surroundings):
     log: (message, fields = {}) =>
       surroundings.log.info("step_log", {
         ...createRedactor(lent).json({ message, fields }).value,
+        tenant: call.run.tenant,
         run: call.run.id,
         unit: unitName(call.unit),
         attempt: call.attempt,
@@ -119,6 +120,7 @@ async function perform(
   } catch (error) {
     surroundings.log.warn("step_threw", {
       error: createRedactor(lent).json({ ...describeError(error) }).value,
+      tenant: call.run.tenant,
       run: call.run.id,
       unit: unitName(call.unit),
       attempt: call.attempt,

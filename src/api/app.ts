@@ -34,6 +34,7 @@ import { KEY_ROUTES } from "./routes-keys.ts";
 import { TENANT_EXPORT_ROUTES } from "./routes-export-tenant.ts";
 import { TENANT_ROUTES } from "./routes-tenants.ts";
 import { metaRoutes } from "./routes-meta.ts";
+import { METRICS_ROUTES } from "./routes-metrics.ts";
 import { OPEN_ROUTES } from "./routes-open.ts";
 import { POSTED_EVENT_ROUTES } from "./routes-posted-events.ts";
 import { POLICY_ROUTES } from "./routes-policy.ts";
@@ -84,6 +85,7 @@ const API_ROUTES: readonly Route[] = [
   ...VAULT_ROUTES,
   ...ISSUER_ROUTES,
   ...HEALTH_ROUTES,
+  ...METRICS_ROUTES,
 ];
 
 /** Every route of the API, each with its rule. */

@@ -19,6 +19,7 @@ import type {
 } from "../triggers/index.ts";
 import type { VaultOperations } from "../vault/index.ts";
 import type { Links } from "./links.ts";
+import type { Metrics } from "./metrics.ts";
 
 /** The queues in which runs wait for each other. A rejection: the queue does not answer just now. */
 export interface QueuesPort {
@@ -48,6 +49,8 @@ export interface ApiDeps {
   readonly events: (tenant: string, event: string) => EventsRpc;
   /** The lists of all tenants' runs. */
   readonly directory: Directory;
+  /** Their numbers. */
+  readonly metrics: Metrics;
   /**
    * Asks an object by its id on the platform (64 hexadecimal digits) to list its run; false: there is no run in it.
    * Throws a TypeError for an id that is not of a run object.

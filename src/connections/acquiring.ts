@@ -39,8 +39,16 @@ export class Acquiring {
       store,
       changed: (what, detail) => {
         after.changed(`connection.${what}`, "system", detail);
+        if (what !== "renewed") this.#count(what);
       },
     });
+  }
+
+  #count(what: "died" | "failed"): void {
+    const misconfigured = this.#store.get("record")?.trouble?.misconfigured === true;
+    const reason = what === "died" ? "dead" : misconfigured ? "misconfigured" : "passing";
+    const tenant = this.#store.get("slot")?.slot.tenant;
+    if (tenant !== undefined) this.#wiring.refreshFailed?.(tenant, reason);
   }
 
   /** @param refusedVersion of a token that the service refuses: only another one helps */

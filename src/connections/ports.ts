@@ -96,6 +96,8 @@ export interface ConnectionWiring {
     run: string,
     change: { readonly integration: string; readonly account: string; readonly connection: string },
   ): Promise<void>;
+  /** A token could not be renewed. Best effort; must not throw. */
+  readonly refreshFailed?: (tenant: string, reason: "dead" | "misconfigured" | "passing") => void;
   readonly log: Logger;
   /** Milliseconds since 1970. */
   readonly now: () => number;

@@ -33,21 +33,39 @@ export class ChangesStore {
     this.#sql = sql;
   }
 
-  /** Must stand in the transaction of what has changed. */
-  add({ startedAt, id }: Place, now: number): void {
+  /**
+   * Must stand in the transaction of what has changed. Answers its number.
+   * @param sums of the workflow, which the row carries
+   * @param overwrites what the ring forgets for it
+   */
+  add(
+    { startedAt, id }: Place,
+    now: number,
+    sums: { readonly label: string; readonly body: string },
+    overwrites: (n: number) => void,
+  ): number {
     const { first, last, lastAt } = this.kept() ?? { first: now, last: now - 1, lastAt: now - 1 };
     const n = last + 1;
     const at = Math.max(now, lastAt + 1);
+    overwrites(n - CHANGES_KEPT);
     this.#sql.exec(
-      `INSERT INTO changes (slot, n, at, started_at, id) VALUES (?1, ?2, ?3, ?4, ?5)
-       ON CONFLICT (slot) DO UPDATE SET n = ?2, at = ?3, started_at = ?4, id = ?5`,
+      `INSERT INTO changes (slot, n, at, started_at, id, label, totals) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+       ON CONFLICT (slot) DO UPDATE SET n = ?2, at = ?3, started_at = ?4, id = ?5, label = ?6, totals = ?7`,
       n % CHANGES_KEPT,
       n,
       at,
       startedAt,
       id,
+      sums.label,
+      sums.body,
     );
     this.#kept = { first: Math.max(first, n - CHANGES_KEPT + 1), last: n, lastAt: at };
+    return n;
+  }
+
+  /** Number of the newest change; 0: there was none. */
+  get last(): number {
+    return this.kept()?.last ?? 0;
   }
 
   /**
@@ -94,7 +112,9 @@ export class ChangesStore {
   }
 
   #get(n: number): Change | null {
-    const [row] = this.#sql.exec("SELECT * FROM changes WHERE slot = ?", n % CHANGES_KEPT).toArray();
+    const [row] = this.#sql
+      .exec("SELECT n, at, started_at, id FROM changes WHERE slot = ?", n % CHANGES_KEPT)
+      .toArray();
     return row === undefined || integer(row, "n") !== n ? null : toChange(row);
   }
 }

@@ -1,7 +1,15 @@
 /** The directory of a tenant as one, over all its shards. */
 import type { Filter } from "./filters.ts";
 import type { Place, Report } from "./report.ts";
-import type { Bucket, ChangedRun, CountQuery, DirectoryRpc, ShardChanges, Swept } from "./rpc.ts";
+import type {
+  Bucket,
+  ChangedRun,
+  CountQuery,
+  DirectoryRpc,
+  ShardChanges,
+  ShardMetrics,
+  Swept,
+} from "./rpc.ts";
 import { mergePages, type Page, shardOf } from "./shards.ts";
 
 /** Calls to one shard for one answer of counts; each counts some 100,000 runs that nobody had counted lately. */
@@ -38,6 +46,10 @@ export interface Directory {
   /** Erases from the list whose these runs were. */
   erase(tenant: string, runs: readonly Place[]): Promise<void>;
   sweep(tenant: string, shard: number): Promise<Swept>;
+  /** Numbers of the tenant's runs, of each shard. */
+  metrics(tenant: string): Promise<readonly ShardMetrics[]>;
+  /** Something has happened that belongs to no run. */
+  count(tenant: string, event: string, reason: string): Promise<void>;
 }
 
 /** @param object a fresh stub each time: one that has seen its object die stays broken */
@@ -77,6 +89,8 @@ export function createDirectory(
         await Promise.all(all.map((shard) => object(tenant, shard).erase(tenant, { runs })));
     },
     sweep: (tenant, shard) => object(tenant, shard).sweep(tenant, shards),
+    metrics: async (tenant) => Promise.all(all.map((shard) => object(tenant, shard).metrics(tenant))),
+    count: async (tenant, event, reason) => object(tenant, 0).count(tenant, event, reason),
   };
 }
 

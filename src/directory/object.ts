@@ -16,6 +16,7 @@ import { ChangesStore } from "./changes-store.ts";
 import { Counting } from "./counting.ts";
 import { Feed } from "./feed.ts";
 import { accessOf, completed, fits } from "./filters.ts";
+import { measuredOf } from "./measured.ts";
 import { listed, type Listed, type Place, type Report } from "./report.ts";
 import type {
   ChangesQuery,
@@ -24,16 +25,20 @@ import type {
   PageQuery,
   ShardChanges,
   ShardCounts,
+  ShardMetrics,
   ShardPage,
   Swept,
 } from "./rpc.ts";
-import { RunsStore } from "./runs-store.ts";
-import { DIRECTORY_SCHEMA } from "./schema.ts";
+import { type Applied, RunsStore } from "./runs-store.ts";
+import { DIRECTORY_KEPT, DIRECTORY_SCHEMA, DIRECTORY_SUMS } from "./schema.ts";
 import { askOverdue, type Broom, Passes, type SweepPorts } from "./sweeping.ts";
+import { type Delta, deltaOf, moved, tallyOf, Totals } from "./totals.ts";
 
 /** Runs that one page looks at, at most. A filter that few runs fit gives short pages, and says where to go on. */
 export const MAX_LOOKED_AT = 1_000;
 const MAX_RUNS_PER_PAGE = 100;
+/** Points of data that one event of the platform notes. */
+const MAX_POINTS = 25;
 /** PERSISTED CONTRACT. For how many shards all runs here were looked at; missing: for one. */
 const BALANCED_KEY = "balanced";
 
@@ -42,6 +47,7 @@ export abstract class WiredDirectoryObject extends DurableObject<Env> implements
   readonly #store: RunsStore;
   readonly #changes: ChangesStore;
   readonly #counting: Counting;
+  readonly #totals: Totals;
   readonly #passes = new Passes();
   readonly #feed: Feed;
   #ready: boolean;
@@ -52,17 +58,37 @@ export abstract class WiredDirectoryObject extends DurableObject<Env> implements
     this.#store = new RunsStore(ctx.storage.sql);
     this.#changes = new ChangesStore(ctx.storage.sql);
     this.#counting = new Counting(this.#store);
+    this.#totals = new Totals(ctx.storage.sql);
     this.#feed = new Feed(this.#store, this.#changes, () => this.#ready);
     this.#ready = hasSchema(ctx.storage, DIRECTORY_SCHEMA);
-    if (this.#ready) migrate(ctx.storage, DIRECTORY_SCHEMA);
+    if (this.#ready) migrateAll(ctx.storage);
   }
 
   async report(report: Report): Promise<void> {
     if (this.#shardFor(report.tenant) !== null) this.#apply(report);
   }
 
+  async count(tenant: string, event: string, reason: string): Promise<void> {
+    if (this.#shardFor(tenant) === null) return;
+    this.#make();
+    this.#totals.event(`${event}:${reason}`, this.#changes.last);
+    this.#ports.measure?.({ kind: "event", tenant, event, reason });
+  }
+
+  async metrics(tenant: string): Promise<ShardMetrics> {
+    if (!this.#isKnownTo(tenant))
+      return { workflows: [], events: {}, overdue: 0, untold: { runs: 0, since: null } };
+    return {
+      workflows: [...this.#totals.all()].map(([workflow, { done, now }]) => ({ workflow, done, now })),
+      events: this.#totals.events(),
+      overdue: this.#store.countOverdue(Date.now()),
+      untold: this.#store.untold(),
+    };
+  }
+
   async takeOver(tenant: string, reports: readonly Report[]): Promise<void> {
-    if (this.#shardFor(tenant) !== null) for (const report of reports) this.#apply(report, true);
+    if (this.#shardFor(tenant) === null) return;
+    for (const report of reports) this.#takeOver({ ...report, tenant });
   }
 
   async page({ tenant, filter, after, limit }: PageQuery): Promise<ShardPage> {
@@ -109,12 +135,14 @@ export abstract class WiredDirectoryObject extends DurableObject<Env> implements
 
   async sweep(tenant: string, shards: number): Promise<Swept> {
     const shard = this.#shardFor(tenant);
+    let points = MAX_POINTS;
     const none: Swept = { asked: 0, gone: 0, failed: 0, dropped: 0, moved: 0 };
     if (shard === null || !this.#ready) return none;
     const broom: Broom = {
       ...{ tenant, shard, shards, store: this.#store },
       apply: (report) => {
-        this.#apply(report);
+        this.#apply(report, points > 0);
+        points -= 1;
       },
       remove: (runs) => {
         this.#remove(runs);
@@ -135,29 +163,64 @@ export abstract class WiredDirectoryObject extends DurableObject<Env> implements
   }
 
   #remove(runs: readonly Place[]): void {
-    this.ctx.storage.transactionSync(() => {
-      for (const run of runs) this.#store.remove(run);
+    this.#written(() => {
+      for (const place of runs) {
+        const run = this.#store.get(place);
+        if (run !== null) this.#totals.leaves(run, this.#changes.last);
+        this.#store.remove(place);
+      }
     });
     for (const { startedAt } of runs) this.#counting.changed(startedAt);
   }
 
-  #apply(report: Report, quietly = false): void {
-    if (!this.#ready) migrate(this.ctx.storage, DIRECTORY_SCHEMA);
+  #make(): void {
+    if (!this.#ready) migrateAll(this.ctx.storage);
     this.#ready = true;
-    const told = this.#write(report, quietly);
-    if (told !== "nothing") this.#counting.changed(report.startedAt);
-    if (told === "changed" && !quietly) this.#feed.changed(report.user);
   }
 
-  #write(report: Report, quietly: boolean): ReturnType<RunsStore["apply"]> {
+  #apply(said: Report, measures = true): void {
+    this.#make();
+    // Also what a build says that does not count is counted as far as can be.
+    const report = { ...said, saidAt: said.saidAt ?? 0 };
+    const { told, known, delta } = this.#written(() => this.#write(report));
+    if (told !== "nothing") this.#counting.changed(report.startedAt);
+    if (told === "changed") this.#feed.changed(report.user);
+    const measured = delta === null || !measures ? null : measuredOf(report, known, delta);
+    if (measured !== null) this.#ports.measure?.(measured);
+  }
+
+  #write(report: Report): Applied & { readonly delta: Delta | null } {
+    const applied = this.#store.apply(report);
+    if (applied.told !== "changed") return { ...applied, delta: null };
+    const delta = deltaOf(report, applied.known);
+    const sums = this.#totals.add(report.workflow, delta);
+    const n = this.#changes.add(report, Date.now(), sums, (old) => {
+      this.#totals.overwrites(old, sums.label);
+    });
+    this.#totals.standsAt(sums.label, n);
+    return { ...applied, delta };
+  }
+
+  /** Nobody hears of it. */
+  #takeOver(report: Report): void {
+    this.#make();
+    const changed = this.#written(() => {
+      const { told, known } = this.#store.apply(moved(report));
+      this.#totals.takeOver(report, known, told !== "nothing", this.#changes.last);
+      // Also where the row says more already: it is counted by both, once (`Totals.takeOver`).
+      if (known !== null) this.#store.keepTally(report, tallyOf(moved(report), known));
+      return told;
+    });
+    if (changed !== "nothing") this.#counting.changed(report.startedAt);
+  }
+
+  /** All of it, or nothing. */
+  #written<T>(write: () => T): T {
     try {
-      return this.ctx.storage.transactionSync(() => {
-        const told = this.#store.apply(report);
-        if (told === "changed" && !quietly) this.#changes.add(report, Date.now());
-        return told;
-      });
+      return this.ctx.storage.transactionSync(write);
     } catch (error) {
       this.#changes.rolledBack();
+      this.#totals.rolledBack();
       throw error;
     }
   }
@@ -175,4 +238,8 @@ export abstract class WiredDirectoryObject extends DurableObject<Env> implements
     this.#ports.log.error("directory_of_another_tenant", { tenant });
     return null;
   }
+}
+
+function migrateAll(storage: DurableObjectStorage): void {
+  for (const schema of [DIRECTORY_SCHEMA, DIRECTORY_KEPT, DIRECTORY_SUMS]) migrate(storage, schema);
 }

@@ -22,6 +22,14 @@ export interface Report {
   readonly leaseAt: number | null;
   /** Of a run that has ended: when it deletes itself, as far as it knows. Missing: that was not told. */
   readonly keptUntil?: number;
+  /** What the run has done so far, in numbers that never fall. Missing: it cannot say. */
+  readonly tally?: Readonly<Record<string, number>>;
+  /** What some step of it waits for: `approval`, `connection`. */
+  readonly parked?: readonly string[];
+  /** Since when a message of its outbox waits that nobody takes. */
+  readonly untoldSince?: number;
+  /** When it said so. */
+  readonly saidAt?: number;
 }
 
 /** One run in a list. */
@@ -74,4 +82,14 @@ export function isNewer(
 ): boolean {
   if (report.version !== known.version) return report.version > known.version;
   return (report.leaseAt ?? Infinity) > (known.leaseAt ?? Infinity);
+}
+
+/** Whether a report that is not newer says later whether messages of the run wait. Their time is none of the run's own. */
+export function isLater(report: Report, known: Report): boolean {
+  return (
+    report.version === known.version &&
+    report.leaseAt === known.leaseAt &&
+    (report.saidAt ?? 0) > (known.saidAt ?? 0) &&
+    report.untoldSince !== known.untoldSince
+  );
 }

@@ -78,8 +78,27 @@ export interface Swept {
   readonly moved: number;
 }
 
+/** Numbers of one directory object. */
+export interface ShardMetrics {
+  readonly workflows: readonly {
+    readonly workflow: string;
+    readonly done: Readonly<Record<string, number>>;
+    readonly now: Readonly<Record<string, number>>;
+  }[];
+  /** How often what belongs to no run has happened, by `<event>:<reason>`. */
+  readonly events: Readonly<Record<string, number>>;
+  /** Runs that should have reported by now; 10,000: so many, or more. */
+  readonly overdue: number;
+  /** Runs with a message that nobody takes, likewise, and since when the first of them waits. */
+  readonly untold: { readonly runs: number; readonly since: number | null };
+}
+
 export interface DirectoryRpc {
   report(report: Report): Promise<void>;
+  /** Something has happened that belongs to no run. Counted as often as it is told. */
+  count(tenant: string, event: string, reason: string): Promise<void>;
+  /** Reads no row of a run that has nothing to complain of. */
+  metrics(tenant: string): Promise<ShardMetrics>;
   /** Reports that another shard has kept until now; nobody hears of them. */
   takeOver(tenant: string, reports: readonly Report[]): Promise<void>;
   page(query: PageQuery): Promise<ShardPage>;

@@ -7,12 +7,22 @@
  */
 import { integer, integerOrNull, type Row, text, textOrNull } from "../platform/index.ts";
 import type { Access } from "./filters.ts";
-import { isNewer, type Place, type Report } from "./report.ts";
+import { isLater, isNewer, type Place, type Report } from "./report.ts";
+import { isCounted, tallyOf } from "./totals.ts";
 
 /** Stands where the message of a failure stood. */
 const ERASED_TEXT = "The data of the run were erased.";
 /** Of a failure's message. */
 const FAILURE_CHARS = 500;
+
+/** Of what is counted for the operator: more is told as so many. */
+const MAX_COUNTED = 10_000;
+
+/** What a report told, and what was known of the run before. */
+export interface Applied {
+  readonly told: "nothing" | "renewed" | "changed";
+  readonly known: Report | null;
+}
 
 /** Number of runs by status. */
 export type Counts = Readonly<Record<string, number>>;
@@ -47,20 +57,36 @@ export class RunsStore {
    * What it told (S1): nothing new; what no list shows, as a longer lease; that the run stands otherwise. Must stand in a
    * transaction.
    */
-  apply(report: Report): "nothing" | "renewed" | "changed" {
+  apply(report: Report): Applied {
     const known = this.get(report);
     if (known === null) this.#insert(report);
-    else if (!isNewer(report, known)) return "nothing";
+    else if (!isNewer(report, known) && !isLater(report, known)) return { told: "nothing", known };
     else this.#update(report, known);
-    return known === null || !sameStanding(report, known) ? "changed" : "renewed";
+    return { told: known === null || !sameStanding(report, known) ? "changed" : "renewed", known };
+  }
+
+  /** How many runs should have reported by now, at most MAX_COUNTED. */
+  countOverdue(now: number): number {
+    const some = "SELECT 1 FROM runs INDEXED BY runs_by_lease WHERE lease_at < ? LIMIT ?";
+    return integer(this.#sql.exec(`SELECT count(*) AS n FROM (${some})`, now, MAX_COUNTED).one(), "n");
+  }
+
+  /** Runs with a message that nobody takes, at most MAX_COUNTED, and since when the first of them waits. */
+  untold(): { readonly runs: number; readonly since: number | null } {
+    const some =
+      "SELECT untold_since FROM runs INDEXED BY runs_by_untold WHERE untold_since IS NOT NULL ORDER BY untold_since LIMIT ?";
+    const query = `SELECT count(*) AS n, min(untold_since) AS since FROM (${some})`;
+    const row = this.#sql.exec(query, MAX_COUNTED).one();
+    return { runs: integer(row, "n"), since: integerOrNull(row, "since") };
   }
 
   #insert(report: Report): void {
     const { startedAt, id, tags } = report;
     this.#sql.exec(
       `INSERT INTO runs (started_at, id, version, workflow, workflow_version, user, started_by, tags, parent, status,
-         paused, generation, ended_at, failure_code, failure_text, lease_at, kept_until)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+         paused, generation, ended_at, failure_code, failure_text, lease_at, kept_until, parked, untold_since, said_at,
+         tally)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
       startedAt,
       id,
       report.version,
@@ -71,6 +97,7 @@ export class RunsStore {
       JSON.stringify(tags),
       report.parent,
       ...standing(report),
+      JSON.stringify(tallyOf(report, null)),
     );
     for (const tag of new Set(tags))
       this.#sql.exec("INSERT INTO tags (tag, started_at, id) VALUES (?, ?, ?)", tag, startedAt, id);
@@ -86,9 +113,11 @@ export class RunsStore {
     }
     this.#sql.exec(
       `UPDATE runs SET version = ?, status = ?, paused = ?, generation = ?, ended_at = ?, failure_code = ?,
-         failure_text = ?, lease_at = ?, kept_until = ? WHERE started_at = ? AND id = ?`,
+         failure_text = ?, lease_at = ?, kept_until = ?, parked = ?, untold_since = ?, said_at = ?, tally = ?
+       WHERE started_at = ? AND id = ?`,
       version,
       ...standing(report),
+      JSON.stringify(tallyOf(report, known)),
       startedAt,
       id,
     );
@@ -119,6 +148,12 @@ export class RunsStore {
       )
       .toArray()
       .map(toPlace);
+  }
+
+  /** What of a run is counted, by this shard or another. */
+  keepTally({ startedAt, id }: Place, tally: Report["tally"]): void {
+    const keep = "UPDATE runs SET tally = ? WHERE started_at = ? AND id = ?";
+    this.#sql.exec(keep, JSON.stringify(tally), startedAt, id);
   }
 
   /** Asks again about a run, but not before this. */
@@ -181,6 +216,7 @@ export class RunsStore {
 /** The columns from `status` on, without the version. */
 function standing(report: Report): (string | number | null)[] {
   const { status, paused, generation, endedAt, failure, leaseAt, keptUntil } = report;
+  const { parked, untoldSince, saidAt } = report;
   return [
     status,
     paused ? 1 : 0,
@@ -190,11 +226,22 @@ function standing(report: Report): (string | number | null)[] {
     failure?.message.slice(0, FAILURE_CHARS) ?? null,
     leaseAt,
     keptUntil ?? null,
+    parked === undefined ? null : parked.join(),
+    untoldSince ?? null,
+    saidAt ?? null,
   ];
 }
 
-function sameStanding(a: Report, b: Report): boolean {
-  return a.status === b.status && a.paused === b.paused && a.generation === b.generation;
+/** What was never counted is otherwise than it was told, so that it is. */
+function sameStanding(report: Report, known: Report): boolean {
+  return (
+    report.status === known.status &&
+    report.paused === known.paused &&
+    report.generation === known.generation &&
+    (report.parked ?? []).join() === (known.parked ?? []).join() &&
+    report.untoldSince === known.untoldSince &&
+    (isCounted(known) || !isCounted(report))
+  );
 }
 
 function toPlace(row: Row): Place {
@@ -222,5 +269,19 @@ function toReport(row: Row): Report {
     failure: code === null ? null : { code, message: textOrNull(row, "failure_text") ?? "" },
     leaseAt: integerOrNull(row, "lease_at"),
     ...(keptUntil === null ? {} : { keptUntil }),
+    ...countsOf(row),
+  };
+}
+
+function countsOf(row: Row): Pick<Report, "tally" | "parked" | "untoldSince" | "saidAt"> {
+  const tally = textOrNull(row, "tally");
+  const parked = textOrNull(row, "parked");
+  const untoldSince = integerOrNull(row, "untold_since");
+  const saidAt = integerOrNull(row, "said_at");
+  return {
+    ...(tally === null ? {} : { tally: JSON.parse(tally) as Record<string, number> }),
+    ...(parked === null ? {} : { parked: parked.split(",") }),
+    ...(untoldSince === null ? {} : { untoldSince }),
+    ...(saidAt === null ? {} : { saidAt }),
   };
 }

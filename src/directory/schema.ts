@@ -11,7 +11,10 @@ import { defineSchema } from "../platform/index.ts";
  *   takes what runs of a newer build tell.
  *   `kept_until`: when a run that has ended deletes itself, as far as it knew; null: it has not said.
  * - `tags`: one row per run and tag.
- * - `changes`: the newest reports, a ring of CHANGES_KEPT slots: `n` counts all reports.
+ * - `changes`: the newest reports, a ring of CHANGES_KEPT slots: `n` counts all reports. `totals`: sums over the runs of the workflow
+ *   `label` since (`totals.ts`).
+ * - `totals`: those that stand in no row of the ring; `n`: of the newest change then.
+ * - Of `runs`, `tally`: what of the run is counted in the sums; `said_at` is null where nothing is.
  */
 export const DIRECTORY_SCHEMA = defineSchema([
   {
@@ -37,5 +40,30 @@ export const DIRECTORY_SCHEMA = defineSchema([
       started_at INTEGER NOT NULL, id TEXT NOT NULL) STRICT;
   `,
   },
-  { id: 2, sql: "ALTER TABLE runs ADD COLUMN kept_until INTEGER" },
 ]);
+
+/** Added, under names of their own: an older build that finds them goes on without. `kept_until`: see above. */
+export const DIRECTORY_KEPT = defineSchema(
+  [{ id: 1, sql: "ALTER TABLE runs ADD COLUMN kept_until INTEGER" }],
+  "kept",
+);
+
+/** Likewise: what is counted. An older build writes over the sums of the slots that it takes: counters fall, and begin anew. */
+export const DIRECTORY_SUMS = defineSchema(
+  [
+    {
+      id: 1,
+      sql: `
+      ALTER TABLE runs ADD COLUMN tally TEXT;
+      ALTER TABLE runs ADD COLUMN parked TEXT;
+      ALTER TABLE runs ADD COLUMN untold_since INTEGER;
+      ALTER TABLE runs ADD COLUMN said_at INTEGER;
+      CREATE INDEX runs_by_untold ON runs (untold_since) WHERE untold_since IS NOT NULL;
+      ALTER TABLE changes ADD COLUMN label TEXT;
+      ALTER TABLE changes ADD COLUMN totals TEXT;
+      CREATE TABLE totals (label TEXT PRIMARY KEY, n INTEGER NOT NULL, body TEXT NOT NULL) STRICT, WITHOUT ROWID;
+    `,
+    },
+  ],
+  "sums",
+);

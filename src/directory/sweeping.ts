@@ -10,6 +10,7 @@ import type { Logger } from "../platform/index.ts";
 import { shardOf } from "./shards.ts";
 import type { Place, Report } from "./report.ts";
 import type { Swept } from "./rpc.ts";
+import type { Measured } from "./measured.ts";
 import type { RunsStore } from "./runs-store.ts";
 
 /** Runs asked in one pass; every one is a call to an object. Fewer where an event may make fewer calls. */
@@ -36,6 +37,8 @@ export interface SweepPorts {
     readonly of: (tenant: string) => Promise<number | null>;
   };
   readonly log: Logger;
+  /** Notes what was counted, where that is wanted. Must not throw. */
+  readonly measure?: (measured: Measured) => void;
 }
 
 /** The object that is swept. */
@@ -71,12 +74,11 @@ export async function askOverdue(
       } else {
         // What a run is does not change; one that is sealed may not know that any more, nor its last number.
         const known = store.get(place);
-        if (known !== null && isOverdue(known, now()))
-          apply({ ...known, ...standingOf(report), version: Math.max(known.version, report.version) });
+        if (known !== null && isOverdue(known, now())) apply(withStanding(known, report));
       }
     } catch (error) {
       failed += 1;
-      log.warn("sweep_run_not_asked", { run: place.id, error });
+      log.warn("sweep_run_not_asked", { tenant, run: place.id, error });
       if (isOverdue(store.get(place), now())) store.postpone(place, now() + ASK_AGAIN_MS);
     }
   };
@@ -89,11 +91,26 @@ function isOverdue(known: Report | null, now: number): boolean {
   return known !== null && known.leaseAt !== null && known.leaseAt < now;
 }
 
-function standingOf(report: Report): Partial<Report> {
-  const { version, status, paused, generation, endedAt, failure, leaseAt, keptUntil } = report;
+function withStanding(known: Report, report: Report): Report {
+  const {
+    tally: _tally,
+    parked: _parked,
+    untoldSince: _untold,
+    saidAt: _said,
+    keptUntil: _kept,
+    ...of
+  } = known;
+  const { status, paused, generation, endedAt, failure, leaseAt } = report;
+  const { tally, parked, untoldSince, saidAt, keptUntil } = report;
   return {
-    ...{ version, status, paused, generation, endedAt, failure, leaseAt },
+    ...of,
+    ...{ status, paused, generation, endedAt, failure, leaseAt },
+    version: Math.max(known.version, report.version),
     ...(keptUntil === undefined ? {} : { keptUntil }),
+    ...(tally === undefined ? {} : { tally }),
+    ...(parked === undefined ? {} : { parked }),
+    ...(untoldSince === undefined ? {} : { untoldSince }),
+    saidAt: saidAt ?? 0,
   };
 }
 

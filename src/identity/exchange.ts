@@ -56,6 +56,8 @@ export interface ExchangePorts {
   /** Milliseconds since 1970. */
   readonly now: () => number;
   readonly log: Logger;
+  /** No credential was given. Best effort; must not throw. */
+  readonly failed?: (tenant: string, reason: ExchangeFault["kind"]) => void;
 }
 
 type Exchanged = Result<CloudCredential, ExchangeFault>;
@@ -73,7 +75,11 @@ export async function exchangeFor(role: CloudRole, who: Who, ports: ExchangePort
     }
     const { kind, code, remint } = exchanged.error;
     log.warn("identity.exchange_refused", { attempt, kind, code });
-    if (remint !== true || attempt === 2) return err(settling(role, exchanged.error, ports.now()));
+    if (remint !== true || attempt === 2) {
+      const fault = settling(role, exchanged.error, ports.now());
+      ports.failed?.(tenant, fault.kind);
+      return err(fault);
+    }
   }
 }
 

@@ -5,6 +5,7 @@ import type { StepDef } from "./graph.ts";
 import { joined, placeOf, withDependents } from "./joins.ts";
 import { isQueued, movePhase, stepOf, unitOf, type RunFact, type RunState } from "./state.ts";
 import { isTerminal, moveUnit, newUnit, refOf, type Outcome, type Unit } from "./units.ts";
+import { tallied } from "./tally.ts";
 import { applied, type UnitFactRecord } from "./unit-facts.ts";
 import type { Value } from "./values.ts";
 
@@ -85,6 +86,7 @@ export function evolve(state: RunState | null, fact: Fact): RunState | null {
         status: fact.status,
         // What has ended is not paused: a redrive starts.
         pausedSince: null,
+        ...counted(state, fact, null, null),
       };
       return fact.status === "succeeded"
         ? { ...ended, output: fact.output, bytes: state.bytes + bytesOf(fact.output) }
@@ -202,10 +204,21 @@ function unitFact(state: RunState, fact: UnitFactRecord): RunState {
     ...state,
     units,
     bytes: state.bytes + bytesOf("output" in fact ? fact.output : "list" in fact ? fact.list : null),
+    ...counted(state, fact, step, changed),
   };
   const consumed =
     fact.t === "succeeded" && fact.signal !== undefined ? unbuffered(next, fact.signal, def.signal) : next;
   return settledStep(consumed, def, index, at.unit, unit, fact.at);
+}
+
+function counted(
+  state: RunState,
+  fact: Fact,
+  before: Unit | null,
+  after: Unit | null,
+): Pick<RunState, "tally"> {
+  const tally = tallied(state.tally, fact, before, after);
+  return tally === undefined ? {} : { tally };
 }
 
 /** Keeps the live list, the count of unsettled steps and the dependents' joins true when a step itself settles or is reset. */

@@ -88,6 +88,7 @@ export {
   type RunState,
   type RunStatus,
 } from "./state.ts";
+export { STEP_BOUNDS_MS, type Tally } from "./tally.ts";
 export { unresolved } from "./redrive.ts";
 export { makersOf, mayDecide } from "./approvals.ts";
 export {

@@ -3,6 +3,7 @@
 import type { Failure, RunFailure } from "./failures.ts";
 import type { Graph, StepDef } from "./graph.ts";
 import type { RunInfo } from "./facts.ts";
+import type { Tally } from "./tally.ts";
 import type { Unit, UnitRef } from "./units.ts";
 import type { Json, Value } from "./values.ts";
 
@@ -88,6 +89,8 @@ export interface RunState {
   readonly signalNames?: readonly string[];
   /** Bytes of values journaled. */
   readonly bytes: number;
+  /** What was done so far, in numbers. Missing: nothing, or it was begun by a build that did not count. */
+  readonly tally?: Tally;
   readonly dependents: readonly (readonly number[])[];
   readonly indexOf: ReadonlyMap<string, number>;
 }

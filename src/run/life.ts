@@ -61,7 +61,13 @@ export function createLife(body: Body): Life {
     directory === undefined
       ? null
       : { report: async (report) => directory.report(withKept(report, body.keptMs())) };
-  const reports = new Reports(told, now, log, () => texts.confidential);
+  const reports = new Reports(
+    told,
+    now,
+    log,
+    () => texts.confidential,
+    () => outbox.oldestAt,
+  );
   const queueing = new Queueing(wiring.flow, { now, after }, log);
   const followed = [
     ...(wiring.uses === undefined ? [] : [followUses(wiring.uses)]),

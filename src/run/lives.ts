@@ -88,10 +88,13 @@ export class Lives {
 
   constructor(ctx: DurableObjectState, wiring: RunWiring) {
     this.#ctx = ctx;
-    this.#wiring = wiring;
     this.#keptMs = wiring.retention.defaultMs;
     this.#meta = readMeta(ctx.storage);
-    this.key = new RunKey(wiring, {
+    // Every line of the run says whose it is: what was never started is known by its name.
+    const [, tenant, run] = (ctx.id.name ?? "").split(":");
+    const who = this.#meta === null ? { tenant, run } : { tenant: this.#meta.tenant, run: this.#meta.id };
+    this.#wiring = { ...wiring, log: wiring.log.with(who) };
+    this.key = new RunKey(this.#wiring, {
       meta: () => this.#meta,
       keepMeta: (meta) => {
         this.#keepMeta(meta);
@@ -448,7 +451,12 @@ export class Lives {
     const meta = this.#meta;
     if (meta === null) return;
     await Promise.all([
-      outbox.drain(meta.tenant, meta.id),
+      outbox.drain(meta.tenant, meta.id).then(async () => {
+        // That nobody took a message was told; that it was taken is told as well.
+        if (!reports.saysUntold || driver.state === null) return;
+        reports.look(driver.state, driver.seq);
+        return reports.deliver();
+      }),
       this.#learnRetention(meta, driver).then(async () => reports.deliver()),
       ...followers.filter((one) => one.isDue).map((one) => one.deliver(journal, driver)),
       queueing.deliver((admission) => {

@@ -53,6 +53,8 @@ export class Outbox {
   readonly #now: () => number;
   readonly #log: Logger;
   #dueAt: number | null = null;
+  /** Since when the oldest message waits. */
+  #oldestAt: number | null = null;
   /** When the last message was written: its delivery is under way in the same event. */
   #freshAt = -BACKSTOP_MS;
   #draining: Promise<void> | null = null;
@@ -75,8 +77,15 @@ export class Outbox {
   /** When a life begins: what earlier ones left. */
   load(): void {
     if (this.#listeners.length === 0 || !hasSchema(this.#storage, OUTBOX_SCHEMA)) return;
-    const [row] = this.#sql.exec("SELECT min(due) AS due FROM outbox").toArray();
-    this.#dueAt = row === undefined || row["due"] === null ? null : integer(row, "due");
+    const [row] = this.#sql.exec("SELECT min(due) AS due, min(since) AS since FROM outbox").toArray();
+    const none = row === undefined || row["due"] === null;
+    this.#dueAt = none ? null : integer(row, "due");
+    this.#oldestAt = none ? null : integer(row, "since");
+  }
+
+  /** Since when the oldest message waits that nobody has taken yet, or null. */
+  get oldestAt(): number | null {
+    return this.#oldestAt;
   }
 
   /** When the next delivery is due, or null. */
@@ -118,6 +127,7 @@ export class Outbox {
         );
       }
       this.#dueAt = this.#dueAt === null ? row.at : Math.min(this.#dueAt, row.at);
+      this.#oldestAt ??= row.at;
       this.#freshAt = row.at;
     };
   }
@@ -168,6 +178,7 @@ export class Outbox {
       const now = this.#now();
       if (now - message.at > GIVE_UP_MS) {
         this.#log.error("outbox_message_dropped", {
+          tenant: message.tenant,
           run: message.run,
           listener: name,
           version: message.version,

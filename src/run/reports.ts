@@ -14,9 +14,9 @@
  *    stores what it is told as it is.
  */
 
-import { nextWake, statusOf, type RunState } from "../kernel/index.ts";
+import { awaitsDecision, isParked, nextWake, statusOf, type RunState, type Unit } from "../kernel/index.ts";
 import { REDACTED, type Logger } from "../platform/index.ts";
-import type { RunReport, RunView } from "./rpc.ts";
+import type { ParkedFor, RunReport, RunView } from "./rpc.ts";
 import { BACKSTOP_MS, retryMs } from "./telling.ts";
 
 export interface ReportPort {
@@ -34,6 +34,8 @@ const RENEW_MS = GRACE_MS / 2;
 const SETTLE_MS = 1_000;
 /** And by the alarm, where no turn comes. */
 const UNSETTLED_MS = 30_000;
+/** A message that waits for so long is told of: whoever should take it is away. */
+const UNTOLD_MS = 5 * 60_000;
 /** A wait of at least so long is a status that lasts. */
 const LONG_WAIT_MS = 10_000;
 
@@ -42,6 +44,7 @@ export class Reports {
   readonly #now: () => number;
   readonly #log: Logger;
   readonly #confidential: () => boolean;
+  readonly #oldestMessage: () => number | null;
   /** The last report that the directory took from this life. */
   #told: RunReport | null = null;
   /** What is to be told now; a newer one takes its place. */
@@ -52,9 +55,19 @@ export class Reports {
   #tries = 0;
   #sending: Promise<void> | null = null;
 
-  /** @param port null: there is no directory */
-  constructor(port: ReportPort | null, now: () => number, log: Logger, confidential: () => boolean) {
+  /**
+   * @param port null: there is no directory
+   * @param oldestMessage since when the oldest message of the outbox waits, or null
+   */
+  constructor(
+    port: ReportPort | null,
+    now: () => number,
+    log: Logger,
+    confidential: () => boolean,
+    oldestMessage: () => number | null = () => null,
+  ) {
     this.#port = port;
+    this.#oldestMessage = oldestMessage;
     this.#now = now;
     this.#log = log;
     this.#confidential = confidential;
@@ -80,7 +93,10 @@ export class Reports {
   }
 
   report(state: RunState, seq: number): RunReport {
-    const report = reportOf(state, seq, this.#now());
+    const now = this.#now();
+    const oldest = this.#oldestMessage();
+    const untold = oldest === null || oldest > now - UNTOLD_MS ? {} : { untoldSince: oldest };
+    const report = { ...reportOf(state, seq, now), ...untold };
     if (report.failure === null || !this.#confidential()) return report;
     return { ...report, failure: { code: report.failure.code, message: REDACTED } };
   }
@@ -92,6 +108,11 @@ export class Reports {
     this.#retryAt = 0;
     this.#differsSince = null;
     if (this.#waiting !== null && this.#waiting.version <= report.version) this.#waiting = null;
+  }
+
+  /** Whether the directory was told that nobody takes a message of the run. */
+  get saysUntold(): boolean {
+    return this.#told?.untoldSince !== undefined;
   }
 
   /** Whether something is to be told now. */
@@ -135,7 +156,8 @@ export class Reports {
       } catch (error) {
         this.#retryAt = this.#now() + retryMs(this.#tries);
         this.#tries += 1;
-        if (this.#tries === 1) this.#log.warn("report_not_taken", { run: report.id, error });
+        if (this.#tries === 1)
+          this.#log.warn("report_not_taken", { tenant: report.tenant, run: report.id, error });
       }
     }
   }
@@ -193,7 +215,24 @@ function reportOf(state: RunState, seq: number, now: number): RunReport {
     endedAt: state.endedAt,
     failure: failure === null ? null : { code: failure.code, message: failure.message },
     leaseAt: leaseOf(state, now),
+    tally: state.tally ?? {},
+    ...parkedFor(state),
+    saidAt: now,
   };
+}
+
+/** Of a run that has ended nothing waits. */
+function parkedFor(state: RunState): Pick<RunReport, "parked"> {
+  if (state.endedAt !== null) return {};
+  const some = (waits: (unit: Unit) => boolean): boolean =>
+    state.live.some((i) => {
+      const unit = state.units[i];
+      return unit !== undefined && (waits(unit) || unit.items?.some(waits) === true);
+    });
+  const parked: ParkedFor[] = [];
+  if (some(awaitsDecision)) parked.push("approval");
+  if (some(isParked)) parked.push("connection");
+  return parked.length === 0 ? {} : { parked };
 }
 
 function leaseOf(state: RunState, now: number): number | null {
@@ -203,11 +242,23 @@ function leaseOf(state: RunState, now: number): number | null {
 }
 
 function sameStanding(a: RunReport, b: RunReport): boolean {
-  return a.status === b.status && a.paused === b.paused && a.generation === b.generation;
+  return (
+    a.status === b.status &&
+    a.paused === b.paused &&
+    a.generation === b.generation &&
+    a.parked?.join() === b.parked?.join() &&
+    (a.untoldSince === undefined) === (b.untoldSince === undefined)
+  );
 }
 
 /** @param told whether this life has told anything before */
-function lasts({ status, paused, endedAt }: RunReport, state: RunState, now: number, told: boolean): boolean {
+function lasts(
+  { status, paused, endedAt, untoldSince }: RunReport,
+  state: RunState,
+  now: number,
+  told: boolean,
+): boolean {
+  if (untoldSince !== undefined) return true;
   if (endedAt !== null || paused || status === "compensating") return true;
   // The first status is told by the door that starts the run, and most runs are admitted at once.
   if (status === "queued") return told;

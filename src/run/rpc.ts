@@ -19,6 +19,7 @@ import type {
   RunInfo,
   RunStatus,
   StepDef,
+  Tally,
   UnitStatus,
   Failure,
 } from "../kernel/index.ts";
@@ -74,7 +75,18 @@ export interface RunReport {
   readonly leaseAt: number | null;
   /** Of a run that has ended: when it deletes itself, as far as it knows. */
   readonly keptUntil?: number;
+  /** What it has done so far, in numbers. Missing: a build that did not count says so, or one that cannot read the run. */
+  readonly tally?: Tally;
+  /** What some step of it waits for. Missing: nothing. */
+  readonly parked?: readonly ParkedFor[];
+  /** Since when a message of its outbox waits that nobody has taken for long. Missing: none does. */
+  readonly untoldSince?: number;
+  /** When it said so. Of two reports with the same version and the same lease the later one counts. */
+  readonly saidAt?: number;
 }
+
+/** What a run is parked for: a person's decision, or a credential. */
+export type ParkedFor = "approval" | "connection";
 
 export interface StartedRun {
   readonly created: boolean;

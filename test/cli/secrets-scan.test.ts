@@ -286,6 +286,7 @@ it(
     expect(refused.map(([place, { status }]) => `${status} ${place.split("/")[2] ?? ""}`).toSorted()).toEqual(
       [
         "403 health",
+        "403 metrics",
         "403 tenants",
         "403 tenants",
         "403 vault",

@@ -16,8 +16,16 @@ function house(tenants: readonly string[], shards: number, visits: number) {
     throw new Error("No test asks for this.");
   };
   const directory: Directory = {
-    ...{ shards, report: unused, page: unused, counts: unused, changes: unused },
-    erase: unused,
+    ...{
+      shards,
+      report: unused,
+      page: unused,
+      counts: unused,
+      changes: unused,
+      erase: unused,
+      metrics: unused,
+      count: unused,
+    },
     sweep: async (tenant, shard) => {
       visited.push(`${tenant}:${shard}`);
       if (tenant === "broken") throw new Error("away");

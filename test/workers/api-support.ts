@@ -56,10 +56,20 @@ export function client(replaced: Partial<ApiDeps> & Pick<ApiDeps, "runs" | "work
   const directory = {
     ...{ shards: 1, page: elsewhere, counts: elsewhere, changes: elsewhere, sweep: elsewhere },
     erase: elsewhere,
+    ...{ metrics: elsewhere, count: elsewhere },
     report: async () => {},
   };
   const deps: ApiDeps = {
-    ...{ access, plans, log, links, directory, relist: elsewhere, now: () => Date.now() },
+    ...{
+      access,
+      plans,
+      log,
+      links,
+      directory,
+      metrics: { families: elsewhere },
+      relist: elsewhere,
+      now: () => Date.now(),
+    },
     checkAuth: async () => undefined,
     hasJurisdiction: () => true,
     queues: { standing: elsewhere, view: elsewhere },

@@ -218,6 +218,7 @@ const TABLE: Readonly<Record<string, Rule>> = {
   replayFailedMessages: OF_KEY,
   pingEndpoint: OF_KEY,
   checkHealth: OF_ROOT,
+  readMetrics: OF_ROOT,
   listVaultKeys: OF_ROOT,
   rewrapVault: OF_ROOT,
   dropVaultKey: OF_ROOT,

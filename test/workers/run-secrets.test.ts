@@ -3,6 +3,7 @@ import { env } from "cloudflare:workers";
 import { afterEach, beforeAll, describe, expect, inject, it, vi } from "vitest";
 import { text } from "../../src/platform/index.ts";
 import { expectAnswer, send } from "./api-support.ts";
+import { leaks, lines as logged, secrets } from "./log-watch.ts";
 import { ended, events, start, TENANT, view, type Started } from "./run-support.ts";
 import { setCallsPerEvent } from "./worker.ts";
 
@@ -71,6 +72,22 @@ describe("a run that used credentials (K12)", () => {
       expect(searched).not.toContain(secret);
       expect(searched).not.toContain(btoa(secret).replaceAll("=", ""));
     }
+  });
+});
+
+describe("the watch over the log of a test file", () => {
+  it("has lines and secrets to look for, and finds one that is logged", () => {
+    console.warn('{"level":"warn","event":"looked_at"}');
+    // The tokens of the world, our own keys, and those that passed meanwhile.
+    expect(secrets.size).toBeGreaterThan(8);
+    const names = new Set(secrets.values());
+    for (const name of ["server key", "root key", "service token", "key, or link", "credential of a request"])
+      expect([name, names.has(name)]).toEqual([name, true]);
+    const before = logged.length;
+    console.warn(`{"level":"warn","event":"told","text":"${btoa(`x${env.ROOT_API_KEY ?? ""}`)}"}`);
+    expect(leaks()).toEqual([expect.stringMatching(/^root key, in base64 behind 1: /)]);
+    logged.splice(before);
+    expect(leaks()).toEqual([]);
   });
 });
 

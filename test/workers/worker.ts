@@ -134,7 +134,7 @@ export class HookObject extends WiredHookObject {
 
 export class DirectoryObject extends WiredDirectoryObject {
   constructor(ctx: DurableObjectState, env: Env) {
-    super(ctx, env, house.at(ctx).sweeping(env));
+    super(ctx, env, house.at(ctx).sweeping({ ...env, METRICS: dataset }));
   }
 }
 
@@ -153,6 +153,14 @@ export class FlowObject extends WiredFlowObject {
     return super.release(...told);
   }
 }
+
+/** What was written to the data set of Analytics Engine. */
+export const points: AnalyticsEngineDataPoint[] = [];
+const dataset: AnalyticsEngineDataset = {
+  writeDataPoint(point) {
+    if (point !== undefined) points.push(point);
+  },
+};
 
 /** Calls between runs and their queues, of all of them. */
 export const queueCalls = { enqueue: 0, release: 0, admitted: 0 };
