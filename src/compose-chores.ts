@@ -2,7 +2,7 @@
 import type { Logger } from "./platform/index.ts";
 
 /** What each may use of the calls of one tick. */
-const PARTS = { vault: 0.25, connections: 0.2, issuers: 0.05, schedules: 0.05 } as const;
+const PARTS = { vault: 0.25, connections: 0.2, issuers: 0.05, schedules: 0.05, audit: 0.05 } as const;
 /** Each tick also asks the database so many times. */
 const QUERIES = 5;
 
@@ -15,8 +15,9 @@ export function sharesOf(calls: number): Shares {
   const connections = share("connections");
   const issuers = share("issuers");
   const schedules = share("schedules");
-  const visits = calls - vault - connections - issuers - schedules - QUERIES;
-  return { vault, connections, issuers, schedules, visits };
+  const audit = share("audit");
+  const visits = calls - vault - connections - issuers - schedules - audit - QUERIES;
+  return { vault, connections, issuers, schedules, audit, visits };
 }
 
 /** One after the other, each for itself: what one cannot do just now stops no other. Rejects in the end if one could not. */

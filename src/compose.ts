@@ -2,9 +2,9 @@
 
 import { waitUntil } from "cloudflare:workers";
 import {
+  type AuditDesk,
   checkRootKey,
   countTenants,
-  dropOldUses,
   createAccessAudit,
   createUseAudit,
   createKeyCache,
@@ -16,6 +16,7 @@ import {
 } from "./access/index.ts";
 import { parseServiceTokens, performAction, type Surroundings } from "./actions/index.ts";
 import { type AcquireDeps, createAcquire, createLend } from "./compose-acquire.ts";
+import { composeAudit } from "./compose-audit.ts";
 import { createAuthCheck } from "./compose-auth-check.ts";
 import { createApi, createLinks, type ApiDeps } from "./api/index.ts";
 import { type ComposedConnections, composeConnections, parsePublicOrigin } from "./compose-connections.ts";
@@ -155,6 +156,7 @@ export function compose(
   let hooks: HookDesk | undefined;
   let schedules: ComposedSchedules | undefined;
   let endpoints: ComposedEndpoints | undefined;
+  let audit: AuditDesk | undefined;
   return {
     async fetch(request, env) {
       api ??= createApi(apiDeps(env, registry));
@@ -197,7 +199,7 @@ export function compose(
         {
           runs: async () => sweepAll(ports, scheduledTime),
           schedules: async () => schedulesOf(env).schedules.sweep(shares.schedules),
-          uses: async () => dropOldUses(env.DB, Date.now()),
+          audit: async () => auditOf(env).sweep(shares.audit),
           secrets: async () => dropEndedSecrets(env.DB, Date.now()),
           keys: async () => dropEndedKeys(env.DB, Date.now()),
           vault: async () => vaultOperations(env).tick(shares.vault),
@@ -243,6 +245,10 @@ export function compose(
       ...{ db: env.DB, audit: createAccessAudit(env.DB), log, now: () => Date.now() },
     });
     return operations;
+  }
+
+  function auditOf(env: Env): AuditDesk {
+    return (audit ??= composeAudit(env, { serverKey: serverKeyOf(env), settings, log }));
   }
 
   function runKeysIn(env: Env): SealedRecords {
@@ -366,6 +372,7 @@ export function compose(
       },
       links: createLinks(serverKey),
       queues: createQueues(env),
+      audit: auditOf(env),
       vault: () => vaultOperations(env),
       connections: () => connectionsOf(env).connections,
       issuer: () => issuerOf(env).issuer,

@@ -1,6 +1,9 @@
 /** The door of the access room: tenants, API keys, scopes, and who may do what. */
 export { type AuditFilter, type AuditPlace, listAudit } from "./audit-list.ts";
 export { auditStatements, createAccessAudit } from "./audit-store.ts";
+export type { AuditLink, ChainBreak, ChainHead } from "./audit-chain.ts";
+export { type AuditDesk, createAuditDesk, type ExportPage } from "./audit-desk.ts";
+export type { Verification } from "./audit-verifying.ts";
 export { forgetAuditUser } from "./audit-users-store.ts";
 export { authenticate, type Credentials } from "./authenticate.ts";
 export { type AccessDeps, checkRootKey, type TrustDeps } from "./deps.ts";
@@ -89,4 +92,4 @@ export {
   type TrustedWithCallers,
   tryToken,
 } from "./trusted-issuers.ts";
-export { createUseAudit, dropOldUses, USES_KEPT_MS } from "./uses-store.ts";
+export { createUseAudit, USES_KEPT_MS } from "./uses-store.ts";

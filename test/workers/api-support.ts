@@ -59,6 +59,7 @@ export function client(replaced: Partial<ApiDeps> & Pick<ApiDeps, "runs" | "work
     ...{ access, plans, log, links, directory, relist: elsewhere, now: () => Date.now() },
     checkAuth: async () => undefined,
     queues: { standing: elsewhere, view: elsewhere },
+    audit: { sweep: elsewhere, export: elsewhere, verify: elsewhere },
     vault: () => {
       throw new Error("The vault was reached.");
     },
