@@ -156,7 +156,9 @@ describe("sealing", () => {
               },
       });
     for (const fate of ["before", "broken"] as const) {
-      await expect(sealNext(deps(failing(fate)), tenant)).rejects.toThrow();
+      await expect(sealNext(deps(failing(fate)), tenant)).rejects.toThrow(
+        fate === "before" ? "connection lost" : "constraint failed",
+      );
       expect(await verify(tenant)).toMatchObject({ links: 0, open: { entries: 2, uses: 1 } });
     }
     expect(await sealNext(deps(failing("after")), tenant)).toEqual({ kind: "lost" });
