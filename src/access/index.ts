@@ -92,4 +92,4 @@ export {
   type TrustedWithCallers,
   tryToken,
 } from "./trusted-issuers.ts";
-export { createUseAudit, USES_KEPT_MS } from "./uses-store.ts";
+export { createUseAudit } from "./uses-store.ts";
