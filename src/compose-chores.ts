@@ -2,7 +2,10 @@
 import type { Logger } from "./platform/index.ts";
 
 /** What each may use of the calls of one tick. */
-const PARTS = { vault: 0.25, connections: 0.2, issuers: 0.05, schedules: 0.05, erasures: 0.1 } as const;
+const PARTS = {
+  ...{ vault: 0.25, connections: 0.2, issuers: 0.05, schedules: 0.05 },
+  ...{ erasures: 0.1, audit: 0.05 },
+} as const;
 /** Each tick also asks the database so many times. */
 const QUERIES = 5;
 
@@ -16,8 +19,9 @@ export function sharesOf(calls: number): Shares {
   const issuers = share("issuers");
   const schedules = share("schedules");
   const erasures = share("erasures");
-  const visits = calls - vault - connections - issuers - schedules - erasures - QUERIES;
-  return { vault, connections, issuers, schedules, erasures, visits };
+  const audit = share("audit");
+  const visits = calls - vault - connections - issuers - schedules - erasures - audit - QUERIES;
+  return { vault, connections, issuers, schedules, erasures, audit, visits };
 }
 
 /** One after the other, each for itself: what one cannot do just now stops no other. Rejects in the end if one could not. */

@@ -2,9 +2,9 @@
 
 import { waitUntil } from "cloudflare:workers";
 import {
+  type AuditDesk,
   checkRootKey,
   countTenants,
-  dropOldUses,
   createAccessAudit,
   createUseAudit,
   createKeyCache,
@@ -20,6 +20,7 @@ import { parseServiceTokens, performAction, type Surroundings } from "./actions/
 import { hasJurisdiction, knowOwnPlace, objectNamed, places } from "./compose-objects.ts";
 import { type AcquireDeps, createAcquire, createLend } from "./compose-acquire.ts";
 import { composeErasures } from "./compose-erasure.ts";
+import { composeAudit } from "./compose-audit.ts";
 import { createAuthCheck } from "./compose-auth-check.ts";
 import { createApi, createLinks, type ApiDeps } from "./api/index.ts";
 import { type ComposedConnections, composeConnections, parsePublicOrigin } from "./compose-connections.ts";
@@ -163,6 +164,7 @@ export function compose(
   let hooks: HookDesk | undefined;
   let schedules: ComposedSchedules | undefined;
   let endpoints: ComposedEndpoints | undefined;
+  let audit: AuditDesk | undefined;
   let erasures: Erasures | undefined;
   let being: BeingErased | undefined;
   const house: House = {
@@ -219,7 +221,7 @@ export function compose(
         {
           runs: async () => sweepAll(ports, scheduledTime),
           schedules: async () => schedulesOf(env).schedules.sweep(shares.schedules),
-          uses: async () => dropOldUses(env.DB, Date.now()),
+          audit: async () => auditOf(env).sweep(shares.audit),
           secrets: async () => dropEndedSecrets(env.DB, Date.now()),
           keys: async () => dropEndedKeys(env.DB, Date.now()),
           vault: async () => vaultOperations(env).tick(shares.vault),
@@ -276,6 +278,10 @@ export function compose(
       ...{ db: env.DB, audit: createAccessAudit(env.DB), log, now: () => Date.now() },
     });
     return operations;
+  }
+
+  function auditOf(env: Env): AuditDesk {
+    return (audit ??= composeAudit(env, { serverKey: serverKeyOf(env), settings, log }));
   }
 
   function runKeysIn(env: Env): SealedRecords {
@@ -416,6 +422,7 @@ export function compose(
       links: createLinks(serverKey),
       queues: createQueues(env),
       hasJurisdiction: (jurisdiction) => hasJurisdiction(env.RUN, jurisdiction),
+      audit: auditOf(env),
       vault: () => vaultOperations(env),
       connections: () => connectionsOf(env).connections,
       issuer: () => issuerOf(env).issuer,

@@ -2,6 +2,9 @@
 export { type AuditFilter, type AuditPlace, listAudit } from "./audit-list.ts";
 export { eraseUserCallers, eraseUserKeys } from "./erasing.ts";
 export { auditStatements, createAccessAudit } from "./audit-store.ts";
+export type { AuditLink, ChainBreak, ChainHead } from "./audit-chain.ts";
+export { type AuditDesk, createAuditDesk, type ExportPage } from "./audit-desk.ts";
+export type { Verification } from "./audit-verifying.ts";
 export { forgetAuditUser } from "./audit-users-store.ts";
 export { authenticate, type Credentials } from "./authenticate.ts";
 export { type AccessDeps, checkRootKey, type TrustDeps } from "./deps.ts";
@@ -81,7 +84,14 @@ export { createTenant, getTenant, listTenants, MAX_TENANTS_PER_PAGE, type Tenant
 export { countTenants, selectTenantsAt, type Tenant } from "./tenants-store.ts";
 export { type ExportKey, selectExportRows } from "./export-store.ts";
 export { EXPORT_TABLES } from "./export-tables.ts";
-export { type Retention, RETENTION_DAYS, retentionIn, type RunRetention, runRetention } from "./retention.ts";
+export {
+  type Retention,
+  RETENTION_DAYS,
+  retentionIn,
+  retentionOf,
+  type RunRetention,
+  runRetention,
+} from "./retention.ts";
 export { createSeenCache } from "./seen-cache.ts";
 export { audienceOf } from "./token-text.ts";
 export { createKeySource } from "./trusted-keys.ts";
@@ -101,4 +111,4 @@ export {
   type TrustedWithCallers,
   tryToken,
 } from "./trusted-issuers.ts";
-export { createUseAudit, dropOldUses, USES_KEPT_MS } from "./uses-store.ts";
+export { createUseAudit } from "./uses-store.ts";

@@ -58,10 +58,20 @@ export function runRetention(deps: SettingsDeps, now: () => number): RunRetentio
   return {
     defaultMs: DEFAULT_RETENTION.runsDays * DAY_MS,
     async of(tenant) {
-      const settings = await knownSettings(deps, tenant, now());
-      return settings === null ? null : retentionIn(settings.retention).runsDays * DAY_MS;
+      const retention = await retentionOf(deps, tenant, now());
+      return retention === null ? null : retention.runsDays * DAY_MS;
     },
   };
+}
+
+/** Of a tenant, as it is now; null: it cannot be known just now. Never rejects. */
+export async function retentionOf(
+  deps: SettingsDeps,
+  tenant: string,
+  now: number,
+): Promise<Retention | null> {
+  const settings = await knownSettings(deps, tenant, now);
+  return settings === null ? null : retentionIn(settings.retention);
 }
 
 async function knownSettings(

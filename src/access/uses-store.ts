@@ -1,16 +1,11 @@
 /**
  * Uses of credentials in D1, as runs tell them: for the audit. The only SQL that writes them.
  *
- * V1 told twice, a use is one row; that an attempt has ended is never taken back by an earlier word.
+ * V1 told twice, a use is one row; that an attempt has ended is never taken back by an earlier word, nor changed by a later one.
+ * V2 what a link of the chain covers stays as it is, and goes only when a later link says so (audit-sealing.ts).
  */
 import type { CredentialUse, UseSink } from "../platform/index.ts";
-import { DEFAULT_RETENTION } from "./retention.ts";
 import { USERS_OF_LIST } from "./audit-users-store.ts";
-
-const DAY_MS = 24 * 60 * 60_000;
-/** For so long a use is kept, where its tenant has no retention of its own. */
-export const USES_KEPT_MS = DEFAULT_RETENTION.usesDays * DAY_MS;
-const DROPPED_AT_ONCE = 500;
 
 const INSERT = `INSERT INTO credential_uses
     (id, tenant, at, run, workflow, user, unit, attempt, target, credential, hosts, more_hosts, outcome)
@@ -22,7 +17,7 @@ const INSERT = `INSERT INTO credential_uses
   FROM json_each(?) WHERE true
   ON CONFLICT (id) DO UPDATE SET credential = excluded.credential, hosts = excluded.hosts,
     more_hosts = excluded.more_hosts, outcome = excluded.outcome
-  WHERE excluded.outcome IS NOT NULL`;
+  WHERE excluded.outcome IS NOT NULL AND credential_uses.outcome IS NULL AND credential_uses.link = 0`;
 
 /** One batch for all that are told together (V1). */
 export function createUseAudit(db: D1Database): UseSink {
@@ -49,18 +44,4 @@ function targetOf({ credential }: CredentialUse): string {
   const { connection, role } = credential as { readonly connection?: unknown; readonly role?: unknown };
   const named = connection ?? role;
   return typeof named === "string" ? named : "";
-}
-
-/** Drops some of those whose time is over; the next call goes on. */
-export async function dropOldUses(db: D1Database, now: number): Promise<void> {
-  await db
-    .prepare(
-      `DELETE FROM credential_uses WHERE id IN (
-         SELECT uses.id FROM tenants LEFT JOIN tenant_settings AS settings ON settings.tenant = tenants.id
-         CROSS JOIN credential_uses AS uses
-         WHERE uses.tenant = tenants.id
-           AND uses.at < ?1 - coalesce(settings.retention ->> 'usesDays', ?2) * ${DAY_MS} LIMIT ?3)`,
-    )
-    .bind(now, DEFAULT_RETENTION.usesDays, DROPPED_AT_ONCE)
-    .run();
 }

@@ -116,6 +116,7 @@ export const EXAMPLES = {
   tenant: { id: "acme" },
   relist: { objects: ["0".repeat(64)] },
   rewrap: { limit: 100 },
+  verifyAudit: { after: 0, limit: 50 },
   integration: {
     name: "google",
     provider: "google",

@@ -1,5 +1,5 @@
 /** What the API needs from the rest. The composition root wires it. */
-import type { AccessDeps } from "../access/index.ts";
+import type { AccessDeps, AuditDesk } from "../access/index.ts";
 import type { AuthCheck } from "../actions/index.ts";
 import type { Connections, ConnectPages } from "../connections/index.ts";
 import type { Registry, StoredPlans } from "../define/index.ts";
@@ -63,6 +63,8 @@ export interface ApiDeps {
   readonly hasJurisdiction: (jurisdiction: string) => boolean;
   /** Links by which people decide. */
   readonly links: Links;
+  /** The chains of the audit. */
+  readonly audit: AuditDesk;
   /** What the operator does with keys. Throws a TypeError if `KEYRING` is no keyring: nothing else of the API needs it. */
   readonly vault: () => VaultOperations;
   /** Integrations and connections. Throws a TypeError likewise. */

@@ -331,6 +331,47 @@ export const auditQuery = () =>
     ...pageQuery().shape,
   });
 
+const afterLink = () =>
+  wholeNumber(0, Number.MAX_SAFE_INTEGER)
+    .optional()
+    .describe("Behind the link of this number; 0 if missing.");
+
+/** For the operator, who looks at any chain. */
+const ofTenant = () =>
+  nameSchema()
+    .optional()
+    .describe("Of this tenant; missing: the deployment's own, of what concerns no tenant.");
+
+export const exportQuery = () => z.strictObject({ after: afterLink() });
+export const exportOfQuery = () => z.strictObject({ tenant: ofTenant(), after: afterLink() });
+export const verifyOfQuery = () => z.strictObject({ tenant: ofTenant() });
+
+export const MAX_LINKS_VERIFIED = 100;
+
+export const VerifyAudit = named("VerifyAudit", () =>
+  z.strictObject({
+    after: z
+      .int()
+      .min(0)
+      .exactOptional()
+      .describe("`verified_to` of the step before: go on from there; 0 if missing."),
+    limit: z
+      .int()
+      .min(1)
+      .max(MAX_LINKS_VERIFIED)
+      .exactOptional()
+      .describe("At most so many links; 50 if missing."),
+    head: z
+      .strictObject({
+        number: z.int().min(1),
+        hash: z.string().regex(/^[0-9a-f]{64}$/),
+        mac: z.string().regex(/^[\w-]{43}$/),
+      })
+      .exactOptional()
+      .describe("The head of an earlier export: the chain must still have it."),
+  }),
+);
+
 export const listQuery = () =>
   z.strictObject({
     status: z.enum(RUN_STATUSES).optional(),

@@ -1,13 +1,27 @@
 /** The audit of a tenant. What stands in it is decided where it happens. */
-import { type AuditFilter, listAudit } from "../access/index.ts";
-import { AuditList } from "./answer-audit.ts";
+import { type AuditFilter, type ChainHead, type ExportPage, listAudit } from "../access/index.ts";
+import { AuditExport, AuditList, AuditVerification } from "./answer-audit.ts";
 import { readAuditCursor, writeAuditCursor } from "./audit-cursor.ts";
+import { EXAMPLES } from "./examples.ts";
 import { problemAt } from "./problems.ts";
 import { jsonResponse } from "./replies.ts";
-import { auditQuery } from "./request-schemas.ts";
-import { type Route, route } from "./route.ts";
+import { auditQuery, exportOfQuery, exportQuery, VerifyAudit, verifyOfQuery } from "./request-schemas.ts";
+import { type AnswerSpec, type Call, type Route, route } from "./route.ts";
 
 const PAGE = 100;
+const LINKS_VERIFIED = 50;
+const EXPORT_TYPE = "application/x-ndjson";
+
+const EXPORTS =
+  "What no link covers yet is sealed first. Users are told as pseudonyms: what was exported tells nothing of who was forgotten. At most 20 links; go on with `after`. An answer without its line `end` was cut off.";
+const VERIFIES =
+  "From the first link on, or from where the step before came to. Finds what was changed, deleted, put in, put elsewhere; what was cut off at the end, and a database that was put back, only with the `head` of an earlier export.";
+const EXPORTED: readonly AnswerSpec[] = [
+  { status: 200, description: "Lines of JSON.", schema: AuditExport, mediaType: EXPORT_TYPE },
+];
+const VERIFIED: readonly AnswerSpec[] = [
+  { status: 200, description: "What was found.", schema: AuditVerification },
+];
 
 export const AUDIT_ROUTES: readonly Route[] = [
   route({
@@ -37,4 +51,92 @@ export const AUDIT_ROUTES: readonly Route[] = [
       return jsonResponse({ data: page.entries, next_cursor: next });
     },
   }),
+  route({
+    id: "exportAudit",
+    method: "GET",
+    path: "/v1/audit/export",
+    rule: "audit:read",
+    tag: "Audit",
+    summary: "Export the audit with its chain",
+    description: EXPORTS,
+    query: exportQuery,
+    answers: EXPORTED,
+    handle: ({ call, identity, query: { after = 0 } }) => exported(call, identity.tenant, after),
+  }),
+  route({
+    id: "verifyAudit",
+    method: "POST",
+    path: "/v1/audit/verify",
+    rule: "audit:read",
+    tag: "Audit",
+    summary: "See whether the audit is as it was sealed",
+    description: VERIFIES,
+    body: { schema: VerifyAudit, required: false, example: EXAMPLES.verifyAudit },
+    answers: VERIFIED,
+    handle: ({ call, identity, body }) => verified(call, identity.tenant, body),
+  }),
+  route({
+    id: "exportAuditOf",
+    method: "GET",
+    path: "/v1/deployment/audit/export",
+    rule: "root",
+    tag: "Audit",
+    summary: "Export the audit of a tenant, or the deployment's own, with its chain",
+    description: EXPORTS,
+    query: exportOfQuery,
+    answers: EXPORTED,
+    handle: ({ call, query: { tenant = null, after = 0 } }) => exported(call, tenant, after),
+  }),
+  route({
+    id: "verifyAuditOf",
+    method: "POST",
+    path: "/v1/deployment/audit/verify",
+    rule: "root",
+    tag: "Audit",
+    summary: "See whether the audit of a tenant, or the deployment's own, is as it was sealed",
+    description: VERIFIES,
+    query: verifyOfQuery,
+    body: { schema: VerifyAudit, required: false, example: EXAMPLES.verifyAudit },
+    answers: VERIFIED,
+    handle: ({ call, query: { tenant = null }, body }) => verified(call, tenant, body),
+  }),
 ];
+
+async function exported({ deps }: Call, tenant: string | null, after: number): Promise<Response> {
+  const page = await deps.audit.export(tenant, after);
+  return new Response(linesOf(page), {
+    headers: { "content-type": EXPORT_TYPE, "cache-control": "no-store" },
+  });
+}
+
+/** One link at a time, when the reader wants it. A failure of the platform cuts the answer off before its end. */
+function linesOf({ links }: ExportPage): ReadableStream<Uint8Array> {
+  const encoder = new TextEncoder();
+  const each = links[Symbol.asyncIterator]();
+  return new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        const next = await each.next();
+        if (next.done === true) controller.close();
+        else controller.enqueue(encoder.encode(next.value.map((line) => `${line}\n`).join("")));
+      },
+    },
+    { highWaterMark: 0 },
+  );
+}
+
+async function verified(
+  { deps }: Call,
+  tenant: string | null,
+  {
+    after = 0,
+    limit = LINKS_VERIFIED,
+    head,
+  }: { readonly after?: number; readonly limit?: number; readonly head?: ChainHead },
+): Promise<Response> {
+  const { verifiedTo, dropped, ...found } = await deps.audit.verify(tenant, {
+    ...{ after, most: limit },
+    ...(head === undefined ? {} : { head }),
+  });
+  return jsonResponse({ verified_to: verifiedTo, no_longer_kept: dropped, ...found });
+}

@@ -9,7 +9,7 @@ import type { Place } from "../directory/index.ts";
 import { base64url, canonicalJson, crc32, fromBase64 } from "../platform/index.ts";
 import { NDJSON_TYPE, ofExport } from "./answer-export.ts";
 import { problemAt } from "./problems.ts";
-import { exportQuery } from "./request-schemas.ts";
+import { exportQuery } from "./request-export.ts";
 import { type Call, type Route, route } from "./route.ts";
 
 /** PERSISTED CONTRACT. docs/data.md; a reader that does not know the number does not read on. */

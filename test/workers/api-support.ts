@@ -73,6 +73,7 @@ export function client(replaced: Partial<ApiDeps> & Pick<ApiDeps, "runs" | "work
     checkAuth: async () => undefined,
     hasJurisdiction: () => true,
     queues: { standing: elsewhere, view: elsewhere },
+    audit: { sweep: elsewhere, export: elsewhere, verify: elsewhere },
     vault: () => {
       throw new Error("The vault was reached.");
     },

@@ -2,8 +2,14 @@
 import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { createUseAudit, dropOldUses } from "../../src/access/index.ts";
-import { objectName } from "../../src/platform/index.ts";
+import {
+  createAuditDesk,
+  createTenantCache,
+  createUseAudit,
+  retentionOf,
+  type TenantSettings,
+} from "../../src/access/index.ts";
+import { createLogger, fromBase64, importHmacKey, objectName } from "../../src/platform/index.ts";
 import type { RunView } from "../../src/run/index.ts";
 import { expectAnswer, expectProblem, newTenant, send } from "./api-support.ts";
 import { directoryOf, requestOf, type Stub } from "./run-support.ts";
@@ -162,16 +168,27 @@ describe("uses of credentials", () => {
     const now = Date.now();
     const write = async (tenant: string, daysAgo: number): Promise<void> => {
       const use = { id: `${tenant}.${daysAgo}`, tenant, at: now - daysAgo * DAY_MS, run: "run_x" };
-      const rest = { workflow: "w", user: null, unit: "s", attempt: 1, credential: {}, ended: null };
+      const ended = { hosts: [], moreHosts: 0, outcome: "succeeded" };
+      const rest = { workflow: "w", user: null, unit: "s", attempt: 1, credential: {}, ended };
       await createUseAudit(env.DB).write([{ ...use, ...rest }]);
     };
-    for (const tenant of ["keep-uses", "keep-uses-less", "keep-uses-more"]) {
-      await newTenant(tenant);
-      for (const daysAgo of [20, 31, 91, 200]) await write(tenant, daysAgo);
-    }
+    const tenants = ["keep-uses", "keep-uses-less", "keep-uses-more"];
+    for (const tenant of tenants) await newTenant(tenant);
     await keep("keep-uses-less", { uses_days: 30 });
     await keep("keep-uses-more", { uses_days: 365 });
-    await dropOldUses(env.DB, now);
+    const key = await importHmacKey(fromBase64(env.SERVER_KEY) ?? new Uint8Array());
+    const log = createLogger("error", () => {});
+    const settings = { db: env.DB, settings: createTenantCache<TenantSettings>(), log };
+    const desk = createAuditDesk({
+      ...{ db: env.DB, log, now: () => now, serverKey: async () => key },
+      retention: (tenant) => retentionOf(settings, tenant, now),
+    });
+    // A use goes with the link that covers it.
+    for (const daysAgo of [200, 91, 31, 20]) {
+      for (const tenant of tenants) await write(tenant, daysAgo);
+      await desk.sweep(1_000);
+    }
+    for (let tick = 0; tick < 5; tick++) await desk.sweep(1_000);
     const { results } = await env.DB.prepare(
       "SELECT tenant, count(*) AS n FROM credential_uses WHERE tenant LIKE 'keep-%' GROUP BY tenant ORDER BY tenant",
     ).all();

@@ -2,7 +2,7 @@
 import { abortAllDurableObjects, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { createUseAudit, dropOldUses, listAudit, USES_KEPT_MS } from "../../src/access/index.ts";
+import { createUseAudit, listAudit } from "../../src/access/index.ts";
 import { Lent } from "../../src/actions/index.ts";
 import { compileSteps } from "../../src/define/index.ts";
 import { limits, type Json } from "../../src/kernel/index.ts";
@@ -208,21 +208,6 @@ describe("a use of a credential", () => {
     expect(await of(TENANT, { since: Date.now() + 60_000 })).toBe(0);
     expect(await of(TENANT, { until: Date.now() + 60_000 })).toBe(4);
     expect(await of("other", {})).toBe(0);
-  });
-
-  it("is kept for 90 days", async () => {
-    const id = randomId("run");
-    const at = Date.now() - USES_KEPT_MS - 1_000;
-    const use = { tenant: TENANT, run: id, workflow: "w", user: null, unit: "a", attempt: 1 };
-    const write = async (name: string, when: number) =>
-      createUseAudit(env.DB).write([
-        { ...use, id: `${id}.${name}`, at: when, credential: { connection: "conn_kept" }, ended: null },
-      ]);
-    await write("old", at);
-    await write("young", at + 2_000);
-    await dropOldUses(env.DB, Date.now());
-    const { entries } = await listAudit(env.DB, TENANT, { target: "conn_kept" }, { limit: 10 });
-    expect(entries.map((entry) => entry.id)).toEqual([`${id}.young`]);
   });
 });
 
