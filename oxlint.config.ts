@@ -2,7 +2,7 @@ import { defineConfig, type OxlintConfig } from "oxlint";
 
 /** The API speaks to all the rooms below it; workflows, the cli and the composition root are above or beside it. */
 const API_DOORS =
-  "kernel driver platform actions define vault connections identity access run directory observe triggers".split(
+  "kernel driver platform actions define vault connections identity access run directory observe triggers quotas".split(
     " ",
   );
 
@@ -22,6 +22,7 @@ const ROOMS: ReadonlyMap<string, readonly string[]> = new Map([
   ["directory", ["kernel", "platform"]],
   ["observe", ["kernel", "platform"]],
   ["triggers", ["kernel", "platform", "vault"]],
+  ["quotas", ["platform"]],
   ["api", API_DOORS],
   ["workflows", ["define"]],
   ["cli", []],

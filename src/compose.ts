@@ -17,9 +17,10 @@ import {
 import { parseServiceTokens, performAction, type Surroundings } from "./actions/index.ts";
 import { type AcquireDeps, createAcquire, createLend } from "./compose-acquire.ts";
 import { createAuthCheck } from "./compose-auth-check.ts";
-import { createApi, createLinks, type ApiDeps } from "./api/index.ts";
+import { createApi, createLinks, type ApiDeps, type QuotasPort } from "./api/index.ts";
 import { type ComposedConnections, composeConnections, parsePublicOrigin } from "./compose-connections.ts";
 import { doChores, sharesOf } from "./compose-chores.ts";
+import { admitStarts, composeQuotas, PLAN_QUOTAS, quotaPorts } from "./compose-quotas.ts";
 import { createPolicyPorts } from "./compose-policies.ts";
 import { createStarter } from "./compose-start.ts";
 import { composeTraces } from "./compose-traces.ts";
@@ -57,6 +58,7 @@ import {
   type IssuerWiring,
   parseIssuerOrigin,
 } from "./identity/index.ts";
+import type { QuotaPorts } from "./quotas/index.ts";
 import { createLogger, fromBase64, importHmacKey, objectName, runIdOf } from "./platform/index.ts";
 import {
   createChildren,
@@ -116,6 +118,8 @@ export interface House {
   readonly scheduling: (env: Env) => SchedulePorts;
   /** What an endpoint object is given when it is constructed. */
   readonly announcing: (env: Env) => EndpointPorts;
+  /** What the quota object of a tenant is given when it is constructed. */
+  readonly counting: (env: Env) => QuotaPorts;
   /** Starts what nobody asks for in person. */
   readonly starting: (env: Env) => Starter;
   /** What a hook object is given when it is constructed. */
@@ -155,6 +159,7 @@ export function compose(
   let hooks: HookDesk | undefined;
   let schedules: ComposedSchedules | undefined;
   let endpoints: ComposedEndpoints | undefined;
+  let quotas: QuotasPort | undefined;
   return {
     async fetch(request, env) {
       api ??= createApi(apiDeps(env, registry));
@@ -170,6 +175,7 @@ export function compose(
     scheduling: (env) => schedulesOf(env).ports,
     announcing: (env) => endpointsOf(env).wiring,
     starting: starterOf,
+    counting: (env) => quotaPorts({ db: env.DB, settings, log }, directoryOf(env)),
     queueing: (env) => createFlowPorts((tenant, run) => runOf(env, tenant, run), log),
     hearing: () => ({ log, now: () => Date.now() }),
     dispatching: (env) =>
@@ -210,7 +216,7 @@ export function compose(
   };
 
   function plansOf(env: Env): StoredPlans {
-    return (plans ??= createStoredPlans(createPlansStore(env.DB)));
+    return (plans ??= createStoredPlans(createPlansStore(env.DB, PLAN_QUOTAS)));
   }
 
   function directoryOf(env: Env): Directory {
@@ -277,6 +283,7 @@ export function compose(
       policy: { db: env.DB, policies, log },
       runs: (tenant, id) => runOf(env, tenant, id),
       directory: directoryOf(env),
+      gate: quotasIn(env).gate,
       log,
       now: () => Date.now(),
       defer: (work) => {
@@ -291,7 +298,12 @@ export function compose(
       ...{ vault: () => vaultOf(env).vault, starter: starterOf(env), log },
       runIdOf: async (source) => runIdOf(await serverKey(), source),
       connections: () => connectionsOf(env).connections,
+      deliver: quotasIn(env).gate.delivery,
     }));
+  }
+
+  function quotasIn(env: Env): QuotasPort {
+    return (quotas ??= composeQuotas(env, log));
   }
 
   /** A key that is revoked here is forgotten here at once, and so is that it may act. */
@@ -366,6 +378,7 @@ export function compose(
       },
       links: createLinks(serverKey),
       queues: createQueues(env),
+      quotas: quotasIn(env),
       vault: () => vaultOperations(env),
       connections: () => connectionsOf(env).connections,
       issuer: () => issuerOf(env).issuer,
@@ -405,7 +418,12 @@ export function compose(
       code: createCode(known),
       ...policed,
       lend: createLend(acquiring),
-      children: createChildren(family, { workflows: known, plans: plansOf(env) }, permitChild),
+      children: createChildren(
+        family,
+        { workflows: known, plans: plansOf(env) },
+        permitChild,
+        admitStarts(quotasIn(env).gate),
+      ),
       log,
       now: () => Date.now(),
     };

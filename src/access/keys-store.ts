@@ -1,5 +1,13 @@
 /** API keys in D1. The only SQL about them, and the mapping from rows. */
-import { type AuditEntry, integer, integerOrNull, type Row, text, textOrNull } from "../platform/index.ts";
+import {
+  type AuditEntry,
+  integer,
+  integerOrNull,
+  quotaSql,
+  type Row,
+  text,
+  textOrNull,
+} from "../platform/index.ts";
 import { auditStatement, auditStatementIf } from "./audit-store.ts";
 import type { Identity, Policy } from "./identity.ts";
 import { isScopeGrant, type ScopeGrant } from "./scopes.ts";
@@ -29,7 +37,8 @@ const COLUMNS =
 
 /**
  * Writes audit and key in one transaction, if at that moment the maker may still make keys: a key that is neither revoked
- * nor expired, or, for root, a tenant that exists. False: it may not, and nothing was written.
+ * nor expired, and whose tenant has room for another (see quotaSql), or, for root, a tenant that exists. False: it may not, and
+ * nothing was written.
  */
 export async function insertKey(
   db: D1Database,
@@ -41,7 +50,7 @@ export async function insertKey(
   const { condition, bindings } =
     maker.kind === "root"
       ? { condition: "EXISTS (SELECT 1 FROM tenants WHERE id = ?)", bindings: [key.tenant] }
-      : standingOfAsker(maker, key.createdAt);
+      : withRoom(standingOfAsker(maker, key.createdAt), key);
   const [, inserted] = await db.batch([
     auditStatementIf(db, audit, condition, bindings),
     db
@@ -67,6 +76,18 @@ export async function insertKey(
       ),
   ]);
   return inserted?.meta.changes === 1;
+}
+
+function withRoom(
+  { condition, bindings }: ReturnType<typeof standingOfAsker>,
+  { tenant, createdAt }: KeyRecord,
+): ReturnType<typeof standingOfAsker> {
+  const live = `SELECT count(*) FROM api_keys INDEXED BY api_keys_live
+    WHERE tenant = ? AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?)`;
+  return {
+    condition: `${condition} AND (${live}) < ${quotaSql("keys", "?")}`,
+    bindings: [...bindings, tenant, createdAt, tenant],
+  };
 }
 
 export async function selectKeyByHash(db: D1Database, hash: string): Promise<KeyRecord | null> {

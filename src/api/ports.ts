@@ -6,6 +6,7 @@ import type { Registry, StoredPlans } from "../define/index.ts";
 import type { Directory } from "../directory/index.ts";
 import type { Identity, Issuer } from "../identity/index.ts";
 import type { Logger, RunSource } from "../platform/index.ts";
+import type { Gate, QuotaView } from "../quotas/index.ts";
 import type { RunRpc } from "../run/index.ts";
 import type {
   EndpointRpc,
@@ -25,6 +26,13 @@ export interface QueuesPort {
   standing(tenant: string, workflow: string, run: string): Promise<Standing | null>;
   /** @param first how many of those who wait are named */
   view(tenant: string, workflow: string, first: number): Promise<QueueView>;
+}
+
+/** What tenants may have and do. */
+export interface QuotasPort {
+  readonly gate: Gate;
+  /** Rejects while it cannot be said. */
+  readonly view: (tenant: string) => Promise<QuotaView>;
 }
 
 export interface ApiDeps {
@@ -55,6 +63,7 @@ export interface ApiDeps {
   /** The id of the one run that a source may start with an idempotency key. */
   readonly runIdOf: (source: RunSource) => Promise<string>;
   readonly queues: QueuesPort;
+  readonly quotas: QuotasPort;
   /** Links by which people decide. */
   readonly links: Links;
   /** What the operator does with keys. Throws a TypeError if `KEYRING` is no keyring: nothing else of the API needs it. */

@@ -35,6 +35,8 @@ export interface Directory {
       readonly waitMs: number;
     },
   ): Promise<Changes>;
+  /** How many runs have not ended. */
+  live(tenant: string): Promise<number>;
   sweep(tenant: string, shard: number): Promise<Swept>;
 }
 
@@ -68,6 +70,10 @@ export function createDirectory(
       // The first shard that has something answers for all; what the others wait for is asked again.
       const first = await firstToMove(all, (shard) => ask(shard, now[shard]?.next ?? null, waitMs));
       return together(now.map((one, shard) => (shard === first.shard ? first.answer : one)));
+    },
+    async live(tenant) {
+      const parts = await Promise.all(all.map((shard) => object(tenant, shard).live(tenant)));
+      return parts.reduce((sum, part) => sum + part, 0);
     },
     sweep: (tenant, shard) => object(tenant, shard).sweep(tenant, shards),
   };

@@ -93,6 +93,10 @@ export abstract class WiredDirectoryObject extends DurableObject<Env> implements
     return onlyUser === null ? this.#feed.ofAll(asked) : this.#feed.ofUser(onlyUser, asked);
   }
 
+  async live(tenant: string): Promise<number> {
+    return this.#isKnownTo(tenant) ? this.#store.countLive() : 0;
+  }
+
   async sweep(tenant: string, shards: number): Promise<Swept> {
     const shard = this.#shardFor(tenant);
     const none: Swept = { asked: 0, gone: 0, failed: 0, dropped: 0, moved: 0 };

@@ -85,6 +85,8 @@ export interface DirectoryRpc {
   page(query: PageQuery): Promise<ShardPage>;
   counts(query: CountQuery): Promise<ShardCounts>;
   changes(query: ChangesQuery): Promise<ShardChanges>;
+  /** How many runs have not ended. */
+  live(tenant: string): Promise<number>;
   /** What the sweeper has done here; bounded, so that a tick ends. */
   sweep(tenant: string, shards: number): Promise<Swept>;
 }

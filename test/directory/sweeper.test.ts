@@ -16,7 +16,7 @@ function house(tenants: readonly string[], shards: number, visits: number) {
     throw new Error("No test asks for this.");
   };
   const directory: Directory = {
-    ...{ shards, report: unused, page: unused, counts: unused, changes: unused },
+    ...{ shards, report: unused, page: unused, counts: unused, changes: unused, live: unused },
     sweep: async (tenant, shard) => {
       visited.push(`${tenant}:${shard}`);
       if (tenant === "broken") throw new Error("away");

@@ -65,6 +65,7 @@ class Deployment {
         start: async (start) => {
           const fate = this.starts.shift();
           if (fate === "lost before") away();
+          if (fate === "held back") throw new StartHeldBack("active_runs", 2_000);
           if (fate === "refused") return { kind: "refused", code: "policy_denied", message: "No." };
           const created = !this.runs.has(start.id);
           if (created) this.runs.set(start.id, start);
@@ -72,6 +73,7 @@ class Deployment {
           return { kind: "started", created, run: start.id };
         },
       },
+      deliver: () => (this.heldMs === null ? null : { retryMs: this.heldMs }),
       runIdOf: async (source) => runIdOf(await importHmacKey(new Uint8Array(32).fill(3)), source),
       makerStands: async () => this.makerStands,
       object: () => ({

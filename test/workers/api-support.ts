@@ -14,6 +14,7 @@ import {
 import * as answers from "../../src/api/answer-schemas.ts";
 import { type ApiDeps, createApi, createLinks, ROUTES } from "../../src/api/index.ts";
 import { createPlansStore, createStoredPlans } from "../../src/define/index.ts";
+import type { Gate } from "../../src/quotas/index.ts";
 import { createLogger, importHmacKey } from "../../src/platform/index.ts";
 
 export const ROOT_KEY = "root-key-of-the-api-tests-0123456789";
@@ -32,6 +33,17 @@ export interface Sending {
   readonly raw?: BodyInit;
   readonly headers?: Readonly<Record<string, string>>;
 }
+
+/** A tenant that may have and do everything. */
+export const openGate: Gate = {
+  request: () => null,
+  delivery: () => null,
+  session: async () => null,
+  start: async () => ({
+    kind: "admitted",
+    permit: { giveBack: () => undefined, settled: () => undefined },
+  }),
+};
 
 /** One isolate of the API, with the real rooms behind it where they are not replaced. */
 export function client(replaced: Partial<ApiDeps> & Pick<ApiDeps, "runs" | "workflows" | "runIdOf">): Client {
@@ -54,11 +66,13 @@ export function client(replaced: Partial<ApiDeps> & Pick<ApiDeps, "runs" | "work
   const directory = {
     ...{ shards: 1, page: elsewhere, counts: elsewhere, changes: elsewhere, sweep: elsewhere },
     report: async () => {},
+    live: elsewhere,
   };
   const deps: ApiDeps = {
     ...{ access, plans, log, links, directory, relist: elsewhere, now: () => Date.now() },
     checkAuth: async () => undefined,
     queues: { standing: elsewhere, view: elsewhere },
+    quotas: { gate: openGate, view: elsewhere },
     vault: () => {
       throw new Error("The vault was reached.");
     },
