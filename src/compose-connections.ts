@@ -1,5 +1,6 @@
 /** Wires the connections room: its objects, its way out, and the runs that it wakes. */
 import { createAccessAudit } from "./access/index.ts";
+import { objectNamed } from "./compose-objects.ts";
 import {
   type ConnectionRpc,
   type Connections,
@@ -56,9 +57,7 @@ export function composeConnections(
 }
 
 function connectionObject(env: Env, tenant: string, id: string): ConnectionRpc {
-  // As with runs: the platform's own type of a stub is passed over.
-  const stub: unknown = env.CONNECTION.getByName(objectName("connection", tenant, id));
-  return stub as ConnectionRpc;
+  return objectNamed(env.CONNECTION, env.DB, objectName("connection", tenant, id)) as ConnectionRpc;
 }
 
 /**

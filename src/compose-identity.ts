@@ -1,5 +1,6 @@
 /** Wires the identity room: its objects, and their way out. */
 import { createAccessAudit } from "./access/index.ts";
+import { objectNamed } from "./compose-objects.ts";
 import { ownHostsOf } from "./compose-egress.ts";
 import {
   createCredentials,
@@ -45,7 +46,5 @@ export function composeIdentity(env: Env, issuer: Issuer | null, log: Logger): I
 }
 
 function credentialObject(env: Env, name: string): CredentialRpc {
-  // As with runs: the platform's own type of a stub is passed over.
-  const stub: unknown = env.CREDENTIAL.getByName(name);
-  return stub as CredentialRpc;
+  return objectNamed(env.CREDENTIAL, env.DB, name) as CredentialRpc;
 }

@@ -1,5 +1,6 @@
 /** Wires the issuer: its objects, and who may speak for this deployment. */
 import { createAccessAudit } from "./access/index.ts";
+import { objectNamed } from "./compose-objects.ts";
 import {
   createIssuer,
   type Issuer,
@@ -45,7 +46,5 @@ export function composeIssuer(env: Env, vault: Vault, log: Logger): ComposedIssu
 }
 
 function issuerObject(env: Env, tenant: string): IssuerRpc {
-  // As with runs: the platform's own type of a stub is passed over.
-  const stub: unknown = env.ISSUER.getByName(objectName("issuer", tenant, "main"));
-  return stub as IssuerRpc;
+  return objectNamed(env.ISSUER, env.DB, objectName("issuer", tenant, "main")) as IssuerRpc;
 }

@@ -1,6 +1,7 @@
 /** Quotas, wired: where isolates ask, and what the object that they ask needs. */
 import { waitUntil } from "cloudflare:workers";
 import { type SettingsDeps, settingsOf } from "./access/index.ts";
+import { objectNamed } from "./compose-objects.ts";
 import type { QuotasPort } from "./api/index.ts";
 import type { Directory } from "./directory/index.ts";
 import { type Logger, objectName, quotaSql } from "./platform/index.ts";
@@ -41,6 +42,5 @@ export function admitStarts({ start }: Gate): AdmitStart {
 }
 
 function quotaObject(env: Env, tenant: string): QuotaRpc {
-  const stub: unknown = env.QUOTA.getByName(objectName("quota", tenant, "main"));
-  return stub as QuotaRpc;
+  return objectNamed(env.QUOTA, env.DB, objectName("quota", tenant, "main")) as QuotaRpc;
 }

@@ -8,6 +8,7 @@ import {
   tenantPolicy,
 } from "./access/index.ts";
 import { retryAfterMs } from "./actions/index.ts";
+import { objectNamed } from "./compose-objects.ts";
 import { type Egress, type EgressResult, type Logger, objectName } from "./platform/index.ts";
 import {
   createEndpointListener,
@@ -141,7 +142,5 @@ function postedOf(result: EgressResult, now: number): Posted {
 }
 
 function endpointObject(env: Env, tenant: string, endpoint: string): EndpointRpc {
-  // As with runs: the platform's own type of a stub is passed over.
-  const stub: unknown = env.ENDPOINT.getByName(objectName("endpoint", tenant, endpoint));
-  return stub as EndpointRpc;
+  return objectNamed(env.ENDPOINT, env.DB, objectName("endpoint", tenant, endpoint)) as EndpointRpc;
 }

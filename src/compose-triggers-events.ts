@@ -1,5 +1,6 @@
 /** Wires events: what they need from runs, workflows and keys, and how steps that wait for them tell so. */
 import { makerStands } from "./access/index.ts";
+import { objectNamed } from "./compose-objects.ts";
 import { eventExpressions, type Registry, type StoredPlans } from "./define/index.ts";
 import { type Logger, objectName, type RunSource } from "./platform/index.ts";
 import { createHearing, type Listener, type RunRpc } from "./run/index.ts";
@@ -71,9 +72,7 @@ export function eventsPorts({ DB: db }: Env, parts: EventsParts): EventsPorts {
 }
 
 export function eventsOf(env: Env, tenant: string, event: string): EventsRpc {
-  // The platform's own type of a stub does not end on types that hold themselves, like JSON: it is passed over.
-  const stub: unknown = env.EVENTS.getByName(objectName("events", tenant, event));
-  return stub as EventsRpc;
+  return objectNamed(env.EVENTS, env.DB, objectName("events", tenant, event)) as EventsRpc;
 }
 
 /** How runs tell that steps of theirs wait for events. */

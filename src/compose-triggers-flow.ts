@@ -1,5 +1,6 @@
 /** The queues of workflows, wired: how a run comes to its queue, how the queue comes to its runs, and who looks at it. */
 import type { QueuesPort } from "./api/index.ts";
+import { objectNamed } from "./compose-objects.ts";
 import { type Logger, objectName } from "./platform/index.ts";
 import type { FlowPort, RunRpc } from "./run/index.ts";
 import type { FlowPorts, FlowRpc } from "./triggers/index.ts";
@@ -28,6 +29,5 @@ export function createQueues(env: Env): QueuesPort {
 
 /** The queue of a workflow: of the deployment or stored, names are one space. */
 function flowOf(env: Env, tenant: string, workflow: string): FlowRpc {
-  const stub: unknown = env.FLOW.getByName(objectName("flow", tenant, workflow));
-  return stub as FlowRpc;
+  return objectNamed(env.FLOW, env.DB, objectName("flow", tenant, workflow)) as FlowRpc;
 }

@@ -1,6 +1,7 @@
 /** Hooks, wired: what they need from the other rooms. */
 import { waitUntil } from "cloudflare:workers";
 import { createAccessAudit, createSeenCache, makerStands } from "./access/index.ts";
+import { objectNamed } from "./compose-objects.ts";
 import type { Connections } from "./connections/index.ts";
 import { createValueExpressions } from "./define/index.ts";
 import { type Logger, objectName, type RunSource } from "./platform/index.ts";
@@ -42,7 +43,5 @@ export function composeHooks(
 }
 
 function hookObject(env: Env, tenant: string, hook: string): HookRpc {
-  // As with runs: the platform's own type of a stub is passed over.
-  const stub: unknown = env.HOOK.getByName(objectName("hook", tenant, hook));
-  return stub as HookRpc;
+  return objectNamed(env.HOOK, env.DB, objectName("hook", tenant, hook)) as HookRpc;
 }

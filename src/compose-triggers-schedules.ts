@@ -1,5 +1,6 @@
 /** Wires schedules: their objects, what these need of runs and makers, and the list of each tenant. */
 import { createAccessAudit, makerStands } from "./access/index.ts";
+import { objectNamed } from "./compose-objects.ts";
 import { type Logger, objectName, type RunSource } from "./platform/index.ts";
 import type { RunErrorCode, RunRpc } from "./run/index.ts";
 import {
@@ -77,7 +78,5 @@ export function composeSchedules(
 }
 
 function scheduleObject(env: Env, tenant: string, name: string): ScheduleRpc {
-  // As with runs: the platform's own type of a stub is passed over.
-  const stub: unknown = env.SCHEDULE.getByName(objectName("schedule", tenant, name));
-  return stub as ScheduleRpc;
+  return objectNamed(env.SCHEDULE, env.DB, objectName("schedule", tenant, name)) as ScheduleRpc;
 }

@@ -12,9 +12,10 @@ import {
   createTenantCache,
   type Policy,
   type TenantSettings,
-  selectTenantIds,
+  selectTenantsAt,
 } from "./access/index.ts";
 import { parseServiceTokens, performAction, type Surroundings } from "./actions/index.ts";
+import { hasJurisdiction, knowOwnPlace, objectNamed, places } from "./compose-objects.ts";
 import { type AcquireDeps, createAcquire, createLend } from "./compose-acquire.ts";
 import { createAuthCheck } from "./compose-auth-check.ts";
 import { createApi, createLinks, type ApiDeps, type QuotasPort } from "./api/index.ts";
@@ -101,6 +102,8 @@ const CALLS_PER_EVENT = 1_000;
 type VaultParts = Pick<OperationsDeps, "keyring" | "check" | "vault">;
 
 export interface House {
+  /** The same, which from now on knows where the tenant of an object lives. */
+  readonly at: (ctx: Pick<DurableObjectState, "id">) => House;
   readonly fetch: (request: Request, env: Env) => Promise<Response>;
   /** What a run object is given when it is constructed. */
   readonly wiring: (env: Env) => RunWiring;
@@ -160,7 +163,11 @@ export function compose(
   let schedules: ComposedSchedules | undefined;
   let endpoints: ComposedEndpoints | undefined;
   let quotas: QuotasPort | undefined;
-  return {
+  const house: House = {
+    at({ id }) {
+      knowOwnPlace(id);
+      return house;
+    },
     async fetch(request, env) {
       api ??= createApi(apiDeps(env, registry));
       return api.fetch(request);
@@ -196,7 +203,11 @@ export function compose(
       const ports = {
         directory: directoryOf(env),
         countTenants: async () => countTenants(env.DB),
-        tenants: async (offset: number, limit: number) => selectTenantIds(env.DB, offset, limit),
+        tenants: async (offset: number, limit: number) => {
+          const tenants = await selectTenantsAt(env.DB, offset, limit);
+          for (const { id, place } of tenants) places.know(id, place);
+          return tenants.map(({ id }) => id);
+        },
         ...{ visits: shares.visits, log },
       };
       await doChores(
@@ -214,6 +225,7 @@ export function compose(
       );
     },
   };
+  return house;
 
   function plansOf(env: Env): StoredPlans {
     return (plans ??= createStoredPlans(createPlansStore(env.DB, PLAN_QUOTAS)));
@@ -360,7 +372,7 @@ export function compose(
       access: {
         db: env.DB,
         cache: forgettingKeys(env),
-        ...{ policies, settings },
+        ...{ policies, settings, places },
         rootKey: checkRootKey(env.ROOT_API_KEY),
         trust: composeTrust(env, tokenOrigin, log),
         log,
@@ -379,6 +391,7 @@ export function compose(
       links: createLinks(serverKey),
       queues: createQueues(env),
       quotas: quotasIn(env),
+      hasJurisdiction: (jurisdiction) => hasJurisdiction(env.RUN, jurisdiction),
       vault: () => vaultOperations(env),
       connections: () => connectionsOf(env).connections,
       issuer: () => issuerOf(env).issuer,
@@ -457,14 +470,11 @@ function callsPerEvent(env: Env): number {
 }
 
 function runOf(env: Env, tenant: string, id: string): RunRpc {
-  // The platform's own type of a stub does not end on types that hold themselves, like JSON: it is passed over.
-  const stub: unknown = env.RUN.getByName(objectName("run", tenant, id));
-  return stub as RunRpc;
+  return objectNamed(env.RUN, env.DB, objectName("run", tenant, id)) as RunRpc;
 }
 
 function directoryObject(env: Env, tenant: string, shard: number): DirectoryRpc {
-  const stub: unknown = env.DIRECTORY.getByName(objectName("directory", tenant, String(shard)));
-  return stub as DirectoryRpc;
+  return objectNamed(env.DIRECTORY, env.DB, objectName("directory", tenant, String(shard))) as DirectoryRpc;
 }
 
 /** The server key: run ids are derived from it, so it must be long, random, and never change. */

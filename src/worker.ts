@@ -19,67 +19,67 @@ const house = compose(workflows);
 
 export class RunObject extends WiredRunObject {
   constructor(ctx: DurableObjectState, env: Env) {
-    super(ctx, env, house.wiring(env));
+    super(ctx, env, house.at(ctx).wiring(env));
   }
 }
 
 export class ConnectionObject extends WiredConnectionObject {
   constructor(ctx: DurableObjectState, env: Env) {
-    super(ctx, env, house.lending(env));
+    super(ctx, env, house.at(ctx).lending(env));
   }
 }
 
 export class CredentialObject extends WiredCredentialObject {
   constructor(ctx: DurableObjectState, env: Env) {
-    super(ctx, env, house.exchanging(env));
+    super(ctx, env, house.at(ctx).exchanging(env));
   }
 }
 
 export class HookObject extends WiredHookObject {
   constructor(ctx: DurableObjectState, env: Env) {
-    super(ctx, env, house.hearing());
+    super(ctx, env, house.at(ctx).hearing());
   }
 }
 
 export class EventsObject extends WiredEventsObject {
   constructor(ctx: DurableObjectState, env: Env) {
-    super(ctx, env, house.dispatching(env));
+    super(ctx, env, house.at(ctx).dispatching(env));
   }
 }
 
 export class QuotaObject extends WiredQuotaObject {
   constructor(ctx: DurableObjectState, env: Env) {
-    super(ctx, env, house.counting(env));
+    super(ctx, env, house.at(ctx).counting(env));
   }
 }
 
 export class DirectoryObject extends WiredDirectoryObject {
   constructor(ctx: DurableObjectState, env: Env) {
-    super(ctx, env, house.sweeping(env));
+    super(ctx, env, house.at(ctx).sweeping(env));
   }
 }
 
 export class FlowObject extends WiredFlowObject {
   constructor(ctx: DurableObjectState, env: Env) {
-    super(ctx, env, house.queueing(env));
+    super(ctx, env, house.at(ctx).queueing(env));
   }
 }
 
 export class IssuerObject extends WiredIssuerObject {
   constructor(ctx: DurableObjectState, env: Env) {
-    super(ctx, env, house.issuing(env));
+    super(ctx, env, house.at(ctx).issuing(env));
   }
 }
 
 export class ScheduleObject extends WiredScheduleObject {
   constructor(ctx: DurableObjectState, env: Env) {
-    super(ctx, env, house.scheduling(env));
+    super(ctx, env, house.at(ctx).scheduling(env));
   }
 }
 
 export class EndpointObject extends WiredEndpointObject {
   constructor(ctx: DurableObjectState, env: Env) {
-    super(ctx, env, house.announcing(env));
+    super(ctx, env, house.at(ctx).announcing(env));
   }
 }
 

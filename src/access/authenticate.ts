@@ -103,7 +103,9 @@ async function authenticateKey(
   const cached = deps.cache.get(hash, now);
   if (cached !== undefined) return judge(cached, now);
   return reachDatabase(deps, async () => {
-    const record = await selectKeyByHash(deps.db, hash);
+    const found = await selectKeyByHash(deps.db, hash);
+    const record = found?.key ?? null;
+    if (found !== null) deps.places.know(found.key.tenant, found.place);
     deps.cache.put(hash, record, now);
     const result = judge(record, now);
     if (record !== null && result.ok) noteUse(deps, record, now);

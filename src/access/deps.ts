@@ -3,6 +3,7 @@ import type { Logger } from "../platform/index.ts";
 import type { Policy } from "./identity.ts";
 import type { KeyCache } from "./key-cache.ts";
 import type { SeenCache } from "./seen-cache.ts";
+import type { Places } from "./places.ts";
 import type { TenantCache } from "./tenant-cache.ts";
 import type { TenantSettings } from "./settings-store.ts";
 import type { TrustedIssuer } from "./trusted-issuer.ts";
@@ -19,6 +20,8 @@ export interface AccessDeps {
   readonly policies: TenantCache<Policy | null>;
   /** One for each isolate: `createTenantCache`. */
   readonly settings: TenantCache<TenantSettings>;
+  /** One for each isolate: `createPlaces`. */
+  readonly places: Places;
   /** From `checkRootKey`. */
   readonly rootKey: string | null;
   /** Null: the deployment does not know its own address, so no token can be for it. */

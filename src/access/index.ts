@@ -43,6 +43,14 @@ export {
   standingOf,
   tenantPolicy,
 } from "./policies.ts";
+export {
+  createPlaces,
+  isJurisdiction,
+  JURISDICTIONS,
+  LOCATION_HINTS,
+  type Place,
+  type Places,
+} from "./places.ts";
 export { policySchema } from "./policy.ts";
 export { createTenantCache, type TenantCache, TENANT_EFFECTIVE_MS } from "./tenant-cache.ts";
 export {
@@ -69,7 +77,7 @@ export { isScopeGrant, type Scope, type ScopeGrant, SCOPES } from "./scopes.ts";
 export { changeSettings, type SettingsDeps, settingsOf } from "./tenant-settings.ts";
 export type { Setting, TenantSettings } from "./settings-store.ts";
 export { createTenant, getTenant, listTenants, MAX_TENANTS_PER_PAGE, type TenantPage } from "./tenants.ts";
-export { countTenants, selectTenantIds, type Tenant } from "./tenants-store.ts";
+export { countTenants, selectTenantsAt, type Tenant } from "./tenants-store.ts";
 export { createSeenCache } from "./seen-cache.ts";
 export { audienceOf } from "./token-text.ts";
 export { createKeySource } from "./trusted-keys.ts";

@@ -10,6 +10,7 @@ import {
 } from "../platform/index.ts";
 import { auditStatement, auditStatementIf } from "./audit-store.ts";
 import type { Identity, Policy } from "./identity.ts";
+import { type Place, placeIn } from "./places.ts";
 import { isScopeGrant, type ScopeGrant } from "./scopes.ts";
 import { standingOfAsker } from "./trusted-store.ts";
 
@@ -90,9 +91,16 @@ function withRoom(
   };
 }
 
-export async function selectKeyByHash(db: D1Database, hash: string): Promise<KeyRecord | null> {
-  const row = await db.prepare(`SELECT ${COLUMNS} FROM api_keys WHERE hash = ?`).bind(hash).first<Row>();
-  return row === null ? null : toKey(row);
+/** Null: there is none. Its tenant's place comes with it, so that this needs no question of its own. */
+export async function selectKeyByHash(
+  db: D1Database,
+  hash: string,
+): Promise<{ readonly key: KeyRecord; readonly place: Place } | null> {
+  const columns = COLUMNS.split(", ").map((name) => `api_keys.${name}`);
+  const query = `SELECT ${columns.join(", ")}, tenants.jurisdiction, tenants.location_hint
+                 FROM api_keys JOIN tenants ON tenants.id = api_keys.tenant WHERE hash = ?`;
+  const row = await db.prepare(query).bind(hash).first<Row>();
+  return row === null ? null : { key: toKey(row), place: placeIn(row) };
 }
 
 export async function selectKey(db: D1Database, tenant: string, id: string): Promise<KeyRecord | null> {

@@ -5,16 +5,18 @@ import type { AccessDeps } from "./deps.ts";
 import { actorOf, type Identity } from "./identity.ts";
 import { refuse, type AccessRefusal } from "./refusals.ts";
 import { selectSettings, type TenantSettings } from "./settings-store.ts";
+import { ANYWHERE, type Place } from "./places.ts";
 import { insertTenant, selectTenant, selectTenants, type Tenant } from "./tenants-store.ts";
 
 export const MAX_TENANTS_PER_PAGE = 100;
 
-/** Makes a tenant. Root only. The id can never be used again, even if the tenant is given up. */
+/** Makes a tenant, in a place for good. Root only. The id can never be used again, even if the tenant is given up. */
 export async function createTenant(
   deps: AccessDeps,
   identity: Identity,
   id: string,
   now: number,
+  place = ANYWHERE,
 ): Promise<Result<Tenant, AccessRefusal>> {
   const actor = actorOf(identity);
   const entry = { at: now, tenant: null, actor, action: "tenant.create", detail: {} } as const;
@@ -32,8 +34,11 @@ export async function createTenant(
       ),
     );
   }
-  const tenant: Tenant = { id, createdAt: now, createdBy: actor };
-  const made = await insertTenant(deps.db, tenant, { ...entry, tenant: id, target: id, outcome: "granted" });
+  const tenant: Tenant = { id, createdAt: now, createdBy: actor, place };
+  const made = await insertTenant(deps.db, tenant, {
+    ...{ ...entry, tenant: id, target: id, outcome: "granted" as const },
+    detail: isSomewhere(place) ? { ...place } : {},
+  });
   return made ? ok(tenant) : err(refuse("tenant_exists", "There is such a tenant, or was one.", "/id"));
 }
 
@@ -66,6 +71,10 @@ export async function getTenant(
   return tenant === null
     ? err(refuse("tenant_unknown", "There is no such tenant."))
     : ok({ tenant, settings });
+}
+
+function isSomewhere({ jurisdiction, locationHint }: Place): boolean {
+  return jurisdiction !== null || locationHint !== null;
 }
 
 function rootOnly(): AccessRefusal {

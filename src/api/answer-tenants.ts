@@ -2,7 +2,15 @@
 import * as z from "zod";
 import { named, nextCursor, nullable, time } from "./schema.ts";
 
-const tenantFields = () => ({ id: z.string(), created_at: time(), created_by: z.string() });
+const tenantFields = () => ({
+  id: z.string(),
+  created_at: time(),
+  created_by: z.string(),
+  jurisdiction: nullable(z.string()).describe("In which its objects are kept and run. `null`: anywhere."),
+  location_hint: nullable(z.string()).describe(
+    "Near what its objects are made. `null`: near who makes them.",
+  ),
+});
 
 export const Tenant = named("Tenant", () => z.strictObject(tenantFields()));
 

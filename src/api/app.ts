@@ -44,6 +44,7 @@ import { STEERING_ROUTES } from "./routes-steering.ts";
 import { TRUSTED_ISSUER_ROUTES } from "./routes-trusted-issuers.ts";
 import { VAULT_ROUTES } from "./routes-vault.ts";
 import { WORKFLOW_ROUTES } from "./routes-workflows.ts";
+import { QUOTA_ROUTES } from "./routes-quotas.ts";
 import { QUEUE_ROUTES } from "./routes-queues.ts";
 
 const API_ROUTES: readonly Route[] = [
@@ -73,6 +74,7 @@ const API_ROUTES: readonly Route[] = [
   ...DELIVERY_ROUTES,
   ...SCHEDULE_ROUTES,
   ...ENDPOINT_ROUTES,
+  ...QUOTA_ROUTES,
   ...AUDIT_ROUTES,
   ...VAULT_ROUTES,
   ...ISSUER_ROUTES,

@@ -64,6 +64,8 @@ export interface ApiDeps {
   readonly runIdOf: (source: RunSource) => Promise<string>;
   readonly queues: QueuesPort;
   readonly quotas: QuotasPort;
+  /** Whether this platform can keep objects in a jurisdiction. */
+  readonly hasJurisdiction: (jurisdiction: string) => boolean;
   /** Links by which people decide. */
   readonly links: Links;
   /** What the operator does with keys. Throws a TypeError if `KEYRING` is no keyring: nothing else of the API needs it. */

@@ -7,6 +7,8 @@ import {
   MAX_USER_CHARS,
   type Policy as AnyPolicy,
   policySchema,
+  JURISDICTIONS,
+  LOCATION_HINTS,
 } from "../access/index.ts";
 import { type Json, limits, NAME_PATTERN, RUN_STATUSES } from "../kernel/index.ts";
 import { isRunId } from "../platform/index.ts";
@@ -15,6 +17,7 @@ import { count, json, named, nameSchema, nullable, time } from "./schema.ts";
 export * from "./request-cloud-roles.ts";
 export * from "./request-connections.ts";
 export * from "./request-hooks.ts";
+export * from "./request-quotas.ts";
 export * from "./request-schedules.ts";
 export * from "./request-endpoints.ts";
 export * from "./request-events.ts";
@@ -253,7 +256,17 @@ export const CreateAdminKey = named("CreateAdminKey", () =>
 );
 
 export const CreateTenant = named("CreateTenant", () =>
-  z.strictObject({ id: z.string().describe("1 to 48 of a-z, 0-9, _ and -; never used again.") }),
+  z.strictObject({
+    id: z.string().describe("1 to 48 of a-z, 0-9, _ and -; never used again."),
+    jurisdiction: z
+      .enum(JURISDICTIONS)
+      .optional()
+      .describe("In which all objects of the tenant are kept and run, for good. Missing: anywhere."),
+    location_hint: z
+      .enum(LOCATION_HINTS)
+      .optional()
+      .describe("Near what its objects are made, if the platform can; for good."),
+  }),
 );
 
 /** A parameter of the address; whatever is wrong with it, what is allowed is said. */

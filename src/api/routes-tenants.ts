@@ -9,6 +9,7 @@ import {
 } from "../access/index.ts";
 import { Tenant, TenantList, TenantWithSettings } from "./answer-tenants.ts";
 import { EXAMPLES } from "./examples.ts";
+import { type Problem, problemAt } from "./problems.ts";
 import { jsonResponse, ofAccess } from "./replies.ts";
 import { CreateTenant, pageQuery } from "./request-schemas.ts";
 import { type Route, route } from "./route.ts";
@@ -25,7 +26,11 @@ export const TENANT_ROUTES: readonly Route[] = [
     answers: [{ status: 201, description: "The tenant.", schema: Tenant }],
     problems: ["tenant_exists"],
     handle: async ({ call, identity, body }) => {
-      const tenant = await createTenant(call.deps.access, identity, body.id, call.deps.now());
+      const { id, jurisdiction = null, location_hint: locationHint = null } = body;
+      const { deps } = call;
+      if (jurisdiction !== null && !deps.hasJurisdiction(jurisdiction)) return noJurisdiction(jurisdiction);
+      const place = { jurisdiction, locationHint };
+      const tenant = await createTenant(deps.access, identity, id, deps.now(), place);
       return tenant.ok ? jsonResponse(viewTenant(tenant.value), 201) : ofAccess(tenant.error);
     },
   }),
@@ -62,8 +67,16 @@ export const TENANT_ROUTES: readonly Route[] = [
   }),
 ];
 
-function viewTenant({ id, createdAt, createdBy }: TenantRecord): Readonly<Record<string, unknown>> {
-  return { id, created_at: createdAt, created_by: createdBy };
+function noJurisdiction(jurisdiction: string): Problem {
+  const detail = `This platform has no jurisdiction ${jurisdiction}: workerd, and so \`wrangler dev\`, has none.`;
+  return problemAt("invalid_request", { pointer: "/jurisdiction" }, detail);
+}
+
+function viewTenant({ id, createdAt, createdBy, place }: TenantRecord): Readonly<Record<string, unknown>> {
+  return {
+    ...{ id, created_at: createdAt, created_by: createdBy },
+    ...{ jurisdiction: place.jurisdiction, location_hint: place.locationHint },
+  };
 }
 
 function viewSettings(

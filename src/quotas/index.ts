@@ -1,3 +1,4 @@
+export { LEASE_MS } from "./book.ts";
 export { createGate, type Admission, type Gate, type StartPermit } from "./gate.ts";
 export { type Quota, QUOTA_NAMES, QUOTAS, type Quotas, quotasOf, quotasSchema } from "./limits.ts";
 export type { Refusal } from "./purse.ts";

@@ -22,25 +22,25 @@ const registry = createRegistry(chains);
 
 export class RunObject extends WiredRunObject {
   constructor(ctx: DurableObjectState, env: Env) {
-    super(ctx, env, house.wiring(env));
+    super(ctx, env, house.at(ctx).wiring(env));
   }
 }
 
 export class QuotaObject extends WiredQuotaObject {
   constructor(ctx: DurableObjectState, env: Env) {
-    super(ctx, env, house.counting(env));
+    super(ctx, env, house.at(ctx).counting(env));
   }
 }
 
 export class DirectoryObject extends WiredDirectoryObject {
   constructor(ctx: DurableObjectState, env: Env) {
-    super(ctx, env, house.sweeping(env));
+    super(ctx, env, house.at(ctx).sweeping(env));
   }
 }
 
 export class HookObject extends WiredHookObject {
   constructor(ctx: DurableObjectState, env: Env) {
-    super(ctx, env, house.hearing());
+    super(ctx, env, house.at(ctx).hearing());
   }
 }
 

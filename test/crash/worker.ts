@@ -38,67 +38,67 @@ const house = compose(
 
 export class RunObject extends WiredRunObject {
   constructor(ctx: DurableObjectState, environment: Env) {
-    super(ctx, environment, house.wiring(environment));
+    super(ctx, environment, house.at(ctx).wiring(environment));
   }
 }
 
 export class HookObject extends WiredHookObject {
   constructor(ctx: DurableObjectState, environment: Env) {
-    super(ctx, environment, house.hearing());
+    super(ctx, environment, house.at(ctx).hearing());
   }
 }
 
 export class ConnectionObject extends WiredConnectionObject {
   constructor(ctx: DurableObjectState, environment: Env) {
-    super(ctx, environment, house.lending(environment));
+    super(ctx, environment, house.at(ctx).lending(environment));
   }
 }
 
 export class FlowObject extends WiredFlowObject {
   constructor(ctx: DurableObjectState, environment: Env) {
-    super(ctx, environment, house.queueing(environment));
+    super(ctx, environment, house.at(ctx).queueing(environment));
   }
 }
 
 export class ScheduleObject extends WiredScheduleObject {
   constructor(ctx: DurableObjectState, environment: Env) {
-    super(ctx, environment, house.scheduling(environment));
+    super(ctx, environment, house.at(ctx).scheduling(environment));
   }
 }
 
 export class EndpointObject extends WiredEndpointObject {
   constructor(ctx: DurableObjectState, environment: Env) {
-    super(ctx, environment, house.announcing(environment));
+    super(ctx, environment, house.at(ctx).announcing(environment));
   }
 }
 
 export class IssuerObject extends WiredIssuerObject {
   constructor(ctx: DurableObjectState, environment: Env) {
-    super(ctx, environment, house.issuing(environment));
+    super(ctx, environment, house.at(ctx).issuing(environment));
   }
 }
 
 export class CredentialObject extends WiredCredentialObject {
   constructor(ctx: DurableObjectState, environment: Env) {
-    super(ctx, environment, house.exchanging(environment));
+    super(ctx, environment, house.at(ctx).exchanging(environment));
   }
 }
 
 export class EventsObject extends WiredEventsObject {
   constructor(ctx: DurableObjectState, environment: Env) {
-    super(ctx, environment, house.dispatching(environment));
+    super(ctx, environment, house.at(ctx).dispatching(environment));
   }
 }
 
 export class QuotaObject extends WiredQuotaObject {
   constructor(ctx: DurableObjectState, environment: Env) {
-    super(ctx, environment, house.counting(environment));
+    super(ctx, environment, house.at(ctx).counting(environment));
   }
 }
 
 export class DirectoryObject extends WiredDirectoryObject {
   constructor(ctx: DurableObjectState, environment: Env) {
-    super(ctx, environment, house.sweeping(environment));
+    super(ctx, environment, house.at(ctx).sweeping(environment));
   }
 }
 

@@ -37,13 +37,13 @@ const house = compose([BUILD === "old" ? whole : begun]);
 
 export class RunObject extends WiredRunObject {
   constructor(ctx: DurableObjectState, env: Env) {
-    super(ctx, env, { ...house.wiring(env), version: BUILD });
+    super(ctx, env, { ...house.at(ctx).wiring(env), version: BUILD });
   }
 }
 
 export class DirectoryObject extends WiredDirectoryObject {
   constructor(ctx: DurableObjectState, env: Env) {
-    super(ctx, env, house.sweeping(env));
+    super(ctx, env, house.at(ctx).sweeping(env));
   }
 }
 

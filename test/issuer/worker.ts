@@ -10,7 +10,7 @@ const house = compose([]);
 
 export class IssuerObject extends WiredIssuerObject {
   constructor(ctx: DurableObjectState, env: Env) {
-    super(ctx, env, house.issuing(env));
+    super(ctx, env, house.at(ctx).issuing(env));
   }
 
   /** The active key: PKCS #8 in base64url. */

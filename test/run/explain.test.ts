@@ -20,7 +20,7 @@ import { REASON_CODES, type Explanation, type Remedy } from "../../src/run/expla
 import { unitsOf } from "../kernel/support/laws.ts";
 import { graphs } from "../kernel/support/random-graph.ts";
 import { moves, Walk } from "../kernel/support/walk.ts";
-import { call, ends, HOUR, performance, retry, verify } from "../kernel/support/build.ts";
+import { call, ends, HOUR, performance, retry, verify, wait } from "../kernel/support/build.ts";
 import { Play } from "../kernel/support/play.ts";
 
 /** The same each time: what it reaches is asserted. */
@@ -246,6 +246,16 @@ describe("the explanation of a run", () => {
     const explained = explainRun(play.state, play.now);
     expect(explained).toMatchObject({ status: "failed", limit_at: null, next_at: null });
     expect(explained?.reasons[0]).toMatchObject({ code: "run_failed", remedies: [{ method: "POST" }] });
+  });
+
+  test("names the fields that an event has to fit, and not what they must be", () => {
+    const parameters = { event: "paid", where: { order: "o-7", "/by/id": 3 } };
+    const heard = wait("paid", "event:paid", { event: "paid", with: parameters });
+    const play = new Play([heard]);
+    play.prepare("paid", { kind: "signal", limitMs: HOUR });
+    const explained = explainRun(play.state, play.now);
+    expect(explained?.reasons[0]?.sentence).toContain("waits for the event paid in which order, /by/id fit.");
+    expect(JSON.stringify(explained)).not.toContain("o-7");
   });
 
   test("of a step that the run does not have is none", () => {

@@ -8,6 +8,7 @@ import {
   createAccessAudit,
   createKey,
   createKeyCache,
+  createPlaces,
   createTenantCache,
   createTenant,
   getKey,
@@ -59,6 +60,7 @@ function isolate(fault?: Error): Isolate {
     db,
     cache: createKeyCache(),
     ...{ policies: createTenantCache<Policy | null>(), settings: createTenantCache<TenantSettings>() },
+    places: createPlaces(),
     rootKey: checkRootKey(ROOT_KEY),
     trust: null,
     log,
@@ -259,7 +261,10 @@ describe("the root key", () => {
   test("makes tenants, once each, and admin keys of tenants that exist", async () => {
     expect(await createTenant(deps, ROOT, "acme", NOW)).toEqual({
       ok: true,
-      value: { id: "acme", createdAt: NOW, createdBy: "root" },
+      value: {
+        ...{ id: "acme", createdAt: NOW, createdBy: "root" },
+        place: { jurisdiction: null, locationHint: null },
+      },
     });
     expect(await createTenant(deps, ROOT, "acme", NOW)).toMatchObject({
       error: { code: "tenant_exists", status: 409 },
@@ -491,7 +496,9 @@ describe("the tables", () => {
 
   test("refuse a tenant id that breaks the grammar", async () => {
     for (const id of ["", "A", "-a", "a b", "a".repeat(49)]) {
-      const insert = env.DB.prepare("INSERT INTO tenants VALUES (?, 0, 'root')").bind(id).run();
+      const insert = env.DB.prepare("INSERT INTO tenants (id, created_at, created_by) VALUES (?, 0, 'root')")
+        .bind(id)
+        .run();
       await expect(insert).rejects.toThrow(/constraint/i);
     }
   });

@@ -1,5 +1,11 @@
+import { env } from "cloudflare:workers";
 import { beforeAll, describe, expect, test } from "vitest";
-import { createTenant, MAX_USER_KEY_LIFE_MS, REVOKED_EVERYWHERE_MS } from "../../src/access/index.ts";
+import {
+  createPlaces,
+  createTenant,
+  MAX_USER_KEY_LIFE_MS,
+  REVOKED_EVERYWHERE_MS,
+} from "../../src/access/index.ts";
 import { ROUTES } from "../../src/api/index.ts";
 import { client, expectAnswer, expectProblem, makeKey, ROOT_KEY } from "./api-support.ts";
 
@@ -197,6 +203,32 @@ describe("making keys", () => {
 
 describe("the root key", () => {
   const send = (path: string, body: unknown, key = ROOT_KEY) => api.send("POST", path, { key, body });
+
+  test("makes a tenant in a jurisdiction, which its keys' first use makes known, and which nothing changes", async () => {
+    const body = { id: "acme-eu", jurisdiction: "eu", location_hint: "weur" };
+    await expectAnswer(await send("/v1/tenants", body), "createTenant", 201);
+    const shown = await api.send("GET", "/v1/tenants/acme-eu", { key: ROOT_KEY });
+    expect(await expectAnswer(shown, "getTenant", 200)).toMatchObject({ ...body, quotas: null });
+    const isolate = client({ ...api.deps, access: { ...api.deps.access, places: createPlaces() } });
+    const { text } = await makeKey(api, "acme-eu");
+    await isolate.send("GET", "/v1/keys", { key: text });
+    const known = isolate.deps.access.places.known("acme-eu");
+    expect(known).toEqual({ jurisdiction: "eu", locationHint: "weur" });
+    const moved = env.DB.prepare("UPDATE tenants SET jurisdiction = NULL WHERE id = 'acme-eu'").run();
+    await expect(moved).rejects.toThrow("the place of a tenant is fixed");
+  });
+
+  test("is told of a jurisdiction that the platform or the field does not have, and nothing is made", async () => {
+    const local = client({ ...api.deps, hasJurisdiction: () => false });
+    const made = await local.send("POST", "/v1/tenants", {
+      ...{ key: ROOT_KEY, body: { id: "acme-local", jurisdiction: "eu" } },
+    });
+    expect((await expectProblem(made, 400, "invalid_request")).errors?.[0]?.pointer).toBe("/jurisdiction");
+    const unknown = await send("/v1/tenants", { id: "acme-local", jurisdiction: "moon" });
+    expect((await expectProblem(unknown, 400, "invalid_request")).errors?.[0]?.pointer).toBe("/jurisdiction");
+    const looked = await api.send("GET", "/v1/tenants/acme-local", { key: ROOT_KEY });
+    await expectProblem(looked, 404, "not_found");
+  });
 
   test("makes a tenant once, and an admin key in it, which works", async () => {
     await expectAnswer(await send("/v1/tenants", { id: "fresh" }), "createTenant", 201);

@@ -5,6 +5,7 @@ import {
   checkRootKey,
   createKey,
   createKeyCache,
+  createPlaces,
   createTenantCache,
   type Identity,
   type KeyRequest,
@@ -54,6 +55,7 @@ export function client(replaced: Partial<ApiDeps> & Pick<ApiDeps, "runs" | "work
     db: env.DB,
     cache: createKeyCache(),
     ...{ policies: createTenantCache<Policy | null>(), settings: createTenantCache<TenantSettings>() },
+    places: createPlaces(),
     rootKey: checkRootKey(ROOT_KEY),
     trust: null,
     log,
@@ -71,6 +73,7 @@ export function client(replaced: Partial<ApiDeps> & Pick<ApiDeps, "runs" | "work
   const deps: ApiDeps = {
     ...{ access, plans, log, links, directory, relist: elsewhere, now: () => Date.now() },
     checkAuth: async () => undefined,
+    hasJurisdiction: () => true,
     queues: { standing: elsewhere, view: elsewhere },
     quotas: { gate: openGate, view: elsewhere },
     vault: () => {

@@ -72,7 +72,7 @@ const house = compose(
 export class RunObject extends WiredRunObject {
   constructor(ctx: DurableObjectState, env: Env) {
     // A test that stands for a deploy gives the next life of an object another version.
-    const wiring = house.wiring(env);
+    const wiring = house.at(ctx).wiring(env);
     const directory = {
       report: async (report: RunReport) => {
         const fate = reports.fate;
@@ -112,13 +112,13 @@ export class RunObject extends WiredRunObject {
 
 export class ConnectionObject extends WiredConnectionObject {
   constructor(ctx: DurableObjectState, env: Env) {
-    super(ctx, env, houses.current?.wiring(ctx) ?? house.lending(env));
+    super(ctx, env, houses.current?.wiring(ctx) ?? house.at(ctx).lending(env));
   }
 }
 
 export class CredentialObject extends WiredCredentialObject {
   constructor(ctx: DurableObjectState, env: Env) {
-    super(ctx, env, credentialHouses.current?.wiring(ctx) ?? house.exchanging(env));
+    super(ctx, env, credentialHouses.current?.wiring(ctx) ?? house.at(ctx).exchanging(env));
   }
 
   override async get(request: CredentialRequest): Promise<CredentialAnswer> {
@@ -129,25 +129,25 @@ export class CredentialObject extends WiredCredentialObject {
 
 export class HookObject extends WiredHookObject {
   constructor(ctx: DurableObjectState, env: Env) {
-    super(ctx, env, house.hearing());
+    super(ctx, env, house.at(ctx).hearing());
   }
 }
 
 export class QuotaObject extends WiredQuotaObject {
   constructor(ctx: DurableObjectState, env: Env) {
-    super(ctx, env, house.counting(env));
+    super(ctx, env, house.at(ctx).counting(env));
   }
 }
 
 export class DirectoryObject extends WiredDirectoryObject {
   constructor(ctx: DurableObjectState, env: Env) {
-    super(ctx, env, house.sweeping(env));
+    super(ctx, env, house.at(ctx).sweeping(env));
   }
 }
 
 export class FlowObject extends WiredFlowObject {
   constructor(ctx: DurableObjectState, env: Env) {
-    super(ctx, env, house.queueing(env));
+    super(ctx, env, house.at(ctx).queueing(env));
   }
 
   override async enqueue(...asked: Parameters<FlowRpc["enqueue"]>): ReturnType<FlowRpc["enqueue"]> {
@@ -166,13 +166,13 @@ export const queueCalls = { enqueue: 0, release: 0, admitted: 0 };
 
 export class IssuerObject extends WiredIssuerObject {
   constructor(ctx: DurableObjectState, env: Env) {
-    super(ctx, env, issuerHouses.current?.wiring() ?? house.issuing(env));
+    super(ctx, env, issuerHouses.current?.wiring() ?? house.at(ctx).issuing(env));
   }
 }
 
 export class EventsObject extends WiredEventsObject {
   constructor(ctx: DurableObjectState, env: Env) {
-    super(ctx, env, eventHouses.of(house.dispatching(env), ctx));
+    super(ctx, env, eventHouses.of(house.at(ctx).dispatching(env), ctx));
   }
 }
 
@@ -181,14 +181,14 @@ export class ScheduleObject extends WiredScheduleObject {
     super(
       ctx,
       env,
-      scheduleHouses.current?.ports(ctx) ?? { ...house.scheduling(env), now: scheduleHouses.now },
+      scheduleHouses.current?.ports(ctx) ?? { ...house.at(ctx).scheduling(env), now: scheduleHouses.now },
     );
   }
 }
 
 export class EndpointObject extends WiredEndpointObject {
   constructor(ctx: DurableObjectState, env: Env) {
-    super(ctx, env, endpointHouse.ports(ctx, house.announcing(env)));
+    super(ctx, env, endpointHouse.ports(ctx, house.at(ctx).announcing(env)));
   }
 }
 

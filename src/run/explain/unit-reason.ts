@@ -151,6 +151,15 @@ function pending(setting: Setting, placed: Placed): Told {
   };
 }
 
+/** The names only: what they must be is the run's data. */
+function comparing(parameters: Json): string {
+  const where =
+    typeof parameters === "object" && parameters !== null && "where" in parameters
+      ? Object.keys(parameters.where ?? {})
+      : [];
+  return where.length === 0 ? "" : ` in which ${where.join(", ")} ${where.length === 1 ? "fits" : "fit"}`;
+}
+
 function running({ state }: Setting, placed: Placed): Told {
   const { ref, unit } = placed;
   if (unit.items !== null) {
@@ -203,7 +212,7 @@ function waiting(setting: Setting, placed: Placed): Told {
   if (def.event !== undefined && ref.role === undefined)
     return {
       code: "signal",
-      sentence: `${named(placed)} waits for the event ${def.event}.`,
+      sentence: `${named(placed)} waits for the event ${def.event}${comparing(def.with)}.`,
       remedies: [
         {
           what: "Post it, with data that hold what the step compares.",
