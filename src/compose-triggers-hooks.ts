@@ -19,7 +19,7 @@ interface HookParts {
   readonly starter: Starter;
   readonly runIdOf: (source: RunSource) => Promise<string>;
   readonly connections: () => Connections;
-  readonly deliver: (tenant: string) => { readonly retryMs: number } | null;
+  readonly deliver: (tenant: string) => Promise<{ readonly retryMs: number } | null>;
   readonly log: Logger;
 }
 

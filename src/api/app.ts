@@ -153,7 +153,7 @@ async function answerOf(route: Route | null, call: Call): Promise<Response | Pro
     const identity = await authenticate(deps.access, { authorization, purpose }, deps.now());
     if (!identity.ok) return ofAuth(identity.error);
     const tenant = identity.value.kind === "key" ? identity.value.tenant : null;
-    const tooMany = tenant === null ? null : deps.quotas.gate.request(tenant);
+    const tooMany = tenant === null ? null : await deps.quotas.gate.request(tenant);
     return tooMany === null ? await route.answer(call, identity.value) : ofQuota(tooMany);
   } catch (error) {
     return thrown(call, route, error);

@@ -2,8 +2,8 @@
  * Where an isolate asks whether a tenant may do something now. Most answers come from permits that the isolate holds: the tenant's
  * quota object is asked once for a batch, and not at all while it has refused.
  *
- * - G1 what is counted as a rate alone (requests, deliveries) never waits for the object: while it is asked, a few go through and are
- *      charged; while it is away, the isolate counts by itself. So of these at most the quota and OWED for each isolate are let through.
+ * - G1 what is counted as a rate alone (requests, deliveries) does not wait for the object: while it is asked, a few go through and are
+ *      charged, and only more than these wait; while it is away, the isolate counts by itself. So of these at most the quota and OWED for each isolate are let through.
  *      Sessions wait for it, and pass likewise while it is away: that nobody can log in because of who counts would be worse.
  * - G2 a start waits for a permit, and is not let through without one: what is begun goes on for days, and nobody takes it back. While
  *      the object is away what the isolate holds is used up, then starts are answered as unavailable.
@@ -44,8 +44,8 @@ export type Admission<T = null> =
 
 export interface Gate {
   /** Null: go on. */
-  request(tenant: string): Refusal | null;
-  delivery(tenant: string): Refusal | null;
+  request(tenant: string): Promise<Refusal | null>;
+  delivery(tenant: string): Promise<Refusal | null>;
   session(tenant: string): Promise<Refusal | null>;
   start(tenant: string): Promise<Admission<StartPermit>>;
 }
@@ -148,7 +148,7 @@ export function createGate({ object, defer, log, now }: GateDeps): Gate {
     return refused(tenant, one, { quota: QUOTA_OF[kind], limit: limit.perWindow, retryMs: AWAY_MS });
   }
 
-  function atOnce(tenant: string, kind: PermitKind): Refusal | null {
+  async function atOnce(tenant: string, kind: PermitKind): Promise<Refusal | null> {
     const at = now();
     const one = of(tenant, kind);
     const { purse } = one;
@@ -158,8 +158,14 @@ export function createGate({ object, defer, log, now }: GateDeps): Gate {
     const said = purse.refusal(at);
     if (batch === null && said !== null) return refused(tenant, one, said);
     if (purse.left(at) < LOW && said === null && !isAway && !isAsking(one, at)) defer(ask(tenant, kind, one));
-    if (batch !== null || purse.owe(OWED)) return null;
-    return ownCount(tenant, kind, one);
+    if (batch !== null || (!isAway && purse.owe(OWED))) return null;
+    return isAway ? ownCount(tenant, kind, one) : counted(tenant, kind);
+  }
+
+  async function counted(tenant: string, kind: PermitKind): Promise<Refusal | null> {
+    const answer = await waiting(tenant, kind);
+    if (answer === null) return ownCount(tenant, kind, of(tenant, kind));
+    return "refusal" in answer ? answer.refusal : null;
   }
 
   async function waiting(
@@ -187,11 +193,7 @@ export function createGate({ object, defer, log, now }: GateDeps): Gate {
     request: (tenant) => atOnce(tenant, "requests"),
     delivery: (tenant) => atOnce(tenant, "deliveries"),
 
-    async session(tenant) {
-      const answer = await waiting(tenant, "sessions");
-      if (answer === null) return ownCount(tenant, "sessions", of(tenant, "sessions"));
-      return "refusal" in answer ? answer.refusal : null;
-    },
+    session: async (tenant) => counted(tenant, "sessions"),
 
     async start(tenant) {
       const answer = await waiting(tenant, "starts");

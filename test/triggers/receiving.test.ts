@@ -75,7 +75,7 @@ class Deployment {
           return { kind: "started", created, run: start.id };
         },
       },
-      deliver: () => (this.heldMs === null ? null : { retryMs: this.heldMs }),
+      deliver: async () => (this.heldMs === null ? null : { retryMs: this.heldMs }),
       runIdOf: async (source) => runIdOf(await importHmacKey(new Uint8Array(32).fill(3)), source),
       makerStands: async () => this.makerStands,
       object: () => ({

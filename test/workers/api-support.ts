@@ -37,8 +37,8 @@ export interface Sending {
 
 /** A tenant that may have and do everything. */
 export const openGate: Gate = {
-  request: () => null,
-  delivery: () => null,
+  request: async () => null,
+  delivery: async () => null,
   session: async () => null,
   start: async () => ({
     kind: "admitted",

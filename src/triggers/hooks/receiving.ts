@@ -73,7 +73,7 @@ export interface ReceivingDeps {
   readonly expressions: Expressions;
   readonly starter: Starter;
   /** One more delivery to a hook of the tenant. Null: it may come; else how long none may. */
-  readonly deliver: (tenant: string) => { readonly retryMs: number } | null;
+  readonly deliver: (tenant: string) => Promise<{ readonly retryMs: number } | null>;
   readonly runIdOf: (source: RunSource) => Promise<string>;
   readonly makerStands: (tenant: string, maker: Maker, now: number) => Promise<boolean>;
   /** The object of a hook; a fresh stub each time. */
@@ -272,7 +272,7 @@ export function createReceiving(deps: ReceivingDeps) {
     }
     // After the hook's own rate: what its sender may send is taken from nobody else's.
     if (judged.outcome === "accepted") {
-      const held = deps.deliver(known.hook.tenant);
+      const held = await deps.deliver(known.hook.tenant);
       if (held !== null) judged = { outcome: "limited", genuine: judged.genuine, waitMs: held.retryMs };
     }
     const about = { at, bytes: read.kind === "complete" ? bytes.byteLength : max + 1 };
