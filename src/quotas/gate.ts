@@ -115,6 +115,7 @@ export function createGate({ object, defer, log, now }: GateDeps): Gate {
       one.awayUntil = now() + AWAY_MS;
       return false;
     } finally {
+      one.purse.answered(charged);
       one.askedSince = -Infinity;
     }
   }

@@ -48,6 +48,8 @@ export class Purse {
   #askedAt = -Infinity;
   /** Let through without a permit, and not told yet. */
   #owed = 0;
+  /** Told, and not answered yet. */
+  #charging = 0;
 
   /** A permit out of a batch; null: there is none. */
   take(now: number): Batch | null {
@@ -70,7 +72,7 @@ export class Purse {
 
   /** Lets one through that has no permit, if fewer than `most` are owed. */
   owe(most: number): boolean {
-    if (this.#owed >= most) return false;
+    if (this.#owed + this.#charging >= most) return false;
     this.#owed += 1;
     return true;
   }
@@ -103,7 +105,13 @@ export class Purse {
     this.#batches = this.#batches.filter(({ goodUntil }) => now < goodUntil + SETTLE_MS);
     const charged = this.#owed;
     this.#owed = 0;
+    this.#charging += charged;
     return { told, charged };
+  }
+
+  /** What was to be charged was, or nobody knows. */
+  answered(charged: number): void {
+    this.#charging -= charged;
   }
 
   granted(permits: number, until: number, goodUntil: number): void {

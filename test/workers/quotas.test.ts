@@ -89,7 +89,7 @@ describe("stored things", () => {
   it("are refused where the tenant has as many as it may, however many come together, and nothing is written for it", async () => {
     const key = await newTenant("stored");
     await limit("stored", { stored_plans: 2, hooks: 1, keys: 2, schedules: 0, endpoints: 0 });
-    const plan = (name: string) => send("PUT", `/v1/plans/${name}`, { key, body: WAITING.plan });
+    const plan = (name: string) => send("PUT", `/v1/workflows/${name}`, { key, body: WAITING.plan });
     const plans = await Promise.all(["a", "b", "c", "d", "e"].map((name) => plan(name)));
     const statuses = plans.map(({ status }) => status);
     expect([count(statuses, 201), count(statuses, 429)]).toEqual([2, 3]);
@@ -127,10 +127,14 @@ describe("a hostile tenant", () => {
         (await send("GET", "/v1/workflows", { key: good })).status,
       ];
       expect(statuses).toEqual([200, 200]);
-      return asked
-        .slice(from)
-        .filter((one) => !one.endsWith(":bad"))
-        .filter((one) => one.startsWith("object"));
+      return (
+        asked
+          .slice(from)
+          .filter((one) => !one.endsWith(":bad"))
+          // Permits come in batches: how many of them a question brings is the model's to say (test/quotas).
+          .filter((one) => one.startsWith("object") && one !== "object quota:good")
+          .toSorted()
+      );
     };
     // The first learns what its isolate does not know yet.
     await work();
@@ -154,7 +158,7 @@ describe("a hostile tenant", () => {
       );
       return answers.map((answer) => answer?.status ?? 0);
     };
-    const floods = [flood(), flood(), flood(), flood(), flood()];
+    const floods = [flood(), flood()];
     const beside = [await work(), await work(), await work()];
     const statuses = (await Promise.all(floods)).flat();
     const seconds = (Date.now() - startedAt) / 1_000;
