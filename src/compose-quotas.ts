@@ -37,8 +37,8 @@ export function quotaPorts(settings: SettingsDeps, directory: Directory): QuotaP
 }
 
 /** For runs that start others. */
-export function admitStarts({ start }: Gate): AdmitStart {
-  return async (tenant) => start(tenant);
+export function admitStarts(gate: Gate): AdmitStart {
+  return async (tenant) => gate.start(tenant);
 }
 
 function quotaObject(env: Env, tenant: string): QuotaRpc {

@@ -310,7 +310,7 @@ export function compose(
       ...{ vault: () => vaultOf(env).vault, starter: starterOf(env), log },
       runIdOf: async (source) => runIdOf(await serverKey(), source),
       connections: () => connectionsOf(env).connections,
-      deliver: quotasIn(env).gate.delivery,
+      deliver: async (tenant) => quotasIn(env).gate.delivery(tenant),
     }));
   }
 

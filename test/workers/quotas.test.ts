@@ -146,7 +146,7 @@ describe("a hostile tenant", () => {
         plan: { steps: { rest: { action: "transform", with: { value: "x".repeat(200_000) } } } },
       };
       const answers = await Promise.all(
-        Array.from({ length: 120 }, (_, i) =>
+        Array.from({ length: 120 }, async (_, i) =>
           [
             () => start(bad),
             () => send("POST", "/hooks/bad/none", { body: { i } }),
