@@ -2,7 +2,7 @@ import { defineConfig, type OxlintConfig } from "oxlint";
 
 /** The API speaks to all the rooms below it; workflows, the cli and the composition root are above or beside it. */
 const API_DOORS =
-  "kernel driver platform actions define vault connections identity access run directory observe triggers erasure".split(
+  "kernel driver platform actions define vault connections identity access run directory observe triggers erasure quotas".split(
     " ",
   );
 
@@ -23,6 +23,7 @@ const ROOMS: ReadonlyMap<string, readonly string[]> = new Map([
   ["observe", ["kernel", "platform"]],
   ["triggers", ["kernel", "platform", "vault"]],
   ["erasure", ["platform", "access", "connections", "run", "directory", "triggers"]],
+  ["quotas", ["platform"]],
   ["api", API_DOORS],
   ["workflows", ["define"]],
   ["cli", []],

@@ -4,6 +4,7 @@
  * - T1 it is judged as its maker's own start would be: by the tenant's policy as it is now, and by those that the maker
  *   stood under. Whether the maker may still act is the trigger's to ask.
  * - T2 what an earlier try has begun is found before anything is refused.
+ *   So it is where a quota holds it back: then nothing is begun, and no object of a run holds anything.
  * - T3 who answers for it has made the run, as if they had started it in person: they decide none of its approvals.
  */
 import { chainOf, judgeStart, type PolicyDeps, tenantPolicy } from "./access/index.ts";
@@ -11,8 +12,9 @@ import { judgeSteps } from "./api/index.ts";
 import { findStartable, type StartableSources } from "./define/index.ts";
 import type { Directory } from "./directory/index.ts";
 import { err, type Logger, ok, type Result } from "./platform/index.ts";
+import type { Gate, StartPermit } from "./quotas/index.ts";
 import type { RunErrorCode, RunRpc, StartRequest } from "./run/index.ts";
-import type { Starter, TriggeredOutcome, TriggeredStart } from "./triggers/index.ts";
+import { StartHeldBack, type Starter, type TriggeredOutcome, type TriggeredStart } from "./triggers/index.ts";
 
 interface StartDeps {
   readonly sources: StartableSources;
@@ -20,6 +22,7 @@ interface StartDeps {
   /** The object of a run; a fresh stub each time. */
   readonly runs: (tenant: string, id: string) => RunRpc;
   readonly directory: Directory;
+  readonly gate: Gate;
   readonly log: Logger;
   /** Milliseconds since 1970. */
   readonly now: () => number;
@@ -40,8 +43,16 @@ export function createStarter(deps: StartDeps): Starter {
   return {
     async start(start) {
       const { tenant, id, bodyDigest, target } = start;
+      const permit = await deps.gate.start(tenant);
+      if (permit.kind !== "admitted") {
+        const before = await deps.runs(tenant, id).startedBefore(tenant, bodyDigest);
+        if (before !== null) return outcomeOf(deps, id, before);
+        if (permit.kind === "refused") throw new StartHeldBack(permit.quota, permit.retryMs);
+        throw new Error("It cannot be said just now whether the tenant may start another run.");
+      }
       const planned = await plan(deps, start);
       if (!planned.ok) {
+        permit.permit.giveBack();
         // T2. A deploy may have taken the workflow away, a policy may have changed.
         const before = await deps.runs(tenant, id).startedBefore(tenant, bodyDigest);
         return before === null ? planned.error : outcomeOf(deps, id, before);
@@ -51,7 +62,7 @@ export function createStarter(deps: StartDeps): Starter {
         ...planned.value,
         ...{ tenant, id, user, startedBy, traceparent, bodyDigest, tags: target.tags },
       });
-      return outcomeOf(deps, id, started);
+      return outcomeOf(deps, id, started, permit.permit);
     },
   };
 }
@@ -105,19 +116,23 @@ function outcomeOf(
   { directory, defer, log }: StartDeps,
   run: string,
   answer: Awaited<ReturnType<RunRpc["start"]>>,
+  permit?: StartPermit,
 ): TriggeredOutcome {
   if (answer.ok) {
     const { created, report } = answer.value;
+    if (!created) permit?.giveBack();
     if (report !== undefined)
       // Beside the answer: the run is known even if its own word does not get through.
       defer(
-        directory.report(report).catch((error: unknown) => {
+        directory.report(report).then(permit?.settled, (error: unknown) => {
           log.warn("run_not_registered", { run, error });
         }),
       );
     return { kind: "started", created, run };
   }
   const { code, message } = answer;
+  // Where it is not known what became of it, the slot stays taken until the directory knows better.
+  if (!PASSING.has(code)) permit?.giveBack();
   if (code === "run_deleted" || code === "run_erased") return { kind: "started", created: false, run };
   if (PASSING.has(code)) throw new Error(`The run ${run} cannot be started just now: ${message}`);
   return { kind: "refused", code, message };

@@ -19,13 +19,17 @@ interface HookParts {
   readonly starter: Starter;
   readonly runIdOf: (source: RunSource) => Promise<string>;
   readonly connections: () => Connections;
+  readonly deliver: (tenant: string) => Promise<{ readonly retryMs: number } | null>;
   readonly log: Logger;
 }
 
 /** One of each per isolate. */
-export function composeHooks(env: Env, { vault, starter, runIdOf, connections, log }: HookParts): HookDesk {
+export function composeHooks(
+  env: Env,
+  { vault, starter, runIdOf, connections, deliver, log }: HookParts,
+): HookDesk {
   return createHookDesk({
-    ...{ db: env.DB, vault, starter, runIdOf, log, now: () => Date.now() },
+    ...{ db: env.DB, vault, starter, deliver, runIdOf, log, now: () => Date.now() },
     expressions: createValueExpressions(),
     audit: createAccessAudit(env.DB),
     seen: createSeenCache<KnownHook>(),

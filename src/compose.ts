@@ -22,9 +22,10 @@ import { type AcquireDeps, createAcquire, createLend } from "./compose-acquire.t
 import { composeErasures } from "./compose-erasure.ts";
 import { composeAudit } from "./compose-audit.ts";
 import { createAuthCheck } from "./compose-auth-check.ts";
-import { createApi, createLinks, type ApiDeps } from "./api/index.ts";
+import { createApi, createLinks, type ApiDeps, type QuotasPort } from "./api/index.ts";
 import { type ComposedConnections, composeConnections, parsePublicOrigin } from "./compose-connections.ts";
 import { doChores, sharesOf } from "./compose-chores.ts";
+import { admitStarts, composeQuotas, PLAN_QUOTAS, quotaPorts } from "./compose-quotas.ts";
 import { createPolicyPorts } from "./compose-policies.ts";
 import { composeMetrics, counterOf, measureOf } from "./compose-metrics.ts";
 import { createStarter } from "./compose-start.ts";
@@ -64,6 +65,7 @@ import {
   type IssuerWiring,
   parseIssuerOrigin,
 } from "./identity/index.ts";
+import type { QuotaPorts } from "./quotas/index.ts";
 import { createLogger, fromBase64, importHmacKey, objectName, runIdOf } from "./platform/index.ts";
 import {
   createChildren,
@@ -125,6 +127,8 @@ export interface House {
   readonly scheduling: (env: Env) => SchedulePorts;
   /** What an endpoint object is given when it is constructed. */
   readonly announcing: (env: Env) => EndpointPorts;
+  /** What the quota object of a tenant is given when it is constructed. */
+  readonly counting: (env: Env) => QuotaPorts;
   /** Starts what nobody asks for in person. */
   readonly starting: (env: Env) => Starter;
   /** What a hook object is given when it is constructed. */
@@ -167,6 +171,7 @@ export function compose(
   let audit: AuditDesk | undefined;
   let erasures: Erasures | undefined;
   let being: BeingErased | undefined;
+  let quotas: QuotasPort | undefined;
   const house: House = {
     at({ id }) {
       knowOwnPlace(id);
@@ -189,6 +194,7 @@ export function compose(
     scheduling: (env) => schedulesOf(env).ports,
     announcing: (env) => endpointsOf(env).wiring,
     starting: starterOf,
+    counting: (env) => quotaPorts({ db: env.DB, settings, log }, directoryOf(env)),
     queueing: (env) => createFlowPorts((tenant, run) => runOf(env, tenant, run), log),
     hearing: () => ({ log, now: () => Date.now() }),
     dispatching: (env) =>
@@ -241,7 +247,7 @@ export function compose(
   }
 
   function plansOf(env: Env): StoredPlans {
-    return (plans ??= createStoredPlans(createPlansStore(env.DB)));
+    return (plans ??= createStoredPlans(createPlansStore(env.DB, PLAN_QUOTAS)));
   }
 
   function directoryOf(env: Env): Directory {
@@ -319,6 +325,7 @@ export function compose(
       policy: { db: env.DB, policies, log },
       runs: (tenant, id) => runOf(env, tenant, id),
       directory: directoryOf(env),
+      gate: quotasIn(env).gate,
       log,
       now: () => Date.now(),
       defer: (work) => {
@@ -333,7 +340,12 @@ export function compose(
       ...{ vault: () => vaultOf(env).vault, starter: starterOf(env), log },
       runIdOf: async (source) => runIdOf(await serverKey(), source),
       connections: () => connectionsOf(env).connections,
+      deliver: async (tenant) => quotasIn(env).gate.delivery(tenant),
     }));
+  }
+
+  function quotasIn(env: Env): QuotasPort {
+    return (quotas ??= composeQuotas(env, log));
   }
 
   /** A key that is revoked here is forgotten here at once, and so is that it may act. */
@@ -421,6 +433,7 @@ export function compose(
       },
       links: createLinks(serverKey),
       queues: createQueues(env),
+      quotas: quotasIn(env),
       hasJurisdiction: (jurisdiction) => hasJurisdiction(env.RUN, jurisdiction),
       audit: auditOf(env),
       vault: () => vaultOperations(env),
@@ -464,7 +477,12 @@ export function compose(
       code: createCode(known),
       ...policed,
       lend: createLend(acquiring),
-      children: createChildren(family, { workflows: known, plans: plansOf(env) }, permitChild),
+      children: createChildren(
+        family,
+        { workflows: known, plans: plansOf(env) },
+        permitChild,
+        admitStarts(quotasIn(env).gate),
+      ),
       log,
       now: () => Date.now(),
     };

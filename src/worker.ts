@@ -3,6 +3,7 @@
 import { compose } from "./compose.ts";
 import { WiredConnectionObject } from "./connections/index.ts";
 import { WiredDirectoryObject } from "./directory/index.ts";
+import { WiredQuotaObject } from "./quotas/index.ts";
 import { WiredCredentialObject, WiredIssuerObject } from "./identity/index.ts";
 import { WiredRunObject } from "./run/index.ts";
 import {
@@ -43,6 +44,12 @@ export class HookObject extends WiredHookObject {
 export class EventsObject extends WiredEventsObject {
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env, house.at(ctx).dispatching(env));
+  }
+}
+
+export class QuotaObject extends WiredQuotaObject {
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env, house.at(ctx).counting(env));
   }
 }
 

@@ -76,6 +76,7 @@ export {
   type AuthFailure,
   type AuthFailureCode,
 } from "./refusals.ts";
+export { type CountedQuota, hasRoom, isStored, storedCounts } from "./stored-counts.ts";
 export { canSeeRun, canSteerRun, type RunOwner, userOfNewRun } from "./run-access.ts";
 export { isScopeGrant, type Scope, type ScopeGrant, SCOPES } from "./scopes.ts";
 export { changeSettings, type SettingsDeps, settingsOf } from "./tenant-settings.ts";

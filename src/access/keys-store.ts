@@ -1,5 +1,13 @@
 /** API keys in D1. The only SQL about them, and the mapping from rows. */
-import { type AuditEntry, integer, integerOrNull, type Row, text, textOrNull } from "../platform/index.ts";
+import {
+  type AuditEntry,
+  integer,
+  integerOrNull,
+  quotaSql,
+  type Row,
+  text,
+  textOrNull,
+} from "../platform/index.ts";
 import { auditStatements, auditStatementsIf, auditStatementsOf } from "./audit-store.ts";
 import type { Identity, Policy } from "./identity.ts";
 import { type Place, placeIn } from "./places.ts";
@@ -30,7 +38,8 @@ const COLUMNS =
 
 /**
  * Writes audit and key in one transaction, if at that moment the maker may still make keys: a key that is neither revoked
- * nor expired, or, for root, a tenant that exists. False: it may not, and nothing was written.
+ * nor expired, and whose tenant has room for another (see quotaSql), or, for root, a tenant that exists. False: it may not, and
+ * nothing was written.
  */
 export async function insertKey(
   db: D1Database,
@@ -42,7 +51,7 @@ export async function insertKey(
   const { condition, bindings } =
     maker.kind === "root"
       ? { condition: "EXISTS (SELECT 1 FROM tenants WHERE id = ?)", bindings: [key.tenant] }
-      : standingOfAsker(maker, key.createdAt);
+      : withRoom(standingOfAsker(maker, key.createdAt), key);
   const results = await db.batch([
     ...auditStatementsIf(db, audit, condition, bindings),
     db
@@ -68,6 +77,18 @@ export async function insertKey(
       ),
   ]);
   return results.at(-1)?.meta.changes === 1;
+}
+
+function withRoom(
+  { condition, bindings }: ReturnType<typeof standingOfAsker>,
+  { tenant, createdAt }: KeyRecord,
+): ReturnType<typeof standingOfAsker> {
+  const live = `SELECT count(*) FROM api_keys INDEXED BY api_keys_live
+    WHERE tenant = ? AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?)`;
+  return {
+    condition: `${condition} AND (${live}) < ${quotaSql("keys", "?")}`,
+    bindings: [...bindings, tenant, createdAt, tenant],
+  };
 }
 
 /** Null: there is none. Its tenant's place comes with it, so that this needs no question of its own. */

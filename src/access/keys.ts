@@ -16,6 +16,7 @@ import {
 } from "./keys-store.ts";
 import { draftKey, type KeyRequest } from "./narrowing.ts";
 import { refuse, type AccessRefusal } from "./refusals.ts";
+import { hasRoom } from "./stored-counts.ts";
 import { widerThan } from "./scopes.ts";
 
 export const MAX_KEYS_PER_PAGE = 100;
@@ -50,6 +51,9 @@ export async function createKey(
   };
   if (await insertKey(deps.db, key, await sha256Hex(text), maker, grantOf(maker, key, now)))
     return ok({ key, text });
+  // Not in the audit: a flood of them would be, too.
+  if (maker.kind !== "root" && !(await hasRoom(deps.db, maker.tenant, "keys", now)))
+    return err(refuse("too_many", "The tenant has as many API keys as it may have."));
   const refusal =
     maker.kind === "root"
       ? refuse("tenant_unknown", "There is no such tenant.", "/tenant")

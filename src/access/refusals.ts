@@ -47,6 +47,8 @@ const REFUSALS = {
   issuer_unknown: 404,
   tenant_exists: 409,
   issuer_exists: 409,
+  /** The tenant has as many as it may have. */
+  too_many: 429,
   /** A field breaks its grammar or limit; `pointer` says which. */
   invalid: 422,
 } as const satisfies Record<string, number>;

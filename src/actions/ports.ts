@@ -236,7 +236,7 @@ export type ChildState =
       readonly message: string;
     }
   /** Whether it may be started cannot be known just now. */
-  | { readonly kind: "unavailable"; readonly message: string };
+  | { readonly kind: "unavailable"; readonly message: string; readonly retryAfterMs?: number };
 
 export interface ChildrenPort {
   /** Starts the child of the unit, or finds it: one key, one child. */

@@ -78,7 +78,12 @@ function resultOf(state: ChildState, limitMs: number): ActionResult {
     }
     case "unavailable": {
       const hint = "Nothing happened; the engine tries again.";
-      return { kind: "refused", failure: failure("not_sent", state.message, hint, { retryable: true }) };
+      const { retryAfterMs } = state;
+      return {
+        kind: "refused",
+        failure: failure("not_sent", state.message, hint, { retryable: true }),
+        ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+      };
     }
     case "refused":
       return cannot(state.code, state.message);

@@ -38,6 +38,10 @@ export const ProblemDetails = named("Problem", () =>
       )
       .optional()
       .describe("Of `connections_missing`: each connection."),
+    quota: z
+      .strictObject({ name: z.string(), limit: z.int().optional() })
+      .optional()
+      .describe("Of `quota_exceeded`: which, and how much of it there is."),
     hint: z.string(),
     request_id: z.string(),
   }),

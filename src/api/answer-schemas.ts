@@ -19,6 +19,7 @@ export * from "./answer-keys.ts";
 export * from "./answer-tenants.ts";
 export * from "./answer-plans.ts";
 export * from "./answer-policy.ts";
+export * from "./answer-quotas.ts";
 export * from "./answer-posted-events.ts";
 export * from "./answer-problem.ts";
 export * from "./answer-queues.ts";

@@ -12,6 +12,7 @@ import { mountApprovalPage } from "./approval-page.ts";
 import { receiveDelivery } from "./hook-door.ts";
 import type { ApiDeps } from "./ports.ts";
 import { isProblem, type Problem, problem, problemResponse } from "./problems.ts";
+import { ofQuota } from "./quota-check.ts";
 import { ofAuth, RETRY_AFTER_S } from "./replies.ts";
 import type { Call, Route } from "./route.ts";
 import { ACCEPT_ROUTES } from "./routes-accept.ts";
@@ -48,6 +49,7 @@ import { STEERING_ROUTES } from "./routes-steering.ts";
 import { TRUSTED_ISSUER_ROUTES } from "./routes-trusted-issuers.ts";
 import { VAULT_ROUTES } from "./routes-vault.ts";
 import { WORKFLOW_ROUTES } from "./routes-workflows.ts";
+import { QUOTA_ROUTES } from "./routes-quotas.ts";
 import { QUEUE_ROUTES } from "./routes-queues.ts";
 
 const API_ROUTES: readonly Route[] = [
@@ -80,6 +82,7 @@ const API_ROUTES: readonly Route[] = [
   ...ENDPOINT_ROUTES,
   ...RETENTION_ROUTES,
   ...TENANT_EXPORT_ROUTES,
+  ...QUOTA_ROUTES,
   ...AUDIT_ROUTES,
   ...ERASURE_ROUTES,
   ...VAULT_ROUTES,
@@ -158,7 +161,10 @@ async function answerOf(route: Route | null, call: Call): Promise<Response | Pro
     const purpose = `${request.method} ${path}`;
     const authorization = request.headers.get("authorization");
     const identity = await authenticate(deps.access, { authorization, purpose }, deps.now());
-    return identity.ok ? await route.answer(call, identity.value) : ofAuth(identity.error);
+    if (!identity.ok) return ofAuth(identity.error);
+    const tenant = identity.value.kind === "key" ? identity.value.tenant : null;
+    const tooMany = tenant === null ? null : await deps.quotas.gate.request(tenant);
+    return tooMany === null ? await route.answer(call, identity.value) : ofQuota(tooMany);
   } catch (error) {
     return thrown(call, route, error);
   }

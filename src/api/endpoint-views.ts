@@ -9,6 +9,7 @@ import type {
   ReplayAnswer,
 } from "../triggers/index.ts";
 import { problem, type Problem, problemAt } from "./problems.ts";
+import { full } from "./quota-check.ts";
 
 type View = Readonly<Record<string, unknown>>;
 
@@ -63,7 +64,7 @@ export function ofEndpoint(refusal: EndpointRefusal): Problem {
     case "denied":
       return problemAt("policy_denied", { pointer: refusal.pointer }, refusal.detail);
     case "too_many":
-      return problem("endpoint_limit", "The tenant has as many endpoints as it can.");
+      return full("endpoints");
     case "newest_key":
       return problem("newest_key", "It is the key that the endpoint signs with.");
     case "conflict":

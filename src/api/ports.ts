@@ -7,6 +7,7 @@ import type { Erasures } from "../erasure/index.ts";
 import type { Directory } from "../directory/index.ts";
 import type { Identity, Issuer } from "../identity/index.ts";
 import type { Logger, RunSource } from "../platform/index.ts";
+import type { Gate, QuotaView } from "../quotas/index.ts";
 import type { RunRpc } from "../run/index.ts";
 import type {
   EndpointRpc,
@@ -27,6 +28,13 @@ export interface QueuesPort {
   standing(tenant: string, workflow: string, run: string): Promise<Standing | null>;
   /** @param first how many of those who wait are named */
   view(tenant: string, workflow: string, first: number): Promise<QueueView>;
+}
+
+/** What tenants may have and do. */
+export interface QuotasPort {
+  readonly gate: Gate;
+  /** Rejects while it cannot be said. */
+  readonly view: (tenant: string) => Promise<QuotaView>;
 }
 
 export interface ApiDeps {
@@ -59,6 +67,7 @@ export interface ApiDeps {
   /** The id of the one run that a source may start with an idempotency key. */
   readonly runIdOf: (source: RunSource) => Promise<string>;
   readonly queues: QueuesPort;
+  readonly quotas: QuotasPort;
   /** Whether this platform can keep objects in a jurisdiction. */
   readonly hasJurisdiction: (jurisdiction: string) => boolean;
   /** Links by which people decide. */

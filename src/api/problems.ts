@@ -246,7 +246,7 @@ export const PROBLEMS = {
   limit_reached: {
     status: 409,
     title: "No more of these can be stored",
-    hint: "Store another version of a plan that is there, or start runs with the plan inline.",
+    hint: "`detail` says what there is too much of: end or delete one.",
   },
   integration_exists: {
     status: 409,
@@ -287,11 +287,6 @@ export const PROBLEMS = {
     status: 409,
     title: "The step waits for no decision about an account",
     hint: "Only a step that is `waiting_for` a connection with the reason `replaced` can accept what is there now.",
-  },
-  endpoint_limit: {
-    status: 409,
-    title: "The tenant has no room for another endpoint",
-    hint: "A tenant has at most 20: delete one, or give one more types of events.",
   },
   endpoint_disabled: {
     status: 409,
@@ -448,6 +443,11 @@ export const PROBLEMS = {
     title: "There is no room for another event of this name",
     hint: "Send it again after `Retry-After`, with the same id: it is one event.",
   },
+  quota_exceeded: {
+    status: 429,
+    title: "A quota of the tenant is used up",
+    hint: "Send it again after `Retry-After`. `GET /v1/quotas` says what there is and what is used; the operator can raise it.",
+  },
   internal_error: {
     status: 500,
     title: "Something is wrong on this side",
@@ -509,6 +509,8 @@ export interface Problem {
   readonly hint?: string;
   /** Of `connections_missing`. */
   readonly missing?: readonly MissingView[];
+  /** Of `quota_exceeded`. */
+  readonly quota?: { readonly name: string; readonly limit?: number };
   readonly headers?: Readonly<Record<string, string>>;
 }
 
@@ -534,7 +536,7 @@ export function isProblem(value: object): value is Problem {
 
 /** The body of the answer, RFC 9457 section 3.1, with our extensions. */
 export function problemBody(
-  { problem: code, detail, errors, hint, missing }: Problem,
+  { problem: code, detail, errors, hint, missing, quota }: Problem,
   request: { readonly path: string; readonly requestId: string },
 ): Readonly<Record<string, unknown>> {
   const { status, title, hint: standing } = PROBLEMS[code];
@@ -547,6 +549,7 @@ export function problemBody(
     code,
     ...(errors === undefined ? {} : { errors: withoutSecrets(errors.slice(0, MAX_FIELD_ERRORS)) }),
     ...(missing === undefined ? {} : { missing }),
+    ...(quota === undefined ? {} : { quota }),
     hint: hint ?? standing,
     request_id: request.requestId,
   };

@@ -95,6 +95,7 @@ const OF_ACCESS: Readonly<Record<AccessRefusalCode, ProblemCode>> = {
   issuer_unknown: "not_found",
   tenant_exists: "tenant_exists",
   issuer_exists: "issuer_exists",
+  too_many: "quota_exceeded",
   invalid: "invalid_request",
 };
 

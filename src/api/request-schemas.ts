@@ -19,6 +19,7 @@ export * from "./request-connections.ts";
 export * from "./request-hooks.ts";
 export * from "./request-export.ts";
 export * from "./request-retention.ts";
+export * from "./request-quotas.ts";
 export * from "./request-schedules.ts";
 export * from "./request-endpoints.ts";
 export * from "./request-erasures.ts";

@@ -43,6 +43,7 @@ async function viewMissing(
   if (!consent || !may(identity, "connections:connect")) return view;
   // A key that is bound to a user makes nothing for the tenant.
   if (identity.user !== null && user !== identity.user) return view;
+  if ((await call.deps.quotas.gate.session(identity.tenant)) !== null) return view;
   const made = await call.deps.connections().makeSession({
     ...{ tenant: identity.tenant, integration, user, account, scopes },
     ...{ replaceAccount: false, by: actorOf(identity) },

@@ -57,7 +57,7 @@ export const ENDPOINT_ROUTES: readonly Route[] = [
         ...{ schema: NewEndpoint, headers: ["Location"] },
       },
     ],
-    problems: ["endpoint_limit", "policy_denied"],
+    problems: ["quota_exceeded", "policy_denied"],
     handle: async ({ call, identity, body: { url, events, description = "", key = "hmac" } }) => {
       if (!may(identity, "runs:read")) return seesNoRuns();
       const { desk } = call.deps.endpoints;

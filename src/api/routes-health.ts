@@ -5,7 +5,7 @@ import { jsonResponse } from "./replies.ts";
 import { type Call, type Route, route } from "./route.ts";
 
 /** The newest file of migrations/: what this build reads and writes in the database. */
-export const LAST_MIGRATION = "0022_erasures.sql";
+export const LAST_MIGRATION = "0024_quotas.sql";
 
 /** Whoever has not answered by then is away. */
 const PATIENCE_MS = 5_000;

@@ -15,6 +15,7 @@ import { draftOf, pointerOf, viewHook, viewSecret } from "./hook-views.ts";
 import { makerOf } from "./maker.ts";
 import { chainFor, refusalOfStart } from "./policy-check.ts";
 import { type Problem, problem, problemAt } from "./problems.ts";
+import { full, refusalOfFull } from "./quota-check.ts";
 import { jsonResponse, ofAccess } from "./replies.ts";
 import { hookTag, parseHookTag } from "./request-headers.ts";
 import { AddHookSecret, CreateHook, EndHookSecret, hooksQuery, PutHook } from "./request-hooks.ts";
@@ -57,6 +58,8 @@ export const HOOK_ROUTES: readonly Route[] = [
         (await refusalOf(call, identity, draft));
       if (refusal !== null) return refusal;
       const asking = { tenant: identity.tenant, maker: makerOf(identity) };
+      const tooMany = await refusalOfFull(call, identity.tenant, "hooks");
+      if (tooMany !== null) return tooMany;
       const desk = call.deps.hooks();
       const made = await desk.create(asking, name, draft, secret);
       if (!made.ok) return ofHooks(made.error, "hook_exists");
@@ -265,8 +268,10 @@ function ofHooks(refusal: HookRefusal, conflict: "hook_exists" | "hook_changed" 
       return problem("not_found", "There is no such hook, or no such secret of it.");
     case "conflict":
       return conflict === "hook_exists"
-        ? problemAt("hook_exists", { pointer: "/name" }, "The name is taken, or the tenant has 500 hooks.")
+        ? problemAt("hook_exists", { pointer: "/name" }, "The name is taken.")
         : problem("hook_changed", "The hook is not at this version any more.");
+    case "too_many":
+      return full("hooks");
     case "flawed":
       return ofFlaws(refusal.flaws);
   }

@@ -21,6 +21,7 @@ import { checkSurroundings } from "./plan-check.ts";
 import { chainFor, foretell, refusalOfStart } from "./policy-check.ts";
 import { makerOf } from "./maker.ts";
 import { type FieldError, type Problem, problem, problemAt } from "./problems.ts";
+import { full } from "./quota-check.ts";
 import { jsonResponse, ofAccess } from "./replies.ts";
 import { PutWorkflow, ValidatePlan } from "./request-schemas.ts";
 import { type Call, insufficientScope, type Route, route } from "./route.ts";
@@ -86,7 +87,7 @@ export const PLAN_ROUTES: readonly Route[] = [
       { status: 200, description: "The newest version has this content already.", schema: StoredPlan },
       { status: 201, description: "The new version.", schema: StoredPlan, headers: ["Location"] },
     ],
-    problems: ["bad_plan", "policy_denied", "plan_guarded", "name_taken", "limit_reached"],
+    problems: ["bad_plan", "policy_denied", "plan_guarded", "name_taken", "quota_exceeded"],
     handle: async ({ call, identity, body }) => {
       const name = call.params["workflow"] ?? "";
       if (name === INLINE_NAME || call.deps.workflows.get(name) !== null)
@@ -164,8 +165,7 @@ async function store(
     ...{ name, description, body, digest, on, createdAt: now(), createdBy: actorOf(identity) },
     policies: makerOf(identity).policies,
   });
-  if (stored.kind === "too_many")
-    return problem("limit_reached", "A tenant has at most 1,000 plans, and a plan at most 1,000 versions.");
+  if (stored.kind === "too_many") return full(stored.what);
   const answer = {
     ...{ name, version: String(stored.version), created: stored.created },
     ...(advice.length === 0 ? {} : { advice: withoutSecrets(advice) }),

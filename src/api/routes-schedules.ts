@@ -7,6 +7,7 @@ import { EXAMPLES } from "./examples.ts";
 import { makerOf } from "./maker.ts";
 import { chainFor, refusalOfStart } from "./policy-check.ts";
 import { problem, problemAt, type Problem } from "./problems.ts";
+import { full } from "./quota-check.ts";
 import { addressOf, jsonResponse, ofAccess, RETRY_AFTER_S } from "./replies.ts";
 import {
   MAX_SCHEDULES_PER_PAGE,
@@ -65,7 +66,7 @@ export const SCHEDULE_ROUTES: readonly Route[] = [
       "invalid_input",
       "bad_plan",
       "invalid_schedule",
-      "limit_reached",
+      "quota_exceeded",
     ],
     handle: ({ call, identity, body }) => put(call, identity, body),
   }),
@@ -210,9 +211,7 @@ async function put(
     case "invalid":
       return ofRefusal(answer.refusal);
     case "too_many":
-      return problem("limit_reached", "A tenant has at most 500 schedules.", {
-        hint: "Remove one that is not needed any more.",
-      });
+      return full("schedules");
     case "unavailable":
       return problem(
         "unavailable",

@@ -6,6 +6,7 @@ import { ConfirmedSession, ConnectSession, SessionTicket } from "./answer-connec
 import { connectUrl, viewSession } from "./connection-views.ts";
 import { EXAMPLES } from "./examples.ts";
 import { type FieldError, type Problem, problem, problemAt, type ProblemCode } from "./problems.ts";
+import { full, ofQuota } from "./quota-check.ts";
 import { jsonResponse } from "./replies.ts";
 import { ConfirmSession, CreateConnectSession, TicketForSession } from "./request-connections.ts";
 import { refusalForErasure } from "./routes-erasures.ts";
@@ -104,6 +105,8 @@ async function make(
   const refusal = await refusalForErasure(call, identity.tenant, user.value);
   if (refusal !== null) return refusal;
   const { integration, account } = body;
+  const tooMany = await call.deps.quotas.gate.session(identity.tenant);
+  if (tooMany !== null) return ofQuota(tooMany);
   const made = await call.deps.connections().makeSession({
     ...{ tenant: identity.tenant, integration, user: user.value },
     ...(account === undefined ? {} : { account }),
@@ -209,6 +212,8 @@ export function ofSession(refusal: SessionRefusal, at: string | null): Problem {
         { pointer: "/mode" },
         "Links that anybody may open are not enabled.",
       );
+    case "too_many":
+      return full("open_connect_sessions");
     case "scopes_not_allowed":
       return problemAt(
         "scopes_not_allowed",

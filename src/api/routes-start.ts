@@ -9,6 +9,7 @@ import {
   randomId,
   type Result,
 } from "../platform/index.ts";
+import type { StartPermit } from "../quotas/index.ts";
 import type { RunReport, StartedRun, StartRequest } from "../run/index.ts";
 import { LONG_RUNNING } from "./answers.ts";
 import { EXAMPLES } from "./examples.ts";
@@ -17,6 +18,7 @@ import { type Checked, checkSurroundings, refusalOf, type Surroundings } from ".
 import { chainFor, judgeWish, refusalOfStart, type Wish } from "./policy-check.ts";
 import { type FieldError, type Problem, problem } from "./problems.ts";
 import { refusalOfMissing } from "./required-connections.ts";
+import { startPermitFor } from "./quota-check.ts";
 import { isOver, longRunning, ofAccess } from "./replies.ts";
 import { MAX_IDEMPOTENCY_KEY_CHARS, parseIdempotencyKey } from "./request-headers.ts";
 import { type Call, type Route, route } from "./route.ts";
@@ -55,6 +57,7 @@ export const START_ROUTES: readonly Route[] = [
       "run_deleted",
       "run_erased",
       "user_being_erased",
+      "unavailable",
     ],
     handle: ({ call, identity, body }) => start(call, identity, body),
   }),
@@ -72,15 +75,20 @@ async function start(
   if (!user.ok) return ofAccess(user.error);
   const id = await runIdFor(call, identity, key.value);
   const bodyDigest = await digestJson(body);
-  const planned = await plannedStart(call, identity, body, user.value);
+  const permit = await startPermitFor(call, identity.tenant);
+  const planned = permit.ok ? await plannedStart(call, identity, body, user.value) : permit;
   if (!planned.ok) {
+    if (permit.ok) permit.value.giveBack();
     // A deploy may have taken the workflow away, a policy may have changed: what was started before is there all the same.
     const before =
       key.value === null
         ? null
         : await deps.runs(identity.tenant, id).startedBefore(identity.tenant, bodyDigest);
-    return before === null || !before.ok ? planned.error : answerStart(call, identity, before.value);
+    return before === null || !before.ok
+      ? planned.error
+      : answerStart(call, identity, before.value, NO_PERMIT);
   }
+  if (!permit.ok) return permit.error;
   const trace = parseTraceparent(request.headers.get("traceparent") ?? "");
   const wanted: StartRequest = {
     ...planned.value,
@@ -93,8 +101,13 @@ async function start(
     bodyDigest,
   };
   const started = await ask(call, identity, (run) => run.start(wanted), true, id);
-  return started.ok ? answerStart(call, identity, started.value) : started.error;
+  if (started.ok) return answerStart(call, identity, started.value, permit.value);
+  // Where it is not known what became of it, the slot stays taken until the directory knows better.
+  if (started.error.problem !== "unavailable") permit.value.giveBack();
+  return started.error;
 }
+
+const NO_PERMIT: StartPermit = { giveBack: () => undefined, settled: () => undefined };
 
 type Planned = Pick<StartRequest, "workflow" | "version" | "graph" | "input" | "open" | "policies" | "flow">;
 
@@ -165,9 +178,11 @@ async function answerStart(
   call: Call,
   identity: KeyIdentity,
   { created, report, view: first }: StartedRun,
+  permit: StartPermit,
 ): Promise<Response | Problem> {
+  if (!created) permit.giveBack();
   // Beside the answer: the run is known even if its own word does not get through.
-  if (report !== undefined) call.deps.access.defer(register(call, report));
+  if (report !== undefined) call.deps.access.defer(register(call, report, permit));
   const preferences = preferencesOf(call);
   let view = first;
   const waitMs = waitForEndOf(identity, preferences);
@@ -197,9 +212,10 @@ function placeOf({ workflow, plan }: BodyOf<typeof StartRun>): Omit<Wish, "steps
   return { workflow: null, at, definitionAt: at };
 }
 
-async function register({ deps, requestId }: Call, report: RunReport): Promise<void> {
+async function register({ deps, requestId }: Call, report: RunReport, permit: StartPermit): Promise<void> {
   try {
     await deps.directory.report(report);
+    permit.settled();
   } catch (error) {
     deps.log.warn("run_not_registered", { requestId, run: report.id, error });
   }

@@ -4,6 +4,7 @@ import type { Command, UnitAddress, Viewer } from "../run/index.ts";
 import { CHANGED_RUN, LONG_RUNNING } from "./answers.ts";
 import { EXAMPLES } from "./examples.ts";
 import type { Problem } from "./problems.ts";
+import { startPermitFor } from "./quota-check.ts";
 import { isOver, longRunning, runResponse } from "./replies.ts";
 import { type Call, type Route, route } from "./route.ts";
 import { idempotencyKeyOf } from "./routes-start.ts";
@@ -72,9 +73,13 @@ export const STEERING_ROUTES: readonly Route[] = [
       "run_deleted",
       "run_erased",
     ],
-    handle: ({ call, identity, body }) => {
+    handle: async ({ call, identity, body }) => {
       const resolve = Object.entries(body.resolve ?? {}).map(([unit, as]) => ({ unit: unitOf(unit), as }));
-      return setGoing(call, identity, { t: "redrive", by: actorOf(identity), resolve }, false);
+      const permit = await startPermitFor(call, identity.tenant);
+      if (!permit.ok) return permit.error;
+      const what: Command = { t: "redrive", by: actorOf(identity), resolve };
+      // What goes on tells the directory by itself; until then it counts as it is.
+      return setGoing(call, identity, what, false, permit.value.giveBack);
     },
   }),
   route({
@@ -158,10 +163,14 @@ async function setGoing(
   identity: KeyIdentity,
   what: Command,
   again: boolean,
+  refused: () => void = () => undefined,
 ): Promise<Response | Problem> {
   const viewer = viewerOf(identity);
   const taken = await askForRun(call, identity, (run) => run.command(viewer, what), again);
-  if (!taken.ok) return taken.error;
+  if (!taken.ok) {
+    if (taken.error.problem !== "unavailable") refused();
+    return taken.error;
+  }
   const preferences = preferencesOf(call);
   const waitMs = waitForEndOf(identity, preferences);
   if (waitMs === 0 || isOver(taken.value)) return longRunning(identity, taken.value, preferences);

@@ -35,7 +35,9 @@ export type SessionRefusal =
         | "integration_unknown"
         | "integration_needs_no_consent"
         | "owner_mismatch"
-        | "mode_not_enabled";
+        | "mode_not_enabled"
+        /** Sessions that are open, or connections. */
+        | "too_many";
     }
   /** `allowed`: what the integration has. */
   | {
@@ -66,7 +68,7 @@ export async function makeSession(
     createdAt: now,
     expiresAt: now + LINK_MS,
   };
-  return ok(await keep(deps, session));
+  return keep(deps, session);
 }
 
 /** What a step waits for. */
@@ -118,7 +120,7 @@ export async function sessionForWait(
       createdAt: now,
       expiresAt: limitAt,
     };
-    return ok(await keep(deps, session));
+    return keep(deps, session);
   }
   return err({ code: "mode_not_enabled" });
 }
@@ -182,10 +184,13 @@ function returnToOf(
     : ok(first);
 }
 
-async function keep(deps: SessionDeps, session: ConnectSession): Promise<MadeSession> {
-  await insertSession(deps.db, session);
+async function keep(
+  deps: SessionDeps,
+  session: ConnectSession,
+): Promise<Result<MadeSession, SessionRefusal>> {
+  if (!(await insertSession(deps.db, session))) return err({ code: "too_many" });
   const token = await linkToken(deps.vault, session);
   if (token === null)
     throw new Error("The key that a connect link is derived from is not in the keyring here.");
-  return { session, token };
+  return ok({ session, token });
 }

@@ -1,5 +1,5 @@
 /** Connect sessions in D1. Owns the table, and that each step of a session is taken once: every move names what it moves from. */
-import { integer, integerOrNull, type Row, text, textOrNull } from "../platform/index.ts";
+import { integer, integerOrNull, quotaSql, type Row, text, textOrNull } from "../platform/index.ts";
 import type { Place } from "../vault/index.ts";
 import type { ConnectMode } from "./integrations.ts";
 import type { ConnectSession, SessionFailure, SessionSecrets, SessionState } from "./sessions.ts";
@@ -9,14 +9,27 @@ export function verifierPlace({ slot, id }: Pick<ConnectSession, "slot" | "id">)
   return { purpose: "connect_session", tenant: slot.tenant, record: id, field: "verifier", version: 1 };
 }
 
-/** Of a session that is there already, nothing is changed: that of a waiting step is made by whoever looks first. */
-export async function insertSession(db: D1Database, session: ConnectSession): Promise<void> {
+/**
+ * The tenant has room for another open session, and for another connection if this is not there. Those of waiting steps are as many
+ * as steps wait.
+ */
+const HAS_ROOM = `(SELECT count(*) FROM connect_sessions INDEXED BY connect_sessions_open
+    WHERE tenant = ?2 AND state = 'open' AND expires_at > ?14 AND purpose = 'api') < ${quotaSql("open_connect_sessions", "?2")}
+  AND (EXISTS (SELECT 1 FROM connections WHERE id = ?4 AND status <> 'disconnected')
+    OR (SELECT count(*) FROM connections WHERE tenant = ?2 AND status <> 'disconnected') < ${quotaSql("connections", "?2")})`;
+
+/**
+ * Of a session that is there already, nothing is changed: that of a waiting step is made by whoever looks first.
+ * False: the tenant has no room for it.
+ */
+export async function insertSession(db: D1Database, session: ConnectSession): Promise<boolean> {
   const { slot, owner } = { slot: session.slot, owner: session.slot.owner };
-  await db
+  const { meta } = await db
     .prepare(
       `INSERT OR IGNORE INTO connect_sessions (id, tenant, integration, connection, user, account, scopes, mode, return_to,
          replace_account, purpose, kid, state, created_by, created_at, expires_at)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'open', ?, ?, ?)`,
+       SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, 'open', ?13, ?14, ?15
+       WHERE ?11 <> 'api' OR (${HAS_ROOM})`,
     )
     .bind(
       ...[session.id, slot.tenant, slot.integration, session.connection],
@@ -30,6 +43,7 @@ export async function insertSession(db: D1Database, session: ConnectSession): Pr
       ...[session.createdBy, session.createdAt, session.expiresAt],
     )
     .run();
+  return meta.changes > 0 || session.purpose !== "api";
 }
 
 export type WithSecrets = ConnectSession & SessionSecrets;

@@ -6,8 +6,6 @@
 import type { Json } from "../kernel/index.ts";
 import type { Subscriber, Subscription } from "./subscriptions.ts";
 
-/** Versions of one name: each is kept for ever. */
-const MAX_VERSIONS = 1_000;
 /** Names of one tenant: the list of workflows is one page. */
 const MAX_NAMES = 1_000;
 
@@ -33,7 +31,8 @@ export interface NewPlan extends Omit<PlanRecord, "version"> {
 
 export type Stored =
   | { readonly kind: "stored"; readonly version: number; readonly created: boolean }
-  | { readonly kind: "too_many" };
+  /** Names, or versions of this one. */
+  | { readonly kind: "too_many"; readonly what: "stored_plans" | "plan_versions" };
 
 export interface PlansStore {
   /** Adds a version, unless the newest one has this content already. */
@@ -49,7 +48,15 @@ export interface PlansStore {
 
 const NEWEST = "SELECT max(version) FROM plans WHERE tenant = ?1 AND name = ?2";
 
-export function createPlansStore(db: D1Database): PlansStore {
+/** How many there may be, as expressions of SQL; `?1` is the tenant. Of versions of one name: each is kept for ever. */
+export interface PlanQuotas {
+  readonly names: string;
+  readonly versions: string;
+}
+
+const DEFAULT_QUOTAS: PlanQuotas = { names: String(MAX_NAMES), versions: "1000" };
+
+export function createPlansStore(db: D1Database, quotas: PlanQuotas = DEFAULT_QUOTAS): PlansStore {
   const newest = async (tenant: string, name: string): Promise<number | null> =>
     db
       .prepare(`SELECT max(version) AS version FROM plans WHERE tenant = ?1 AND name = ?2`)
@@ -65,9 +72,9 @@ export function createPlansStore(db: D1Database): PlansStore {
           `INSERT INTO plans (tenant, name, version, description, body, digest, created_at, created_by)
            SELECT ?1, ?2, coalesce((${NEWEST}), 0) + 1, ?3, ?4, ?5, ?6, ?7
            WHERE coalesce((SELECT digest FROM plans WHERE tenant = ?1 AND name = ?2 AND version = (${NEWEST})), '') <> ?5
-             AND coalesce((${NEWEST}), 0) < ${MAX_VERSIONS}
+             AND coalesce((${NEWEST}), 0) < ${quotas.versions}
              AND ((${NEWEST}) IS NOT NULL
-               OR (SELECT count(*) FROM plans WHERE tenant = ?1 AND version = 1) < ${MAX_NAMES})
+               OR (SELECT count(*) FROM plans WHERE tenant = ?1 AND version = 1) < ${quotas.names})
            RETURNING version`,
         )
         .bind(tenant, name, description, JSON.stringify(body), digest, createdAt, createdBy);
@@ -96,7 +103,12 @@ export function createPlansStore(db: D1Database): PlansStore {
         )
         .bind(tenant, name, digest)
         .first<number>("version");
-      return same === null ? { kind: "too_many" } : { kind: "stored", version: same, created: false };
+      if (same === null)
+        return {
+          kind: "too_many",
+          what: (await newest(tenant, name)) === null ? "stored_plans" : "plan_versions",
+        };
+      return { kind: "stored", version: same, created: false };
     },
     async get(tenant, name, version) {
       const row = await db

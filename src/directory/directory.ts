@@ -45,6 +45,8 @@ export interface Directory {
   ): Promise<Changes>;
   /** Erases from the list whose these runs were. */
   erase(tenant: string, runs: readonly Place[]): Promise<void>;
+  /** How many runs have not ended. */
+  live(tenant: string): Promise<number>;
   sweep(tenant: string, shard: number): Promise<Swept>;
   /** Numbers of the tenant's runs, of each shard. */
   metrics(tenant: string): Promise<readonly ShardMetrics[]>;
@@ -87,6 +89,10 @@ export function createDirectory(
       // Of all shards: a run may be listed where it belonged when there were fewer.
       if (runs.length > 0)
         await Promise.all(all.map((shard) => object(tenant, shard).erase(tenant, { runs })));
+    },
+    async live(tenant) {
+      const parts = await Promise.all(all.map((shard) => object(tenant, shard).live(tenant)));
+      return parts.reduce((sum, part) => sum + part, 0);
     },
     sweep: (tenant, shard) => object(tenant, shard).sweep(tenant, shards),
     metrics: async (tenant) => Promise.all(all.map((shard) => object(tenant, shard).metrics(tenant))),

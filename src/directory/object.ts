@@ -133,6 +133,10 @@ export abstract class WiredDirectoryObject extends DurableObject<Env> implements
     return erased;
   }
 
+  async live(tenant: string): Promise<number> {
+    return this.#isKnownTo(tenant) ? this.#store.countLive() : 0;
+  }
+
   async sweep(tenant: string, shards: number): Promise<Swept> {
     const shard = this.#shardFor(tenant);
     let points = MAX_POINTS;

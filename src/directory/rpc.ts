@@ -112,6 +112,8 @@ export interface DirectoryRpc {
     tenant: string,
     which: { readonly runs: readonly Place[] } | { readonly user: string; readonly limit: number },
   ): Promise<number>;
+  /** How many runs have not ended. */
+  live(tenant: string): Promise<number>;
   /** What the sweeper has done here; bounded, so that a tick ends. */
   sweep(tenant: string, shards: number): Promise<Swept>;
 }

@@ -198,6 +198,12 @@ export class RunsStore {
     return { counts, read: cursor.rowsRead };
   }
 
+  /** How many have not ended: as many entries of the index are read. */
+  countLive(): number {
+    const query = "SELECT count(*) AS n FROM runs INDEXED BY runs_by_lease WHERE lease_at IS NOT NULL";
+    return integer(this.#sql.exec(query).one(), "n");
+  }
+
   /** The oldest runs after a place, oldest first. */
   oldest(after: Place, before: number, limit: number): Report[] {
     return this.#sql

@@ -32,6 +32,7 @@ export const OBJECT_KINDS = [
   "endpoint",
   "flow",
   "hook",
+  "quota",
 ] as const;
 export type ObjectKind = (typeof OBJECT_KINDS)[number];
 

@@ -89,6 +89,7 @@ export {
   text,
   textOrNull,
 } from "./sql.ts";
+export { quotaSql, STORED_QUOTAS, type StoredQuota } from "./stored-quotas.ts";
 export {
   createStepFetch,
   EgressError,

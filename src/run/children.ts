@@ -5,6 +5,7 @@
  * C2 a child acts for the user of its parent, under the policies of the step that starts it and of its run, under its
  *    trace, never deeper than the limit, and never one more than the run at the top of them all may have below it.
  * C3 a child whose end was counted in an earlier generation of its parent begins its own next one: it keeps what it did.
+ *    Nor while a quota of the tenant holds it back: then the attempt says when to try again.
  * C4 a child of a confidential run is confidential: it is given what the other holds. Its parent sees what it answers,
  *    sensitive or not.
  */
@@ -32,12 +33,26 @@ export type PermitChild = (
   | { readonly kind: "unavailable"; readonly message: string }
 >;
 
+/** One more run of the tenant. What was admitted and began nothing is given back. */
+export type AdmitStart = (
+  tenant: string,
+) => Promise<
+  | { readonly kind: "admitted"; readonly permit: { readonly giveBack: () => void } }
+  | { readonly kind: "refused"; readonly quota: string; readonly retryMs: number }
+  | { readonly kind: "unavailable" }
+>;
+
+/** Before the second try, the third, and so on: runs end within minutes, not within the second. */
+const FIRST_HELD_MS = 15_000;
+const LONGEST_HELD_MS = 15 * 60_000;
+
 type Refused = Extract<Answer<never>, { ok: false }>;
 
 export function createChildren(
   { runs, runIdOf }: FamilyParts,
   sources: StartableSources,
   permit: PermitChild,
+  admitStart: AdmitStart,
 ): ChildrenPort {
   return {
     async start(call, key, wanted) {
@@ -56,10 +71,19 @@ export function createChildren(
           "child_limit",
           `A run and those below it start at most ${limits.MAX_DESCENDANTS} runs in all.`,
         );
+      const place = await admitStart(run.tenant);
+      if (place.kind !== "admitted") return heldBack(place, call.attempt);
+      const { giveBack } = place.permit;
       const stub = runs(run.tenant, id);
       const started = await stub.start(request);
-      if (!started.ok) return gone(started);
-      const { view } = started.value;
+      if (!started.ok) {
+        if (started.code !== "unavailable") giveBack();
+        return gone(started);
+      }
+      const { view, created } = started.value;
+      // What begins or goes on keeps its slot: the directory learns of it from the run itself.
+      const isAgain = child?.ended === true && view.generation <= child.generation && view.ended_at !== null;
+      if (!created && !(isAgain && view.status !== "succeeded")) giveBack();
       // C3
       if (child?.ended !== true || view.generation > child.generation) return stateOf(view);
       if (view.ended_at === null) return { kind: "ending", run: id };
@@ -147,6 +171,20 @@ function stateOf(view: RunView): ChildState {
 }
 
 const UNTOLD = { code: "child_failed", message: "It did not say why.", hint: "", retryable: false } as const;
+
+function heldBack(
+  place: Exclude<Awaited<ReturnType<AdmitStart>>, { kind: "admitted" }>,
+  attempt: number,
+): ChildState {
+  if (place.kind === "unavailable")
+    return { kind: "unavailable", message: "It cannot be said just now whether another run may be started." };
+  const retryAfterMs = Math.max(
+    place.retryMs,
+    Math.min(LONGEST_HELD_MS, FIRST_HELD_MS * 4 ** Math.max(0, attempt - 1)),
+  );
+  const message = `The child run is held back: the quota ${place.quota} of the tenant is used up.`;
+  return { kind: "unavailable", message, retryAfterMs };
+}
 
 function gone({ message }: Refused): ChildState {
   return refused("child_failed", message);

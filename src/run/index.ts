@@ -1,6 +1,6 @@
 /** The run room: the object that holds one run, and what others can ask of it. */
 
-export { createChildren, type FamilyParts, type PermitChild } from "./children.ts";
+export { type AdmitStart, createChildren, type FamilyParts, type PermitChild } from "./children.ts";
 export { type Explanation, type Reason, type Remedy } from "./explain/explanation.ts";
 export type { EraseRun, EraseRunAnswer, RunPlaces } from "./erasing.ts";
 export { createFamily } from "./family.ts";

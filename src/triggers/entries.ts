@@ -7,7 +7,14 @@ export interface DeliveryEntry {
   readonly at: number;
   readonly outcome: Judged["outcome"] | "duplicate";
   /** Why it was refused, or failed. */
-  readonly code: Refused | "filter_failed" | "input_failed" | "start_refused" | "unavailable" | null;
+  readonly code:
+    | Refused
+    | "filter_failed"
+    | "input_failed"
+    | "start_refused"
+    | "unavailable"
+    | "quota_exceeded"
+    | null;
   /** In words, of a failed expression. */
   readonly detail: string | null;
   /** Of the body. */
@@ -36,8 +43,13 @@ export type Outcome =
       readonly run: { readonly id: string; readonly existed: boolean } | null;
       readonly revoked: number;
     }
-  /** `unavailable`: its sender is told to send it again. */
-  | { readonly kind: "failed"; readonly code: "start_refused" | "unavailable"; readonly detail: string };
+  /** `unavailable`, `quota_exceeded`: its sender is told to send it again. */
+  | {
+      readonly kind: "failed";
+      readonly code: "start_refused" | "unavailable" | "quota_exceeded";
+      readonly detail: string;
+      readonly retryMs?: number;
+    };
 
 const MAX_DETAIL_CHARS = 500;
 

@@ -60,7 +60,14 @@ export { createEndpointListener, type EndpointListener } from "./outgoing/listen
 export type { Attempt, Logged } from "./outgoing/queue-store.ts";
 export { type Health, type Judgement, type Next, type Tried } from "./outgoing/retrying.ts";
 export { type SigningKey, signMessage } from "./outgoing/signing.ts";
-export type { Maker, Starter, Target, TriggeredOutcome, TriggeredStart } from "./start-port.ts";
+export {
+  type Maker,
+  StartHeldBack,
+  type Starter,
+  type Target,
+  type TriggeredOutcome,
+  type TriggeredStart,
+} from "./start-port.ts";
 export { type Bucket, type Rate } from "./rate.ts";
 export type { ListedSchedule } from "./schedule-list-store.ts";
 export { WiredScheduleObject } from "./schedule-object.ts";

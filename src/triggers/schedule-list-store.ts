@@ -2,12 +2,9 @@
  * The lines of schedules in D1: for lists, and for the sweeper. The only SQL about them. Only the object of a schedule writes its
  * line, before there is a schedule in it: so none is missing, and one too many is taken away when its object is asked.
  */
-import { integer, type Row, text } from "../platform/index.ts";
+import { integer, quotaSql, type Row, text } from "../platform/index.ts";
 import type { ScheduleState } from "./schedule-state.ts";
 import type { Timing } from "./schedule-timing.ts";
-
-/** Schedules of one tenant. */
-export const MAX_SCHEDULES = 500;
 
 /** What a schedule has said of itself last. */
 export interface ListedSchedule {
@@ -30,7 +27,7 @@ export async function upsertLine(db: D1Database, line: ListedSchedule): Promise<
       `INSERT INTO schedules (tenant, name, workflow, timing, paused, maker, created_at, updated_at, poked_at)
        SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8
        WHERE EXISTS (SELECT 1 FROM schedules WHERE tenant = ?1 AND name = ?2)
-         OR (SELECT count(*) FROM schedules WHERE tenant = ?1) < ${MAX_SCHEDULES}
+         OR (SELECT count(*) FROM schedules WHERE tenant = ?1) < ${quotaSql("schedules", "?1")}
        ON CONFLICT (tenant, name) DO UPDATE SET workflow = excluded.workflow, timing = excluded.timing,
          paused = excluded.paused, maker = excluded.maker, created_at = excluded.created_at,
          updated_at = excluded.updated_at`,

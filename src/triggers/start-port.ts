@@ -43,7 +43,18 @@ export type TriggeredOutcome =
   /** It cannot be started, and trying again would not help. Never where an earlier try has begun the run. */
   | { readonly kind: "refused"; readonly code: string; readonly message: string };
 
+/** Nothing was begun, because the tenant may begin nothing more just now: to be tried again. */
+export class StartHeldBack extends Error {
+  override readonly name = "StartHeldBack";
+  readonly retryMs: number;
+
+  constructor(quota: string, retryMs: number) {
+    super(`The quota ${quota} of the tenant is used up.`);
+    this.retryMs = retryMs;
+  }
+}
+
 export interface Starter {
-  /** Rejects while it cannot be said what becomes of it (the database, the run's object): to be tried again. */
+  /** Rejects with `StartHeldBack` while a quota holds it back, and while it cannot be said what becomes of it (the database, the run's object): to be tried again. */
   start(start: TriggeredStart): Promise<TriggeredOutcome>;
 }

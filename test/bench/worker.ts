@@ -4,6 +4,7 @@ import { compose } from "../../src/compose.ts";
 import { createRegistry } from "../../src/define/index.ts";
 import { digestJson, objectName, randomId } from "../../src/platform/index.ts";
 import { WiredDirectoryObject } from "../../src/directory/index.ts";
+import { WiredQuotaObject } from "../../src/quotas/index.ts";
 import { WiredRunObject, type RunRpc } from "../../src/run/index.ts";
 import { WiredHookObject } from "../../src/triggers/index.ts";
 import { beginOf, BENCH_HOST, ECHO, NOTHING, reportPath, workflowName, type Chain } from "./shapes.ts";
@@ -22,6 +23,12 @@ const registry = createRegistry(chains);
 export class RunObject extends WiredRunObject {
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env, house.at(ctx).wiring(env));
+  }
+}
+
+export class QuotaObject extends WiredQuotaObject {
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env, house.at(ctx).counting(env));
   }
 }
 

@@ -3,6 +3,7 @@ import { env } from "cloudflare:workers";
 import { compose } from "../../src/compose.ts";
 import { WiredConnectionObject } from "../../src/connections/index.ts";
 import { WiredDirectoryObject } from "../../src/directory/index.ts";
+import { WiredQuotaObject } from "../../src/quotas/index.ts";
 import { WiredCredentialObject, WiredIssuerObject } from "../../src/identity/index.ts";
 import { WiredRunObject } from "../../src/run/index.ts";
 import {
@@ -86,6 +87,12 @@ export class CredentialObject extends WiredCredentialObject {
 export class EventsObject extends WiredEventsObject {
   constructor(ctx: DurableObjectState, environment: Env) {
     super(ctx, environment, house.at(ctx).dispatching(environment));
+  }
+}
+
+export class QuotaObject extends WiredQuotaObject {
+  constructor(ctx: DurableObjectState, environment: Env) {
+    super(ctx, environment, house.at(ctx).counting(environment));
   }
 }
 

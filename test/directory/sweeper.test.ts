@@ -25,6 +25,7 @@ function house(tenants: readonly string[], shards: number, visits: number) {
       erase: unused,
       metrics: unused,
       count: unused,
+      live: unused,
     },
     sweep: async (tenant, shard) => {
       visited.push(`${tenant}:${shard}`);

@@ -10,7 +10,7 @@ import { createReceiving, type KnownHook, type Reception } from "../../src/trigg
 import { revocationOf } from "../../src/triggers/hooks/revocations.ts";
 import { MAX_BODY_BYTES } from "../../src/triggers/judging.ts";
 import { makeDelivery } from "../../src/triggers/schemes/verify.ts";
-import type { TriggeredStart } from "../../src/triggers/start-port.ts";
+import { StartHeldBack, type TriggeredStart } from "../../src/triggers/start-port.ts";
 import { createVault } from "../../src/vault/index.ts";
 import { ring } from "../vault/support.ts";
 import { NOW, utf8 } from "./deliveries.ts";
@@ -34,7 +34,9 @@ class Deployment {
   readonly told: ToldDelivery[] = [];
   readonly reads = { hooks: 0, paused: 0 };
   /** What becomes of the next starts, and of all else. */
-  readonly starts: ("lost before" | "lost after" | "refused")[] = [];
+  readonly starts: ("lost before" | "lost after" | "refused" | "held back")[] = [];
+  /** The quota of deliveries holds them back for so long; null: it does not. */
+  heldMs: number | null = null;
   isDatabaseAway = false;
   isObjectAway = false;
   waitMs = 0;
@@ -65,6 +67,7 @@ class Deployment {
         start: async (start) => {
           const fate = this.starts.shift();
           if (fate === "lost before") away();
+          if (fate === "held back") throw new StartHeldBack("active_runs", 2_000);
           if (fate === "refused") return { kind: "refused", code: "policy_denied", message: "No." };
           const created = !this.runs.has(start.id);
           if (created) this.runs.set(start.id, start);
@@ -72,6 +75,7 @@ class Deployment {
           return { kind: "started", created, run: start.id };
         },
       },
+      deliver: async () => (this.heldMs === null ? null : { retryMs: this.heldMs }),
       runIdOf: async (source) => runIdOf(await importHmacKey(new Uint8Array(32).fill(3)), source),
       makerStands: async () => this.makerStands,
       object: () => ({
@@ -128,6 +132,19 @@ describe("of copies", () => {
       "unavailable",
       ...Array.from({ length: 4 }, () => "duplicate"),
     ]);
+  });
+
+  it("what a quota of the tenant holds back is answered with when to send it again, and begins nothing until then", async () => {
+    const all = new Deployment();
+    all.starts.push("held back");
+    expect(await deliver(all.isolate(), "d-1")).toEqual({ status: 429, retryAfterS: 2 });
+    all.heldMs = 1_500;
+    expect(await deliver(all.isolate(), "d-1")).toEqual({ status: 429, retryAfterS: 2 });
+    expect(all.runs.size).toBe(0);
+    all.heldMs = null;
+    expect((await deliver(all.isolate(), "d-1")).status).toBe(202);
+    await all.settled();
+    expect(all.codes()).toEqual(["quota_exceeded", "limited", "accepted"]);
   });
 
   it("each start says who answers for it, in whose name, and what is the same at every try", async () => {

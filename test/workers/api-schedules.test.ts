@@ -339,7 +339,7 @@ describe("what is refused when it is written", () => {
        INSERT INTO schedules SELECT tenant, name || value, workflow, timing, NULL, maker, 0, 0, 0
        FROM schedules, n WHERE tenant = 'api-schedules-full'`,
     ).run();
-    await expectProblem(await send("PUT", "/v1/schedules/more", { key: full, body }), 409, "limit_reached");
+    await expectProblem(await send("PUT", "/v1/schedules/more", { key: full, body }), 429, "quota_exceeded");
     await expectProblem(await send("GET", "/v1/schedules/more", { key: full }), 404, "not_found");
     await expectAnswer(await send("PUT", "/v1/schedules/one", { key: full, body }), "putSchedule", 200);
     await env.DB.prepare("DELETE FROM schedules WHERE tenant = 'api-schedules-full' AND name <> 'one'").run();

@@ -15,6 +15,7 @@ import {
 import * as answers from "../../src/api/answer-schemas.ts";
 import { type ApiDeps, createApi, createLinks, ROUTES } from "../../src/api/index.ts";
 import { createPlansStore, createStoredPlans } from "../../src/define/index.ts";
+import type { Gate } from "../../src/quotas/index.ts";
 import { createLogger, importHmacKey } from "../../src/platform/index.ts";
 
 export const ROOT_KEY = "root-key-of-the-api-tests-0123456789";
@@ -33,6 +34,17 @@ export interface Sending {
   readonly raw?: BodyInit;
   readonly headers?: Readonly<Record<string, string>>;
 }
+
+/** A tenant that may have and do everything. */
+export const openGate: Gate = {
+  request: async () => null,
+  delivery: async () => null,
+  session: async () => null,
+  start: async () => ({
+    kind: "admitted",
+    permit: { giveBack: () => undefined, settled: () => undefined },
+  }),
+};
 
 /** One isolate of the API, with the real rooms behind it where they are not replaced. */
 export function client(replaced: Partial<ApiDeps> & Pick<ApiDeps, "runs" | "workflows" | "runIdOf">): Client {
@@ -58,6 +70,7 @@ export function client(replaced: Partial<ApiDeps> & Pick<ApiDeps, "runs" | "work
     erase: elsewhere,
     ...{ metrics: elsewhere, count: elsewhere },
     report: async () => {},
+    live: elsewhere,
   };
   const deps: ApiDeps = {
     ...{
@@ -74,6 +87,7 @@ export function client(replaced: Partial<ApiDeps> & Pick<ApiDeps, "runs" | "work
     hasJurisdiction: () => true,
     queues: { standing: elsewhere, view: elsewhere },
     audit: { sweep: elsewhere, export: elsewhere, verify: elsewhere },
+    quotas: { gate: openGate, view: elsewhere },
     vault: () => {
       throw new Error("The vault was reached.");
     },

@@ -340,7 +340,7 @@ describe("where an endpoint can be", () => {
     const boss = await newTenant(tenant);
     for (let n = 0; n < 20; n += 1) await made({}, boss);
     const body = { url: `https://${HOST}/`, events: ["run.ended"] };
-    await expectProblem(await send("POST", "/v1/endpoints", { key: boss, body }), 409, "endpoint_limit");
+    await expectProblem(await send("POST", "/v1/endpoints", { key: boss, body }), 429, "quota_exceeded");
     const { data } = await expectAnswer<{ data: unknown[] }>(
       await send("GET", "/v1/endpoints", { key: boss }),
       "listEndpoints",

@@ -160,7 +160,7 @@ describe("a hook that is made with its secret", () => {
       ...{ db: env.DB, vault: never, log, now: () => (clock += 1), revoke: never, object: never },
       ...{ expressions: createValueExpressions(), audit: createAccessAudit(env.DB) },
       ...{ seen: createSeenCache<KnownHook>(), starter: { start: never }, runIdOf: never },
-      ...{ makerStands: never, defer: () => {} },
+      ...{ makerStands: never, deliver: never, defer: () => {} },
     });
     await expect(desk.create(ME, "half-made", DRAFT, SECRET)).rejects.toThrow("the keyring is away");
     expect(await hooks.find("default", "half-made")).toMatchObject({ error: { code: "not_found" } });

@@ -3,6 +3,7 @@
 import { compose } from "../../src/compose.ts";
 import { WiredConnectionObject } from "../../src/connections/index.ts";
 import { WiredDirectoryObject } from "../../src/directory/index.ts";
+import { WiredQuotaObject } from "../../src/quotas/index.ts";
 import { WiredIssuerObject } from "../../src/identity/index.ts";
 import {
   WiredRunObject,
@@ -129,6 +130,12 @@ export class CredentialObject extends WiredCredentialObject {
 export class HookObject extends WiredHookObject {
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env, house.at(ctx).hearing());
+  }
+}
+
+export class QuotaObject extends WiredQuotaObject {
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env, house.at(ctx).counting(env));
   }
 }
 

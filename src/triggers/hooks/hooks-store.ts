@@ -1,12 +1,10 @@
 /** Hooks and their secrets in D1. Owns the tables, and the places of the secrets in the vault. */
-import { integer, integerOrNull, type Row, text, textOrNull } from "../../platform/index.ts";
+import { integer, integerOrNull, quotaSql, type Row, text, textOrNull } from "../../platform/index.ts";
 import type { Place } from "../../vault/index.ts";
 import type { HookRules } from "../judging.ts";
 import type { Maker } from "../start-port.ts";
 import type { Hook, HookDraft } from "./hook.ts";
 
-/** Hooks of one tenant. */
-const MAX_HOOKS = 500;
 /** Secrets of one hook that have not ended. */
 const MAX_SECRETS = 5;
 /** Stands for no workflow. */
@@ -36,7 +34,7 @@ export async function insertHook(db: D1Database, hook: Hook): Promise<boolean> {
       `INSERT INTO hooks (tenant, name, id, workflow, user, rules, version, created_at, created_by, updated_at, maker)
        SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?8, ?10
        WHERE NOT EXISTS (SELECT 1 FROM hooks WHERE tenant = ?1 AND name = ?2)
-         AND (SELECT count(*) FROM hooks WHERE tenant = ?1) < ${MAX_HOOKS}`,
+         AND (SELECT count(*) FROM hooks WHERE tenant = ?1) < ${quotaSql("hooks", "?1")}`,
     )
     .bind(
       ...[tenant, name, id, workflow ?? NOTHING, user, rulesText(hook), version, createdAt, createdBy],

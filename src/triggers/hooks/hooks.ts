@@ -54,8 +54,8 @@ export interface OpenSecret extends Secret {
 
 export type HookRefusal =
   | { readonly code: "flawed"; readonly flaws: readonly HookFlaw[] }
-  /** `conflict`: the name is taken, it was changed meanwhile, or there are too many. */
-  | { readonly code: "not_found" | "conflict" };
+  /** `conflict`: the name is taken, or it was changed meanwhile. `too_many`: of hooks. */
+  | { readonly code: "not_found" | "conflict" | "too_many" };
 
 export type Hooks = ReturnType<typeof createHooks>;
 
@@ -91,7 +91,8 @@ export function createHooks({ db, vault, expressions, audit, log, now }: HooksDe
         ...{ createdAt: at, createdBy: asking.maker.actor, updatedAt: at },
         ...{ maker: asking.maker, pausedReason: null },
       };
-      return (await insertHook(db, hook)) ? ok(hook) : err({ code: "conflict" });
+      if (await insertHook(db, hook)) return ok(hook);
+      return err({ code: (await selectHook(db, asking.tenant, name)) === null ? "too_many" : "conflict" });
     },
 
     /** @param version of the hook that the draft was made from */

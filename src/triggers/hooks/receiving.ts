@@ -32,7 +32,7 @@ import {
   type Told,
 } from "../judging.ts";
 import type { Arrival } from "../schemes/scheme.ts";
-import type { Maker, Starter } from "../start-port.ts";
+import { type Maker, StartHeldBack, type Starter } from "../start-port.ts";
 import type { Hook } from "./hook.ts";
 import type { HookRpc } from "./hook-rpc.ts";
 import type { Hooks, OpenSecret } from "./hooks.ts";
@@ -72,6 +72,8 @@ export interface ReceivingDeps {
   readonly vault: () => Vault;
   readonly expressions: Expressions;
   readonly starter: Starter;
+  /** One more delivery to a hook of the tenant. Null: it may come; else how long none may. */
+  readonly deliver: (tenant: string) => Promise<{ readonly retryMs: number } | null>;
   readonly runIdOf: (source: RunSource) => Promise<string>;
   readonly makerStands: (tenant: string, maker: Maker, now: number) => Promise<boolean>;
   /** The object of a hook; a fresh stub each time. */
@@ -171,6 +173,8 @@ export function createReceiving(deps: ReceivingDeps) {
         ? { kind: "done", run: { id, existed: !started.created }, revoked }
         : { kind: "failed", code: "start_refused", detail: `${started.code}: ${started.message}` };
     } catch (error) {
+      if (error instanceof StartHeldBack)
+        return { kind: "failed", code: "quota_exceeded", detail: error.message, retryMs: error.retryMs };
       log.warn("hook.not_taken", { tenant: hook.tenant, hook: hook.id, error });
       return { kind: "failed", code: "unavailable", detail: describeError(error).name };
     }
@@ -266,11 +270,18 @@ export function createReceiving(deps: ReceivingDeps) {
       known = anew;
       judged = await judge(known, arrival, at);
     }
+    // After the hook's own rate: what its sender may send is taken from nobody else's.
+    if (judged.outcome === "accepted") {
+      const held = await deps.deliver(known.hook.tenant);
+      if (held !== null) judged = { outcome: "limited", genuine: judged.genuine, waitMs: held.retryMs };
+    }
     const about = { at, bytes: read.kind === "complete" ? bytes.byteLength : max + 1 };
     const { maker } = known.hook;
     const { became } = await conclude({ known, arrival, judged, about, traceparent, maker });
     // D2.
     if (became?.kind === "failed" && became.code === "unavailable") return { status: 503 };
+    if (became?.kind === "failed" && became.code === "quota_exceeded")
+      return { status: 429, retryAfterS: Math.max(1, Math.ceil((became.retryMs ?? 0) / 1_000)) };
     return answerOf(judged);
   }
 

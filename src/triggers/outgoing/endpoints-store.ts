@@ -1,5 +1,5 @@
 /** Endpoints and their keys in D1. Owns the tables, and the places of the keys in the vault. */
-import { integer, integerOrNull, type Row, text, textOrNull } from "../../platform/index.ts";
+import { integer, integerOrNull, quotaSql, type Row, text, textOrNull } from "../../platform/index.ts";
 import type { Place } from "../../vault/index.ts";
 import type { Maker } from "../start-port.ts";
 import {
@@ -36,7 +36,7 @@ export async function insertEndpoint(
       .prepare(
         `INSERT INTO endpoints (tenant, id, url, types, description, maker, since, version, created_at, created_by, updated_at)
          SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?9
-         WHERE (SELECT count(*) FROM endpoints WHERE tenant = ?1) < ${MAX_ENDPOINTS}`,
+         WHERE (SELECT count(*) FROM endpoints WHERE tenant = ?1) < ${quotaSql("endpoints", "?1")}`,
       )
       .bind(
         ...[tenant, id, url, JSON.stringify(types), description, JSON.stringify(maker)],
