@@ -20,7 +20,9 @@ await applyD1Migrations(env.DB, env.TEST_MIGRATIONS);
 /** Whatever the file did: nothing that was logged meanwhile holds a secret that was seen meanwhile; and the watch has not gone blind. */
 afterAll(() => {
   if (given < MIN_SECRETS || secrets.size < given || !sees())
-    throw new Error(`The watch over the log sees nothing: ${secrets.size} secrets, ${given} at the beginning.`);
+    throw new Error(
+      `The watch over the log sees nothing: ${secrets.size} secrets, ${given} at the beginning.`,
+    );
   const found = leaks();
   if (found.length > 0) throw new Error(`Secrets are in the log.\n${found.join("\n")}`);
 });
