@@ -94,7 +94,8 @@ describe("the format", () => {
 });
 
 it("every alert rule of docs/operations.md asks for numbers that there are, and names a runbook that there is", () => {
-  const read = (path: string): string => readFileSync(new URL(`../../${path}`, import.meta.url).pathname, "utf8");
+  const read = (path: string): string =>
+    readFileSync(new URL(`../../${path}`, import.meta.url).pathname, "utf8");
   const [, rules = ""] = /```yaml\n(groups:[^]*?)```/.exec(read("docs/operations.md")) ?? [];
   const names = new Set(
     [...read("src/api/metrics.ts").matchAll(/name: "(\w+)", type: "(\w+)"/g)].map(([, name = "", type]) =>
