@@ -84,7 +84,7 @@ export function createErasures(deps: ErasuresDeps): Erasures {
       // D1.
       defer(
         pass(FIRST_CALLS, erasure).catch((error: unknown) => {
-          log.warn("erasure_not_begun", { erasure: erasure.id, error });
+          log.warn("erasure_not_begun", { tenant, erasure: erasure.id, error });
         }),
       );
       return ok(erasure);
