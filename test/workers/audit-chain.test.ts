@@ -375,7 +375,7 @@ describe("an export", () => {
     const before = await exported(tenant);
     expect(before).not.toContain("ada");
     expect(before).toMatch(/user:usr_[0-9a-f]{32}/);
-    await forgetAuditUser(env.DB, tenant, "ada");
+    await forgetAuditUser(env.DB, tenant, "ada").run();
     expect(await exported(tenant)).toBe(before);
     expect(await flawOfExport(before)).toBeNull();
     expect((await verify(tenant)).broken).toBeNull();
