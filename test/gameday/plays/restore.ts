@@ -344,6 +344,15 @@ async function takenOut(
   claim(audit.code === 0 && noneIn(stage, audit.out.split("\n")), "the audit is exported, without a secret");
   const byHand = await verifyByHand(audit.out, stage.folder);
   claim(byHand.code === 0, `the verifier of the docs finds it in order: ${byHand.out}`);
+  for (const [was, is] of [
+    ['"outcome":"granted"', '"outcome":"refused"'],
+    ['"type":"end"', '"type":"ends"'],
+    ['"number":1', '"number":2'],
+  ] as const)
+    claim(
+      (await verifyByHand(audit.out.replace(was, is), stage.folder)).code === 1,
+      `and not without ${was}`,
+    );
   return { head, seen: `${runs.length} runs, ${lines.length} lines; ${verified.out.trim().split(". ")[0]}` };
 }
 
