@@ -1,5 +1,5 @@
 /** Erasures in D1. The only SQL about them. */
-import { auditStatements } from "../access/index.ts";
+import { auditStatements, forgetAuditUser } from "../access/index.ts";
 import { integer, integerOrNull, type Row, text, textOrNull } from "../platform/index.ts";
 import { BEGINNING, type Erasure, type ErasureReport, NOTHING_YET, type Progress } from "./progress.ts";
 
@@ -116,9 +116,9 @@ export async function updateErasure(
     .run();
 }
 
-/** It is done, and nothing here tells whose it was. */
+/** It is done, and nothing here and in the audit tells whose it was: all at once, or nothing of it. */
 export async function finishErasure(db: D1Database, erasure: Erasure, now: number): Promise<void> {
-  const { id, tenant, begunBy: actor, report } = erasure;
+  const { id, tenant, user, begunBy: actor, report } = erasure;
   const detail = {
     runs: report.runs,
     connections: report.connections,
@@ -134,6 +134,7 @@ export async function finishErasure(db: D1Database, erasure: Erasure, now: numbe
       outcome: "granted",
       detail,
     }),
+    ...(user === null ? [] : [forgetAuditUser(db, tenant, user)]),
     db
       .prepare("UPDATE erasures SET status = 'done', user = NULL, done_at = ?, lease_until = 0 WHERE id = ?")
       .bind(now, id),
