@@ -2,33 +2,26 @@
  * Two tenants, one of them hostile. The other one's requests cost what they cost alone, and the hostile one's admitted work stays at
  * its quota.
  */
+import { runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
-import { beforeAll, describe, expect, it, vi } from "vitest";
-import { objectName } from "../../src/platform/index.ts";
+import { afterEach, beforeAll, describe, expect, it, vi } from "vitest";
+import { fromBase64, importHmacKey, integer, objectName, runIdOf } from "../../src/platform/index.ts";
 import type { QuotaRpc } from "../../src/quotas/index.ts";
+import type { Ask } from "../../src/quotas/quota-rpc.ts";
+import { makeDelivery } from "../../src/triggers/index.ts";
 import { expectAnswer, expectProblem, newTenant, send } from "./api-support.ts";
+import { meter } from "./meter.ts";
+import { asked, objectBehind, watchBindings } from "./tenant-meter.ts";
 
 const ROOT = env.ROOT_API_KEY ?? "";
-const QUOTAS = { starts_per_minute: 20, active_runs: 8, request_burst: 400, requests_per_second: 1 };
 /** What an isolate lets through while it asks. */
 const OWED = 8;
 
-/** Everything that a request asks of the database and of objects. */
-const asked: string[] = [];
-
 beforeAll(() => {
-  const prepare = env.DB.prepare.bind(env.DB);
-  env.DB.prepare = (query) => {
-    asked.push(`D1 ${query.replace(/\s+/g, " ")}`);
-    return prepare(query);
-  };
-  for (const namespace of [env.RUN, env.DIRECTORY, env.QUOTA, env.HOOK, env.CONNECTION, env.FLOW]) {
-    const getByName = namespace.getByName.bind(namespace) as (name: string) => never;
-    namespace.getByName = (name: string) => {
-      asked.push(`object ${name.split(":").slice(0, 2).join(":")}`);
-      return getByName(name);
-    };
-  }
+  watchBindings();
+});
+afterEach(() => {
+  vi.useRealTimers();
 });
 
 async function limit(tenant: string, quotas: Readonly<Record<string, number>> | null): Promise<void> {
@@ -112,70 +105,159 @@ describe("stored things", () => {
   });
 });
 
+const HOSTILE = {
+  ...{ starts_per_minute: 20, active_runs: 12, request_burst: 90, requests_per_second: 1 },
+  ...{ connect_sessions_per_minute: 6, hook_deliveries_per_minute: 10, stored_plans: 4 },
+};
+const SECRET = "a-secret-of-the-hostile-1";
+const HUGE = { steps: { rest: { action: "transform", with: { value: "x".repeat(200_000) } } } };
+
+/** In the directory: the run, its place in three indexes, the change. */
+const ROWS_OF_A_START = 5;
+
+/** A question for so many requests that those of the test need no other. */
+function isLarge(ask: unknown): boolean {
+  const { kind, want } = ask as Ask;
+  return kind === "requests" && want >= 128;
+}
+
+/** What the hostile tenant has set up before it begins: all of it works. */
+async function arm(key: string): Promise<void> {
+  const made = async (path: string, id: string, body: object) =>
+    expectAnswer(await send("POST", path, { key, body }), id, 201);
+  const stored = await send("PUT", "/v1/workflows/waits", { key, body: WAITING.plan });
+  await expectAnswer(stored, "putWorkflow", 201);
+  await made("/v1/hooks", "createHook", {
+    ...{ name: "flood", workflow: "waits", scheme: { type: "github" }, secret: SECRET, input: {} },
+  });
+  await made("/v1/integrations", "createIntegration", {
+    ...{ name: "app", provider: "oauth2", client_id: "app-1", client_secret: "secret-of-the-app" },
+    custom: {
+      ...{ hosts: ["api.lender.example"], authorize_url: "https://lender.example/authorize" },
+      token_url: "https://lender.example/token",
+      identity: { url: "https://api.lender.example/me", id: "/id", label: "/email" },
+    },
+    ...{ scopes_allowed: ["read"], scopes_default: ["read"], return_to: ["https://app.example/connected"] },
+  });
+}
+
+async function deliver(tenant: string, id: string): Promise<Response> {
+  const body = '{"n":1}';
+  const draft = { id, event: "push", sentAt: Date.now(), body: new TextEncoder().encode(body) };
+  const signed = await makeDelivery({ scheme: "github" }, draft, SECRET);
+  const headers = { "content-type": "application/json", ...signed };
+  return send("POST", `/hooks/${tenant}/flood`, { raw: body, headers });
+}
+
 describe("a hostile tenant", () => {
-  it("gets what its quotas are and no more, and what another's requests ask of storage and objects is as it was", async () => {
+  it("gets what its quotas are and no more, in whichever way it floods; another's requests ask of storage and objects what they asked before", async () => {
     const [good, bad] = [await newTenant("good"), await newTenant("bad")];
-    await limit("bad", QUOTAS);
-    /** One request of each kind, and what it asked for. */
-    const work = async () => {
-      const from = asked.length;
-      const started = await start(good);
-      expect(started.status).toBe(202);
-      const { id } = await started.json<{ id: string }>();
+    await arm(bad);
+    await limit("bad", HOSTILE);
+    // Nothing flows in meanwhile, and no permit is over: what is counted is exact.
+    vi.setSystemTime(Date.now());
+    const serverKey = await importHmacKey(fromBase64(env.SERVER_KEY) ?? new Uint8Array());
+    /** One request of each kind: what it asked for, and the rows that it wrote. */
+    const work = async (idempotencyKey: string) => {
+      const id = await runIdOf(serverKey, { tenant: "good", kind: "api", id: "", idempotencyKey });
+      const run = await meter(objectBehind(env.RUN, objectName("run", "good", id)));
+      const [from, listed, lent] = [asked.length, { ...directory }, { ...lender }];
+      const started = await start(good, { "idempotency-key": `"${idempotencyKey}"` });
       const statuses = [
+        started.status,
         (await send("GET", `/v1/runs/${id}`, { key: good })).status,
         (await send("GET", "/v1/workflows", { key: good })).status,
+        (await send("PUT", "/v1/workflows/mine", { key: good, body: WAITING.plan })).status,
+        (await send("GET", "/v1/runs?limit=1", { key: good })).status,
       ];
-      expect(statuses).toEqual([200, 200]);
-      return (
-        asked
-          .slice(from)
-          .filter((one) => !one.endsWith(":bad"))
-          // Permits come in batches: how many of them a question brings is the model's to say (test/quotas).
-          .filter((one) => one.startsWith("object") && one !== "object quota:good")
-          .toSorted()
-      );
-    };
-    // The first learns what its isolate does not know yet.
-    await work();
-    const quiet = await work();
-    expect(quiet).toContain("object run:good");
-    const startedAt = Date.now();
-    const flood = async (): Promise<number[]> => {
-      const huge = {
-        plan: { steps: { rest: { action: "transform", with: { value: "x".repeat(200_000) } } } },
+      // The run is told of beside the answer.
+      await vi.waitUntil(() => directory.rows >= listed.rows + ROWS_OF_A_START);
+      const mine = asked.slice(from).filter(({ values }) => values.includes("good"));
+      return {
+        statuses,
+        asked: mine.map(({ what, rows }) => `${what}: ${rows} rows`).toSorted(),
+        all: asked.length - from,
+        rows: { run: run.rows, directory: directory.rows - listed.rows, quotas: lender.rows - lent.rows },
       };
-      const answers = await Promise.all(
-        Array.from({ length: 120 }, async (_, i) =>
-          [
-            () => start(bad),
-            () => send("POST", "/hooks/bad/none", { body: { i } }),
-            () => send("POST", "/v1/connect-sessions", { key: bad, body: { integration: "none" } }),
-            () => send("POST", "/v1/runs", { key: bad, body: huge }),
-            () => send("GET", "/v1/workflows", { key: `${bad.slice(0, -1)}x` }),
-          ][i % 5]?.(),
-        ),
-      );
-      return answers.map((answer) => answer?.status ?? 0);
     };
-    const floods = [flood(), flood()];
-    const beside = [await work(), await work(), await work()];
-    const statuses = (await Promise.all(floods)).flat();
-    const seconds = (Date.now() - startedAt) / 1_000;
-    expect(beside).toEqual([quiet, quiet, quiet]);
-    const { activeRuns } = await quotaOf("bad").view("bad");
-    expect(activeRuns).toBeLessThanOrEqual(QUOTAS.active_runs);
-    expect(count(statuses, 202)).toBeLessThanOrEqual(
-      QUOTAS.starts_per_minute + (seconds * QUOTAS.starts_per_minute) / 60,
+    // What its isolate does not know yet is learnt, and permits for what follows are lent.
+    await Promise.all(Array.from({ length: 29 }, () => start(good)));
+    while (!asked.some(({ what, values }) => what === "quota:good.ask" && isLarge(values.at(-1))))
+      await Promise.all(Array.from({ length: 20 }, () => send("GET", "/v1/workflows", { key: good })));
+    const directory = await meter(objectBehind(env.DIRECTORY, objectName("directory", "good", "0")));
+    const lender = await meter(objectBehind(env.QUOTA, objectName("quota", "good", "main")));
+    await work("warm");
+    const quiet = await work("quiet");
+    // While nobody else is there, nothing is asked that is not seen as this tenant's.
+    expect(quiet.asked).toHaveLength(quiet.all);
+    expect(quiet.statuses).toEqual([202, 200, 200, 200, 200]);
+    expect(quiet.asked.filter((what) => what.startsWith("run:good."))).toHaveLength(2);
+
+    const ways: readonly ((i: number) => Promise<Response>)[] = [
+      () => start(bad),
+      (i) => deliver("bad", `d-${i}`),
+      (i) =>
+        send("POST", "/v1/connect-sessions", { key: bad, body: { integration: "app", user: `user-${i}` } }),
+      () => send("POST", "/v1/runs", { key: bad, body: { plan: HUGE } }),
+      (i) => send("PUT", `/v1/workflows/huge-${i}`, { key: bad, body: HUGE }),
+      () => send("GET", "/v1/workflows", { key: `${bad.slice(0, -1)}${bad.endsWith("x") ? "y" : "x"}` }),
+    ];
+    const flood = async (): Promise<number[][]> => {
+      const answers = ways.map((way) => Promise.all(Array.from({ length: 14 }, (_, i) => way(i))));
+      return (await Promise.all(answers)).map((of) => of.map(({ status }) => status));
+    };
+    const began = asked.length;
+    const first = flood();
+    const beside = [await work("b1"), await work("b2")];
+    const second = flood();
+    beside.push(await work("b3"), await work("b4"));
+    const floods = await Promise.all([first, second]);
+    beside.push(await work("b5"));
+
+    const told = ({ statuses, asked: what, rows }: typeof quiet) => ({ statuses, what, rows });
+    expect(beside.map(told)).toEqual(beside.map(() => told(quiet)));
+    const hostile = asked.slice(began).filter(({ values }) => values.includes("bad"));
+    expect(hostile.length).toBeGreaterThan(quiet.all);
+
+    const [starts, deliveries, sessions, huge, plans, guesses] = ways.map((_, i) =>
+      floods.flatMap((statuses) => statuses[i] ?? []),
     );
-    expect(count(statuses, 202)).toBeGreaterThan(0);
-    expect(count(statuses, 429)).toBeGreaterThan(0);
-    expect(statuses.filter((status) => status >= 500)).toEqual([]);
+    for (const statuses of [starts, deliveries, sessions, huge, plans]) {
+      expect(statuses).toHaveLength(28);
+      expect(count(statuses ?? [], 429)).toBeGreaterThan(0);
+      expect(statuses?.filter((status) => status >= 500)).toEqual([]);
+    }
+    expect(new Set(guesses)).toEqual(new Set([401]));
+    // Runs are begun by the API and by the hook; all that began are still there, or were short.
+    const begun = count([...(starts ?? []), ...(huge ?? [])], 202);
+    expect(begun).toBeGreaterThan(0);
+    const listed = await hostileRuns();
+    expect(listed).toBeGreaterThanOrEqual(begun);
+    expect(listed).toBeLessThanOrEqual(HOSTILE.starts_per_minute);
+    expect((await quotaOf("bad").view("bad")).activeRuns).toBeLessThanOrEqual(HOSTILE.active_runs);
+    expect(count(sessions ?? [], 201)).toBeGreaterThan(0);
+    expect(count(sessions ?? [], 201)).toBeLessThanOrEqual(HOSTILE.connect_sessions_per_minute);
+    expect(count(deliveries ?? [], 202)).toBeGreaterThan(0);
+    expect(count(deliveries ?? [], 202)).toBeLessThanOrEqual(HOSTILE.hook_deliveries_per_minute + OWED);
+    // One was there before.
+    expect(count(plans ?? [], 201)).toBe(HOSTILE.stored_plans - 1);
+    const answered = [starts, sessions, huge, plans].flatMap((all) => all ?? []);
+    expect(answered.filter((status) => status < 400).length).toBeLessThanOrEqual(
+      HOSTILE.request_burst + OWED,
+    );
+
+    async function hostileRuns(): Promise<number> {
+      return runInDurableObject(
+        objectBehind(env.DIRECTORY, objectName("directory", "bad", "0")),
+        (_, { storage }) => integer(storage.sql.exec("SELECT count(*) AS n FROM runs").one(), "n"),
+      );
+    }
   });
 
   it("has no more requests answered than its rate, over the burst, and what goes through while its isolate asks", async () => {
     const key = await newTenant("rate");
     await limit("rate", { requests_per_second: 1, request_burst: 10 });
+    const from = asked.length;
     const startedAt = Date.now();
     const answers = await Promise.all(
       Array.from({ length: 200 }, () => send("GET", "/v1/workflows", { key })),
@@ -184,6 +266,10 @@ describe("a hostile tenant", () => {
     const statuses = answers.map(({ status }) => status);
     expect(count(statuses, 200)).toBeLessThanOrEqual(10 + OWED + seconds);
     expect(count(statuses, 200) + count(statuses, 429)).toBe(200);
+    // It was the object that said so, to all of them at once, with one look at the settings.
+    const questions = asked.slice(from).filter(({ values }) => values.includes("rate"));
+    expect(questions.filter(({ what }) => what === "quota:rate.ask").length).toBeLessThanOrEqual(4);
+    expect(questions.filter(({ what }) => what.includes("tenant_settings"))).toHaveLength(1);
     const refused = answers.find(({ status }) => status === 429);
     expect(refused?.headers.get("ratelimit")).toMatch(/^"requests_per_second";r=0;t=\d+$/);
   });
