@@ -5,7 +5,8 @@ import { objectNamed } from "./compose-objects.ts";
 import type { QuotasPort } from "./api/index.ts";
 import type { Directory } from "./directory/index.ts";
 import { type Logger, objectName, quotaSql } from "./platform/index.ts";
-import { createGate, type Gate, type QuotaPorts, type QuotaRpc, quotasOf } from "./quotas/index.ts";
+import type { QuotaPorts } from "./quota-object.ts";
+import { createGate, type Gate, type QuotaRpc, quotasOf } from "./quotas/index.ts";
 import type { AdmitStart } from "./run/index.ts";
 
 /** For the statement that stores a plan. */

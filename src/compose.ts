@@ -65,7 +65,7 @@ import {
   type IssuerWiring,
   parseIssuerOrigin,
 } from "./identity/index.ts";
-import type { QuotaPorts } from "./quotas/index.ts";
+import type { QuotaPorts } from "./quota-object.ts";
 import { createLogger, fromBase64, importHmacKey, objectName, runIdOf } from "./platform/index.ts";
 import {
   createChildren,

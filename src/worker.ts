@@ -3,7 +3,7 @@
 import { compose } from "./compose.ts";
 import { WiredConnectionObject } from "./connections/index.ts";
 import { WiredDirectoryObject } from "./directory/index.ts";
-import { WiredQuotaObject } from "./quotas/index.ts";
+import { WiredQuotaObject } from "./quota-object.ts";
 import { WiredCredentialObject, WiredIssuerObject } from "./identity/index.ts";
 import { WiredRunObject } from "./run/index.ts";
 import {

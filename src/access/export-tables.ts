@@ -145,6 +145,10 @@ export const EXPORT_TABLES: readonly ExportTable[] = [
 export const NOT_EXPORTED: Readonly<Record<string, string>> = {
   access_audit: "the audit has an export of its own",
   credential_uses: "the audit has an export of its own, and each run's export names them",
+  audit_links: "the audit has an export of its own, in which they stand",
+  audit_users: "whose pseudonym is whose in the audit, which shows it to who may read that",
+  erasures: "what was erased and when; who it was is not to be told",
+  user_events: "where data of users may stand: passes within two days",
   connect_sessions: "pass within days, and are made of hashes",
   grant_links: "pass within days, and are made of hashes",
   vault_keys: "of the deployment, not of a tenant",

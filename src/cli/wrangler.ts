@@ -32,6 +32,13 @@ const COULD_NOT_START = 127;
 /** Ours, and what would make wrangler work on something else than what it is told. */
 const NOT_PASSED_ON = ["ROOT_API_KEY", "SERVER_KEY", "KEYRING", "SERVICE_TOKENS", "CLOUDFLARE_ENV"] as const;
 
+/** As this process's own environment is typed, which in some projects has the Worker's secrets: and with these variables alone. */
+function onlyWith(variables: Readonly<Record<string, string | undefined>>): typeof process.env {
+  const all: typeof process.env = { ...process.env };
+  for (const name of Object.keys(all)) all[name] = undefined;
+  return Object.assign(all, variables);
+}
+
 /**
  * @param root the project's folder
  * @param script wrangler's, to be run by this Node
@@ -57,8 +64,7 @@ export function createWrangler(
       for (const name of NOT_PASSED_ON) delete env[name];
       const child = spawn(process.execPath, [script, ...args], {
         ...{ cwd: root, stdio: "pipe" },
-        // Where the Worker's types are known as well, Node's environment is said to have its secrets: not this one.
-        env: env as NodeJS.ProcessEnv,
+        env: onlyWith(env),
       });
       let stdout = "";
       let stderr = "";

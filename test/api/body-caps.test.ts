@@ -3,8 +3,8 @@ import { describe, expect, test } from "vitest";
 import { type Identity } from "../../src/access/index.ts";
 import { MAX_BODY_BYTES } from "../../src/api/body.ts";
 import { type ApiDeps, ROUTES } from "../../src/api/index.ts";
-import { PROBLEMS } from "../../src/api/problems.ts";
-import { isProblem } from "../../src/api/replies.ts";
+import { isProblem, PROBLEMS } from "../../src/api/problems.ts";
+
 import type { Route } from "../../src/api/route.ts";
 import { readForm } from "../../src/platform/form.ts";
 

@@ -4,7 +4,7 @@ import { compose } from "../../src/compose.ts";
 import { createRegistry } from "../../src/define/index.ts";
 import { digestJson, objectName, randomId } from "../../src/platform/index.ts";
 import { WiredDirectoryObject } from "../../src/directory/index.ts";
-import { WiredQuotaObject } from "../../src/quotas/index.ts";
+import { WiredQuotaObject } from "../../src/quota-object.ts";
 import { WiredRunObject, type RunRpc } from "../../src/run/index.ts";
 import { WiredHookObject } from "../../src/triggers/index.ts";
 import { beginOf, BENCH_HOST, ECHO, NOTHING, reportPath, workflowName, type Chain } from "./shapes.ts";

@@ -3,7 +3,7 @@ import { env } from "cloudflare:workers";
 import { compose } from "../../src/compose.ts";
 import { WiredConnectionObject } from "../../src/connections/index.ts";
 import { WiredDirectoryObject } from "../../src/directory/index.ts";
-import { WiredQuotaObject } from "../../src/quotas/index.ts";
+import { WiredQuotaObject } from "../../src/quota-object.ts";
 import { WiredCredentialObject, WiredIssuerObject } from "../../src/identity/index.ts";
 import { WiredRunObject } from "../../src/run/index.ts";
 import {

@@ -4,6 +4,7 @@
  *
  * - X1 storage stands under the names that `wrangler dev` gives it for one Worker, so any life can follow any other, mixed or not.
  * - X2 both builds are given the same variables and secrets.
+ * - X3 a class that the old build does not have runs in the new one, and the old one is not bound to it.
  */
 import { createRequire } from "node:module";
 import { readdir, readFile } from "node:fs/promises";
@@ -25,6 +26,7 @@ export const CLASSES = {
   SCHEDULE: "ScheduleObject",
   ENDPOINT: "EndpointObject",
   EVENTS: "EventsObject",
+  QUOTA: "QuotaObject",
 } as const;
 export type Binding = keyof typeof CLASSES;
 export const BINDINGS = Object.keys(CLASSES) as Binding[];
@@ -57,12 +59,18 @@ export interface Life {
 export const DEPLOYMENT = "showcaller";
 
 export async function startMixed(options: MixedOptions): Promise<Life> {
-  const { mix, onLine } = options;
-  const sideOf = (binding: Binding): Side =>
-    typeof mix.objects === "string" ? mix.objects : mix.objects(binding);
+  const { mix, onLine, builds } = options;
+  const known = { old: await bindingsOf(builds.old), new: await bindingsOf(builds.new) };
+  // X3.
+  const sideOf = (binding: Binding): Side => {
+    const wanted = typeof mix.objects === "string" ? mix.objects : mix.objects(binding);
+    return known[wanted].has(binding) ? wanted : "new";
+  };
   const other: Side = mix.worker === "old" ? "new" : "old";
   // The first Worker is the one that is asked.
-  const workers = await Promise.all([mix.worker, other].map((side) => workerOf(side, sideOf, options)));
+  const workers = await Promise.all(
+    [mix.worker, other].map((side) => workerOf(side, known[side], sideOf, options)),
+  );
   const miniflare = new platform.Miniflare(
     platform.convertV4MiniflareOptions({
       host: "127.0.0.1",
@@ -86,8 +94,16 @@ export async function startMixed(options: MixedOptions): Promise<Life> {
   }
 }
 
+async function bindingsOf({ config }: Build): Promise<ReadonlySet<string>> {
+  const settings = JSON.parse(await readFile(config, "utf8")) as {
+    readonly durable_objects: { readonly bindings: readonly { readonly name: string }[] };
+  };
+  return new Set(settings.durable_objects.bindings.map(({ name }) => name));
+}
+
 async function workerOf(
   side: Side,
+  known: ReadonlySet<string>,
   sideOf: (binding: Binding) => Side,
   { builds, variables }: MixedOptions,
 ): Promise<object> {
@@ -104,7 +120,7 @@ async function workerOf(
     bindings: { ...variables, VERSION: { id: side, tag: "", timestamp: "" } },
     d1Databases: { DB: DEPLOYMENT },
     durableObjects: Object.fromEntries(
-      BINDINGS.map((binding) => {
+      BINDINGS.filter((binding) => known.has(binding)).map((binding) => {
         const className = CLASSES[binding];
         const at = sideOf(binding);
         return [

@@ -172,9 +172,9 @@ describe.for(goldens)("what version $version has stored ($migration)", (stored) 
   });
 
   test("explains itself, run by run", async () => {
-    for (const { binding, name } of golden.objects)
-      if (binding === "RUN")
-        await expect(explained(teller, name.split(":")[2] ?? "")).resolves.toBeUndefined();
+    const runs = golden.objects.filter(({ binding }) => binding === "RUN");
+    for (const { name } of runs) await explained(teller, name.split(":")[2] ?? "");
+    expect(runs.length).toBeGreaterThan(10);
   });
 
   test("opens what was sealed: a confidential run is read, steered and ends", async () => {

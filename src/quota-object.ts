@@ -1,7 +1,8 @@
 /**
- * The quota object: one SQLite Durable Object per tenant, `quota:<tenant>:main`. It lends permits to isolates.
+ * The quota object, beside its room: the API reads the room's rules where there is no Durable Object. One SQLite
+ * Durable Object per tenant, `quota:<tenant>:main`. It lends permits to isolates.
  *
- * Owns: the order of asking, deciding and storing. Does not own: what is decided (book.ts), how many runs there are (the directory),
+ * Owns: the order of asking, deciding and storing. Does not own: what is decided (the quotas room), how many runs there are (the directory),
  * what the quotas are (the tenant's settings, by a port).
  *
  * - O1 a call carries its tenant; another is refused.
@@ -11,11 +12,23 @@
  * - O5 the quotas are asked for once at a time. The promise is this object's own: no other object, and no isolate, waits for it.
  */
 import { DurableObject } from "cloudflare:workers";
-import { inTime, type Logger, objectName } from "../platform/index.ts";
-import { type Book, decide, EMPTY_BOOK, FULL_RETRY_MS, heard, needsCount, ratesOf } from "./book.ts";
-import type { Quotas } from "./limits.ts";
-import type { Ask, Lease, QuotaRpc, QuotaView } from "./quota-rpc.ts";
-import { counted, coveredBy } from "./slots.ts";
+import { inTime, type Logger, objectName } from "./platform/index.ts";
+import {
+  type Ask,
+  type Book,
+  counted,
+  coveredBy,
+  decide,
+  EMPTY_BOOK,
+  FULL_RETRY_MS,
+  heard,
+  type Lease,
+  needsCount,
+  type QuotaRpc,
+  type Quotas,
+  type QuotaView,
+  ratesOf,
+} from "./quotas/index.ts";
 
 /** PERSISTED CONTRACT. */
 const BOOK_KEY = "book";
