@@ -46,7 +46,7 @@ async function answerOf(route: Route, body: ReadableStream, headers: Record<stri
   const request = new Request(`https://showcaller.test${path}`, {
     ...{ method: route.method, body, duplex: "half" },
     headers: { "content-type": "application/json", ...headers },
-  } as RequestInit);
+  });
   const identity: Identity =
     route.rule === "root"
       ? { kind: "root" }
@@ -92,7 +92,7 @@ test("a form that is larger than any of ours has no fields, and is not read on",
   const request = new Request("https://showcaller.test/connect/x", {
     ...{ method: "POST", body: sent.body, duplex: "half" },
     headers: { "content-type": "application/x-www-form-urlencoded" },
-  } as RequestInit);
+  });
   expect([...(await readForm(request))]).toEqual([]);
   expect(sent.bytes).toBeLessThanOrEqual(MAX_FORM_BYTES + READ_AHEAD);
   expect(sent.wasCancelled).toBe(true);

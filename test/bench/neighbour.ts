@@ -75,11 +75,11 @@ interface Flood {
 }
 
 function floodOf(agent: Agent, url: string, key: string): Flood {
-  let goesOn = true;
+  const over = new AbortController();
   let [sent, admitted] = [0, 0];
   const all = Promise.all(
     Array.from({ length: CONNECTIONS }, async () => {
-      while (goesOn) {
+      while (!over.signal.aborted) {
         const status = await start(agent, url, key);
         sent += 1;
         if (status === 202) admitted += 1;
@@ -89,7 +89,7 @@ function floodOf(agent: Agent, url: string, key: string): Flood {
   );
   return {
     async end() {
-      goesOn = false;
+      over.abort();
       await all;
       return { sent, admitted };
     },

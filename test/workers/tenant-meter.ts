@@ -71,17 +71,23 @@ function told(statement: D1PreparedStatement): Asked {
   return one;
 }
 
+/** Whatever its objects are. */
+interface Namespace {
+  getByName: unknown;
+}
+
 const unwatched = new Map<unknown, (name: string) => DurableObjectStub>();
 
 /** An object, to look into. */
-export function objectBehind(namespace: DurableObjectNamespace<never>, name: string): DurableObjectStub {
+export function objectBehind(namespace: Namespace, name: string): DurableObjectStub {
   const getByName = unwatched.get(namespace);
   if (getByName === undefined) throw new TypeError("The namespace is not watched.");
   return getByName(name);
 }
 
-function watchObjects(namespace: DurableObjectNamespace<never>): void {
-  const getByName = namespace.getByName.bind(namespace) as unknown as (name: string) => DurableObjectStub;
+function watchObjects(namespace: Namespace): void {
+  const original = namespace.getByName as (name: string) => DurableObjectStub;
+  const getByName = (name: string): DurableObjectStub => original.call(namespace, name);
   unwatched.set(namespace, getByName);
   const named = (name: string) =>
     new Proxy(getByName(name), {
@@ -95,5 +101,5 @@ function watchObjects(namespace: DurableObjectNamespace<never>): void {
         };
       },
     });
-  namespace.getByName = named as never;
+  namespace.getByName = named;
 }
