@@ -7,7 +7,8 @@ import { env } from "cloudflare:workers";
 import { afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { fromBase64, importHmacKey, integer, objectName, runIdOf } from "../../src/platform/index.ts";
 import { type QuotaRpc, quotasOf } from "../../src/quotas/index.ts";
-import type { Ask } from "../../src/quotas/quota-rpc.ts";
+import { newKeyText } from "../../src/access/key-text.ts";
+import type { Ask } from "../../src/quotas/index.ts";
 import { makeDelivery } from "../../src/triggers/index.ts";
 import { expectAnswer, expectProblem, newTenant, send } from "./api-support.ts";
 import { meter } from "./meter.ts";
@@ -320,5 +321,75 @@ describe("the quota object", () => {
     expect(new Set(leases.map(({ ok }) => ok))).toEqual(new Set([true]));
     const reads = asked.slice(from).filter(({ what }) => what.includes("FROM tenant_settings"));
     expect(reads).toHaveLength(1);
+  });
+});
+
+describe("who proves nothing", () => {
+  interface Cost {
+    readonly status: number;
+    readonly reads: number;
+    readonly writes: number;
+    readonly calls: number;
+  }
+
+  async function costOf(answer: () => Promise<Response>): Promise<Cost> {
+    const from = asked.length;
+    const { status } = await answer();
+    const all = asked.slice(from).map(({ what }) => what);
+    const reads = all.filter((what) => what.startsWith("SELECT")).length;
+    const writes = all.filter((what) => /^(?:INSERT|UPDATE|DELETE|WITH)/.test(what)).length;
+    return { status, reads, writes, calls: all.length - reads - writes };
+  }
+
+  const free = { reads: 0, writes: 0, calls: 0 };
+  const oneRead = { ...free, reads: 1 };
+  const token = (n: number): string => String(n).padStart(26, "0");
+
+  it("costs a look at the database at most, none where it comes again, and writes nothing there", async () => {
+    const key = await newTenant("door");
+    const get = (wrong?: string) => () => send("GET", "/v1/runs", wrong === undefined ? {} : { key: wrong });
+    expect(await costOf(get())).toEqual({ status: 401, ...free });
+    expect(await costOf(get("not-the-root-key"))).toEqual({ status: 401, ...free });
+    // A key holds a checksum: only what has the right one is looked up.
+    expect(await costOf(get(`${key.slice(0, -1)}${key.endsWith("x") ? "y" : "x"}`))).toEqual({
+      status: 401,
+      ...free,
+    });
+    const wrong = newKeyText();
+    expect(await costOf(get(wrong))).toEqual({ status: 401, ...oneRead });
+    expect(await costOf(get(wrong))).toEqual({ status: 401, ...free });
+
+    const hook = (name: string) => () => send("POST", `/hooks/door/${name}`, { raw: "{}" });
+    expect(await costOf(hook("absent"))).toEqual({ status: 404, ...oneRead });
+    expect(await costOf(hook("absent"))).toEqual({ status: 404, ...free });
+
+    const link = (of: string) => () => send("GET", of);
+    expect(await costOf(link("/connect/made-up"))).toEqual({ status: 404, ...free });
+    expect(await costOf(link(`/connect/cs_${token(1)}.${"a".repeat(43)}`))).toMatchObject({
+      status: 404,
+      ...{ writes: 0, calls: 0 },
+    });
+    const callback = await costOf(link(`/oauth/callback/door/app?state=${"a".repeat(43)}&code=1`));
+    expect(callback).toMatchObject({ writes: 0, calls: 0 });
+    expect(callback.reads).toBeLessThanOrEqual(1);
+    expect(await costOf(link("/approve/made-up"))).toMatchObject(free);
+  });
+
+  it("with a wrong signature costs no read, and ten lines of the hook's log in ten seconds", async () => {
+    const key = await newTenant("forged");
+    await arm(key);
+    expect((await deliver("forged", "d-1")).status).toBe(202);
+    vi.setSystemTime(Date.now());
+    const from = asked.length;
+    for (let n = 0; n < 30; n += 1) {
+      const headers = {
+        ...{ "x-github-event": "push", "x-github-delivery": `f-${n}` },
+        "x-hub-signature-256": `sha256=${"0".repeat(64)}`,
+      };
+      expect((await send("POST", "/hooks/forged/flood", { body: { n }, headers })).status).toBe(404);
+    }
+    const all = asked.slice(from).map(({ what }) => what);
+    expect(all.filter((what) => what === "hook:forged.tell").length).toBeLessThanOrEqual(10);
+    expect(all.filter((what) => what !== "hook:forged.tell")).toEqual([]);
   });
 });
