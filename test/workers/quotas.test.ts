@@ -93,9 +93,21 @@ describe("stored things", () => {
     expect([count(keys, 201), count(keys, 429)]).toEqual([1, 2]);
     const audit = async () =>
       env.DB.prepare("SELECT count(*) AS n FROM access_audit WHERE tenant = 'stored'").first<number>("n");
+    const schedule = (name: string) =>
+      send("PUT", `/v1/schedules/${name}`, {
+        key,
+        body: { workflow: "a", timing: { kind: "interval", every_ms: 3_600_000 } },
+      });
+    await limit("stored", { stored_plans: 2, hooks: 1, keys: 2, schedules: 1, endpoints: 0 });
+    expect((await schedule("hourly")).status).toBe(201);
     const before = await audit();
+    await expectProblem(await schedule("another"), 429, "quota_exceeded");
+    const endpoint = { url: "https://hooks.corp.example/in", events: ["run.ended"] };
+    await expectProblem(await send("POST", "/v1/endpoints", { key, body: endpoint }), 429, "quota_exceeded");
     await expectProblem(await makeKey(), 429, "quota_exceeded");
     expect(await audit()).toBe(before);
+    // What is there is still changed.
+    expect((await schedule("hourly")).status).toBe(200);
     const seen = await expectAnswer<{ data: { name: string; limit: number; used: number | null }[] }>(
       await send("GET", "/v1/quotas", { key }),
       "listQuotas",
