@@ -357,14 +357,9 @@ async function takenOut(
 }
 
 function noneIn(stage: Stage, lines: readonly string[]): boolean {
-  const given = [
-    ...stage.given,
-    ...stage.world.login.secrets(),
-    ...stage.world.clouds.secrets(),
-    SECRET_NOTE,
-  ];
+  const { given, world } = stage;
   return (
-    secretsIn(lines, given, (line) => {
+    secretsIn({ lines: [...lines], given: new Set([...given, SECRET_NOTE]), world }, (line) => {
       console.error(line);
     }) === 0
   );
