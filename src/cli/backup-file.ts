@@ -17,12 +17,17 @@ export interface Manifest {
   readonly rows: Readonly<Record<string, number>>;
 }
 
-/** @param sql what `wrangler d1 export` wrote */
+/** @param sql what `wrangler d1 export` wrote; throws where it is no database of this deployment's kind */
 export function manifestOf(sql: string, madeAt: number): Manifest {
   const rows: Record<string, number> = {};
   for (const [, table = ""] of sql.matchAll(/^INSERT INTO "(\w+)" \(/gm))
     rows[table] = (rows[table] ?? 0) + 1;
   const migrations = [...sql.matchAll(/^INSERT INTO "d1_migrations" [^\n]*VALUES\(\d+,'([^']+)'/gm)];
+  // What wrangler writes of a local database that is not there: it makes an empty one.
+  if (migrations.length === 0)
+    throw new Error(
+      "The database has none of Showcaller's migrations: it is empty, or another one. That is no backup. (With --local: --cwd says where the state lies.)",
+    );
   return {
     format: "showcaller.backup/1",
     made_at: madeAt,

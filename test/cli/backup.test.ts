@@ -29,6 +29,10 @@ describe("a backup", () => {
     expect(refusal(manifest, `${SQL}\n`, { keys: { k1: "x" } })).toContain("changed");
   });
 
+  test("of a database that is empty is none", () => {
+    expect(() => manifestOf("PRAGMA defer_foreign_keys=TRUE;\n", 7)).toThrow(/no backup/);
+  });
+
   test("whose keys cannot be read is none", () => {
     expect(() => manifestOf(SQL.replace('("kid",', '("name",'), 7)).toThrow(/another form/);
   });
