@@ -27,12 +27,14 @@ CREATE UNIQUE INDEX erasures_running ON erasures (tenant, user) WHERE user IS NO
 CREATE INDEX erasures_done ON erasures (tenant, done_at) WHERE done_at IS NOT NULL;
 CREATE INDEX erasures_by_look ON erasures (looked_at) WHERE user IS NOT NULL;
 
--- Names of events that were posted on behalf of a user within the last two days: where their data may stand.
+-- Names of events that were posted on behalf of a user within the last two days: where their data may stand. By user, so that no
+-- other's events make their erasure longer; `who` is a MAC, whose key is not in this database.
 CREATE TABLE user_events (
   tenant TEXT NOT NULL REFERENCES tenants (id),
+  who TEXT NOT NULL,
   event TEXT NOT NULL,
   seen_at INTEGER NOT NULL,
-  PRIMARY KEY (tenant, event)
+  PRIMARY KEY (tenant, who, event)
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX user_events_by_time ON user_events (seen_at);

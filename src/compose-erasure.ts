@@ -26,6 +26,7 @@ import type { Json } from "./kernel/index.ts";
 
 export interface ErasureParts {
   readonly keys: KeyCache;
+  readonly serverKey: () => Promise<CryptoKey>;
   readonly run: (tenant: string, id: string) => RunRpc;
   readonly hooks: HookDesk;
   readonly schedules: Schedules;
@@ -45,7 +46,13 @@ export function composeErasures(env: Env, parts: ErasureParts): Erasures {
     object: (tenant: string, id: string) => connectionObject(env, tenant, id),
   };
   const triggers: EraseTriggersDeps = {
-    ...{ db, hooks: parts.hooks, schedules: parts.schedules, endpoint: parts.endpoint },
+    ...{
+      db,
+      serverKey: parts.serverKey,
+      hooks: parts.hooks,
+      schedules: parts.schedules,
+      endpoint: parts.endpoint,
+    },
     hook: (tenant, id) => hookObject(env, tenant, id),
     schedule: (tenant, name) => scheduleObject(env, tenant, name),
     events: (tenant, event) => eventsOf(env, tenant, event),

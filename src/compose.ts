@@ -374,6 +374,7 @@ export function compose(
   function erasuresOf(env: Env): Erasures {
     return (erasures ??= composeErasures(env, {
       ...{ keys: forgettingKeys(env), directory: directoryOf(env), being: beingOf(env), log },
+      serverKey: serverKeyOf(env),
       run: (tenant, id) => runOf(env, tenant, id),
       ...{ hooks: hooksOf(env), schedules: schedulesOf(env).schedules, endpoint: endpointsOf(env).queue },
     }));
@@ -442,7 +443,7 @@ export function compose(
       identity: () => identityOf(env),
       hooks: () => hooksOf(env),
       erasures: () => erasuresOf(env),
-      noteUserEvent: createPostedNotes(env.DB, () => Date.now()),
+      noteUserEvent: createPostedNotes(env.DB, serverKey, () => Date.now()),
       schedules: schedulesOf(env).schedules,
       endpoints: { desk: endpointsOf(env).endpoints, queue: endpointsOf(env).queue },
       audienceOf: audiencesOf(tokenOrigin),

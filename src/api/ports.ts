@@ -83,7 +83,7 @@ export interface ApiDeps {
   /** Erasures of end users. */
   readonly erasures: () => Erasures;
   /** That events of this name may hold data of a user: before one is posted. Rejects while that cannot be kept. */
-  readonly noteUserEvent: (tenant: string, event: string) => Promise<void>;
+  readonly noteUserEvent: (tenant: string, user: string, event: string) => Promise<void>;
   /** Hooks. */
   readonly hooks: () => HookDesk;
   /** Endpoints of tenants; and the queue of one, each call a fresh stub. */

@@ -95,7 +95,7 @@ async function post(
   const { tenant } = identity;
   const refusal = await refusalForErasure(call, tenant, user.value);
   if (refusal !== null) return refusal;
-  if (user.value !== null) await deps.noteUserEvent(tenant, name);
+  if (user.value !== null) await deps.noteUserEvent(tenant, user.value, name);
   const trace = parseTraceparent(request.headers.get("traceparent") ?? "");
   const answer = await deps.events(tenant, name).post(tenant, {
     ...{ id, data, tags, user: user.value, only: identity.user, maker: makerOf(identity) },

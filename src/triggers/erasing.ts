@@ -1,5 +1,5 @@
 /** Erasing an end user, or one run, from what the triggers keep. Each part is for itself, and does nothing where it was done before. */
-import { type Row, text } from "../platform/index.ts";
+import { macOf, type Row, text } from "../platform/index.ts";
 import type { EndpointRpc } from "./outgoing/endpoint-rpc.ts";
 import type { EventsRpc } from "./events/events-port.ts";
 import type { HookDesk } from "./hooks/desk.ts";
@@ -9,6 +9,7 @@ import type { Schedules } from "./schedules.ts";
 
 export interface EraseTriggersDeps {
   readonly db: D1Database;
+  readonly serverKey: () => Promise<CryptoKey>;
   readonly hooks: HookDesk;
   readonly hook: (tenant: string, id: string) => HookRpc;
   readonly schedules: Schedules;
@@ -65,14 +66,23 @@ export async function eraseSchedules(
 /** Longer than an event is kept. */
 const EVENTS_KEPT_MS = 2 * 24 * 60 * 60_000;
 
-/** That events of this name may hold data of some user: to be told before one is posted. */
-async function notePosted(db: D1Database, tenant: string, event: string, now: number): Promise<void> {
+/** How a user is called where it is noted which names of events they had: whoever reads that cannot try out who it is. */
+async function whoIs(serverKey: CryptoKey, tenant: string, user: string): Promise<string> {
+  return macOf(serverKey, "user-events", JSON.stringify([tenant, user]));
+}
+
+/** That events of this name may hold data of the user: to be told before one is posted. */
+async function notePosted(
+  db: D1Database,
+  { tenant, who, event }: { readonly tenant: string; readonly who: string; readonly event: string },
+  now: number,
+): Promise<void> {
   await db
     .prepare(
-      `INSERT INTO user_events (tenant, event, seen_at) VALUES (?1, ?2, ?3)
-       ON CONFLICT (tenant, event) DO UPDATE SET seen_at = ?3 WHERE seen_at < ?3`,
+      `INSERT INTO user_events (tenant, who, event, seen_at) VALUES (?1, ?2, ?3, ?4)
+       ON CONFLICT (tenant, who, event) DO UPDATE SET seen_at = ?4 WHERE seen_at < ?4`,
     )
-    .bind(tenant, event, now)
+    .bind(tenant, who, event, now)
     .run();
 }
 
@@ -83,14 +93,15 @@ const MAX_NOTED = 10_000;
 /** The same, once in an hour of this isolate. */
 export function createPostedNotes(
   db: D1Database,
+  serverKey: () => Promise<CryptoKey>,
   now: () => number,
-): (tenant: string, event: string) => Promise<void> {
+): (tenant: string, user: string, event: string) => Promise<void> {
   const noted = new Map<string, number>();
-  return async (tenant, event) => {
-    const key = `${tenant}:${event}`;
+  return async (tenant, user, event) => {
+    const key = JSON.stringify([tenant, user, event]);
     const at = now();
     if ((noted.get(key) ?? -Infinity) > at - NOTED_MS) return;
-    await notePosted(db, tenant, event, at);
+    await notePosted(db, { tenant, who: await whoIs(await serverKey(), tenant, user), event }, at);
     if (noted.size >= MAX_NOTED) noted.clear();
     noted.set(key, at);
   };
@@ -103,15 +114,17 @@ export async function dropOldPosted(db: D1Database, now: number): Promise<void> 
     .run();
 }
 
-/** Of the names of events behind `after`, at most `limit`. */
+/** Of the names of events that the user had, behind `after`, at most `limit`. */
 export async function eraseEvents(
-  { db, events }: EraseTriggersDeps,
+  { db, serverKey, events }: EraseTriggersDeps,
   { tenant, user }: UserToErase,
   page: { readonly after: string; readonly limit: number },
 ): Promise<{ readonly asked: number; readonly next: string | null }> {
   const { results } = await db
-    .prepare("SELECT event FROM user_events WHERE tenant = ? AND event > ? ORDER BY event LIMIT ?")
-    .bind(tenant, page.after, page.limit)
+    .prepare(
+      "SELECT event FROM user_events WHERE tenant = ? AND who = ? AND event > ? ORDER BY event LIMIT ?",
+    )
+    .bind(tenant, await whoIs(await serverKey(), tenant, user), page.after, page.limit)
     .all<Row>();
   for (const row of results) await events(tenant, text(row, "event")).erase(tenant, { user });
   const last = results.at(-1);

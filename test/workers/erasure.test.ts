@@ -663,6 +663,26 @@ describe("the walk", () => {
     await env.DB.prepare("DELETE FROM erasures WHERE tenant IN ('erase-many', 'erase-one')").run();
   });
 
+  test("looks for events only where the user had any, however many names others post under", async () => {
+    const names = Array.from({ length: 30 }, (_, i) => `flood.n${i}`);
+    for (const name of names) await ok("POST", "/v1/events", { name, data: {}, user: "flooder" });
+    await ok("POST", "/v1/events", {
+      name: "quiet.name",
+      data: { text: "Mark-in-an-event-88" },
+      user: "quiet-one",
+    });
+    const asked: string[] = [];
+    const getByName = env.EVENTS.getByName.bind(env.EVENTS);
+    const spied = vi.spyOn(env.EVENTS, "getByName").mockImplementation((name) => {
+      asked.push(name.split(":")[2] ?? "");
+      return getByName(name);
+    });
+    await done((await erase("quiet-one")).id);
+    spied.mockRestore();
+    expect(new Set(asked.filter((name) => /flood|quiet/.test(name)))).toEqual(new Set(["quiet.name"]));
+    expect(foundIn(await everythingKept(), new Map([["Mark-in-an-event-88", "a mark"]]))).toEqual([]);
+  }, 60_000);
+
   test("is not begun anew by who asks again while it runs", async () => {
     const { id } = await erase("asked-for-often");
     const row = async () =>
