@@ -1,5 +1,6 @@
 /** The objects of tenants, each where its tenant lives. The only way to one. */
 import { createPlaces, isJurisdiction, type Place, type Places } from "./access/index.ts";
+import type { QuotaRpc } from "./quotas/index.ts";
 
 type Methods = Readonly<Record<string | symbol, (...given: readonly unknown[]) => unknown>>;
 
@@ -39,10 +40,18 @@ export function knowOwnPlace(id: DurableObjectId): void {
   if (places.known(tenant) === undefined) places.know(tenant, { jurisdiction, locationHint: null });
 }
 
-/** Whether this platform has a jurisdiction: workerd, and so `wrangler dev`, has none. */
-export function hasJurisdiction(namespace: DurableObjectNamespace, jurisdiction: string): boolean {
+/**
+ * Whether this platform has a jurisdiction, and its objects know that they are in it, on which `knowOwnPlace` stands: one is asked.
+ * workerd, and so `wrangler dev`, has none.
+ */
+export async function hasJurisdiction(
+  namespace: DurableObjectNamespace,
+  jurisdiction: string,
+): Promise<boolean> {
+  if (!isJurisdiction(jurisdiction)) return false;
   try {
-    return isJurisdiction(jurisdiction) && Boolean(namespace.jurisdiction(jurisdiction));
+    const probe: unknown = namespace.jurisdiction(jurisdiction).getByName("quota:default:main");
+    return (await (probe as Pick<QuotaRpc, "jurisdiction">).jurisdiction()) === jurisdiction;
   } catch {
     return false;
   }

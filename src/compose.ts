@@ -435,7 +435,7 @@ export function compose(
       links: createLinks(serverKey),
       queues: createQueues(env),
       quotas: quotasIn(env),
-      hasJurisdiction: (jurisdiction) => hasJurisdiction(env.RUN, jurisdiction),
+      hasJurisdiction: (jurisdiction) => hasJurisdiction(env.QUOTA, jurisdiction),
       audit: auditOf(env),
       vault: () => vaultOperations(env),
       connections: () => connectionsOf(env).connections,

@@ -76,6 +76,11 @@ export abstract class WiredQuotaObject extends DurableObject<Env> implements Quo
     return lease;
   }
 
+  /** It holds nothing, and so says it to whoever asks. */
+  async jurisdiction(): Promise<string | null> {
+    return this.ctx.id.jurisdiction ?? null;
+  }
+
   async view(tenant: string): Promise<QuotaView> {
     this.#check(tenant);
     const now = this.#ports.now();

@@ -69,7 +69,7 @@ export interface ApiDeps {
   readonly queues: QueuesPort;
   readonly quotas: QuotasPort;
   /** Whether this platform can keep objects in a jurisdiction. */
-  readonly hasJurisdiction: (jurisdiction: string) => boolean;
+  readonly hasJurisdiction: (jurisdiction: string) => Promise<boolean>;
   /** Links by which people decide. */
   readonly links: Links;
   /** The chains of the audit. */

@@ -30,7 +30,8 @@ export const TENANT_ROUTES: readonly Route[] = [
     handle: async ({ call, identity, body }) => {
       const { id, jurisdiction = null, location_hint: locationHint = null } = body;
       const { deps } = call;
-      if (jurisdiction !== null && !deps.hasJurisdiction(jurisdiction)) return noJurisdiction(jurisdiction);
+      if (jurisdiction !== null && !(await deps.hasJurisdiction(jurisdiction)))
+        return noJurisdiction(jurisdiction);
       const place = { jurisdiction, locationHint };
       const tenant = await createTenant(deps.access, identity, id, deps.now(), place);
       return tenant.ok ? jsonResponse(viewTenant(tenant.value), 201) : ofAccess(tenant.error);
@@ -70,7 +71,7 @@ export const TENANT_ROUTES: readonly Route[] = [
 ];
 
 function noJurisdiction(jurisdiction: string): Problem {
-  const detail = `This platform has no jurisdiction ${jurisdiction}: workerd, and so \`wrangler dev\`, has none.`;
+  const detail = `This platform has no jurisdiction ${jurisdiction}, or its objects do not know that they are in it: workerd, and so \`wrangler dev\`, has none.`;
   return problemAt("invalid_request", { pointer: "/jurisdiction" }, detail);
 }
 

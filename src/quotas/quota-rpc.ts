@@ -38,6 +38,8 @@ export interface QuotaView {
 
 export interface QuotaRpc {
   ask(tenant: string, ask: Ask): Promise<Lease>;
+  /** In which jurisdiction it is, as it knows itself. */
+  jurisdiction(): Promise<string | null>;
   /** How all stands now. Writes nothing. Rejects while the directory does not answer. */
   view(tenant: string): Promise<QuotaView>;
 }

@@ -100,13 +100,18 @@ describe("the objects of a tenant", () => {
   });
 });
 
-test("a platform that has no jurisdictions says so before a tenant is made", () => {
+test("a platform without a jurisdiction, or whose objects do not know that they are in it, is found out before a tenant is made", async () => {
+  const answering = (said: string | null): DurableObjectNamespace =>
+    ({
+      jurisdiction: () => ({ getByName: () => ({ jurisdiction: async () => said }) }),
+    }) as unknown as DurableObjectNamespace;
   const none = {
     jurisdiction: () => {
       throw new Error("Jurisdiction restrictions are not implemented in workerd.");
     },
   } as unknown as DurableObjectNamespace;
-  expect(hasJurisdiction(none, "eu")).toBe(false);
-  expect(hasJurisdiction(recorded().namespace, "eu")).toBe(true);
-  expect(hasJurisdiction(recorded().namespace, "moon")).toBe(false);
+  expect(await hasJurisdiction(none, "eu")).toBe(false);
+  expect(await hasJurisdiction(answering("eu"), "eu")).toBe(true);
+  expect(await hasJurisdiction(answering(null), "eu")).toBe(false);
+  expect(await hasJurisdiction(answering("moon"), "moon")).toBe(false);
 });

@@ -29,7 +29,7 @@ function world(set: Readonly<Record<string, number>>, lost = 0): World {
   };
   const elsewhere = async (): Promise<never> => Promise.reject(new Error("nobody looks"));
   const gate = createGate({
-    object: () => ({ ask, view: elsewhere }),
+    object: () => ({ ask, view: elsewhere, jurisdiction: elsewhere }),
     defer: (work) => void work,
     log: createLogger("debug", (_, line) => lines.push(line)),
     now: () => Date.now(),

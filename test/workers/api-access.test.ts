@@ -219,7 +219,7 @@ describe("the root key", () => {
   });
 
   test("is told of a jurisdiction that the platform or the field does not have, and nothing is made", async () => {
-    const local = client({ ...api.deps, hasJurisdiction: () => false });
+    const local = client({ ...api.deps, hasJurisdiction: async () => false });
     const made = await local.send("POST", "/v1/tenants", {
       ...{ key: ROOT_KEY, body: { id: "acme-local", jurisdiction: "eu" } },
     });

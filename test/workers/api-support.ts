@@ -85,7 +85,7 @@ export function client(replaced: Partial<ApiDeps> & Pick<ApiDeps, "runs" | "work
       now: () => Date.now(),
     },
     checkAuth: async () => undefined,
-    hasJurisdiction: () => true,
+    hasJurisdiction: async () => true,
     queues: { standing: elsewhere, view: elsewhere },
     audit: { sweep: elsewhere, export: elsewhere, verify: elsewhere },
     quotas: { gate: openGate, view: elsewhere },
