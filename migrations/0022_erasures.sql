@@ -23,6 +23,8 @@ CREATE TABLE erasures (
 ) STRICT, WITHOUT ROWID;
 
 CREATE UNIQUE INDEX erasures_running ON erasures (tenant, user) WHERE user IS NOT NULL;
+-- What is told of a time before one was done makes nobody known again.
+CREATE INDEX erasures_done ON erasures (tenant, done_at) WHERE done_at IS NOT NULL;
 CREATE INDEX erasures_by_look ON erasures (looked_at) WHERE user IS NOT NULL;
 
 -- Names of events that were posted on behalf of a user within the last two days: where their data may stand.

@@ -1,6 +1,6 @@
 /** Wires erasures: how each place of the house is reached. */
 import { waitUntil } from "cloudflare:workers";
-import { eraseUserCallers, eraseUserKeys, forgetAuditUser, type KeyCache } from "./access/index.ts";
+import { eraseUserCallers, eraseUserKeys, type KeyCache } from "./access/index.ts";
 import { connectionObject } from "./compose-connections.ts";
 import { eventsOf } from "./compose-triggers-events.ts";
 import { flowOf } from "./compose-triggers-flow.ts";
@@ -74,7 +74,6 @@ export function composeErasures(env: Env, parts: ErasureParts): Erasures {
   };
   return createErasures({
     ...{ db, places, being, log, now },
-    forgetAudit: async ({ tenant, user }) => forgetAuditUser(db, tenant, user),
     defer: (work) => {
       waitUntil(work);
     },

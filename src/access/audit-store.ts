@@ -34,7 +34,7 @@ export function auditStatementsIf(
   const actor = unmarked(tenant, people, masked.actor);
   const detail = unmarked(tenant, people, masked.detail);
   return [
-    ...personStatements(db, tenant, people, condition, bindings),
+    ...personStatements(db, entry, people, condition, bindings),
     db
       .prepare(`${INSERT} SELECT ?, ?, ${actor.sql}, ?, ?, ?, ${detail.sql} WHERE ${condition}`)
       .bind(at, tenant, ...actor.values, action, target, outcome, ...detail.values, ...bindings),
@@ -57,7 +57,7 @@ export function auditStatementsOf(
   const detail = unmarked(tenant, people, masked.detail);
   // What has no number goes on after the highest before it.
   return [
-    ...personStatements(db, tenant, people, "true", []),
+    ...personStatements(db, entry, people, "true", []),
     db
       .prepare(
         `${INSERT} WITH told (target) AS (${query})

@@ -8,6 +8,8 @@
  *   at the same moment takes that one, inside SQL.
  * - U2 the row is written in the transaction of the first entry that names them, before it.
  * - U3 a person is also who comes with another issuer's token: the caller's id is a hash of the subject, which could be tried out.
+ * - U4 what is told of a time before an erasure was done makes nobody known who is not: it may be of whom was erased. In their place
+ *   stands a pseudonym that leads nowhere.
  */
 import { type AuditEntry, hex, isAuditPerson, type Row, text } from "../platform/index.ts";
 
@@ -33,7 +35,7 @@ const PSEUDONYM = /^usr_[0-9a-f]{32}$/;
 /** How actors name a person. */
 const ACTOR = /^(user|token):(.+)$/s;
 const KINDS: Readonly<Record<string, Kind>> = { user: "user", token: "caller" };
-/** Of one entry: each takes four of the hundred values that a statement of D1 can have. */
+/** Of one entry: each takes five of the hundred values that a statement of D1 can have. */
 const MAX_PEOPLE = 16;
 
 /** Throws a TypeError for more than 16 persons in one entry. */
@@ -63,10 +65,13 @@ export function maskedEntry({ actor, detail }: Pick<AuditEntry, "actor" | "detai
   return { ...masked, people };
 }
 
+/** U4: of `tenant` and `at`, which are bound. */
+const NONE_ERASED_SINCE = "NOT EXISTS (SELECT 1 FROM erasures WHERE tenant = ? AND done_at >= ?)";
+
 /** U2: for the batch of the entry, before it. None if it names nobody. */
 export function personStatements(
   db: D1Database,
-  tenant: string | null,
+  { tenant, at }: Pick<AuditEntry, "tenant" | "at">,
   people: readonly Person[],
   condition: string,
   bindings: readonly unknown[],
@@ -76,10 +81,10 @@ export function personStatements(
     db
       .prepare(
         `INSERT INTO audit_users (tenant, user, kind, pseudonym)
-         SELECT ?, value ->> 'name', value ->> 'kind', value ->> 'mark' FROM json_each(?) WHERE ${condition}
+         SELECT ?, value ->> 'name', value ->> 'kind', value ->> 'mark' FROM json_each(?) WHERE ${condition} AND ${NONE_ERASED_SINCE}
          ON CONFLICT (tenant, user, kind) DO NOTHING`,
       )
-      .bind(tenant ?? "", JSON.stringify(people), ...bindings),
+      .bind(tenant ?? "", JSON.stringify(people), ...bindings, tenant, at),
   ];
 }
 
@@ -91,17 +96,19 @@ export function unmarked(
 ): { readonly sql: string; readonly values: readonly string[] } {
   const within = people.filter(({ mark }) => masked.includes(mark));
   return {
-    sql: within.reduce((sql) => `replace(${sql}, ?, (${OF_PERSON}))`, "?"),
-    values: [masked, ...within.flatMap(({ mark, name, kind }) => [mark, tenant ?? "", name, kind])],
+    sql: within.reduce((sql) => `replace(${sql}, ?, coalesce((${OF_PERSON}), ?))`, "?"),
+    // U4: who has none keeps the mark, which is as random as one.
+    values: [masked, ...within.flatMap(({ mark, name, kind }) => [mark, tenant ?? "", name, kind, mark])],
   };
 }
 
 const OF_PERSON = "SELECT pseudonym FROM audit_users WHERE tenant = ? AND user = ? AND kind = ?";
 
-/** Makes pseudonyms for users in a JSON list of objects that have `tenant` and `user`, which is bound: for the batch that needs them. */
+/** Makes pseudonyms for users in a JSON list of objects that have `tenant`, `user` and `at`, which is bound: for the batch that needs them. */
 export const USERS_OF_LIST = `INSERT INTO audit_users (tenant, user, kind, pseudonym)
   SELECT DISTINCT value ->> 'tenant', value ->> 'user', 'user', 'usr_' || lower(hex(randomblob(16)))
-  FROM json_each(?) WHERE value ->> 'user' IS NOT NULL
+  FROM json_each(?) WHERE value ->> 'user' IS NOT NULL AND NOT EXISTS (
+    SELECT 1 FROM erasures WHERE tenant = value ->> 'tenant' AND done_at >= value ->> 'at')
   ON CONFLICT (tenant, user, kind) DO NOTHING`;
 
 /** Whose pseudonym a caller's is: it goes with the user for whom they came first. For the batch that notes the caller. */
@@ -126,13 +133,12 @@ export const CALLERS_OF_USER =
 
 /**
  * Forgets who stands behind the pseudonyms of a user, and of whoever came with tokens that act for them. Nobody can tell from the
- * audit afterwards. To be called when nothing tells of them any more: a later entry that names them makes a new pseudonym.
+ * audit afterwards. For the batch that says that the erasure is done (U4): a later entry that names them makes a new pseudonym.
  */
-export async function forgetAuditUser(db: D1Database, tenant: string, user: string): Promise<void> {
-  await db
+export function forgetAuditUser(db: D1Database, tenant: string, user: string): D1PreparedStatement {
+  return db
     .prepare("DELETE FROM audit_users WHERE tenant = ?1 AND ((user = ?2 AND kind = 'user') OR owner = ?2)")
-    .bind(tenant, user)
-    .run();
+    .bind(tenant, user);
 }
 
 interface Told {

@@ -40,14 +40,20 @@ export async function eraseUserKeys(
   return ids.length;
 }
 
-/** Of who came with a token for this user, or is called like them, only the id stays, which runs know. */
+/** Of who came with a token for this user, or is called like them, only the id stays, which runs know. The audit forgets them with the user. */
 export async function eraseUserCallers(db: D1Database, tenant: string, user: string): Promise<number> {
-  const { meta } = await db
+  const named = db
+    .prepare(
+      `UPDATE audit_users SET owner = ?2 WHERE tenant = ?1 AND kind = 'caller' AND owner IS NOT ?2
+         AND user IN (SELECT id FROM trusted_callers WHERE tenant = ?1 AND subject = ?2)`,
+    )
+    .bind(tenant, user);
+  const erased = db
     .prepare(
       `UPDATE trusted_callers SET subject = '${ERASED}'
        WHERE tenant = ?1 AND subject <> '${ERASED}' AND (subject = ?2 OR id IN (${CALLERS_OF_USER}))`,
     )
-    .bind(tenant, user)
-    .run();
-  return meta.changes;
+    .bind(tenant, user);
+  const [, done] = await db.batch([named, erased]);
+  return done?.meta.changes ?? 0;
 }

@@ -10,8 +10,10 @@ import { USERS_OF_LIST } from "./audit-users-store.ts";
 const INSERT = `INSERT INTO credential_uses
     (id, tenant, at, run, workflow, user, unit, attempt, target, credential, hosts, more_hosts, outcome)
   SELECT value ->> 'id', value ->> 'tenant', value ->> 'at', value ->> 'run', value ->> 'workflow',
-    (SELECT pseudonym FROM audit_users u
-     WHERE u.tenant = value ->> 'tenant' AND u.user = value ->> 'user' AND u.kind = 'user'),
+    CASE WHEN value ->> 'user' IS NOT NULL THEN coalesce(
+      (SELECT pseudonym FROM audit_users u
+       WHERE u.tenant = value ->> 'tenant' AND u.user = value ->> 'user' AND u.kind = 'user'),
+      'usr_' || lower(hex(randomblob(16)))) END,
     value ->> 'unit', value ->> 'attempt', value ->> 'target', value -> 'credential', value -> 'ended' -> 'hosts',
     value -> 'ended' ->> 'moreHosts', value -> 'ended' ->> 'outcome'
   FROM json_each(?) WHERE true

@@ -69,6 +69,12 @@ const CHECKS: Readonly<Record<string, (call: Call) => Promise<Seen>>> = {
       };
     if (active.proof !== "passed")
       return { ok: false, detail: `Whether ${active.kid} is the right key could not be checked just now.` };
+    const missing = keys.filter(({ inKeyring, records }) => !inKeyring && Object.keys(records).length > 0);
+    if (missing.length > 0)
+      return {
+        ok: false,
+        detail: `Texts in the database are sealed under ${missing.map(({ kid }) => kid).join(", ")}, which KEYRING does not have: add it back (docs/operations.md).`,
+      };
     return { ok: true, detail: `Seals under ${active.kid}; ${keys.length} known.` };
   },
 

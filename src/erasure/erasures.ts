@@ -3,13 +3,15 @@
  *
  * - D1 an erasure is kept before it is answered; what goes on beside the answer and what the cron trigger does are the same.
  * - D2 one walks at a time; whoever dies is followed by the next when the lease is over.
+ * - D3 to ask again for what goes on walks nothing: who asks often makes nobody work more, and tenants take turns.
+ * - D4 the audit knows the user until the erasure is done, and not a moment longer: both are one transaction.
  */
 import { err, type Logger, ok, randomId, type Result } from "../platform/index.ts";
 import type { Place } from "../directory/index.ts";
 import { type BeingErased } from "./being-erased.ts";
 import type { Erasure } from "./progress.ts";
 import { finishErasure, insertErasure, selectErasure, takeErasure, updateErasure } from "./store.ts";
-import { eraseOneRun, type Places, walk, type Whose } from "./walk.ts";
+import { eraseOneRun, type Places, walk } from "./walk.ts";
 
 /** Longer than one event of the platform walks. */
 const LEASE_MS = 10 * 60_000;
@@ -20,8 +22,6 @@ export interface ErasuresDeps {
   readonly db: D1Database;
   readonly places: Places;
   readonly being: BeingErased;
-  /** The audit knows the user no more. Idempotent. */
-  readonly forgetAudit: (whose: Whose) => Promise<void>;
   readonly log: Logger;
   /** Milliseconds since 1970. */
   readonly now: () => number;
@@ -55,10 +55,8 @@ export function createErasures(deps: ErasuresDeps): Erasures {
         await updateErasure(db, erasure, now() + LEASE_MS);
       },
       finish: async (erasure: Erasure) => {
-        const { tenant, user, begunBy: by } = erasure;
-        if (user !== null) await deps.forgetAudit({ tenant, user, by });
         await finishErasure(db, erasure, now());
-        being.forget(tenant);
+        being.forget(erasure.tenant);
       },
     };
     try {
@@ -74,9 +72,12 @@ export function createErasures(deps: ErasuresDeps): Erasures {
 
   return {
     async begin(tenant, user, by) {
-      const erasure = await insertErasure(db, { id: randomId("era"), tenant, user, by }, now());
+      const id = randomId("era");
+      const erasure = await insertErasure(db, { id, tenant, user, by }, now());
       if (erasure === "too_many") return err(erasure);
       being.forget(tenant);
+      // D3.
+      if (erasure.id !== id) return ok(erasure);
       // D1.
       defer(
         pass(FIRST_CALLS, erasure).catch((error: unknown) => {
@@ -89,7 +90,7 @@ export function createErasures(deps: ErasuresDeps): Erasures {
     isErasing: async (tenant, user) => being.has(tenant, user),
     eraseRun: async (tenant, run, by) => eraseOneRun({ places }, tenant, run, by),
     async tick(calls) {
-      // The one that was looked at least lately goes first; each is looked at once in a tick.
+      // Tenants take turns, and each one's erasures (store.ts).
       const seen = 5;
       const each = Math.max(1, Math.floor(calls / seen));
       for (let i = 0; i < seen; i += 1) if (!(await pass(each, null))) return;

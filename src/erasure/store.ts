@@ -1,5 +1,5 @@
 /** Erasures in D1. The only SQL about them. */
-import { auditStatements } from "../access/index.ts";
+import { auditStatements, forgetAuditUser } from "../access/index.ts";
 import { integer, integerOrNull, type Row, text, textOrNull } from "../platform/index.ts";
 import { BEGINNING, type Erasure, type ErasureReport, NOTHING_YET, type Progress } from "./progress.ts";
 
@@ -72,7 +72,10 @@ export async function selectUsers(db: D1Database, tenant: string): Promise<strin
   return results.map((row) => text(row, "user"));
 }
 
-/** The one that nobody walks, and was looked at least lately; it is ours until then. */
+/**
+ * One that nobody walks: of the tenant whose turn is longest ago the one that was looked at least lately, so that however many one
+ * tenant erases, those of another wait for one of them each. It is ours until then.
+ */
 export async function takeErasure(
   db: D1Database,
   now: number,
@@ -82,8 +85,11 @@ export async function takeErasure(
   const row = await db
     .prepare(
       `UPDATE erasures SET lease_until = ?2, looked_at = ?1 WHERE id = (
-         SELECT id FROM erasures WHERE user IS NOT NULL AND lease_until <= ?1 AND (?3 IS NULL OR id = ?3)
-         ORDER BY looked_at NULLS FIRST, id LIMIT 1) RETURNING *`,
+         SELECT id FROM erasures JOIN (
+           SELECT tenant AS whose, max(looked_at) AS turn FROM erasures WHERE user IS NOT NULL GROUP BY tenant
+         ) ON whose = tenant
+         WHERE user IS NOT NULL AND lease_until <= ?1 AND (?3 IS NULL OR id = ?3)
+         ORDER BY turn NULLS FIRST, looked_at NULLS FIRST, id LIMIT 1) RETURNING *`,
     )
     .bind(now, until, which?.id ?? null)
     .first<Row>();
@@ -110,9 +116,9 @@ export async function updateErasure(
     .run();
 }
 
-/** It is done, and nothing here tells whose it was. */
+/** It is done, and nothing here and in the audit tells whose it was: all at once, or nothing of it. */
 export async function finishErasure(db: D1Database, erasure: Erasure, now: number): Promise<void> {
-  const { id, tenant, begunBy: actor, report } = erasure;
+  const { id, tenant, user, begunBy: actor, report } = erasure;
   const detail = {
     runs: report.runs,
     connections: report.connections,
@@ -128,6 +134,7 @@ export async function finishErasure(db: D1Database, erasure: Erasure, now: numbe
       outcome: "granted",
       detail,
     }),
+    ...(user === null ? [] : [forgetAuditUser(db, tenant, user)]),
     db
       .prepare("UPDATE erasures SET status = 'done', user = NULL, done_at = ?, lease_until = 0 WHERE id = ?")
       .bind(now, id),

@@ -4,10 +4,6 @@
  * Calls go on all the time (`traffic.ts`).
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import { createApi } from "../../src/cli/api.ts";
-import { startBackend } from "../../src/cli/backend.ts";
-import { connect, integrate, personOf } from "../../src/cli/consents.ts";
-import { trustRoles } from "../../src/cli/roles.ts";
 import { importHmacKey, runIdOf } from "../../src/platform/index.ts";
 import { Client } from "../crash/client.ts";
 import { drawOrder } from "../crash/inputs.ts";
@@ -17,32 +13,20 @@ import { Random } from "../sim/random.ts";
 import type { FaultRule } from "../world/index.ts";
 import { Caller } from "./calls.ts";
 import type { Outage, Tally } from "./database.ts";
-import { changeKeyring, letQuietPass } from "./keyring.ts";
-import { DESK, KINDS, SECRET_NOTE, SLOW_PATH } from "./kinds.ts";
+import { EVERY_MS, furnish, SCHEDULE, type Furnished } from "./furnish.ts";
+import { KEEPING, KINDS, SECRET_NOTE } from "./kinds.ts";
 import { storageOf } from "./storage.ts";
 import { listAll, Operator, type Listed } from "./operator.ts";
-import { census, each, populate, start, storePlans, type Keys } from "./population.ts";
-import { RECEIVER, WEATHER, type Stage } from "./stage.ts";
-import { HOOK, hookSecret, Traffic } from "./traffic.ts";
+import { census, each, populate, start, type Keys } from "./population.ts";
+import { WEATHER, type Stage } from "./stage.ts";
+import { HOOK, Traffic } from "./traffic.ts";
+import { changeKeys } from "./rotation.ts";
 import { secretsIn, told, type Result } from "./verdict.ts";
 
-const CALENDAR = "api.calendar.example";
-const SCHEDULE = "gd-clock";
-const EVERY_MS = 5_000;
 /** Sleepers wake well after the upgrade, and before the end. */
 const WAKE_MS = 200_000;
 const END_MS = 150_000;
 const WEATHERED_RUNS = 20;
-
-/** While runs are brought into their states: each service does what keeps its runs there. */
-const KEEPING: readonly FaultRule[] = [
-  { path: SLOW_PATH, probability: 1, fault: { kind: "slow", ms: 45_000 } },
-  { service: "mail", probability: 1, fault: { kind: "status", status: 503 } },
-  { service: "voice", method: "POST", probability: 1, fault: { kind: "lost_answer" } },
-  { service: "pay", method: "POST", path: "/charges", probability: 1, fault: { kind: "lost_answer" } },
-  { service: "airline", method: "DELETE", probability: 1, fault: { kind: "status", status: 503 } },
-  { service: "aws", probability: 1, fault: { kind: "status", status: 503 } },
-];
 
 /** Nothing is reached: connections break, or stand open and say nothing. What arrives has no effect. */
 const DOWN: readonly FaultRule[] = [
@@ -257,121 +241,6 @@ async function order(caller: Caller, outages?: readonly Outage[]): Promise<Tally
     ...(outages === undefined ? {} : { method: "POST", body: JSON.stringify(outages) }),
   });
   return (await answer.json()) as Tally;
-}
-
-interface Furnished {
-  readonly keys: Keys;
-  readonly strangers: { readonly key: string; readonly revoked: string };
-  readonly endpoint: { readonly id: string; readonly effective_by: number };
-  readonly close: () => Promise<void>;
-}
-
-/** All that a tenant has: keys, plans, a hook, a schedule, an endpoint, integrations, a connection that renews itself, a role. */
-async function furnish(stage: Stage, caller: Caller): Promise<Furnished> {
-  const root = stage.rootKey;
-  const make = async <T>(key: string, path: string, body: object): Promise<T> =>
-    caller.insist<T>(`make ${path}`, { method: "POST", path, key, body }, [201]);
-  const keyOf = async (tenant: string, name: string): Promise<string> => {
-    const { key } = await make<{ key: string }>(root, `/v1/tenants/${tenant}/keys`, { name });
-    stage.given.add(key);
-    return key;
-  };
-  const admin = await keyOf("default", "game day");
-  const keys: Keys = { admin, approver: await keyOf("default", "approver"), root };
-  await make(root, "/v1/tenants", { id: "stranger" });
-  const doomed = await make<{ id: string; key: string }>(admin, "/v1/keys", {
-    ...{ name: "doomed", scopes: ["runs:read"] },
-  });
-  await caller.insist("key.revoke", { method: "DELETE", path: `/v1/keys/${doomed.id}`, key: admin }, [200]);
-  const strangers = { key: await keyOf("stranger", "stranger"), revoked: doomed.key };
-
-  await make(admin, "/v1/integrations", {
-    ...{ name: DESK, provider: "api_key", custom: { hosts: [CALENDAR] } },
-  });
-  await storePlans(caller, keys);
-  stage.world.login.change({ accessTokenSeconds: 20, leewayMs: 30_000 });
-  const api = createApi(caller.url, admin);
-  const backend = await startBackend(async (session, code) =>
-    api.call("POST", `/v1/connect-sessions/${session}/confirm`, { code, user: "ada" }),
-  );
-  const done = await integrate(api, stage.world.login.client, backend);
-  if (!done.ok) throw new Error(done.complaint.what);
-  const lent = await connect(api, personOf(false), () => {});
-  if (!lent.ok) throw new Error(lent.complaint.what);
-  const trusted = await trustRoles(api, stage.referee);
-  if (!trusted.ok) throw new Error(trusted.complaint.what);
-  stage.given.add(hookSecret);
-  await make(admin, "/v1/hooks", {
-    ...{ name: HOOK, workflow: "gd-quick", scheme: { type: "github" }, secret: hookSecret },
-    input: { n: "${{ input.body.n }}" },
-  });
-  const endpoint = await make<{ id: string; effective_by: number; key: { secret: string } }>(
-    ...([admin, "/v1/endpoints", { url: `https://${RECEIVER}/in`, events: ["run.ended"] }] as const),
-  );
-  stage.given.add(endpoint.key.secret);
-  await caller.insist(
-    "schedule.put",
-    {
-      ...{ method: "PUT", path: `/v1/schedules/${SCHEDULE}`, key: admin },
-      body: {
-        ...{ timing: { kind: "interval", every_ms: EVERY_MS }, workflow: "gd-quick", input: {} },
-        ...{ overlap: "allow", catch_up_ms: 3_600_000 },
-      },
-    },
-    [201],
-  );
-  return { keys, strangers, endpoint, close: async () => backend.end() };
-}
-
-/** Keyring and signing key at once: the four stages of the one, with the restarts that they take, around the other. */
-async function changeKeys(
-  stage: Stage,
-  caller: Caller,
-  keys: Keys,
-  restart: (build: Build) => Promise<void>,
-  kill: () => Promise<void>,
-  up: (build: Build) => Promise<void>,
-): Promise<{ active: string; moved: number; signing: string }> {
-  const issuer = async (): Promise<readonly { kid: string; state: string }[]> => {
-    const ask = { method: "GET", path: "/v1/issuer", key: keys.admin };
-    return (await caller.insist<{ keys: { kid: string; state: string }[] }>("issuer.get", ask, [200])).keys;
-  };
-  const before = await issuer();
-  await changeKeyring(stage, caller.url, "add", "--kid", "k2");
-  await restart(stage.next);
-  await caller.insist("issuer.rotate", post(keys, "/v1/issuer/rotate"), [200, 202]);
-  // The deployment notes the key when it first has it; nothing of it may be sealed before.
-  await caller.insist("vault.keys", { method: "GET", path: "/v1/vault/keys", key: keys.root }, [200]);
-  await changeKeyring(stage, caller.url, "activate", "k2", "--wait", "0");
-  await restart(stage.next);
-  let moved = 0;
-  for (let done = false; !done;) {
-    const ask = { method: "POST", path: "/v1/vault/rewrap", key: keys.root, body: { limit: 500 } };
-    const swept = await caller.insist<{ done: boolean; rewrapped: Record<string, number> }>(
-      ...(["vault.rewrap", ask, [200]] as const),
-    );
-    for (const count of Object.values(swept.rewrapped)) moved += count;
-    done = swept.done;
-  }
-  const [leaked] = before;
-  if (leaked !== undefined)
-    await caller.insist("issuer.revoke", post(keys, `/v1/issuer/keys/${leaked.kid}/revoke`), [200, 202]);
-  const early = await changeKeyring(stage, caller.url, "drop", "k1").then(
-    () => "dropped",
-    (error: unknown) => String(error),
-  );
-  if (!early.includes("key_in_use")) caller.wrong(`k1 was dropped at once: ${early.slice(0, 300)}`);
-  await kill();
-  letQuietPass(stage.state, "k1");
-  await up(stage.next);
-  await changeKeyring(stage, caller.url, "drop", "k1");
-  await restart(stage.next);
-  await sleep(5_000);
-  const after = await issuer();
-  if (after.some(({ kid }) => kid === leaked?.kid && leaked !== undefined))
-    caller.wrong(`the revoked signing key is published still`);
-  const { active } = JSON.parse(stage.secrets.KEYRING) as { active: string };
-  return { active, moved, signing: `${before.length} before, ${after.length} after` };
 }
 
 /** Every tick of the clock has one run, and none is left out. */

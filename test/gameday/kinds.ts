@@ -2,6 +2,7 @@
  * The runs of a game day: for each state that a run can be in, a plan that brings one into it and keeps it there, what
  * `explain` says of it then, and how it has to end once everything that it waits for has come.
  */
+import type { FaultRule } from "../world/index.ts";
 
 /** Where requests of this path are answered only after a long while. */
 export const SLOW_PATH = "/stock/SLOW-*";
@@ -10,6 +11,16 @@ export const EVENT = "gd.paid";
 /** Integration of the users' own keys to the calendar. */
 export const DESK = "desk";
 export const SECRET_NOTE = "gd-secret-note-";
+
+/** While runs are brought into their states: each service does what keeps its runs there. */
+export const KEEPING: readonly FaultRule[] = [
+  { path: SLOW_PATH, probability: 1, fault: { kind: "slow", ms: 45_000 } },
+  { service: "mail", probability: 1, fault: { kind: "status", status: 503 } },
+  { service: "voice", method: "POST", probability: 1, fault: { kind: "lost_answer" } },
+  { service: "pay", method: "POST", path: "/charges", probability: 1, fault: { kind: "lost_answer" } },
+  { service: "airline", method: "DELETE", probability: 1, fault: { kind: "status", status: 503 } },
+  { service: "aws", probability: 1, fault: { kind: "status", status: 503 } },
+];
 
 const retry = { attempts: 100, initial: "500ms", cap: "3s", jitter: "equal" } as const;
 const timeout = "5s";

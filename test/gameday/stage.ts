@@ -107,7 +107,8 @@ export interface StageOptions {
 
 export async function setStage({ seed, withOld }: StageOptions): Promise<Stage> {
   const folder = await mkdtemp(join(tmpdir(), "showcaller-gameday-"));
-  const state = join(folder, "state");
+  // Where wrangler's commands look beside a configuration in this folder, of which not all can be told another place.
+  const state = join(folder, ".wrangler/state");
   const sink = new Sink(new Random(seed, "sink"), SINK_REFUSAL);
   const receiver = new Receiver();
   const world = await startWorld({ seed, services: [sink.service, receiver.service] });

@@ -177,6 +177,29 @@ describe("sealing", () => {
     expect(await verify(tenant)).toMatchObject({ uses: 1, broken: null, open: { uses: 1 } });
   });
 
+  it("does not cover a use that changes between its reading and the link: nothing is written, and the next link has it as it is", async () => {
+    const tenant = await freshTenant();
+    const id = `${tenant}.late`;
+    await createUseAudit(env.DB).write([use(tenant, id, false, time - 8 * DAY)]);
+    let batches = 0;
+    const ending: D1Database = new Proxy(env.DB, {
+      get: (db, name: keyof D1Database) =>
+        name !== "batch"
+          ? (db[name] as (...values: unknown[]) => unknown).bind(db)
+          : async (statements: D1PreparedStatement[]) => {
+              batches += 1;
+              if (batches === 2) await createUseAudit(db).write([use(tenant, id, true)]);
+              return db.batch(statements);
+            },
+    });
+    await expect(sealNext(deps(ending), tenant)).rejects.toThrow("constraint failed");
+    expect(batches).toBe(2);
+    expect(await verify(tenant)).toMatchObject({ links: 0, broken: null, open: { uses: 1 } });
+    expect(await sealNext(deps(), tenant)).toMatchObject({ kind: "made", link: { uses: 1 } });
+    expect(await verify(tenant)).toMatchObject({ links: 1, uses: 1, broken: null, open: { uses: 0 } });
+    expect(await exported(tenant)).toContain('"outcome":"success"');
+  });
+
   it("leaves rows that nothing changes: uses that ended, links, entries", async () => {
     const tenant = await sealedTenant();
     const run = async (sql: string) => env.DB.prepare(sql).bind(tenant).run();
@@ -375,7 +398,7 @@ describe("an export", () => {
     const before = await exported(tenant);
     expect(before).not.toContain("ada");
     expect(before).toMatch(/user:usr_[0-9a-f]{32}/);
-    await forgetAuditUser(env.DB, tenant, "ada");
+    await forgetAuditUser(env.DB, tenant, "ada").run();
     expect(await exported(tenant)).toBe(before);
     expect(await flawOfExport(before)).toBeNull();
     expect((await verify(tenant)).broken).toBeNull();

@@ -1,7 +1,14 @@
 /** That the audit names no end user in what it keeps, and shows who they are for as long as they are not forgotten. */
 import { env } from "cloudflare:workers";
 import { describe, expect, it } from "vitest";
-import { createAccessAudit, createUseAudit, forgetAuditUser, listAudit } from "../../src/access/index.ts";
+import { callerStatement } from "../../src/access/audit-users-store.ts";
+import {
+  createAccessAudit,
+  createUseAudit,
+  eraseUserCallers,
+  forgetAuditUser,
+  listAudit,
+} from "../../src/access/index.ts";
 import { type CredentialUse, randomId } from "../../src/platform/index.ts";
 import { newKey, newTenant } from "./api-support.ts";
 
@@ -84,7 +91,7 @@ describe("an end user in the audit", () => {
     const [here, there] = [await freshTenant(), await freshTenant()];
     for (const tenant of [here, there]) await audit.write(entry(tenant, "user:ada"));
     expect(await pseudonyms(here)).not.toEqual(await pseudonyms(there));
-    await forgetAuditUser(env.DB, here, "ada");
+    await forgetAuditUser(env.DB, here, "ada").run();
     const shown = async (tenant: string) =>
       (await listAudit(env.DB, tenant, { kind: "connection" }, { limit: 10 })).entries.map(
         ({ actor }) => actor,
@@ -98,12 +105,75 @@ describe("an end user in the audit", () => {
     await audit.write(entry(tenant, "user:ada"));
     const before = await pseudonyms(tenant);
     const text = await kept(tenant);
-    await forgetAuditUser(env.DB, tenant, "ada");
-    await forgetAuditUser(env.DB, tenant, "ada");
+    await forgetAuditUser(env.DB, tenant, "ada").run();
+    await forgetAuditUser(env.DB, tenant, "ada").run();
     expect(await pseudonyms(tenant)).toEqual([]);
     expect(await kept(tenant)).toBe(text);
     await audit.write(entry(tenant, "user:ada"));
     expect(await pseudonyms(tenant)).not.toEqual(before);
+  });
+
+  it("who was erased is not known again by what is told late: entries and uses of before name nobody, later ones do", async () => {
+    const tenant = await freshTenant();
+    const sink = createUseAudit(env.DB);
+    const caller = { ...entry(tenant, "token:tok_of_ada"), action: "run.start" };
+    await audit.write(entry(tenant, "user:ada"));
+    const at = Date.now();
+    await env.DB.batch([
+      forgetAuditUser(env.DB, tenant, "ada"),
+      env.DB.prepare(
+        `INSERT INTO erasures (id, tenant, user, status, progress, report, begun_at, begun_by, done_at)
+         VALUES (?, ?, NULL, 'done', '{}', '{}', 1, 'key:key_1', ?)`,
+      ).bind(`era_${tenant}`, tenant, at),
+    ]);
+    for (const early of [
+      { ...entry(tenant, "user:ada"), at },
+      { ...caller, at: at - 1 },
+    ])
+      await audit.write(early);
+    await sink.write([
+      { ...use(tenant, "ada"), at },
+      { ...use(tenant, null), at },
+    ]);
+    expect(await pseudonyms(tenant)).toEqual([]);
+    expect(await kept(tenant)).not.toMatch(/ada/);
+    const { results } = await env.DB.prepare(
+      "SELECT user FROM credential_uses WHERE tenant = ? ORDER BY user",
+    )
+      .bind(tenant)
+      .all();
+    expect(results).toEqual([{ user: null }, { user: expect.stringMatching(/^usr_[0-9a-f]{32}$/) }]);
+    // Who uses the id from then on is anybody.
+    await audit.write({ ...entry(tenant, "user:ada"), at: at + 1 });
+    await sink.write([{ ...use(tenant, "ada"), at: at + 1 }]);
+    expect(await pseudonyms(tenant)).toHaveLength(1);
+  });
+
+  it("who came with a token is forgotten with the user that they came for, or are called like", async () => {
+    const tenant = await freshTenant();
+    await env.DB.batch([
+      callerStatement(env.DB, tenant, `tok_${tenant}_1`, "ada"),
+      ...(["ada", "agent-of-ada", "grace"] as const).map((subject, i) =>
+        env.DB.prepare(
+          "INSERT INTO trusted_callers (id, tenant, issuer_id, subject, first_at, last_at) VALUES (?, ?, 'iss_1', ?, 1, 1)",
+        ).bind(`tok_${tenant}_${i}`, tenant, subject),
+      ),
+    ]);
+    for (const i of [0, 1, 2]) await audit.write(entry(tenant, `token:tok_${tenant}_${i}`));
+    expect(await pseudonyms(tenant)).toHaveLength(3);
+    expect(await eraseUserCallers(env.DB, tenant, "ada")).toBe(2);
+    expect(await eraseUserCallers(env.DB, tenant, "ada")).toBe(0);
+    await forgetAuditUser(env.DB, tenant, "ada").run();
+    expect(await pseudonyms(tenant)).toHaveLength(1);
+    const { entries } = await listAudit(env.DB, tenant, { kind: "connection" }, { limit: 10 });
+    const anybody = expect.stringMatching(/^token:usr_/);
+    expect(entries.map(({ actor }) => actor).toSorted()).toEqual([`token:tok_${tenant}_2`, anybody, anybody]);
+    const { results } = await env.DB.prepare(
+      "SELECT subject FROM trusted_callers WHERE tenant = ? ORDER BY id",
+    )
+      .bind(tenant)
+      .all();
+    expect(results).toEqual([{ subject: "erased" }, { subject: "erased" }, { subject: "grace" }]);
   });
 
   it("of a key that is bound to them: neither their id nor the key's name is kept", async () => {

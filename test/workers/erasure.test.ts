@@ -2,12 +2,14 @@
  * Erasing an end user: everything that the product can keep of two of them is filled with their marks; one is erased, and
  * nothing of her is left anywhere, while all of the other's is there and works.
  */
-import { createScheduledController, runInDurableObject } from "cloudflare:test";
+import { createScheduledController, evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { env, exports } from "cloudflare:workers";
 import { afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import type { ConnectionRpc } from "../../src/connections/index.ts";
+import { createUseAudit } from "../../src/access/index.ts";
 import { createBeingErased } from "../../src/erasure/being-erased.ts";
 import { BEGINNING, type Erasure, NOTHING_YET } from "../../src/erasure/progress.ts";
+import { insertErasure, takeErasure } from "../../src/erasure/store.ts";
 import { type Places, SETTLED_MS, walk } from "../../src/erasure/walk.ts";
 import {
   connectionIdOf,
@@ -272,6 +274,31 @@ async function said(runs: Readonly<Record<string, string>>): Promise<Map<string,
   return answers;
 }
 
+/** The tenant, each of its runs, and its audit: as they are exported. And what a verification says. */
+async function takenOut(): Promise<Map<string, string[]>> {
+  const taken = new Map<string, string[]>();
+  const get = async (name: string, path: string): Promise<string> => {
+    const answer = await send("GET", path, { key: admin });
+    expect(answer.status).toBe(200);
+    const text = await answer.text();
+    taken.set(name, [...(taken.get(name) ?? []), text]);
+    return text;
+  };
+  const lineOf = (text: string): Readonly<Record<string, unknown>> =>
+    JSON.parse(text.trimEnd().split("\n").at(-1) ?? "") as Record<string, unknown>;
+  const verified = await send("POST", "/v1/audit/verify", { key: admin, body: { after: 0, limit: 100 } });
+  taken.set("verify", [await verified.text()]);
+  for (let next: unknown = 0; typeof next === "number";)
+    next = lineOf(await get("audit", `/v1/audit/export?after=${next}`))["next"];
+  for (let cursor: unknown = ""; typeof cursor === "string";)
+    cursor = lineOf(await get("tenant", `/v1/export${cursor === "" ? "" : `?cursor=${cursor}`}`))[
+      "next_cursor"
+    ];
+  const runs = (taken.get("tenant") ?? []).flatMap((text) => [...text.matchAll(/"id":"(run_[0-9a-z]+)"/g)]);
+  for (const [, run = ""] of runs) await get(`run ${run}`, `/v1/runs/${run}/export`);
+  return taken;
+}
+
 beforeAll(async () => {
   admin = await newTenant(TENANT);
   decider = await newKey(admin, { scopes: ["approvals:decide", "runs:read"] });
@@ -345,6 +372,32 @@ describe("erasing one of two users", () => {
     expect(foundIn(await everythingKept(), await needles(ALICE))).toEqual([]);
     expect(foundIn(await said(alice.runs), await needles(ALICE))).toEqual([]);
     expect(foundIn(new Map([["log", log()]]), new Map([[ALICE.mark, "the mark"]]))).toEqual([]);
+
+    // What is told late of before does not bring her back; the audit is in order, and no export has her.
+    await createUseAudit(env.DB).write([
+      {
+        ...{
+          id: "run_late.s0.a1.0",
+          at: Date.now() - 1,
+          tenant: TENANT,
+          run: alice.runs["own"] ?? "",
+          workflow: "w",
+        },
+        ...{
+          user: ALICE.user,
+          unit: "s0",
+          attempt: 1,
+          credential: { connection: alice.connection },
+          ended: null,
+        },
+      },
+    ]);
+    const taken = await takenOut();
+    expect([...taken.keys()].filter((name) => name.startsWith("run ")).length).toBeGreaterThan(10);
+    expect(taken.get("verify")?.[0]).toMatch(/"broken":null/);
+    expect(foundIn(taken, await needles(ALICE))).toEqual([]);
+    expect(foundIn(taken, await needles(BOB))).not.toEqual([]);
+    expect(foundIn(await everythingKept(), await needles(ALICE))).toEqual([]);
 
     // How her runs went is still told.
     expect(await seen(alice.runs["own"] ?? "")).toMatchObject({
@@ -422,6 +475,49 @@ describe("erasing one run", () => {
       steps: [{ name: "erased-0", status: "succeeded" }],
     });
   });
+
+  test("that is long and has large values leaves nothing in its snapshot, and no piece of a value", async () => {
+    const [mark, item] = ["Mark-in-a-large-value-88", "Mark-in-an-item-88"];
+    const plan = {
+      input: { type: "object", properties: { list: { type: "array" }, large: { type: "string" } } },
+      steps: {
+        items: {
+          ...{ action: "transform", forEach: { list: "input.list", concurrency: 1 } },
+          with: { value: "${{ item }}" },
+        },
+        large: { action: "transform", needs: ["items"], with: { value: "${{ input.large }}" } },
+        hold: { action: "wait", needs: ["large"], with: { signal: "go", timeout: "1h" } },
+      },
+      output: "${{ steps.large.output }}",
+    };
+    const list = Array.from({ length: 100 }, (_, i) => `${item}-${i}`);
+    const run = await started({ plan, input: { list, large: `${mark} ${"x".repeat(70_000)} ${mark}` } });
+    await until(run, ({ status }) => status === "waiting");
+    // A turn each: the journal is long enough for a snapshot.
+    for (let turns = 0; turns < 260; turns += 2)
+      for (const what of ["pause", "resume"]) await ok("POST", `/v1/runs/${run}/${what}`);
+    await ok("POST", `/v1/runs/${run}/signals/go`, { payload: mark });
+    expect((await seen(run, 20)).status).toBe("succeeded");
+    const stub = env.RUN.getByName(objectName("run", TENANT, run));
+    const rows = async (table: string): Promise<number> =>
+      runInDurableObject(
+        stub,
+        (_object, { storage }) =>
+          storage.sql.exec<{ n: number }>(`SELECT count(*) AS n FROM ${table}`).one().n,
+      );
+    expect(await rows("turns")).toBeGreaterThan(256);
+    for (const table of ["snapshots", "chunks"]) expect(await rows(table)).toBeGreaterThan(0);
+    await ok("POST", `/v1/runs/${run}/erase`);
+    const marks = new Map([
+      [mark, "the value"],
+      [item, "an item"],
+    ]);
+    expect(foundIn(await everythingKept(), marks)).toEqual([]);
+    expect(foundIn(await said({ run }), marks)).toEqual([]);
+    // A new life folds what is left.
+    await evictDurableObject(stub);
+    expect(await seen(run)).toMatchObject({ status: "succeeded", erased: true });
+  }, 60_000);
 
   test("in a life that dies in the middle leaves it as it was, and the next one erases it", async () => {
     const run = await started({ workflow: "erase-say", input: { text: "Mark-before-a-death-1" } });
@@ -548,6 +644,38 @@ describe("the walk", () => {
     expect((await standing(id)).status).toBe("done");
     const row = await env.DB.prepare("SELECT user FROM erasures WHERE id = ?").bind(id).first();
     expect(row).toEqual({ user: null });
+  });
+
+  test("of one tenant's user waits for no more than one of another's, however many these are", async () => {
+    await newTenant("erase-many");
+    await newTenant("erase-one");
+    const make = async (tenant: string, user: string): Promise<unknown> =>
+      insertErasure(env.DB, { id: `era_${tenant}-${user}`, tenant, user, by: "key:1" }, 1);
+    for (const user of ["a", "b", "c", "d", "e", "f"]) await make("erase-many", user);
+    await make("erase-one", "z");
+    const taken: string[] = [];
+    for (let at = Date.now(), rounds = 0; rounds < 60; at += 1, rounds += 1) {
+      const { tenant = "" } = (await takeErasure(env.DB, at, at)) ?? {};
+      if (tenant === "erase-many" || tenant === "erase-one") taken.push(tenant);
+    }
+    expect(taken.length).toBeGreaterThan(9);
+    expect(taken.filter((tenant, i) => tenant === "erase-many" && taken[i + 1] === tenant)).toEqual([]);
+    await env.DB.prepare("DELETE FROM erasures WHERE tenant IN ('erase-many', 'erase-one')").run();
+  });
+
+  test("is not begun anew by who asks again while it runs", async () => {
+    const { id } = await erase("asked-for-often");
+    const row = async () =>
+      env.DB.prepare("SELECT looked_at, clean_since, lease_until FROM erasures WHERE id = ?")
+        .bind(id)
+        .first();
+    await vi.waitFor(async () => {
+      expect(await row()).toMatchObject({ clean_since: expect.any(Number), lease_until: 0 });
+    });
+    const before = await row();
+    vi.setSystemTime(Date.now() + 1_000);
+    for (let again = 0; again < 3; again += 1) expect((await erase("asked-for-often")).id).toBe(id);
+    expect(await row()).toEqual(before);
   });
 
   test("ends though a provider does not answer: after a day, and says so", async () => {

@@ -47,6 +47,7 @@ export async function everythingKept(): Promise<Kept> {
   await keepObjects("hook", env.HOOK);
   await keepObjects("flow", env.FLOW);
   await keepObjects("endpoint", env.ENDPOINT);
+  await keepObjects("quota", env.QUOTA);
   return kept;
 }
 

@@ -76,7 +76,7 @@ export class House {
   /** Answers the body of a success; a "not now" is tried again for a minute. */
   async call<T>(method: string, path: string, body?: object, key = this.keys.admin): Promise<T> {
     const ask = { method, path, key, ...(body === undefined ? {} : { body }) };
-    return this.caller.insist<T>(`${method} ${path}`, ask, [200, 201, 202]);
+    return this.caller.insist<T>(`${method} ${path}`, ask, [200, 201, 202, 204]);
   }
 
   /** One call, whatever comes of it. */

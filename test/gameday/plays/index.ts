@@ -5,6 +5,7 @@ import { leakedKey } from "./leaked-key.ts";
 import { lostAlarm } from "./lost-alarm.ts";
 import { poisonedRun } from "./poisoned-run.ts";
 import { providerOutage } from "./provider-outage.ts";
+import { restore } from "./restore.ts";
 import { stuckOutbox } from "./stuck-outbox.ts";
 import { wrongDeploy } from "./wrong-deploy.ts";
 
@@ -16,4 +17,5 @@ export const PLAYS: Readonly<Record<string, Play>> = {
   "d1-outage": d1Outage,
   "wrong-deploy": wrongDeploy,
   "stuck-outbox": stuckOutbox,
+  restore,
 };
