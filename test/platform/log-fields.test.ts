@@ -108,3 +108,28 @@ describe("a line of the log", () => {
     }
   });
 });
+
+describe("the search for secrets in the log", () => {
+  const root = join(SRC, "..");
+
+  it("is set up for every project of tests that runs on workerd", () => {
+    const config = readFileSync(join(root, "vitest.config.ts"), "utf8");
+    // One function makes them all, and none has files of its own in the place of these.
+    expect(config.match(/cloudflareTest\(/g)).toHaveLength(1);
+    expect(config.match(/setupFiles/g)).toHaveLength(1);
+    expect(config).toContain('setupFiles: ["./test/workers/setup.ts"], ...test');
+    expect(config.match(/onWorkerd\(\{/g)).toHaveLength(2);
+  });
+
+  it("is made by whoever starts servers, but for the benchmarks", () => {
+    const starters = readdirSync(join(root, "test"), { recursive: true, encoding: "utf8" })
+      .filter((file) => file.endsWith(".ts") && !/^(?:bench|dev-server|platform)\//.test(file))
+      .map((file) => [file, readFileSync(join(root, "test", file), "utf8")] as const)
+      .filter(([, text]) =>
+        /\bawait start(?:Server|Mixed)\(|\breturn startServer\(|server: await startServer\(/.test(text),
+      );
+    expect(starters.length).toBeGreaterThan(5);
+    const without = starters.filter(([, text]) => !/\bgiven\b/.test(text) || !/\bonLine\b/.test(text));
+    expect(without.map(([file]) => file)).toEqual([]);
+  });
+});
