@@ -71,6 +71,12 @@ export class EventsObject extends house.EventsObject {
   }
 }
 
+export class QuotaObject extends house.QuotaObject {
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, failing(env));
+  }
+}
+
 export class DirectoryObject extends house.DirectoryObject {
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, failing(env));
