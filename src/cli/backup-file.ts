@@ -17,7 +17,7 @@ export interface Manifest {
   readonly rows: Readonly<Record<string, number>>;
 }
 
-/** @param sql what `wrangler d1 export` wrote */
+/** @param sql what `wrangler d1 export` wrote; throws where it is no database of this deployment's kind */
 export function manifestOf(sql: string, madeAt: number): Manifest {
   // Line by line, and not by `m`: to a regular expression a line also ends with U+2028, which anybody can write into a text.
   const lines = sql.split("\n");
@@ -28,6 +28,11 @@ export function manifestOf(sql: string, madeAt: number): Manifest {
     if (table !== undefined) rows[table] = (rows[table] ?? 0) + 1;
     migration = /^INSERT INTO "d1_migrations" .*VALUES\(\d+,'([^']+)'/.exec(line)?.[1] ?? migration;
   }
+  // What wrangler writes of a local database that is not there: it makes an empty one.
+  if (migration === "")
+    throw new Error(
+      "The database has none of Showcaller's migrations: it is empty, or another one. That is no backup. (With --local: --cwd says where the state lies.)",
+    );
   return {
     format: "showcaller.backup/1",
     made_at: madeAt,

@@ -7,7 +7,9 @@ import { appendFileSync, chmodSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { type Manifest, manifestOf, refusal } from "./backup-file.ts";
-import { reasonOf } from "./complaint.ts";
+import { reasonOf, type Refusal } from "./complaint.ts";
+import { environmentConfig, readProject, writeConfig } from "./deploy-config.ts";
+import { DEFAULT_ENVIRONMENT, FORMS, readSettings, settingsPath } from "./deploy-settings.ts";
 
 const HELP = `npm run -s backup -- COMMAND --file FILE (--local | --remote) [OPTIONS]
 
@@ -15,14 +17,16 @@ const HELP = `npm run -s backup -- COMMAND --file FILE (--local | --remote) [OPT
   restore           FILE into a database that is empty
   check             whether FILE could be restored; asks nobody
 
-  --database NAME   name or binding of the database (default DB)
-  --config FILE     of wrangler (default wrangler.toml)
-  --env NAME        environment of wrangler
+  --env NAME        whose database, with --remote: production (default), or
+                    another that was set up
+  --database NAME   another one of its account, to restore into (default: its own)
+  --config FILE     of wrangler, in place of what --env says
   --keyring FILE    the keyring that will be set, to restore with; it is not sent
                     anywhere
-  --cwd DIR         where the local state lies (.wrangler/state in it)`;
+  --cwd DIR         with --local: where the state lies (.wrangler/state in it)`;
 
-const WRANGLER = join(import.meta.dirname, "../../node_modules/wrangler/bin/wrangler.js");
+const ROOT = join(import.meta.dirname, "../..");
+const WRANGLER = join(ROOT, "node_modules/wrangler/bin/wrangler.js");
 const EXIT_USAGE = 2;
 const PRIVATE = 0o600;
 
@@ -54,13 +58,36 @@ function read(args: readonly string[]): Options | string {
   const [command, ...stray] = positionals;
   if ((command !== "save" && command !== "restore" && command !== "check") || stray.length > 0)
     return "Say one of: save, restore, check.";
-  const { file, local = false, remote = false, database = "DB", config, env, keyring, cwd } = values;
+  const { file, local = false, remote = false, database = "DB", env = DEFAULT_ENVIRONMENT } = values;
   if (file === undefined) return "Say which file: --file FILE.";
   if (command !== "check" && local === remote) return "Say --local or --remote.";
-  const more = Object.entries({ config, env, cwd }).flatMap(([name, value]) =>
+  if (values.env !== undefined && (!remote || values.config !== undefined || !FORMS.environment(env)))
+    return "--env names an environment that was set up. It goes with --remote, and without --config.";
+  const config = values.config ?? (remote ? configOf(env) : undefined);
+  const more = Object.entries({ config, cwd: values.cwd }).flatMap(([name, value]) =>
     value === undefined ? [] : [`--${name}`, value],
   );
-  return { command, file, database, keyring, where: [remote ? "--remote" : "--local", ...more] };
+  return {
+    ...{ command, file, database, keyring: values.keyring },
+    where: [remote ? "--remote" : "--local", ...more],
+  };
+}
+
+/** Made anew from the settings, as for every command: `wrangler.toml` knows neither the account nor the database. */
+function configOf(env: string): string {
+  const project = readProject(ROOT);
+  if (!project.ok) throw refused(project);
+  const settings = readSettings(ROOT, env);
+  if (!settings.ok) throw refused(settings);
+  if (settings.value === null)
+    throw new Refused(
+      `There is no ${settingsPath(env)}. Run \`npm run setup\`, or say which database: --config FILE of wrangler.`,
+    );
+  return writeConfig(ROOT, env, environmentConfig(project.value, settings.value, ROOT));
+}
+
+function refused({ complaint: { what, todo } }: Refusal): Refused {
+  return new Refused(`${what}\n${todo}`);
 }
 
 /** What it said; throws if it failed. */
@@ -111,11 +138,11 @@ function restore(options: Options): void {
   }[];
   if (answer[0]?.results[0]?.n !== 0)
     throw new Refused(
-      "The database is not empty. Make a new one, restore into it, and bind it in wrangler.toml.",
+      "The database is not empty. Make a new one, and name it with --database: docs/data.md#restore.",
     );
   wrangler(["execute", database, ...where, "--yes", "--file", file]);
   console.log(`Restored: the database of ${new Date(manifest.made_at).toISOString()}.`);
-  console.log("Next: wrangler d1 migrations apply, then deploy, then docs/data.md#after-a-restore.");
+  console.log("Next: bind it, `npm run deploy`, then docs/data.md#after-a-restore.");
 }
 
 function main(args: readonly string[]): number {
@@ -131,8 +158,12 @@ function main(args: readonly string[]): number {
     return 0;
   } catch (error) {
     console.error(reasonOf(error));
-    return 1;
+    return isOfParseArgs(error) ? EXIT_USAGE : 1;
   }
+}
+
+function isOfParseArgs(error: unknown): boolean {
+  return error instanceof Error && "code" in error && String(error.code).startsWith("ERR_PARSE_ARGS");
 }
 
 const args = process.argv.slice(2);

@@ -38,6 +38,10 @@ describe("a backup", () => {
     expect(manifestOf(sql, 7)).toMatchObject({ keys: ["k1"], rows: { vault_keys: 2, plans: 3 } });
   });
 
+  test("of a database that is empty is none", () => {
+    expect(() => manifestOf("PRAGMA defer_foreign_keys=TRUE;\n", 7)).toThrow(/no backup/);
+  });
+
   test("whose keys cannot be read is none", () => {
     expect(() => manifestOf(SQL.replace('("kid",', '("name",'), 7)).toThrow(/another form/);
   });
