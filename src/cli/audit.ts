@@ -7,6 +7,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { type Head, readExport } from "./audit-export.ts";
+import { asked, saidBy } from "./answers.ts";
 import { reasonOf } from "./complaint.ts";
 
 const HELP = `SHOWCALLER_KEY=... npm run -s audit -- export|verify URL [OPTIONS]
@@ -61,7 +62,8 @@ function read(args: readonly string[]): Wanted | string {
 
 async function ask({ url, key, path, query }: Wanted, what: string, body?: object): Promise<Response> {
   const [name = "", more = ""] = what.split("?");
-  const answer = await fetch(`${url}${path}/${name}?${[query, more].filter((one) => one !== "").join("&")}`, {
+  const at = `${path}/${name}?${[query, more].filter((one) => one !== "").join("&")}`;
+  const answer = await asked(url, at, {
     signal: AbortSignal.timeout(PATIENCE_MS),
     headers: {
       authorization: `Bearer ${key}`,
@@ -69,8 +71,7 @@ async function ask({ url, key, path, query }: Wanted, what: string, body?: objec
     },
     ...(body === undefined ? {} : { method: "POST", body: JSON.stringify(body) }),
   });
-  if (!answer.ok)
-    throw new Error(`The deployment answers ${answer.status}: ${(await answer.text()).slice(0, 500)}`);
+  if (!answer.ok) throw new Error(saidBy(at, answer.status, await answer.text()));
   return answer;
 }
 
@@ -107,9 +108,19 @@ async function askServer(wanted: Wanted, head: Head | null): Promise<Said> {
   }
 }
 
+function headOf(file: string): Head {
+  try {
+    return JSON.parse(readFileSync(file, "utf8")) as Head;
+  } catch (error) {
+    throw new Error(
+      `--since-head cannot be read: ${reasonOf(error)}\nIt is a file that --write-head has written; the first time there is none: leave it out.`,
+      { cause: error },
+    );
+  }
+}
+
 async function verify(wanted: Wanted): Promise<number> {
-  const since =
-    wanted.sinceHead === undefined ? null : (JSON.parse(readFileSync(wanted.sinceHead, "utf8")) as Head);
+  const since = wanted.sinceHead === undefined ? null : headOf(wanted.sinceHead);
   const found = readExport(await fetchLines(wanted), since);
   if (found.broken !== null) {
     console.error(`Broken: ${found.broken}.`);
@@ -151,4 +162,6 @@ async function main(args: readonly string[]): Promise<number> {
   }
 }
 
-process.exitCode = await main(process.argv.slice(2));
+const args = process.argv.slice(2);
+if (args.includes("--help")) console.log(HELP);
+else process.exitCode = await main(args);

@@ -6,6 +6,7 @@ import { spawnSync } from "node:child_process";
 import { appendFileSync, chmodSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { isUsage } from "./answers.ts";
 import { type Manifest, manifestOf, refusal } from "./backup-file.ts";
 import { reasonOf, type Refusal } from "./complaint.ts";
 import { environmentConfig, readProject, writeConfig } from "./deploy-config.ts";
@@ -158,12 +159,8 @@ function main(args: readonly string[]): number {
     return 0;
   } catch (error) {
     console.error(reasonOf(error));
-    return isOfParseArgs(error) ? EXIT_USAGE : 1;
+    return isUsage(error) ? EXIT_USAGE : 1;
   }
-}
-
-function isOfParseArgs(error: unknown): boolean {
-  return error instanceof Error && "code" in error && String(error.code).startsWith("ERR_PARSE_ARGS");
 }
 
 const args = process.argv.slice(2);

@@ -6,6 +6,7 @@
 import { appendFileSync, existsSync, mkdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { join } from "node:path";
+import { asked, isUsage, saidBy } from "./answers.ts";
 import { reasonOf } from "./complaint.ts";
 import { nextOf, summaryOf } from "./export-file.ts";
 
@@ -19,11 +20,19 @@ Takes out what there is of the key's tenant. The key needs tenant:export; for
 const PATIENCE_MS = 120_000;
 const EXIT_USAGE = 2;
 
+class Refused extends Error {
+  readonly status: number;
+  constructor(path: string, status: number, text: string) {
+    super(saidBy(path, status, text));
+    this.status = status;
+  }
+}
+
 async function get(api: string, path: string, key: string): Promise<string> {
   const headers = { authorization: `Bearer ${key}` };
-  const answer = await fetch(api + path, { headers, signal: AbortSignal.timeout(PATIENCE_MS) });
+  const answer = await asked(api, path, { headers, signal: AbortSignal.timeout(PATIENCE_MS) });
   const text = await answer.text();
-  if (!answer.ok) throw new Error(`${path}: ${answer.status} ${text}`);
+  if (!answer.ok) throw new Refused(path, answer.status, text);
   return text;
 }
 
@@ -31,6 +40,7 @@ async function takeOut(api: string, file: string, key: string): Promise<void> {
   const before = existsSync(file) ? readFileSync(file, "utf8") : "";
   const whole = nextOf(before);
   let { cursor } = whole;
+  if (cursor === null) console.error(`${file} is whole already; a new export is another file.`);
   if (!existsSync(file)) writeFileSync(file, "", { mode: 0o600 });
   truncateSync(file, Buffer.byteLength(before.slice(0, whole.keep)));
   while (cursor !== null) {
@@ -61,7 +71,7 @@ async function takeRuns(api: string, text: string, folder: string, key: string) 
       writeFileSync(file, run, { mode: 0o600 });
       count.whole += 1;
     } catch (error) {
-      if (!/: (?:404|410) /.test(reasonOf(error))) throw error;
+      if (!(error instanceof Refused) || (error.status !== 404 && error.status !== 410)) throw error;
       count.gone += 1;
     }
   }
@@ -75,7 +85,8 @@ async function main(): Promise<number> {
   const { api, file, runs } = values;
   const key = process.env["SHOWCALLER_KEY"] ?? "";
   if (api === undefined || file === undefined || key === "") {
-    console.error(HELP);
+    const lacks = api === undefined ? "--api URL" : file === undefined ? "--file FILE" : "SHOWCALLER_KEY";
+    console.error(`${lacks} is missing.\n\n${HELP}`);
     return EXIT_USAGE;
   }
   await takeOut(api, file, key);
@@ -92,5 +103,5 @@ if (process.argv.includes("--help")) console.log(HELP);
 else
   process.exitCode = await main().catch((error: unknown) => {
     console.error(reasonOf(error));
-    return 1;
+    return isUsage(error) ? EXIT_USAGE : 1;
   });
