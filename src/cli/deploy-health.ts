@@ -38,7 +38,7 @@ export async function checkHealth(origin: string, ports: HealthPorts): Promise<O
   return refuse(
     "health_failing",
     `The deployment answers, and is not well:\n${seen.map((line) => `  | ${line}`).join("\n")}`,
-    "Do what it says. The version before: npx wrangler rollback (docs/upgrades.md).",
+    "Do what it says. The version before: docs/upgrades.md#going-back.",
   );
 }
 
@@ -72,6 +72,6 @@ async function answered(
   return refuse(
     "health_unreachable",
     `The deploy is done, and ${url} does not answer as it should: ${last}.`,
-    "A new domain can take minutes: ask again with curl. If it stays so: `npx wrangler tail` says why, and `npx wrangler rollback` brings the version before back.",
+    "A new domain can take minutes: ask again with curl. If it stays so: the log says why (`npx wrangler tail --config .wrangler/environments/production.json`, or of whichever it is), and docs/upgrades.md#going-back how the version before comes back.",
   );
 }

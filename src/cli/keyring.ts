@@ -213,7 +213,7 @@ if (!options.ok) {
   if (changed.ok) {
     console.log(textOf(changed.value.keyring));
     console.error(
-      "Set it with: npx wrangler secret put KEYRING < FILE   (the file with what was just printed)",
+      "Set it with: npx wrangler secret put KEYRING --config .wrangler/environments/production.json < FILE\n(the file with what was just printed; another environment has a file of its own)",
     );
     console.error(changed.value.next);
   } else {

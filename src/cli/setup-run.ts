@@ -219,7 +219,7 @@ async function withDatabase(
     return refuse(
       "database_gone",
       `The account ${settings.account} has no D1 database ${id}, which this deployment stands on.`,
-      "Log in to the right account. If it was deleted: docs/operations.md says what is lost, and how to begin anew.",
+      "Log in to the right account. If it was deleted: docs/data.md#restore says how a backup takes its place, and what is lost.",
     );
   }
   const found = listed.value.find(({ name }) => name === settings.database);
