@@ -16,6 +16,11 @@ test("the newest migration is the one that the check of the deployment asks for"
   expect(read("src/api/routes-health.ts")).toContain(`LAST_MIGRATION = "${newest ?? ""}"`);
 });
 
+test("every table of the database stands on the page of what a restore brings back", () => {
+  const [, after = ""] = read("docs/data.md").split("### After a restore");
+  expect(TABLES.filter((table) => !after.includes(`\`${table}\``))).toEqual([]);
+});
+
 test("every table of the database stands on the page of what is stored", () => {
   expect(TABLES).toContain("tenants");
   expect(TABLES.filter((table) => !ROWS.has(table))).toEqual([]);
