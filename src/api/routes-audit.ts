@@ -1,10 +1,17 @@
 /** The audit of a tenant. What stands in it is decided where it happens. */
-import { type AuditFilter, type ChainHead, type ExportPage, listAudit } from "../access/index.ts";
+import {
+  type AuditFilter,
+  type ChainHead,
+  type ExportPage,
+  getTenant,
+  type Identity,
+  listAudit,
+} from "../access/index.ts";
 import { AuditExport, AuditList, AuditVerification } from "./answer-audit.ts";
 import { readAuditCursor, writeAuditCursor } from "./audit-cursor.ts";
 import { EXAMPLES } from "./examples.ts";
-import { problemAt } from "./problems.ts";
-import { jsonResponse } from "./replies.ts";
+import { type Problem, problemAt } from "./problems.ts";
+import { jsonResponse, ofAccess } from "./replies.ts";
 import { auditQuery, exportOfQuery, exportQuery, VerifyAudit, verifyOfQuery } from "./request-schemas.ts";
 import { type AnswerSpec, type Call, type Route, route } from "./route.ts";
 
@@ -85,7 +92,9 @@ export const AUDIT_ROUTES: readonly Route[] = [
     description: EXPORTS,
     query: exportOfQuery,
     answers: EXPORTED,
-    handle: ({ call, query: { tenant = null, after = 0 } }) => exported(call, tenant, after),
+    problems: ["not_found"],
+    handle: async ({ call, identity, query: { tenant = null, after = 0 } }) =>
+      (await unknown(call, identity, tenant)) ?? (await exported(call, tenant, after)),
   }),
   route({
     id: "verifyAuditOf",
@@ -98,9 +107,18 @@ export const AUDIT_ROUTES: readonly Route[] = [
     query: verifyOfQuery,
     body: { schema: VerifyAudit, required: false, example: EXAMPLES.verifyAudit },
     answers: VERIFIED,
-    handle: ({ call, query: { tenant = null }, body }) => verified(call, tenant, body),
+    problems: ["not_found"],
+    handle: async ({ call, identity, query: { tenant = null }, body }) =>
+      (await unknown(call, identity, tenant)) ?? (await verified(call, tenant, body)),
   }),
 ];
+
+/** A name that is mistyped has no chain, and nothing in it would be found broken. */
+async function unknown({ deps }: Call, identity: Identity, tenant: string | null): Promise<Problem | null> {
+  if (tenant === null) return null;
+  const found = await getTenant(deps.access, identity, tenant);
+  return found.ok ? null : ofAccess(found.error);
+}
 
 async function exported({ deps }: Call, tenant: string | null, after: number): Promise<Response> {
   const page = await deps.audit.export(tenant, after);

@@ -1,7 +1,9 @@
 /** Numbers of the deployment for its monitoring. For the operator. */
 import * as z from "zod";
+import { getTenant } from "../access/index.ts";
 import { CONTENT_TYPES, encodeMetrics, formatFor } from "../observe/index.ts";
 import { problemAt } from "./problems.ts";
+import { ofAccess } from "./replies.ts";
 import { type Route, route } from "./route.ts";
 import { nameSchema } from "./schema.ts";
 
@@ -25,8 +27,8 @@ export const METRICS_ROUTES: readonly Route[] = [
         parts: z.string().regex(NUMBER).exactOptional().describe("Number of parts; 1 if it is missing."),
       }),
     answers: [{ status: 200, description: "The numbers.", mediaType: "text/plain" }],
-    problems: ["unavailable"],
-    handle: async ({ call, query }) => {
+    problems: ["not_found", "unavailable"],
+    handle: async ({ call, identity, query }) => {
       const { tenant } = query;
       const part = Number(query.part ?? 0);
       const parts = Number(query.parts ?? 1);
@@ -36,6 +38,11 @@ export const METRICS_ROUTES: readonly Route[] = [
         return problemAt("invalid_request", { parameter: "parts" }, `From 1 to ${MAX_PARTS}.`);
       if (part >= parts)
         return problemAt("invalid_request", { parameter: "part" }, "From 0 to one less than `parts`.");
+      // Else a name that is mistyped would be a directory that is away, and wake somebody.
+      if (tenant !== undefined) {
+        const found = await getTenant(call.deps.access, identity, tenant);
+        if (!found.ok) return ofAccess(found.error);
+      }
       const families = await call.deps.metrics.families(tenant === undefined ? { part, parts } : { tenant });
       const format = formatFor(call.request.headers.get("accept"));
       return new Response(encodeMetrics(families, format), {

@@ -416,6 +416,10 @@ describe("an export", () => {
     expect(await expectAnswer(own, "verifyAuditOf", 200)).toMatchObject({ broken: null });
     const of = await send("GET", `/v1/deployment/audit/export?tenant=${tenant}`, { key: root });
     expect(await flawOfExport(await of.text())).toBeNull();
+    const nobody = "/v1/deployment/audit/export?tenant=t-nobody";
+    await expectProblem(await send("GET", nobody, { key: root }), 404, "not_found");
+    const verify = "/v1/deployment/audit/verify?tenant=t-nobody";
+    await expectProblem(await send("POST", verify, { key: root }), 404, "not_found");
     await expectProblem(await send("GET", "/v1/audit/export", { key: root }), 403, "insufficient_scope");
   });
 });

@@ -341,6 +341,7 @@ describe("GET /v1/metrics", () => {
 
   it("counts what belongs to no run, and notes it", async () => {
     const tenant = "m-events";
+    expect((await send("POST", "/v1/tenants", { key: ROOT, body: { id: tenant } })).status).toBe(201);
     points.length = 0;
     await one.count(tenant, "refresh_failed", "dead");
     await one.count(tenant, "refresh_failed", "dead");
@@ -432,5 +433,6 @@ describe("GET /v1/metrics", () => {
     await expectProblem(await send("GET", "/v1/metrics", {}), 401, "credentials_missing");
     for (const query of ["?part=1", "?parts=0", "?parts=1001", "?tenant=acme&part=0", "?part=x"])
       await expectProblem(await send("GET", `/v1/metrics${query}`, { key: ROOT }), 400, "invalid_request");
+    await expectProblem(await send("GET", "/v1/metrics?tenant=m-nobody", { key: ROOT }), 404, "not_found");
   });
 });
