@@ -77,7 +77,9 @@ test.each([
     ...db.prepare("SELECT * FROM access_audit ORDER BY seq").all(),
     ...db.prepare("SELECT * FROM credential_uses ORDER BY id").all(),
   ];
-  expect(JSON.stringify(kept)).not.toMatch(/ada|grace|mail\.example|tok_1/i);
+  // By chance a pseudonym can spell a name.
+  const text = JSON.stringify(kept).replaceAll(/usr_[0-9a-f]{32}/g, "");
+  expect(text).not.toMatch(/ada|grace|mail\.example|tok_1/i);
   const people = db
     .prepare("SELECT tenant, user, kind, owner, pseudonym FROM audit_users ORDER BY user")
     .all();
