@@ -61,19 +61,19 @@ WHERE user IS NOT NULL;
 -- Whose a caller is, is known from now on, when they come again.
 
 -- The code of before goes on for minutes beside this table, and names people: they are replaced as its rows come in. The code of
--- now writes pseudonyms, and neither of these triggers does anything.
+-- now writes pseudonyms, and neither of these triggers does anything. A tenant may call its users usr_1: a pseudonym has 32 behind it.
 CREATE TRIGGER access_audit_names AFTER INSERT ON access_audit
-WHEN (NEW.actor LIKE 'user:%' AND NEW.actor NOT GLOB 'user:usr_*')
-  OR (NEW.actor LIKE 'token:%' AND NEW.actor NOT GLOB 'token:usr_*')
-  OR (NEW.detail ->> '$.user') NOT GLOB 'usr_*'
+WHEN (NEW.actor LIKE 'user:%' AND NEW.actor NOT GLOB 'user:usr_????????????????????????????????')
+  OR (NEW.actor LIKE 'token:%' AND NEW.actor NOT GLOB 'token:usr_????????????????????????????????')
+  OR (NEW.detail ->> '$.user') NOT GLOB 'usr_????????????????????????????????'
   OR (NEW.action LIKE 'connection.%' AND json_type(NEW.detail, '$.account') IS NOT NULL)
   OR (NEW.action LIKE 'issuer.%' AND json_type(NEW.detail, '$.rules') = 'text')
 BEGIN
   INSERT INTO audit_users (tenant, user, kind, pseudonym)
   SELECT coalesce(NEW.tenant, ''), user, kind, 'usr_' || lower(hex(randomblob(16))) FROM (
-    SELECT substr(NEW.actor, 6) AS user, 'user' AS kind WHERE NEW.actor LIKE 'user:%' AND NEW.actor NOT GLOB 'user:usr_*'
-    UNION SELECT substr(NEW.actor, 7), 'caller' WHERE NEW.actor LIKE 'token:%' AND NEW.actor NOT GLOB 'token:usr_*'
-    UNION SELECT NEW.detail ->> '$.user', 'user' WHERE (NEW.detail ->> '$.user') NOT GLOB 'usr_*'
+    SELECT substr(NEW.actor, 6) AS user, 'user' AS kind WHERE NEW.actor LIKE 'user:%' AND NEW.actor NOT GLOB 'user:usr_????????????????????????????????'
+    UNION SELECT substr(NEW.actor, 7), 'caller' WHERE NEW.actor LIKE 'token:%' AND NEW.actor NOT GLOB 'token:usr_????????????????????????????????'
+    UNION SELECT NEW.detail ->> '$.user', 'user' WHERE (NEW.detail ->> '$.user') NOT GLOB 'usr_????????????????????????????????'
   ) WHERE true
   ON CONFLICT (tenant, user, kind) DO NOTHING;
   UPDATE access_audit SET
@@ -83,7 +83,7 @@ BEGIN
         AND u.kind = CASE WHEN NEW.actor LIKE 'user:%' THEN 'user' WHEN NEW.actor LIKE 'token:%' THEN 'caller' END
     ), actor),
     detail = CASE
-      WHEN (NEW.detail ->> '$.user') NOT GLOB 'usr_*' THEN json_remove(json_set(detail, '$.user', (
+      WHEN (NEW.detail ->> '$.user') NOT GLOB 'usr_????????????????????????????????' THEN json_remove(json_set(detail, '$.user', (
         SELECT u.pseudonym FROM audit_users u
         WHERE u.tenant = coalesce(NEW.tenant, '') AND u.user = NEW.detail ->> '$.user' AND u.kind = 'user')), '$.name', '$.account')
       WHEN NEW.action LIKE 'connection.%' THEN json_remove(detail, '$.account')
@@ -94,9 +94,9 @@ END;
 
 -- What names nobody is never changed again.
 CREATE TRIGGER access_audit_no_update BEFORE UPDATE ON access_audit
-WHEN NOT ((OLD.actor LIKE 'user:%' AND OLD.actor NOT GLOB 'user:usr_*')
-  OR (OLD.actor LIKE 'token:%' AND OLD.actor NOT GLOB 'token:usr_*')
-  OR coalesce((OLD.detail ->> '$.user') NOT GLOB 'usr_*', false)
+WHEN NOT ((OLD.actor LIKE 'user:%' AND OLD.actor NOT GLOB 'user:usr_????????????????????????????????')
+  OR (OLD.actor LIKE 'token:%' AND OLD.actor NOT GLOB 'token:usr_????????????????????????????????')
+  OR coalesce((OLD.detail ->> '$.user') NOT GLOB 'usr_????????????????????????????????', false)
   OR (OLD.action LIKE 'connection.%' AND json_type(OLD.detail, '$.account') IS NOT NULL)
   OR coalesce(OLD.action LIKE 'issuer.%' AND json_type(OLD.detail, '$.rules') = 'text', false))
 BEGIN
@@ -104,14 +104,14 @@ BEGIN
 END;
 
 CREATE TRIGGER credential_uses_names AFTER INSERT ON credential_uses
-WHEN NEW.user NOT GLOB 'usr_*' OR json_type(NEW.credential, '$.account') IS NOT NULL
+WHEN NEW.user NOT GLOB 'usr_????????????????????????????????' OR json_type(NEW.credential, '$.account') IS NOT NULL
 BEGIN
   INSERT INTO audit_users (tenant, user, kind, pseudonym)
-  SELECT NEW.tenant, NEW.user, 'user', 'usr_' || lower(hex(randomblob(16))) WHERE NEW.user NOT GLOB 'usr_*'
+  SELECT NEW.tenant, NEW.user, 'user', 'usr_' || lower(hex(randomblob(16))) WHERE NEW.user NOT GLOB 'usr_????????????????????????????????'
   ON CONFLICT (tenant, user, kind) DO NOTHING;
   UPDATE credential_uses SET
     credential = json_remove(credential, '$.account'),
-    user = CASE WHEN NEW.user NOT GLOB 'usr_*' THEN (
+    user = CASE WHEN NEW.user NOT GLOB 'usr_????????????????????????????????' THEN (
       SELECT u.pseudonym FROM audit_users u WHERE u.tenant = NEW.tenant AND u.user = NEW.user AND u.kind = 'user')
       ELSE user END
   WHERE id = NEW.id;

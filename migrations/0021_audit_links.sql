@@ -69,7 +69,7 @@ CREATE INDEX credential_uses_by_link ON credential_uses (tenant, link);
 -- A use whose attempt has ended, and any that a link covers, stays as it is, whatever is told later.
 CREATE TRIGGER credential_uses_final BEFORE UPDATE ON credential_uses
 WHEN OLD.link <> 0 OR (OLD.outcome IS NOT NULL AND NEW.link = 0
-  AND coalesce(OLD.user GLOB 'usr_*', true) AND json_type(OLD.credential, '$.account') IS NULL)
+  AND coalesce(OLD.user GLOB 'usr_????????????????????????????????', true) AND json_type(OLD.credential, '$.account') IS NULL)
 BEGIN
   SELECT RAISE(IGNORE);
 END;

@@ -36,6 +36,7 @@ import {
   type Need,
   performanceOf,
   waitsForTime,
+  unitName,
 } from "./kernel/index.ts";
 import { classifyFault, type Lease, type LeaseAnswer, type Logger } from "./platform/index.ts";
 
@@ -131,7 +132,12 @@ async function answerFor(deps: AcquireDeps, wanted: Wanted, reference: LentRef):
   } catch (error) {
     if (classifyFault(error)?.kind === "hop") throw error;
     const about = isCloudRef(reference) ? { role: reference.cloud } : { integration: reference.connection };
-    deps.log.error("credential_not_asked", { run: wanted.run.id, ...about, error });
+    const { run, unit, attempt } = wanted;
+    deps.log.error("credential_not_asked", {
+      ...{ tenant: run.tenant, run: run.id, unit: unitName(unit), attempt },
+      ...about,
+      error,
+    });
     return { kind: "needs", need: unanswered(reference) };
   }
 }

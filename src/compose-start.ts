@@ -46,7 +46,7 @@ export function createStarter(deps: StartDeps): Starter {
       const permit = await deps.gate.start(tenant);
       if (permit.kind !== "admitted") {
         const before = await deps.runs(tenant, id).startedBefore(tenant, bodyDigest);
-        if (before !== null) return outcomeOf(deps, id, before);
+        if (before !== null) return outcomeOf(deps, start, before);
         if (permit.kind === "refused") throw new StartHeldBack(permit.quota, permit.retryMs);
         throw new Error("It cannot be said just now whether the tenant may start another run.");
       }
@@ -55,14 +55,14 @@ export function createStarter(deps: StartDeps): Starter {
         permit.permit.giveBack();
         // T2. A deploy may have taken the workflow away, a policy may have changed.
         const before = await deps.runs(tenant, id).startedBefore(tenant, bodyDigest);
-        return before === null ? planned.error : outcomeOf(deps, id, before);
+        return before === null ? planned.error : outcomeOf(deps, start, before);
       }
       const { user, startedBy, traceparent } = start;
       const started = await deps.runs(tenant, id).start({
         ...planned.value,
         ...{ tenant, id, user, startedBy, traceparent, bodyDigest, tags: target.tags },
       });
-      return outcomeOf(deps, id, started, permit.permit);
+      return outcomeOf(deps, start, started, permit.permit);
     },
   };
 }
@@ -114,7 +114,7 @@ function refuse(code: string, message: string): Result<never, Refused> {
 
 function outcomeOf(
   { directory, defer, log }: StartDeps,
-  run: string,
+  { tenant, id: run }: Pick<TriggeredStart, "tenant" | "id">,
   answer: Awaited<ReturnType<RunRpc["start"]>>,
   permit?: StartPermit,
 ): TriggeredOutcome {
@@ -125,7 +125,7 @@ function outcomeOf(
       // Beside the answer: the run is known even if its own word does not get through.
       defer(
         directory.report(report).then(permit?.settled, (error: unknown) => {
-          log.warn("run_not_registered", { run, error });
+          log.warn("run_not_registered", { tenant, run, error });
         }),
       );
     return { kind: "started", created, run };

@@ -79,7 +79,8 @@ export abstract class WiredQuotaObject extends DurableObject<Env> implements Quo
 
   /** Brings the number of runs up to date. While the directory does not answer, it stays as it was: too high, if anything. */
   async #count(): Promise<void> {
-    if (this.#counting === null && this.#ports.now() - this.#countedAt < FULL_RETRY_MS) return;
+    // Also by a clock that has gone back since.
+    if (this.#counting === null && Math.abs(this.#ports.now() - this.#countedAt) < FULL_RETRY_MS) return;
     this.#counting ??= this.#countNow().finally(() => {
       this.#counting = null;
     });

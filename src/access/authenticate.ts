@@ -68,7 +68,7 @@ async function noteCaller({ db, trust, log }: AccessDeps, caller: KeyIdentity, n
     await upsertCaller(db, caller, now, now - LAST_USED_MS);
     trust.noted.put(caller.keyId, true, now);
   } catch (error) {
-    log.warn("access.caller_not_noted", { caller: caller.keyId, error });
+    log.warn("access.caller_not_noted", { tenant: caller.tenant, caller: caller.keyId, error });
   }
 }
 
@@ -127,7 +127,7 @@ function noteUse(deps: AccessDeps, record: KeyRecord, now: number): void {
   const unlessAfter = now - LAST_USED_MS;
   if (record.lastUsedAt !== null && record.lastUsedAt > unlessAfter) return;
   const work = updateLastUsed(deps.db, record.id, now, unlessAfter).catch((error: unknown) => {
-    deps.log.warn("access.last_used_not_noted", { keyId: record.id, error });
+    deps.log.warn("access.last_used_not_noted", { tenant: record.tenant, keyId: record.id, error });
   });
   deps.defer(work);
 }

@@ -86,7 +86,8 @@ async function knownSettings(
     settings.put(tenant, known, now);
     return known;
   } catch (error) {
+    // Nor what this isolate knew before: it may have been made longer since.
     log.warn("access.retention_unknown", { tenant, error });
-    return settings.last(tenant, now) ?? null;
+    return null;
   }
 }

@@ -6,8 +6,9 @@
  * - A3 who asks is proved before anything of the request is read; whether they may is judged before its body is read.
  */
 import { Hono } from "hono";
-import { authenticate } from "../access/index.ts";
+import { authenticate, type Identity, may } from "../access/index.ts";
 import { classifyFault, randomId } from "../platform/index.ts";
+import type { Refusal } from "../quotas/index.ts";
 import { mountApprovalPage } from "./approval-page.ts";
 import { receiveDelivery } from "./hook-door.ts";
 import type { ApiDeps } from "./ports.ts";
@@ -162,12 +163,24 @@ async function answerOf(route: Route | null, call: Call): Promise<Response | Pro
     const authorization = request.headers.get("authorization");
     const identity = await authenticate(deps.access, { authorization, purpose }, deps.now());
     if (!identity.ok) return ofAuth(identity.error);
-    const tenant = identity.value.kind === "key" ? identity.value.tenant : null;
-    const tooMany = tenant === null ? null : await deps.quotas.gate.request(tenant);
+    const tooMany = await refusalOfMany(route, deps, identity.value);
     return tooMany === null ? await route.answer(call, identity.value) : ofQuota(tooMany);
   } catch (error) {
     return thrown(call, route, error);
   }
+}
+
+/** Null: the tenant may ask as much. The operator always may. */
+async function refusalOfMany(
+  { spared }: Route,
+  { quotas: { gate } }: ApiDeps,
+  identity: Identity,
+): Promise<Refusal | null> {
+  if (identity.kind === "root") return null;
+  const { tenant } = identity;
+  const tooMany = await gate.request(tenant);
+  if (tooMany === null || spared === undefined || !may(identity, spared)) return tooMany;
+  return gate.spare(tenant) ? null : tooMany;
 }
 
 /** Made once, and not before somebody asks for nothing: whoever floods with forged deliveries is answered by it. */

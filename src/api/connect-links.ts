@@ -111,7 +111,7 @@ async function linkFor(
     return made === null ? null : { url: connectUrl(call, made.token), expires_at: made.expiresAt };
   } catch (error) {
     // What a run shows must not depend on it.
-    deps.log.warn("connect_link_not_made", { requestId, run, error });
+    deps.log.warn("connect_link_not_made", { requestId, tenant: identity.tenant, run, error });
     return null;
   }
 }

@@ -54,6 +54,8 @@ export interface RouteInfo {
   readonly rule: Rule;
   /** What is asked beyond the rule, in words. */
   readonly also?: string;
+  /** It ends a flood: whoever has this scope gets through the quota of requests, a few times in a second. */
+  readonly spared?: Scope;
   readonly tag: string;
   readonly summary: string;
   readonly description?: string;

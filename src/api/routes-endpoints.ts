@@ -333,7 +333,7 @@ async function tellChanged(call: Call, identity: KeyIdentity): Promise<void> {
   try {
     await queueOf(call, identity).changed(which(call, identity));
   } catch (error) {
-    call.deps.log.warn("endpoint.not_told", { endpoint: idIn(call), error });
+    call.deps.log.warn("endpoint.not_told", { tenant: identity.tenant, endpoint: idIn(call), error });
   }
 }
 

@@ -82,7 +82,7 @@ async function stream(call: Call, identity: KeyIdentity, query: Query): Promise<
       show: sightOf(identity).event,
       mayGoOn: mayStillRead(call),
       failed: (error) => {
-        deps.log.warn("api.stream_broken", { requestId, run, error });
+        deps.log.warn("api.stream_broken", { requestId, tenant: identity.tenant, run, error });
       },
     },
     first.value,

@@ -47,7 +47,8 @@ async function exportRun(call: Call, identity: KeyIdentity): Promise<Response | 
       return more.ok ? more.value : null;
     },
     failed(error) {
-      deps.log.warn("api.export_broken", { requestId, run: start.value.view.id, error });
+      const { tenant } = identity;
+      deps.log.warn("api.export_broken", { requestId, tenant, run: start.value.view.id, error });
     },
   });
   return new Response(body, { headers: ofExport(`${start.value.view.id}.ndjson`) });

@@ -97,7 +97,7 @@ async function stream(
     text: formatChanges,
     isLast: () => false,
     failed: (error) => {
-      deps.log.warn("api.stream_broken", { requestId, error });
+      deps.log.warn("api.stream_broken", { requestId, tenant, error });
     },
   });
   return new Response(body, { headers: STREAM_HEADERS });

@@ -83,6 +83,7 @@ export const KEY_ROUTES: readonly Route[] = [
     path: "/v1/keys/{key}",
     rule: "any key",
     also: "A key can always revoke itself; others need `keys:write` and all the scopes of the key.",
+    spared: "keys:write",
     tag: "Keys",
     summary: "Revoke an API key, for good",
     description:

@@ -59,7 +59,7 @@ export async function withPlace<V extends RunView>({ deps, requestId }: Call, vi
     const place = standing === null ? ARRIVING : viewStanding(standing);
     return { ...view, queued: { ...queued, ...place } };
   } catch (error) {
-    deps.log.warn("queue_not_seen", { requestId, run: id, error });
+    deps.log.warn("queue_not_seen", { requestId, tenant, run: id, error });
     return view;
   }
 }

@@ -217,7 +217,7 @@ async function register({ deps, requestId }: Call, report: RunReport, permit: St
     await deps.directory.report(report);
     permit.settled();
   } catch (error) {
-    deps.log.warn("run_not_registered", { requestId, run: report.id, error });
+    deps.log.warn("run_not_registered", { requestId, tenant: report.tenant, run: report.id, error });
   }
 }
 

@@ -19,33 +19,40 @@ export interface Manifest {
 
 /** @param sql what `wrangler d1 export` wrote */
 export function manifestOf(sql: string, madeAt: number): Manifest {
+  // Line by line, and not by `m`: to a regular expression a line also ends with U+2028, which anybody can write into a text.
+  const lines = sql.split("\n");
   const rows: Record<string, number> = {};
-  for (const [, table = ""] of sql.matchAll(/^INSERT INTO "(\w+)" \(/gm))
-    rows[table] = (rows[table] ?? 0) + 1;
-  const migrations = [...sql.matchAll(/^INSERT INTO "d1_migrations" [^\n]*VALUES\(\d+,'([^']+)'/gm)];
+  let migration = "";
+  for (const line of lines) {
+    const [, table] = /^INSERT INTO "(\w+)" \(/.exec(line) ?? [];
+    if (table !== undefined) rows[table] = (rows[table] ?? 0) + 1;
+    migration = /^INSERT INTO "d1_migrations" .*VALUES\(\d+,'([^']+)'/.exec(line)?.[1] ?? migration;
+  }
   return {
     format: "showcaller.backup/1",
     made_at: madeAt,
     sha256: createHash("sha256").update(sql).digest("hex"),
     bytes: Buffer.byteLength(sql),
-    migration: migrations.at(-1)?.[1] ?? "",
-    keys: keysIn(sql),
+    migration,
+    keys: keysIn(lines),
     rows,
   };
 }
 
 /** `vault_keys (kid, check_value, created_at, sealed_at, dropped_at)`: those that were not dropped. */
-function keysIn(sql: string): string[] {
-  const found = sql.matchAll(
-    /^INSERT INTO "vault_keys" \("kid","check_value","created_at","sealed_at","dropped_at"\) VALUES\('([a-z0-9]+)','[^']*',\d+,(?:\d+|NULL),(\d+|NULL)\);/gm,
-  );
-  const keys = [...found];
-  const all = sql.match(/^INSERT INTO "vault_keys" /gm)?.length ?? 0;
-  if (keys.length !== all)
-    throw new Error(
-      "The keys in the backup cannot be read: wrangler writes another form than this version knows.",
-    );
-  return keys.filter(([, , dropped]) => dropped === "NULL").map(([, kid = ""]) => kid);
+function keysIn(lines: readonly string[]): string[] {
+  const row =
+    /^INSERT INTO "vault_keys" \("kid","check_value","created_at","sealed_at","dropped_at"\) VALUES\('([a-z0-9]+)','[^']*',\d+,(?:\d+|NULL),(\d+|NULL)\);/;
+  return lines
+    .filter((line) => line.startsWith('INSERT INTO "vault_keys" '))
+    .flatMap((line) => {
+      const [, kid, dropped] = row.exec(line) ?? [];
+      if (kid === undefined)
+        throw new Error(
+          "The keys in the backup cannot be read: wrangler writes another form than this version knows.",
+        );
+      return dropped === "NULL" ? [kid] : [];
+    });
 }
 
 /** Why the backup cannot be restored with this keyring; null: it can. */

@@ -3,7 +3,7 @@
  * back, and what it does not. Exit codes: 0 done; 1 refused, and it is said why; 2 the command line.
  */
 import { spawnSync } from "node:child_process";
-import { readFileSync, writeFileSync } from "node:fs";
+import { appendFileSync, chmodSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { type Manifest, manifestOf, refusal } from "./backup-file.ts";
@@ -24,6 +24,7 @@ const HELP = `npm run -s backup -- COMMAND --file FILE (--local | --remote) [OPT
 
 const WRANGLER = join(import.meta.dirname, "../../node_modules/wrangler/bin/wrangler.js");
 const EXIT_USAGE = 2;
+const PRIVATE = 0o600;
 
 class Refused extends Error {}
 
@@ -74,6 +75,11 @@ function wrangler(args: readonly string[]): string {
 }
 
 function save({ file, where, database }: Options): void {
+  // Names of users and hashes of keys are in it: no other user of the machine reads it. What is there stays until wrangler writes.
+  for (const one of [file, `${file}.json`]) {
+    appendFileSync(one, "", { mode: PRIVATE });
+    chmodSync(one, PRIVATE);
+  }
   wrangler(["export", database, ...where, "--skip-confirmation", "--output", file]);
   const manifest = manifestOf(readFileSync(file, "utf8"), Date.now());
   writeFileSync(`${file}.json`, `${JSON.stringify(manifest, null, 2)}\n`);

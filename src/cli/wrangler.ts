@@ -158,7 +158,15 @@ export function wordsOf({ stdout, stderr }: Ran, secrets: readonly string[] = []
     .slice(-SHOWN_LINES)
     .map((line) => `  | ${line}`)
     .join("\n");
-  return secrets.reduce((text, secret) => text.replaceAll(secret, "[secret]"), said);
+  return secrets.flatMap(formsOf).reduce((text, form) => text.replaceAll(form, "[secret]"), said);
+}
+
+/** Shorter parts of a secret are names in it, and no key. */
+const KEY_LIKE = /[A-Za-z0-9+/_-]{20,}={0,2}/g;
+
+/** As it is, as it stands in JSON, and each key in it: a keyring is JSON itself, and may be shown in parts. The longest first. */
+function formsOf(secret: string): readonly string[] {
+  return [JSON.stringify(secret).slice(1, -1), secret, ...(secret.match(KEY_LIKE) ?? [])];
 }
 
 /** The JSON that a command printed, after words that may stand before it. */

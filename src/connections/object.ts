@@ -47,11 +47,14 @@ export abstract class WiredConnectionObject extends DurableObject<Env> implement
   protected constructor(ctx: DurableObjectState, env: Env, wiring: ConnectionWiring) {
     super(ctx, env);
     if (CRASH_POINTS) armCrashPoint(env.CRASH_AT);
-    this.#wiring = wiring;
+    // Every line of the connection says whose it is.
+    const [, tenant] = (ctx.id.name ?? "").split(":");
+    const own = { ...wiring, log: wiring.log.with({ tenant }) };
+    this.#wiring = own;
     this.#store = new ConnectionStore(ctx.storage);
-    this.#after = new After(ctx, this.#store, wiring, async () => this.#acquiring.settled());
-    this.#acquiring = new Acquiring(wiring, this.#store, this.#after);
-    this.#granting = new Granting(wiring, this.#store, this.#after);
+    this.#after = new After(ctx, this.#store, own, async () => this.#acquiring.settled());
+    this.#acquiring = new Acquiring(own, this.#store, this.#after);
+    this.#granting = new Granting(own, this.#store, this.#after);
   }
 
   async acquire(ask: Ask): Promise<AcquireAnswer> {

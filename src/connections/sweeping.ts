@@ -84,7 +84,7 @@ async function disconnectAll(
       await disconnectOne(deps, tenant, id, by);
     } catch (error) {
       failed += 1;
-      deps.log.warn("connection.not_disconnected", { connection: id, error });
+      deps.log.warn("connection.not_disconnected", { tenant, connection: id, error });
     }
   }
   return failed;

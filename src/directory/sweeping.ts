@@ -128,7 +128,7 @@ async function goneOf(
       const run = some[j];
       if (run === undefined) continue;
       if (answer.status === "rejected")
-        log.warn("sweep_run_not_asked", { run: run.id, error: answer.reason });
+        log.warn("sweep_run_not_asked", { tenant, run: run.id, error: answer.reason });
       else if (answer.value === null) gone.push(run);
     }
   }

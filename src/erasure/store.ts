@@ -72,7 +72,10 @@ export async function selectUsers(db: D1Database, tenant: string): Promise<strin
   return results.map((row) => text(row, "user"));
 }
 
-/** The one that nobody walks, and was looked at least lately; it is ours until then. */
+/**
+ * One that nobody walks: of the tenant whose turn is longest ago the one that was looked at least lately, so that however many one
+ * tenant erases, those of another wait for one of them each. It is ours until then.
+ */
 export async function takeErasure(
   db: D1Database,
   now: number,
@@ -82,8 +85,11 @@ export async function takeErasure(
   const row = await db
     .prepare(
       `UPDATE erasures SET lease_until = ?2, looked_at = ?1 WHERE id = (
-         SELECT id FROM erasures WHERE user IS NOT NULL AND lease_until <= ?1 AND (?3 IS NULL OR id = ?3)
-         ORDER BY looked_at NULLS FIRST, id LIMIT 1) RETURNING *`,
+         SELECT id FROM erasures JOIN (
+           SELECT tenant AS whose, max(looked_at) AS turn FROM erasures WHERE user IS NOT NULL GROUP BY tenant
+         ) ON whose = tenant
+         WHERE user IS NOT NULL AND lease_until <= ?1 AND (?3 IS NULL OR id = ?3)
+         ORDER BY turn NULLS FIRST, looked_at NULLS FIRST, id LIMIT 1) RETURNING *`,
     )
     .bind(now, until, which?.id ?? null)
     .first<Row>();

@@ -276,7 +276,7 @@ async function eraseListed(
     }
   } catch (error) {
     // W3: one object that cannot be reached holds up no other.
-    log.warn("erasure_run_not_reached", { run: run.id, error });
+    log.warn("erasure_run_not_reached", { tenant, run: run.id, error });
     return "later";
   }
   if (answer.kind === "later" || answer.kind === "places" || answer.kind === "not_ended") return "later";

@@ -33,7 +33,8 @@ export abstract class WiredCredentialObject extends DurableObject<Env> implement
   protected constructor(ctx: DurableObjectState, env: Env, wiring: CredentialWiring) {
     super(ctx, env);
     if (CRASH_POINTS) armCrashPoint(env.CRASH_AT);
-    this.#wiring = wiring;
+    const [, tenant] = (ctx.id.name ?? "").split(":");
+    this.#wiring = { ...wiring, log: wiring.log.with({ tenant }) };
   }
 
   async get(request: CredentialRequest): Promise<CredentialAnswer> {

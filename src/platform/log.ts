@@ -4,6 +4,7 @@
  * - L1 a log call never throws.
  * - L2 secrets are taken out twice: fields by their name, texts by the shape of what they hold.
  * - L3 a line has a bounded size.
+ * - L4 what the runtime quotes of a text that is no JSON is taken out: it may be anybody's data.
  */
 import { describeError } from "./errors.ts";
 import { redactShapes, REDACTED } from "./secret-shapes.ts";
@@ -20,6 +21,9 @@ const MAX_MEMBERS = 50;
 /** A field whose name ends like this holds a secret, whatever it looks like. */
 const SECRET_FIELD =
   /(?:authorization|cookie|password|passwd|secret|token|api[-_]?key|private[-_]?key|credentials?|assertion|code[-_]?verifier)$/i;
+
+/** As V8 words it: `Unexpected token 'a', ..."ts: abc, de"... is not valid JSON`. */
+const QUOTED_JSON = /(?:'[^]{1,2}', )?(?:\.\.\.)?"[^]{0,64}?"(?:\.\.\.)? is not valid JSON/g;
 
 export interface Logger {
   debug(event: string, fields?: LogFields): void;
@@ -70,7 +74,7 @@ function safeField(key: string, value: unknown, depth: number): unknown {
 }
 
 function safe(value: unknown, depth: number): unknown {
-  if (typeof value === "string") return cut(redactShapes(value.slice(0, 2 * MAX_TEXT_CHARS)));
+  if (typeof value === "string") return cut(redactShapes(unquoted(value.slice(0, 2 * MAX_TEXT_CHARS))));
   if (typeof value === "number" || typeof value === "boolean" || value === null || value === undefined)
     return value;
   if (typeof value !== "object") return typeof value === "bigint" ? String(value) : typeof value;
@@ -80,6 +84,11 @@ function safe(value: unknown, depth: number): unknown {
   if (Array.isArray(value)) return value.slice(0, MAX_MEMBERS).map((item) => safe(item, depth + 1));
   const members = Object.entries(value).slice(0, MAX_MEMBERS);
   return Object.fromEntries(members.map(([key, member]) => [key, safeField(key, member, depth + 1)]));
+}
+
+/** L4. */
+function unquoted(text: string): string {
+  return text.replaceAll(QUOTED_JSON, "(it is not valid JSON)");
 }
 
 function cut(text: string): string {

@@ -6,7 +6,8 @@
  *      time, over all isolates, are more permits used than the burst and what has flowed in: what is used was lent before, and then it
  *      was part of the burst, or within, and then it had flowed in.
  * - B2 what nobody tells of a batch (its isolate has died) counts as used, and holds up the bucket until the batch is over, no longer.
- * - B3 a clock that goes back fills nothing. A quota that was lowered holds for what is lent from then on.
+ * - B3 a clock that goes back fills nothing. One that was ahead by more than AHEAD_MS is not waited for: the bucket goes on from where
+ *      the clock is now, and what was lent is over. A quota that was lowered holds for what is lent from then on.
  */
 export interface RateLimit {
   readonly perWindow: number;
@@ -40,6 +41,8 @@ export interface Lending {
   readonly retryMs: number;
 }
 
+/** B3. More than clocks of two machines are apart. */
+const AHEAD_MS = 60_000;
 /** A batch is at most this part of what lies in the bucket: other isolates ask too. */
 const SHARE = 4;
 
@@ -49,14 +52,15 @@ export function newBucket({ burst }: RateLimit, now: number): Bucket {
 
 /** The bucket as it is now: filled, without batches that are over. */
 export function filled(bucket: Bucket, limit: RateLimit, now: number): Bucket {
-  const lent = bucket.lent.filter(([until]) => until > now);
+  const wasAhead = bucket.at > now + AHEAD_MS;
+  const lent = wasAhead ? [] : bucket.lent.filter(([until]) => until > now);
   const passed = Math.max(0, now - bucket.at);
   const flowed = bucket.tokens + (passed * limit.perWindow) / limit.windowMs;
   // B1.
   const room = limit.burst - sum(lent);
   return {
     tokens: Math.min(flowed, Math.max(room, Math.min(bucket.tokens, 0))),
-    at: Math.max(bucket.at, now),
+    at: wasAhead ? now : Math.max(bucket.at, now),
     lent,
   };
 }

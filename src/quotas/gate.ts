@@ -9,6 +9,7 @@
  *      the object is away what the isolate holds is used up, then starts are answered as unavailable.
  * - G3 what one request began is never waited for by another: the platform does not let it settle.
  * - G4 a refusal costs no call, no row and one line of the log in REFUSALS_TOLD_MS, however many there are.
+ * - G5 what ends a flood gets through it: each isolate has a reserve for that, of its own count, which no flood of requests uses up.
  */
 import { inTime, type Logger } from "../platform/index.ts";
 import { type Bucket, filled, newBucket, type RateLimit } from "./bucket.ts";
@@ -25,6 +26,8 @@ const ANSWER_WITHIN_MS = 5_000;
 const AWAY_MS = 1_000;
 const REFUSALS_TOLD_MS = 10_000;
 const MAX_TENANTS = 2_000;
+/** G5. */
+const RESERVE: RateLimit = { perWindow: 1, windowMs: 1_000, burst: 5 };
 /** A start that others take the permits from so often is answered as unavailable. */
 const MAX_TURNS = 8;
 
@@ -45,6 +48,8 @@ export type Admission<T = null> =
 export interface Gate {
   /** Null: go on. */
   request(tenant: string): Promise<Refusal | null>;
+  /** Whether one that was refused gets through all the same (G5): to be asked for what ends a flood, by who may. */
+  spare(tenant: string): boolean;
   delivery(tenant: string): Promise<Refusal | null>;
   session(tenant: string): Promise<Refusal | null>;
   start(tenant: string): Promise<Admission<StartPermit>>;
@@ -68,6 +73,7 @@ interface Held {
   awayUntil: number;
   /** What the isolate counts by itself meanwhile. */
   own: Bucket | null;
+  reserve: Bucket | null;
   limit: RateLimit;
   refusals: number;
   toldAt: number;
@@ -86,7 +92,14 @@ export function createGate({ object, defer, log, now }: GateDeps): Gate {
     if (held.size >= MAX_TENANTS && !oldest.done) held.delete(oldest.value);
     const fresh: Held = {
       purse: new Purse(),
-      ...{ askedSince: -Infinity, awayUntil: -Infinity, own: null, refusals: 0, toldAt: -Infinity },
+      ...{
+        askedSince: -Infinity,
+        awayUntil: -Infinity,
+        own: null,
+        reserve: null,
+        refusals: 0,
+        toldAt: -Infinity,
+      },
       limit: rateOf(quotasOf(null), kind),
     };
     held.set(key, fresh);
@@ -193,6 +206,13 @@ export function createGate({ object, defer, log, now }: GateDeps): Gate {
   return {
     request: (tenant) => atOnce(tenant, "requests"),
     delivery: (tenant) => atOnce(tenant, "deliveries"),
+
+    spare(tenant) {
+      const one = of(tenant, "requests");
+      const { tokens, ...bucket } = filled(one.reserve ?? newBucket(RESERVE, now()), RESERVE, now());
+      one.reserve = { ...bucket, tokens: tokens >= 1 ? tokens - 1 : tokens };
+      return tokens >= 1;
+    },
 
     session: async (tenant) => counted(tenant, "sessions"),
 

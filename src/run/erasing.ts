@@ -8,13 +8,15 @@
  * - Z2 all rows are rewritten in one transaction, together with the end of all that is still to be told and of the key: a death
  *      in the middle leaves the run as it was.
  * - Z3 the life that knew the data is over with that: nothing of its memory is written or answered any more.
- * - Z4 what cannot be read (sealed, or its key does not open) is deleted.
+ * - Z4 what cannot be read (sealed, or its key has not opened for days) is deleted. Not sooner: a keyring that lacks a key for an
+ *      hour would take runs that go on, and what is kept of them in other places would not be known any more.
  */
 
 import { INLINE_NAME } from "../define/index.ts";
 import type { Row } from "../driver/index.ts";
 import { createScrub, type Fact, type RunState } from "../kernel/index.ts";
 import { hasSchema } from "../platform/index.ts";
+import { isLockedForGood } from "./failing.ts";
 import { forgetFollowed } from "./follower.ts";
 import type { JournalStore } from "./journal-store.ts";
 import type { Life } from "./life.ts";
@@ -76,7 +78,7 @@ export async function eraseRun(host: ErasingHost, tenant: string, how: EraseRun)
   if (meta.erased !== undefined) return { kind: "erased" };
   const life = await host.current();
   const now = host.meta() ?? meta;
-  if (life === "failing" && now.lockedSince === undefined) return { kind: "later" };
+  if (life === "failing" && !isLockedForGood(now, Date.now())) return { kind: "later" };
   if (life === null || life === "failing") {
     // Z4. Whose it is was said where it is listed.
     await host.expire(now);

@@ -35,6 +35,11 @@ export function withoutFailures(meta: Meta): Meta {
   return rest;
 }
 
+/** Whether what the run has stored was locked for so long that nobody will open it. */
+export function isLockedForGood({ lockedSince }: Meta, now: number): boolean {
+  return lockedSince !== undefined && now - lockedSince >= SEAL_AFTER_MS;
+}
+
 export function isBeyondHope({ failedLives = 0, failingSince }: Meta, now: number): boolean {
   return failedLives >= MIN_FAILED_LIVES && failingSince !== undefined && now - failingSince >= SEAL_AFTER_MS;
 }

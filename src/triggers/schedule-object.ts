@@ -56,9 +56,10 @@ export abstract class WiredScheduleObject extends DurableObject<Env> implements 
   protected constructor(ctx: DurableObjectState, env: Env, ports: SchedulePorts) {
     super(ctx, env);
     if (CRASH_POINTS) armCrashPoint(env.CRASH_AT);
-    this.#ports = ports;
+    const [, tenant] = (ctx.id.name ?? "").split(":");
+    this.#ports = { ...ports, log: ports.log.with({ tenant }) };
     this.#store = new ScheduleStore(ctx.storage);
-    this.#listing = new ScheduleListing(ports);
+    this.#listing = new ScheduleListing(this.#ports);
   }
 
   async put(tenant: string, wish: ScheduleWish): Promise<PutAnswer> {

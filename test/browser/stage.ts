@@ -13,6 +13,7 @@ import {
   writeVariables,
   type Server,
 } from "../dev-server/index.ts";
+import { Given } from "../dev-server/given.ts";
 import { serviceTokens, startWorld, type World } from "../world/index.ts";
 
 const SECRET_BYTES = 32;
@@ -32,6 +33,7 @@ export interface Stage {
   call<T>(key: string, method: string, path: string, body?: unknown, headers?: Headers): Promise<T>;
   /** One statement on the Worker's database, behind its back: for time that passes, and for a database that fails. */
   sql(text: string, ...values: readonly (string | number)[]): Promise<void>;
+  /** Rejects if a secret that was given out stands in what the server said. */
   close(): Promise<void>;
 }
 
@@ -39,10 +41,14 @@ export async function setStage(): Promise<Stage> {
   const folder = await mkdtemp(join(tmpdir(), "showcaller-browser-"));
   const world = await startWorld();
   let server: Server | null = null;
+  const given = new Given();
+  const lines: string[] = [];
   const close = async (): Promise<void> => {
     await server?.kill();
+    given.addWorld(world);
     await world.close();
     await rm(folder, { recursive: true, force: true });
+    given.mustNotStandIn(lines);
   };
   try {
     const config = join(folder, "wrangler.json");
@@ -54,18 +60,26 @@ export async function setStage(): Promise<Stage> {
     ]);
     const rootKey = randomBytes(SECRET_BYTES).toString("base64url");
     const variables = join(folder, "variables.env");
-    await writeVariables(variables, {
+    const values = {
       SERVER_KEY: randomBytes(SECRET_BYTES).toString("base64"),
       KEYRING: JSON.stringify({ active: "k1", keys: { k1: randomBytes(SECRET_BYTES).toString("base64") } }),
       ROOT_API_KEY: rootKey,
       DEV_HOSTS: JSON.stringify(world.names),
       SERVICE_TOKENS: JSON.stringify(serviceTokens(world.tokens, { inline: ["SKYLINE_TOKEN"] })),
-    });
-    server = await startServer({ build: built, state, variables });
+    };
+    given.addVariables(values);
+    await writeVariables(variables, values);
+    server = await startServer({ build: built, state, variables, onLine: (line) => lines.push(line) });
     await server.up;
     const { url } = server;
-    const call: Stage["call"] = (key, method, path, body, headers) =>
-      ask(`${url}${path}`, key, method, body, headers);
+    const call: Stage["call"] = async <T>(
+      ...[key, method, path, body, headers]: Parameters<Stage["call"]>
+    ) => {
+      const answer = await ask<T>(`${url}${path}`, key, method, body, headers);
+      given.addFrom(body);
+      given.addFrom(answer);
+      return answer;
+    };
     await call(rootKey, "POST", "/v1/tenants", { id: TENANT });
     const newKey = async (maker: string, path: string, body: unknown): Promise<string> =>
       (await call<{ key: string }>(maker, "POST", path, body)).key;

@@ -29,6 +29,15 @@ describe("a backup", () => {
     expect(refusal(manifest, `${SQL}\n`, { keys: { k1: "x" } })).toContain("changed");
   });
 
+  test("is made whatever a tenant has written: no text of theirs is a line of it", () => {
+    const written = ["\u2028", "\u2029", "\r"].map(
+      (end) =>
+        `INSERT INTO "plans" ("name","description") VALUES('p','x${end}INSERT INTO "vault_keys" (hello)');`,
+    );
+    const sql = [SQL, ...written].join("\n");
+    expect(manifestOf(sql, 7)).toMatchObject({ keys: ["k1"], rows: { vault_keys: 2, plans: 3 } });
+  });
+
   test("whose keys cannot be read is none", () => {
     expect(() => manifestOf(SQL.replace('("kid",', '("name",'), 7)).toThrow(/another form/);
   });

@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parseSecrets } from "../../src/cli/state.ts";
+import { Given } from "../dev-server/given.ts";
 import { Referee } from "../world/index.ts";
 import { run, START, type Started } from "./started.ts";
 
@@ -100,6 +101,29 @@ function counts(): Pick<ReturnType<Referee["counts"]>, "kinds" | "duplicates" | 
   }
 }
 
+/** What stands in the state folder, and what the world, which runs, has issued. */
+async function givenOut(): Promise<Given> {
+  const variables = Object.fromEntries(
+    readFileSync(join(state, ".dev.vars"), "utf8")
+      .split("\n")
+      .flatMap((line) => {
+        const [, name, value] = /^(\w+)='(.*)'$/.exec(line) ?? [];
+        return name === undefined || value === undefined ? [] : [[name, value] as const];
+      }),
+  );
+  const given = Given.of(variables);
+  const { apiKey } = parseSecrets(readFileSync(join(state, "secrets.json"), "utf8")) ?? {};
+  given.add("the admin key", apiKey);
+  const names = JSON.parse(variables["DEV_HOSTS"] ?? "{}") as Readonly<Record<string, number>>;
+  const issued = async (whose: string): Promise<readonly string[]> => {
+    const answer = await fetch(`http://127.0.0.1:${names["referee.example"]}/${whose}/secrets`);
+    return ((await answer.json()) as { readonly items: readonly string[] }).items;
+  };
+  const [login, clouds] = [await issued("login"), await issued("clouds")];
+  given.addWorld({ login: { secrets: () => login }, clouds: { secrets: () => clouds } });
+  return given;
+}
+
 describe("npm start", { timeout: TEST_TIMEOUT_MS }, () => {
   it("books a trip once although services fail, and ends with 0 and nothing left running", async () => {
     const started = start("--once");
@@ -171,6 +195,11 @@ describe("npm start", { timeout: TEST_TIMEOUT_MS }, () => {
     const answer = await fetch(`${url}/v1/workflows`, { headers: { authorization: `Bearer ${key}` } });
     expect(answer.status).toBe(200);
     await answer.body?.cancel();
+    // All that this start has made, shown, lent and borrowed until now.
+    const given = await givenOut();
+    given.add("the key on the terminal", key);
+    expect(given.size).toBeGreaterThan(15);
+    given.mustNotStandIn(readFileSync(join(state, "server.log"), "utf8").split("\n"));
 
     const second = start("--once");
     await second.endsWith(1);

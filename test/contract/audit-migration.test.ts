@@ -99,6 +99,29 @@ test.each([
   ]);
 });
 
+test("a user whom their tenant calls as pseudonyms begin is named by neither", () => {
+  for (const db of [upgraded(before()), before()]) {
+    const entry = db.prepare(
+      `INSERT INTO access_audit (at, tenant, actor, action, target, outcome, detail)
+       VALUES (1, 'default', 'user:usr_ada', 'connection.disconnect', 'conn_1', 'granted', '{"user":"usr_ada"}')`,
+    );
+    entry.run();
+    db.exec(
+      `INSERT INTO credential_uses (id, tenant, at, run, workflow, user, unit, attempt, target, credential, hosts, more_hosts, outcome)
+       VALUES ('run_1.a.a1.0', 'default', 1, 'run_1', 'w', 'usr_ada', 'a', 1, 'conn_1', '{}', '[]', 0, 'succeeded')`,
+    );
+    if (db.prepare("SELECT 1 FROM sqlite_master WHERE name = 'audit_users'").get() === undefined)
+      upgraded(db);
+    const kept = [
+      db.prepare("SELECT actor, detail FROM access_audit").all(),
+      db.prepare("SELECT user FROM credential_uses").all(),
+    ];
+    expect(JSON.stringify(kept)).not.toContain("usr_ada");
+    expect(db.prepare("SELECT user FROM audit_users").all()).toEqual([{ user: "usr_ada" }]);
+    expect(() => db.exec("UPDATE access_audit SET actor = 'x'")).toThrow("append-only");
+  }
+});
+
 test("what is carried over is append-only again", () => {
   const db = upgraded(written(before()));
   for (const sql of ["UPDATE access_audit SET actor = 'x'", "DELETE FROM access_audit"])

@@ -15,6 +15,7 @@ import {
 } from "jose";
 import type { MintRequest } from "../../src/identity/index.ts";
 import { build, migrateDatabase, startServer, writeVariables } from "../dev-server/index.ts";
+import { Given } from "../dev-server/given.ts";
 import type { Signing } from "./cloud-issuer.ts";
 import type { MutableSource } from "./cloud-mutations.ts";
 
@@ -36,6 +37,7 @@ export interface Document {
 export interface ProductIssuer extends MutableSource {
   /** What stands at a path below the issuer, asked for under a host name. */
   document(path: string, host?: string): Promise<Document>;
+  /** Rejects if a secret that it had, made or gave out stands in what it said. */
   close(): Promise<void>;
 }
 
@@ -43,15 +45,18 @@ export interface ProductIssuer extends MutableSource {
 export async function startProduct(): Promise<ProductIssuer> {
   const folder = await mkdtemp(join(tmpdir(), "showcaller-issuer-"));
   const [state, variables] = [join(folder, "state"), join(folder, "variables.env")];
-  await writeVariables(variables, {
+  const values = {
     SERVER_KEY: Buffer.alloc(32, 7).toString("base64"),
     KEYRING: JSON.stringify({ active: "k1", keys: { k1: Buffer.alloc(32, 8).toString("base64") } }),
     ROOT_API_KEY: ROOT_KEY,
     ISSUER_ORIGIN: `https://${HOST}`,
-  });
+  };
+  await writeVariables(variables, values);
+  const given = Given.of(values);
+  const lines: string[] = [];
   const built = await build(CONFIG, join(folder, "build"));
   await migrateDatabase(CONFIG, state);
-  const server = await startServer({ build: built, state, variables });
+  const server = await startServer({ build: built, state, variables, onLine: (line) => lines.push(line) });
   await server.up;
 
   const call = async (path: string, body: unknown, key?: string): Promise<string> => {
@@ -67,7 +72,11 @@ export async function startProduct(): Promise<ProductIssuer> {
     if (!answer.ok) throw new Error(`${path}: ${answer.status} ${text}`);
     return text;
   };
-  const mint = async (audience: string): Promise<string> => call("/mint", { ...WHO, audience });
+  const mint = async (audience: string): Promise<string> => {
+    const token = await call("/mint", { ...WHO, audience });
+    given.add("a minted token", token);
+    return token;
+  };
   const port = Number(new URL(server.url).port);
   const document = async (path: string, host = HOST): Promise<Document> =>
     new Promise((resolve, reject) => {
@@ -86,14 +95,17 @@ export async function startProduct(): Promise<ProductIssuer> {
   const made = JSON.parse(await call(`/v1/tenants/${TENANT}/keys`, { name: "admin" }, ROOT_KEY)) as {
     readonly key: string;
   };
+  given.add("the admin key", made.key);
   // The first key, and the one that comes after it: both are published, and the first one signs.
   await call("/v1/issuer/rotate", {}, made.key);
   await call("/v1/issuer/rotate", {}, made.key);
   const { keys } = (await document("/jwks")).body as { readonly keys: readonly (JWK & { kid: string })[] };
   const pattern = await mint("whoever");
+  const signingKey = await call("/key", TENANT);
+  given.add("the signing key", signingKey);
   const { kid = "" } = decodeProtectedHeader(pattern);
   const privateKey = createPrivateKey({
-    ...{ key: Buffer.from(await call("/key", TENANT), "base64url"), format: "der", type: "pkcs8" },
+    ...{ key: Buffer.from(signingKey, "base64url"), format: "der", type: "pkcs8" },
   });
   /** A token of the product is taken apart, and signed again: everything but its times and `jti` as the product made it. */
   const sign = async (audience: unknown, { header, claims, key }: Signing = {}): Promise<string> => {
@@ -117,6 +129,7 @@ export async function startProduct(): Promise<ProductIssuer> {
     async close() {
       await server.kill();
       await rm(folder, { recursive: true, force: true });
+      given.mustNotStandIn(lines);
     },
   };
 }

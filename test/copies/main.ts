@@ -7,7 +7,7 @@
  *   npm run copies -- [--deliveries N] [--copies N] [--kills N] [--seed S]
  *
  * The seed decides the order, and when is killed; the machine's speed decides what a kill meets. Last line: JSON. Exit code 1
- * if anything is not as it must be, or if fewer than half of the kills met deliveries in flight.
+ * if anything is not as it must be, if a secret stands in a server's log, or if fewer than half of the kills met deliveries in flight.
  */
 import { createHmac, randomBytes } from "node:crypto";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
@@ -25,6 +25,7 @@ import {
   startServer,
   writeVariables,
 } from "../dev-server/index.ts";
+import { Given } from "../dev-server/given.ts";
 import { Random } from "../sim/random.ts";
 import { countRuns } from "./objects.ts";
 
@@ -221,6 +222,9 @@ try {
     KEYRING: JSON.stringify({ active: "k1", keys: { k1: randomBytes(32).toString("base64") } }),
     ROOT_API_KEY: rootKey,
   };
+  const given = Given.of(secrets);
+  given.add("the secret of the hook", SECRET);
+  const lines: string[] = [];
   /** `reached` resolves when the server stands at its point. */
   const start = async (crashAt = ""): Promise<{ server: Server; reached: Promise<void> }> => {
     await writeVariables(variables, { ...secrets, CRASH_AT: crashAt });
@@ -229,6 +233,7 @@ try {
       reach = resolve;
     });
     const onLine = (line: string): void => {
+      lines.push(line);
       if (line.includes("crash-point:")) reach();
     };
     return { server: await startServer({ build: built, state, variables, onLine }), reached };
@@ -237,6 +242,7 @@ try {
   const first = await start();
   await first.server.up;
   const { key, id } = await makeHook(first.server.url, rootKey);
+  given.add("the admin key", key);
   const counts: Counts = { accepted: 0, unanswered: 0, other: [] };
   let left = drawOrder(random).map((n, copy) => ({ n, copy }));
   const all = deliveries * copies;
@@ -284,6 +290,8 @@ try {
     foreign: [...ids].filter((run) => !expected.has(run)).length,
     notSucceeded: runs.filter(({ status }) => status !== "succeeded").length,
     objects: countRuns(state),
+    logLines: lines.length,
+    secretsInLogs: given.foundIn(lines, (line) => console.error(line)),
     seconds: seconds(),
     seed,
   };
@@ -295,6 +303,7 @@ try {
     [result.missing, result.foreign, result.notSucceeded, result.refused, result.unanswered].every(
       (n) => n === 0,
     ) &&
+    result.secretsInLogs === 0 &&
     result.killsInFlight * 2 >= kills;
   process.exitCode = isGood ? 0 : 1;
 } finally {

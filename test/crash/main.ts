@@ -5,8 +5,8 @@
  *   npm run crash -- --cycles N [--seed S] [--runs N]
  *
  * The seed decides runs, faults and moments; the machine's speed decides what a moment meets, so two runs with one seed
- * are alike and not equal. Last line: JSON (see verdict.ts). Exit code 1 if a fault is not 0, if a run has not ended, or
- * if fewer than half of the kills met a request in flight.
+ * are alike and not equal. Last line: JSON (see verdict.ts). Exit code 1 if a fault is not 0, if a secret stands in a
+ * server's log, if a run has not ended, or if fewer than half of the kills met a request in flight.
  */
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -151,6 +151,7 @@ async function adminKey(stage: Stage): Promise<string> {
   };
   const made = await make(stage.rootKey, "/v1/tenants/default/keys", { name: "crash tests" });
   const { key } = JSON.parse(made) as { key: string };
+  stage.given.add("the admin key", key);
   await make(key, "/v1/integrations", {
     ...{ name: "agenda", provider: "api_key", owner: "tenant", workflows: ["book-trip"] },
     custom: { hosts: [CALENDAR] },
@@ -196,6 +197,9 @@ interface Result extends Verdict {
    * the verifies wait, and no verify can then tell.
    */
   readonly worldStoodStillMs: number;
+  /** What the servers said, and how many secrets stand in it. */
+  readonly logLines: number;
+  readonly secretsInLogs: number;
 }
 
 async function crash(options: Options, stage: Stage): Promise<Result> {
@@ -230,7 +234,10 @@ async function crash(options: Options, stage: Stage): Promise<Result> {
     (run) => stage.sink.hasEnded(run),
     (line) => console.error(line),
   );
+  stage.given.addWorld(stage.world);
+  const secretsInLogs = stage.given.foundIn(stage.lines, (line) => console.error(line));
   return {
+    ...{ logLines: stage.lines.length, secretsInLogs },
     cycles: options.cycles,
     killsAtPoints: points.length,
     points: new Set(points).size,
@@ -249,6 +256,7 @@ const FAULTS = [
   "unknownNeedless",
   "unknownResolvedWrongly",
   "unheard",
+  "secretsInLogs",
 ] as const satisfies readonly (keyof Result)[];
 
 const options = parseOptions(process.argv.slice(2));

@@ -13,6 +13,7 @@ import {
   type Build,
   type Server,
 } from "../dev-server/index.ts";
+import { Given } from "../dev-server/given.ts";
 import { createReferee } from "../../src/cli/referee.ts";
 import { ISSUER_ORIGIN, standFor } from "../../src/cli/roles.ts";
 import { Random } from "../sim/random.ts";
@@ -55,6 +56,10 @@ export interface Stage {
   /** Another life on the same state. `crashAt` arms a named point. */
   start(crashAt: string | null, onLine: (line: string) => void): Promise<Server>;
   rootKey: string;
+  /** Every secret that was given out; whoever is given another one adds it. */
+  readonly given: Given;
+  /** What all servers have said. */
+  readonly lines: readonly string[];
   close(keep: boolean): Promise<void>;
 }
 
@@ -79,13 +84,16 @@ export async function setStage(seed: number): Promise<Stage> {
     ISSUER_ORIGIN,
   };
   const referee = createReferee(world.origin("referee.example"));
+  const given = Given.of(secrets);
+  const lines: string[] = [];
   return {
-    world,
-    sink,
-    rootKey,
+    ...{ world, sink, rootKey, given, lines },
     start: async (crashAt, onLine) => {
       const values = { ...secrets, CRASH_AT: crashAt ?? "" };
-      const server = await start(built, folder, state, values, onLine);
+      const server = await start(built, folder, state, values, (line) => {
+        lines.push(line);
+        onLine(line);
+      });
       await standFor(server.url, referee);
       return server;
     },

@@ -13,6 +13,7 @@ import {
   type Build,
   type Server,
 } from "../dev-server/index.ts";
+import { Given } from "../dev-server/given.ts";
 import { serviceTokens, startWorld, type World } from "../world/index.ts";
 
 const CONFIG = join(import.meta.dirname, "wrangler.toml");
@@ -23,18 +24,23 @@ let folder: string;
 let world: World;
 let builds: { readonly old: Build; readonly new: Build };
 let server: Server | null = null;
+const given = new Given();
+const lines: string[] = [];
 
 /** Ends the build that runs, as a deploy does, and starts another on the same storage. */
 async function deploy(which: "old" | "new"): Promise<void> {
   await server?.kill();
   const variables = join(folder, "variables.env");
-  await writeVariables(variables, {
+  const values = {
     SERVER_KEY: Buffer.alloc(32, 7).toString("base64"),
     KEYRING: JSON.stringify({ active: "k1", keys: { k1: Buffer.alloc(32, 8).toString("base64") } }),
     DEV_HOSTS: JSON.stringify(world.names),
     SERVICE_TOKENS: JSON.stringify(serviceTokens(world.tokens)),
-  });
-  server = await startServer({ build: builds[which], state: join(folder, "state"), variables });
+  };
+  given.addVariables(values);
+  await writeVariables(variables, values);
+  const onLine = (line: string): void => void lines.push(line);
+  server = await startServer({ build: builds[which], state: join(folder, "state"), variables, onLine });
   await server.up;
 }
 
@@ -123,6 +129,7 @@ describe("a deploy in the middle of an attempt", () => {
         output: { value: { last: "the end" } },
       });
       expect(world.referee.deeds({ reference: RUN })).toHaveLength(1);
+      given.mustNotStandIn(lines);
     },
   );
 });

@@ -204,7 +204,7 @@ export async function gameday(stage: Stage, { seed, scale }: Options): Promise<R
     unheardByEndpoint: endpointWord.missing,
     wrongAnswers: wrong,
     notNowInCalm: calm.reduce((sum, [, counts]) => sum + counts.notNow, 0),
-    secretsInLogs: secretsIn(stage.lines, [...stage.given, SECRET_NOTE], complain),
+    secretsInLogs: secretsIn({ ...stage, given: new Set([...stage.given, SECRET_NOTE]) }, complain),
   };
   console.error(JSON.stringify(told(caller.acts), null, 1));
   return {

@@ -45,7 +45,7 @@ for (const name of names) {
   await on(async (stage) => {
     const began = Date.now();
     const seen = await play(stage);
-    const secretsInLogs = secretsIn(stage.lines, stage.given, (line) => {
+    const secretsInLogs = secretsIn(stage, (line) => {
       console.error(line);
     });
     const seconds = Math.round((Date.now() - began) / 1_000);

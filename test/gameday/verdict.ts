@@ -11,7 +11,9 @@
  * - `secretsInLogs`: secrets that stand in a line of any server's log.
  */
 import type { Verdict } from "../crash/verdict.ts";
+import { Given } from "../dev-server/given.ts";
 import type { Counts } from "./calls.ts";
+import type { Stage } from "./stage.ts";
 
 export interface Result extends Verdict {
   readonly wrongAnswers: number;
@@ -43,21 +45,15 @@ export const FAULTS = [
   "secretsInLogs",
 ] as const satisfies readonly (keyof Result)[];
 
-/** How many of the secrets stand in what was logged, in the form in which they were given out. */
+/** How many of the secrets, and of those that the world has issued, stand in what was logged, each counted for each form. */
 export function secretsIn(
-  lines: readonly string[],
-  secrets: Iterable<string>,
+  { lines, given, world }: Pick<Stage, "lines" | "given" | "world">,
   complain: (line: string) => void,
 ): number {
-  const text = lines.join("\n");
-  let found = 0;
-  for (const secret of secrets) {
-    if (secret.length < 12 || !text.includes(secret)) continue;
-    found += 1;
-    const line = lines.find((one) => one.includes(secret)) ?? "";
-    complain(`secretsInLogs: ${line.replaceAll(secret, "<the secret>").slice(0, 300)}`);
-  }
-  return found;
+  const all = new Given();
+  all.add("what was given out", ...given);
+  all.addWorld(world);
+  return all.foundIn(lines, complain);
 }
 
 export function told(acts: ReadonlyMap<string, Counts>): Record<string, string> {

@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import parse from "parse-prometheus-text-format";
 import { describe, expect, it } from "vitest";
 import { CONTENT_TYPES, encodeMetrics, type Family, formatFor } from "../../src/observe/index.ts";
@@ -90,4 +91,26 @@ describe("the format", () => {
     expect(formatFor(accept)).toBe(format);
     expect(CONTENT_TYPES[format]).toContain(format === "openmetrics" ? "version=1.0.0" : "version=0.0.4");
   });
+});
+
+it("every alert rule of docs/operations.md asks for numbers that there are, and names a runbook that there is", () => {
+  const read = (path: string): string =>
+    readFileSync(new URL(`../../${path}`, import.meta.url).pathname, "utf8");
+  const [, rules = ""] = /```yaml\n(groups:[^]*?)```/.exec(read("docs/operations.md")) ?? [];
+  const names = new Set(
+    [...read("src/api/metrics.ts").matchAll(/name: "(\w+)", type: "(\w+)"/g)].map(([, name = "", type]) =>
+      type === "counter" ? `${name}_total` : name,
+    ),
+  );
+  const asked = [...rules.matchAll(/showcaller_\w+/g)].map(([name]) => name);
+  expect(asked.length).toBeGreaterThan(4);
+  expect(asked.filter((name) => !names.has(name))).toEqual([]);
+  const anchors = new Set(
+    [...read("docs/runbooks.md").matchAll(/^## (.+)$/gm)].map(([, heading = ""]) =>
+      heading.toLowerCase().replaceAll(" ", "-"),
+    ),
+  );
+  const books = [...rules.matchAll(/runbook: "([^"]+)"/g)].map(([, book = ""]) => book);
+  expect(books.length).toBe(rules.match(/- alert:/g)?.length);
+  expect(books.filter((book) => !anchors.has(book.replace("docs/runbooks.md#", "")))).toEqual([]);
 });

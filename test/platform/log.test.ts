@@ -21,6 +21,29 @@ describe("log", () => {
     expect(lines[0]?.level).toBe("warn");
   });
 
+  test.each([
+    "ada@example.com",
+    '{"mail":"ada@example.com","x":tru}',
+    '["ada@example.com",,"ada@example.com and a long text behind it"]',
+    'a "quote" of ada@example.com, who is at the beginning of a long text',
+  ])("what is no JSON is not quoted, in the message, in the stack or among the causes: %s", (text) => {
+    const { log, lines } = recorder();
+    const thrown = (): unknown => {
+      try {
+        return JSON.parse(text);
+      } catch (error) {
+        return error;
+      }
+    };
+    const quoted = / "?\.*("[^]+")\.* is not valid JSON/.exec(String(thrown()))?.[1] ?? "";
+    expect(quoted.length).toBeGreaterThan(10);
+    log.warn("answer.unread", { error: new Error(`Could not: ${String(thrown())}`, { cause: thrown() }) });
+    expect(lines[0]?.line).toContain("Could not: SyntaxError: Unexpected token (it is not valid JSON)");
+    expect(lines[0]?.line).not.toContain("ample");
+    expect(lines[0]?.line).not.toContain("ada");
+    expect(lines[0]?.line).not.toContain(JSON.stringify(quoted).slice(1, -1));
+  });
+
   test("lines below the level are not written", () => {
     const { log, lines } = recorder("warn");
     log.debug("a");

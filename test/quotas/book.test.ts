@@ -243,3 +243,32 @@ it("what became known while the directory was counting is not taken for counted"
   const meanwhile = tell(before, { until: 9_000_000, unused: 0, freed: 0, settled: 2 });
   expect(taken(counted(meanwhile, covered, 1))).toBe(1 + 2);
 });
+
+describe("a clock that was a day ahead for a moment", () => {
+  const quotas = quotasOf({ requests_per_second: 10, request_burst: 20 });
+  const ask = { kind: "requests", want: 8, told: [], charged: 0 } as const;
+  const DAY_MS = 24 * 60 * 60_000;
+
+  it("keeps the tenant waiting for no longer than the bucket fills, and gives nothing for going back", () => {
+    let now = 1_000_000;
+    let book: Book = EMPTY_BOOK;
+    /** How many permits there are at once. */
+    const all = (): number => {
+      for (let sum = 0; ;) {
+        const decided = decide(book, quotas, ask, now);
+        book = decided.book;
+        if (!decided.lease.ok) return sum;
+        sum += decided.lease.granted;
+      }
+    };
+    now += DAY_MS;
+    expect(all()).toBe(20);
+    now -= DAY_MS;
+    expect(all()).toBe(0);
+    now += 1_000;
+    expect(all()).toBe(10);
+    now += 2_000;
+    // Of the burst the ten are still out.
+    expect(all()).toBe(10);
+  });
+});

@@ -57,9 +57,18 @@ interface Result {
   duplicated: number;
   /** Scenarios in which no endpoint was told anything. */
   unheard: number;
+  /** Secrets that stand in what a server said. */
+  secretsInLogs: number;
 }
 
-const FAULTS = ["wrong", "lost", "unlisted", "duplicated", "unheard"] as const satisfies (keyof Result)[];
+const FAULTS = [
+  "wrong",
+  "lost",
+  "unlisted",
+  "duplicated",
+  "unheard",
+  "secretsInLogs",
+] as const satisfies (keyof Result)[];
 
 /** One deployment through its three lives. */
 async function play(name: string, mixes: readonly Mix[], builds: Builds, result: Result): Promise<void> {
@@ -96,6 +105,7 @@ async function play(name: string, mixes: readonly Mix[], builds: Builds, result:
     result.stories += STORIES.length;
     result.duplicated += stage.world.referee.duplicates().length;
     if (stage.told === 0) result.unheard += 1;
+    result.secretsInLogs += stage.secretsInLog((line) => console.error(`${name}: ${line}`));
     result.answers += stage.teller.counts.answers;
     result.notNow += stage.teller.counts.notNow;
     const { answers, notNow } = stage.teller.counts;
@@ -146,7 +156,7 @@ const { values } = parseArgs({ options: { only: { type: "string" }, log: { type:
 const builds = await makeBuilds();
 const result: Result = {
   ...{ scenarios: 0, stories: 0, lives: 0, runs: 0, answers: 0, notNow: 0 },
-  ...{ wrong: 0, lost: 0, unlisted: 0, duplicated: 0, unheard: 0 },
+  ...{ wrong: 0, lost: 0, unlisted: 0, duplicated: 0, unheard: 0, secretsInLogs: 0 },
 };
 const began = Date.now();
 try {

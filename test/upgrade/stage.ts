@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { createApi } from "../../src/cli/api.ts";
 import { createReferee } from "../../src/cli/referee.ts";
 import { ISSUER_ORIGIN, standFor, trustRoles } from "../../src/cli/roles.ts";
+import { Given } from "../dev-server/given.ts";
 import type { Build } from "../dev-server/index.ts";
 import { serviceTokens, startWorld, type World } from "../world/index.ts";
 import { buildBaseline, buildOf, TODAY, type Baseline } from "./baseline.ts";
@@ -54,6 +55,7 @@ export class Stage {
   readonly #folder: string;
   readonly world: World;
   readonly #log: string[] = [];
+  readonly #given = new Given();
   #teller: HttpTeller | null = null;
   /** Of what endpoints were sent. */
   readonly #told: Told;
@@ -99,16 +101,18 @@ export class Stage {
 
   /** Another life on the same storage. The database has the migrations of the newest build that has taken part. */
   async live(mix: Mix, migrated: Side): Promise<Life> {
+    const variables = {
+      ...SECRETS,
+      ...{ DEV_HOSTS: JSON.stringify(this.world.names), ISSUER_ORIGIN },
+      SERVICE_TOKENS: JSON.stringify(serviceTokens(this.world.tokens, { inline: INLINE })),
+    };
+    this.#given.addVariables(variables);
     const life = await startMixed({
       ...{ builds: this.#builds, mix, state: this.state, migrations: this.#builds.migrations[migrated] },
-      variables: {
-        ...SECRETS,
-        ...{ DEV_HOSTS: JSON.stringify(this.world.names), ISSUER_ORIGIN },
-        SERVICE_TOKENS: JSON.stringify(serviceTokens(this.world.tokens, { inline: INLINE })),
-      },
+      variables,
       onLine: (line) => this.#log.push(line),
     });
-    this.#teller ??= new HttpTeller(await adminKey(life.url));
+    this.#teller ??= new HttpTeller(await adminKey(life.url), this.#given);
     this.#teller.turnTo(life.url);
     return life;
   }
@@ -120,6 +124,12 @@ export class Stage {
     if (!isFirst) return;
     const trusted = await trustRoles(createApi(life.url, this.teller.key), referee);
     if (!trusted.ok) throw new Error(trusted.complaint.what);
+  }
+
+  /** How many secrets stand in what the servers of all lives said. */
+  secretsInLog(complain: (line: string) => void): number {
+    this.#given.addWorld(this.world);
+    return this.#given.foundIn(this.#log, complain);
   }
 
   async close(): Promise<void> {

@@ -3,6 +3,7 @@
  * anything else that is not right ends the story as wrong.
  */
 import { setTimeout as sleep } from "node:timers/promises";
+import type { Given } from "../dev-server/given.ts";
 import type { Asking, Teller } from "./story.ts";
 
 const ANSWER_TIMEOUT_MS = 30_000;
@@ -26,10 +27,14 @@ export class HttpTeller implements Teller {
   /** Runs that were begun: none may be lost. */
   readonly runs = new Set<string>();
   readonly key: string;
+  readonly #given: Given;
   #url = "";
 
-  constructor(key: string) {
+  /** @param given takes every secret that passes */
+  constructor(key: string, given: Given) {
     this.key = key;
+    this.#given = given;
+    given.add("the admin key", key);
   }
 
   /** The next life of the deployment. */
@@ -55,6 +60,8 @@ export class HttpTeller implements Teller {
       const isRight = asking.expect?.includes(status) ?? (status >= 200 && status < 300);
       if (!isRight) throw new Wrong(`${method} ${path} answered ${status}: ${text.slice(0, 600)}`);
       const body = (text === "" ? null : JSON.parse(text)) as T & { id?: unknown };
+      this.#given.addFrom(asking.body);
+      this.#given.addFrom(body);
       if (method === "POST" && path === "/v1/runs" && typeof body.id === "string") this.runs.add(body.id);
       return body;
     }

@@ -112,6 +112,16 @@ const tokenRequests = async () =>
     ({ grantType }) => grantType,
   );
 
+/** The operator's numbers tell of the refresh that failed for good, and of the run that waits for it. */
+async function numbersTell(): Promise<boolean> {
+  const answer = await send("GET", `/v1/metrics?tenant=${TENANT}`, { key: env.ROOT_API_KEY ?? "" });
+  expect(answer.status).toBe(200);
+  const text = await answer.text();
+  const parked = `showcaller_runs_parked{tenant="${TENANT}",workflow="t-agenda",awaits="connection"} 1\n`;
+  const failed = `showcaller_refresh_failures_total{tenant="${TENANT}",reason="dead"} 1\n`;
+  return text.includes(parked) && text.includes(failed);
+}
+
 it("goes on with a new token where the old one has expired, parks where it was taken back, and ends after another consent", async () => {
   const session = await send("POST", "/v1/connect-sessions", {
     key: admin,
@@ -137,6 +147,7 @@ it("goes on with a new token where the old one has expired, parks where it was t
   const parked = await until(id, (seen) => step(seen, "third").waiting_for !== undefined);
   expect(step(parked, "third").waiting_for).toMatchObject({ integration: "agenda", reason: "revoked" });
   expect(await tokenRequests()).toHaveLength(3);
+  await vi.waitUntil(numbersTell, { timeout: 15_000, interval: 250 });
   // The door adds the link to what the run says of itself.
   const waiting = step(parked, "third").waiting_for as
     | { readonly connect?: { readonly url: string } }

@@ -38,6 +38,7 @@ export interface Sending {
 /** A tenant that may have and do everything. */
 export const openGate: Gate = {
   request: async () => null,
+  spare: () => true,
   delivery: async () => null,
   session: async () => null,
   start: async () => ({

@@ -9,6 +9,7 @@ import type { ConnectionRpc } from "../../src/connections/index.ts";
 import { createUseAudit } from "../../src/access/index.ts";
 import { createBeingErased } from "../../src/erasure/being-erased.ts";
 import { BEGINNING, type Erasure, NOTHING_YET } from "../../src/erasure/progress.ts";
+import { insertErasure, takeErasure } from "../../src/erasure/store.ts";
 import { type Places, SETTLED_MS, walk } from "../../src/erasure/walk.ts";
 import {
   connectionIdOf,
@@ -643,6 +644,38 @@ describe("the walk", () => {
     expect((await standing(id)).status).toBe("done");
     const row = await env.DB.prepare("SELECT user FROM erasures WHERE id = ?").bind(id).first();
     expect(row).toEqual({ user: null });
+  });
+
+  test("of one tenant's user waits for no more than one of another's, however many these are", async () => {
+    await newTenant("erase-many");
+    await newTenant("erase-one");
+    const make = async (tenant: string, user: string): Promise<unknown> =>
+      insertErasure(env.DB, { id: `era_${tenant}-${user}`, tenant, user, by: "key:1" }, 1);
+    for (const user of ["a", "b", "c", "d", "e", "f"]) await make("erase-many", user);
+    await make("erase-one", "z");
+    const taken: string[] = [];
+    for (let at = Date.now(), rounds = 0; rounds < 60; at += 1, rounds += 1) {
+      const { tenant = "" } = (await takeErasure(env.DB, at, at)) ?? {};
+      if (tenant === "erase-many" || tenant === "erase-one") taken.push(tenant);
+    }
+    expect(taken.length).toBeGreaterThan(9);
+    expect(taken.filter((tenant, i) => tenant === "erase-many" && taken[i + 1] === tenant)).toEqual([]);
+    await env.DB.prepare("DELETE FROM erasures WHERE tenant IN ('erase-many', 'erase-one')").run();
+  });
+
+  test("is not begun anew by who asks again while it runs", async () => {
+    const { id } = await erase("asked-for-often");
+    const row = async () =>
+      env.DB.prepare("SELECT looked_at, clean_since, lease_until FROM erasures WHERE id = ?")
+        .bind(id)
+        .first();
+    await vi.waitFor(async () => {
+      expect(await row()).toMatchObject({ clean_since: expect.any(Number), lease_until: 0 });
+    });
+    const before = await row();
+    vi.setSystemTime(Date.now() + 1_000);
+    for (let again = 0; again < 3; again += 1) expect((await erase("asked-for-often")).id).toBe(id);
+    expect(await row()).toEqual(before);
   });
 
   test("ends though a provider does not answer: after a day, and says so", async () => {

@@ -4,7 +4,10 @@
  *
  * Secrets are learned where they pass, whoever made them: of texts that are parsed or written as JSON by the name of the
  * member, or by the shape of our own keys; of requests that leave by their credentials and forms; of the bindings.
+ *
+ * A line of the product is taken where it is written as JSON, below the console: a test that puts its own console there hides none.
  */
+import { createLogger } from "../../src/platform/index.ts";
 import { SecretSearch } from "../platform/secret-search.ts";
 
 /** Shorter values of tests are words. */
@@ -37,16 +40,36 @@ function learnFrom(text: string): void {
 }
 
 /** What is found in the lines: `<secret>, <form>: <line>`. */
-export function leaks(): string[] {
+export function leaks(from = 0): string[] {
   const search = new SecretSearch(secrets);
-  return lines.flatMap((line) => search.in(line).map((what) => `${what}: ${line.slice(0, 300)}`));
+  return lines.slice(from).flatMap((line) => search.in(line).map((what) => `${what}: ${line.slice(0, 300)}`));
+}
+
+/** Of the lines that `createLogger` makes. */
+const OWN_LINE = '{"level":';
+
+/**
+ * Whether the watch sees: a secret that is logged, by the product's own logger under whatever console stands there, and by hand, is
+ * found. Leaves no trace.
+ */
+export function sees(): boolean {
+  const probe = `probe-${crypto.randomUUID()}`;
+  const before = lines.length;
+  learn("probe", probe);
+  createLogger("info", () => {}).warn("watched", { text: probe });
+  console.debug(probe);
+  const found = leaks(before).filter((leak) => leak.startsWith("probe, itself: "));
+  secrets.delete(probe);
+  lines.splice(before);
+  return found.length === 2;
 }
 
 export function watch(): void {
   for (const level of ["log", "debug", "info", "warn", "error"] as const) {
     const real = console[level].bind(console);
     console[level] = (...words: unknown[]) => {
-      lines.push(words.map(String).join(" "));
+      const line = words.map(String).join(" ");
+      if (!line.startsWith(OWN_LINE)) lines.push(line);
       real(...words);
     };
   }
@@ -58,8 +81,9 @@ export function watch(): void {
   const stringify = JSON.stringify.bind(JSON);
   JSON.stringify = ((...args: Parameters<typeof JSON.stringify>) => {
     const text: unknown = stringify(...args);
-    // A line of the log is written in the same way: what it says is not learned from it.
-    if (typeof text === "string" && !text.startsWith('{"level":')) learnFrom(text);
+    // What a line of the log says is not learned from it: it is what is searched.
+    if (typeof text === "string" && text.startsWith(OWN_LINE)) lines.push(text);
+    else if (typeof text === "string") learnFrom(text);
     return text;
   }) as typeof JSON.stringify;
   const real = globalThis.fetch;

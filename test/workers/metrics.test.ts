@@ -1,4 +1,4 @@
-import { abortAllDurableObjects, runInDurableObject } from "cloudflare:test";
+import { abortAllDurableObjects, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import parse from "parse-prometheus-text-format";
 import { afterEach, beforeAll, describe, expect, it, vi } from "vitest";
@@ -6,10 +6,12 @@ import { createDirectory, type Report, type ShardMetrics } from "../../src/direc
 import { expectAnswer, expectProblem, send } from "./api-support.ts";
 import { randomId } from "../../src/platform/index.ts";
 import { HOUR_MS, reportOf, T0 } from "./directory-support.ts";
-import { directoryOf, ended, fault, listed, start, TENANT } from "./run-support.ts";
-import { points } from "./worker.ts";
+import { REGION, Tenancy } from "./cloud-support.ts";
+import { directoryOf, ended, fault, listed, start, TENANT, until } from "./run-support.ts";
+import { points, refuse } from "./worker.ts";
 
 const DAY_MS = 24 * HOUR_MS;
+const PATIENCE = { timeout: 5_000, interval: 20 } as const;
 const ROOT = env.ROOT_API_KEY ?? "";
 const one = createDirectory((tenant, shard) => directoryOf(tenant, shard), 1);
 
@@ -212,6 +214,61 @@ describe("numbers of a directory", () => {
   });
 });
 
+/** How many rows the object reads from now on. */
+async function rowsRead(tenant: string): Promise<() => number> {
+  const cursors: SqlStorageCursor<Record<string, SqlStorageValue>>[] = [];
+  await runInDurableObject(directoryOf(tenant), (_object, { storage: { sql } }) => {
+    const exec = sql.exec.bind(sql);
+    sql.exec = <T extends Record<string, SqlStorageValue>>(...asked: Parameters<typeof exec>) => {
+      const cursor = exec<T>(...asked);
+      cursors.push(cursor);
+      return cursor;
+    };
+  });
+  return () => cursors.reduce((sum, cursor) => sum + cursor.rowsRead, 0);
+}
+
+/** As if so many runs had been heard of: half of them have ended, the others go on and report in time. */
+async function fill(tenant: string, runs: number): Promise<void> {
+  await one.report(reportOf({ tenant, saidAt: T0, tally: { attempts: 3 }, leaseAt: Date.now() + HOUR_MS }));
+  await runInDurableObject(directoryOf(tenant), (_object, { storage: { sql } }) => {
+    const counted = (upTo: number): string =>
+      `WITH RECURSIVE i(k) AS (SELECT 1 UNION ALL SELECT k + 1 FROM i WHERE k < ${upTo})`;
+    sql.exec(
+      `${counted(runs - 1)} INSERT INTO runs (started_at, id, version, workflow, workflow_version, user, started_by, tags,
+           status, paused, generation, ended_at, lease_at, said_at, tally)
+         SELECT started_at + k, 'run_' || k, version, workflow, workflow_version, 'user-' || (k % 1000), started_by, '[]',
+           iif(k % 2, 'succeeded', 'running'), 0, 1, iif(k % 2, started_at + k, NULL), iif(k % 2, NULL, lease_at + k), said_at, tally
+         FROM i, (SELECT * FROM runs LIMIT 1)`,
+    );
+    // The ring is full, of as many workflows as are told apart.
+    sql.exec(
+      `${counted(4_095)} INSERT INTO changes (slot, n, at, started_at, id, label, totals)
+         SELECT (slot + k) % 4096, n + k, at, started_at, id, 'flow-' || (k % 99), totals
+         FROM i, (SELECT * FROM changes LIMIT 1)`,
+    );
+  });
+  await abortAllDurableObjects();
+}
+
+it("what is read for the numbers is the same whether there are 100 healthy runs or 20,000, and next to nothing after the first time", async () => {
+  const seen: number[][] = [];
+  for (const runs of [100, 20_000]) {
+    const tenant = `m-of-${runs}`;
+    await fill(tenant, runs);
+    const read = await rowsRead(tenant);
+    const [first] = await one.metrics(tenant);
+    expect(first?.workflows).toHaveLength(100);
+    const cold = read();
+    await one.metrics(tenant);
+    seen.push([cold, read() - cold]);
+  }
+  expect(seen[1]).toEqual(seen[0]);
+  // The ring once in a life; then nothing but the ends of two indexes.
+  expect(seen[0]?.[0]).toBeLessThan(3 * 4_096);
+  expect(seen[0]?.[1]).toBeLessThan(10);
+});
+
 async function scrape(query: string): Promise<ReturnType<typeof parse>> {
   const answer = await send("GET", `/v1/metrics${query}`, { key: ROOT });
   expect(answer.status).toBe(200);
@@ -297,6 +354,60 @@ describe("GET /v1/metrics", () => {
       { indexes: [tenant], blobs: ["event", "refresh_failed", "dead"], doubles: [1] },
       { indexes: [tenant], blobs: ["event", "exchange_failed", "configuration"], doubles: [1] },
     ]);
+  });
+
+  it("counts an exchange that a real cloud refuses", async () => {
+    const house = await Tenancy.begin("m-cloud");
+    await house.role({
+      ...{ name: "writer", provider: "aws", role_arn: house.arn(), region: REGION },
+      ...{ hosts: ["invoices.s3.eu-central-1.amazonaws.com"], workflows: ["code:nightly"] },
+    });
+    await house.publish();
+    const tried = await house.call("POST", "/v1/cloud-roles/writer/test", {});
+    const { works } = await expectAnswer<{ works: boolean }>(tried, "testCloudRole", 200);
+    expect(works).toBe(false);
+    // It is told beside the answer.
+    const told = async (): Promise<boolean> =>
+      Object.keys((await one.metrics("m-cloud"))[0]?.events ?? {}).length > 0;
+    await vi.waitUntil(told, { timeout: 5_000, interval: 20 });
+    const families = await scrape("?tenant=m-cloud");
+    const failures = families.find(({ name }) => name === "showcaller_exchange_failures_total");
+    // The role is new: the cloud may not have heard of it yet.
+    expect(failures?.metrics).toEqual([{ labels: { tenant: "m-cloud", reason: "propagating" }, value: "1" }]);
+  });
+
+  it("shows a real run that waits for a decision, and one with a message that nobody takes, for as long as it is so", async () => {
+    const gauge = async (name: string, more: Readonly<Record<string, string>> = {}) => {
+      // Past the time for which an answer is kept.
+      vi.setSystemTime(Date.now() + 6_000);
+      return valueOf(await scrape(`?tenant=${TENANT}`), name, { tenant: TENANT, ...more });
+    };
+    const parked = { workflow: "t-approval", awaits: "approval" };
+    const asked = await start("t-approval", { price: 3 });
+    await until(asked, ({ status }) => status === "waiting");
+    await vi.waitUntil(async () => (await gauge("showcaller_runs_parked", parked)) === 1, PATIENCE);
+    expect(await gauge("showcaller_outbox_stuck_runs")).toBe(0);
+
+    const id = randomId("run");
+    refuse.set(id, 1_000);
+    const stuck = await start("t-wait", {}, { tags: ["heard"], id });
+    await until(stuck, ({ status }) => status === "waiting");
+    vi.setSystemTime(Date.now() + 6 * 60_000);
+    await runDurableObjectAlarm(stuck.stub());
+    await vi.waitUntil(async () => (await gauge("showcaller_outbox_stuck_runs")) === 1, PATIENCE);
+    const age = await gauge("showcaller_outbox_age_seconds");
+    expect(age).toBeGreaterThan(6 * 60 - 1);
+    expect(age).toBeLessThan(20 * 60);
+
+    refuse.set(id, 0);
+    vi.setSystemTime(Date.now() + HOUR_MS / 2);
+    await runDurableObjectAlarm(stuck.stub());
+    await vi.waitUntil(async () => (await gauge("showcaller_outbox_stuck_runs")) === 0, PATIENCE);
+    expect(await gauge("showcaller_outbox_age_seconds")).toBe(0);
+    // Nobody decides in time.
+    vi.setSystemTime(Date.now() + HOUR_MS);
+    await runDurableObjectAlarm(asked.stub());
+    await vi.waitUntil(async () => (await gauge("showcaller_runs_parked", parked)) === 0, PATIENCE);
   });
 
   it("gives each tenant in exactly one part, and answers OpenMetrics to who asks for it", async () => {

@@ -187,4 +187,22 @@ describe("a hostile tenant", () => {
     const refused = answers.find(({ status }) => status === 429);
     expect(refused?.headers.get("ratelimit")).toMatch(/^"requests_per_second";r=0;t=\d+$/);
   });
+
+  it("with a key that leaked cannot keep its tenant from revoking it, nor who may not revoke it use up what is spared for that", async () => {
+    const admin = await newTenant("leaked");
+    const agent = { name: "agent", user: "u", scopes: ["runs:read"], expires_at: Date.now() + 600_000 };
+    const made = await send("POST", "/v1/keys", { key: admin, body: agent });
+    const { id, key } = await expectAnswer<{ id: string; key: string }>(made, "createKey", 201);
+    const revoke = async (by: string): Promise<number> =>
+      (await send("DELETE", `/v1/keys/${id}x`, { key: by })).status;
+    await limit("leaked", { requests_per_second: 1, request_burst: 1 });
+    await vi.waitUntil(async () => (await revoke(key)) === 429, { timeout: 10_000, interval: 1 });
+    const flood = await Promise.all(Array.from({ length: 50 }, () => revoke(key)));
+    expect(count(flood, 429)).toBeGreaterThan(45);
+    expect((await send("GET", "/v1/workflows", { key: admin })).status).toBe(429);
+    expect((await send("DELETE", `/v1/keys/${id}`, { key: admin })).status).toBe(200);
+    // What is spared is bounded as well.
+    const often = await Promise.all(Array.from({ length: 50 }, () => revoke(admin)));
+    expect(count(often, 429)).toBeGreaterThan(40);
+  });
 });

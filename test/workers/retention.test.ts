@@ -163,6 +163,26 @@ describe("a run that has ended", () => {
   });
 });
 
+it("what was known before is not what is in force: it may have been made longer since", async () => {
+  await newTenant("keep-stale");
+  await keep("keep-stale", { runs_days: 1 });
+  let now = Date.now();
+  let away = false;
+  const db = {
+    prepare: (query: string) => {
+      if (away) throw new Error("away");
+      return env.DB.prepare(query);
+    },
+  } as unknown as D1Database;
+  const deps = { db, settings: createTenantCache<TenantSettings>(), log: createLogger("error", () => {}) };
+  expect(await retentionOf(deps, "keep-stale", now)).toMatchObject({ runsDays: 1 });
+  await keep("keep-stale", { runs_days: 365 });
+  [now, away] = [now + 5 * 60_000, true];
+  expect(await retentionOf(deps, "keep-stale", now)).toBeNull();
+  away = false;
+  expect(await retentionOf(deps, "keep-stale", now)).toMatchObject({ runsDays: 365 });
+});
+
 describe("uses of credentials", () => {
   it("are kept for as long as each tenant says", async () => {
     const now = Date.now();

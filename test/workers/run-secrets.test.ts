@@ -1,9 +1,9 @@
 import { runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, beforeAll, describe, expect, inject, it, vi } from "vitest";
-import { text } from "../../src/platform/index.ts";
+import { createLogger, text } from "../../src/platform/index.ts";
 import { expectAnswer, send } from "./api-support.ts";
-import { leaks, lines as logged, secrets } from "./log-watch.ts";
+import { leaks, lines as logged, secrets, sees } from "./log-watch.ts";
 import { ended, events, start, TENANT, view, type Started } from "./run-support.ts";
 import { setCallsPerEvent } from "./worker.ts";
 
@@ -77,17 +77,28 @@ describe("a run that used credentials (K12)", () => {
 
 describe("the watch over the log of a test file", () => {
   it("has lines and secrets to look for, and finds one that is logged", () => {
-    console.warn('{"level":"warn","event":"looked_at"}');
     // The tokens of the world, our own keys, and those that passed meanwhile.
     expect(secrets.size).toBeGreaterThan(8);
     const names = new Set(secrets.values());
     for (const name of ["server key", "root key", "service token", "key, or link", "credential of a request"])
       expect([name, names.has(name)]).toEqual([name, true]);
     const before = logged.length;
-    console.warn(`{"level":"warn","event":"told","text":"${btoa(`x${env.ROOT_API_KEY ?? ""}`)}"}`);
+    console.warn(`told ${btoa(`x${env.ROOT_API_KEY ?? ""}`)}`);
     expect(leaks()).toEqual([expect.stringMatching(/^root key, in base64 behind 1: /)]);
     logged.splice(before);
     expect(leaks()).toEqual([]);
+  });
+
+  it("sees a line of the product also where a test has put its own console, which it does not see then", () => {
+    for (const level of ["debug", "info", "warn", "error"] as const)
+      vi.spyOn(console, level).mockImplementation(() => {});
+    expect(sees()).toBe(false);
+    const before = logged.length;
+    createLogger().warn("told", { text: btoa(`x${env.ROOT_API_KEY ?? ""}`) });
+    expect(leaks()).toEqual([expect.stringMatching(/^root key, in base64 behind 1: /)]);
+    logged.splice(before);
+    vi.restoreAllMocks();
+    expect(sees()).toBe(true);
   });
 });
 

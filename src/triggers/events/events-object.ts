@@ -33,7 +33,7 @@ export abstract class WiredEventsObject extends DurableObject<Env> implements Ev
     super(ctx, env);
     if (CRASH_POINTS) armCrashPoint(env.CRASH_AT);
     const [, tenant = "", name = ""] = (ctx.id.name ?? "").split(":");
-    this.#ports = ports;
+    this.#ports = { ...ports, log: ports.log.with({ tenant }) };
     this.#tenant = tenant;
     const store = new EventsStore(ctx.storage, name);
     this.#desk = new EventsDesk({ tenant, name }, store, ports, {

@@ -49,7 +49,7 @@ export abstract class WiredFlowObject extends DurableObject<Env> implements Flow
     const [, tenant = "", workflow = ""] = (ctx.id.name ?? "").split(":");
     this.#tenant = tenant;
     this.#workflow = workflow;
-    this.#ports = ports;
+    this.#ports = { ...ports, log: ports.log.with({ tenant }) };
     this.#store = new FlowStore(ctx.storage);
     // An alarm that stands costs nothing; to set it again without need is a row.
     if (this.#store.isMade())

@@ -67,7 +67,7 @@ export function createDelivering(
       const where = { tenant: hook.tenant, hook: hook.id, delivery };
       const kept = await openKept(deps.vault(), where, found.sealed);
       if (!kept.ok) {
-        log.error("hook.body_not_opened", { hook: hook.id, delivery, code: kept.error });
+        log.error("hook.body_not_opened", { ...where, code: kept.error });
         return err("body_gone");
       }
       const { arrival, genuine, key, at } = kept.value;

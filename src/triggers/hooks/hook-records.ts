@@ -26,10 +26,11 @@ export function hookRecords({ db, log }: { readonly db: D1Database; readonly log
         .all<Row>();
       let moved = 0;
       for (const row of results) {
-        const [hook, id, sealed] = [text(row, "hook"), text(row, "id"), text(row, "sealed")];
-        const next = await vault.rewrap(secretPlace(text(row, "tenant"), hook, id), sealed);
+        const [tenant, sealed] = [text(row, "tenant"), text(row, "sealed")];
+        const [hook, id] = [text(row, "hook"), text(row, "id")];
+        const next = await vault.rewrap(secretPlace(tenant, hook, id), sealed);
         if (!next.ok) {
-          log.error("hook.not_rewrapped", { hook, secret: id, code: next.error.code });
+          log.error("hook.not_rewrapped", { tenant, hook, secret: id, code: next.error.code });
           continue;
         }
         // Only what still stands as it was read.

@@ -180,9 +180,11 @@ export function createHooks({ db, vault, expressions, audit, log, now }: HooksDe
     async secretsOf(hook: Hook): Promise<OpenSecret[]> {
       const secrets: OpenSecret[] = [];
       for (const { id, sealed, until } of await selectSecrets(db, hook, now())) {
-        const opened = await vault().open(secretPlace(hook.tenant, hook.id, id), sealed);
+        const { tenant } = hook;
+        const opened = await vault().open(secretPlace(tenant, hook.id, id), sealed);
         if (opened.ok) secrets.push({ id, text: opened.value, until });
-        else log.error("hook.secret_not_opened", { hook: hook.id, secret: id, code: opened.error.code });
+        else
+          log.error("hook.secret_not_opened", { tenant, hook: hook.id, secret: id, code: opened.error.code });
       }
       return secrets;
     },

@@ -28,8 +28,9 @@ export abstract class WiredEndpointObject extends DurableObject<Env> implements 
   protected constructor(ctx: DurableObjectState, env: Env, ports: EndpointPorts) {
     super(ctx, env);
     if (CRASH_POINTS) armCrashPoint(env.CRASH_AT);
-    this.#ports = ports;
-    this.#queue = new EndpointQueue(new QueueStore(ctx.storage), ports, {
+    const [, tenant] = (ctx.id.name ?? "").split(":");
+    this.#ports = { ...ports, log: ports.log.with({ tenant }) };
+    this.#queue = new EndpointQueue(new QueueStore(ctx.storage), this.#ports, {
       arm: (at) => {
         this.#arm(at);
       },

@@ -31,10 +31,11 @@ export function endpointRecords({
         .all<Row>();
       let moved = 0;
       for (const row of results) {
-        const [endpoint, id, sealed] = [text(row, "endpoint"), text(row, "id"), text(row, "sealed")];
-        const next = await vault.rewrap(keyPlace(text(row, "tenant"), endpoint, id), sealed);
+        const [tenant, sealed] = [text(row, "tenant"), text(row, "sealed")];
+        const [endpoint, id] = [text(row, "endpoint"), text(row, "id")];
+        const next = await vault.rewrap(keyPlace(tenant, endpoint, id), sealed);
         if (!next.ok) {
-          log.error("endpoint.not_rewrapped", { endpoint, id, code: next.error.code });
+          log.error("endpoint.not_rewrapped", { tenant, endpoint, id, code: next.error.code });
           continue;
         }
         // Only what still stands as it was read.

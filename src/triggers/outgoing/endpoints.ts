@@ -143,7 +143,7 @@ export function createEndpoints(deps: EndpointsDeps) {
         continue;
       }
       const { code } = opened.error;
-      log.error("endpoint.key_not_opened", { endpoint: id, id: key.id, code });
+      log.error("endpoint.key_not_opened", { tenant, endpoint: id, id: key.id, code });
       // A keyring that does not have the key is not the right one yet.
       missing ||= code === "unknown_key" || key.until === null;
     }
