@@ -124,9 +124,13 @@ function outcomeOf(
     if (report !== undefined)
       // Beside the answer: the run is known even if its own word does not get through.
       defer(
-        directory.report(report).then(permit?.settled, (error: unknown) => {
-          log.warn("run_not_registered", { tenant, run, error });
-        }),
+        // What an object answers takes no `undefined` to go on with, as a promise would.
+        directory.report(report).then(
+          () => permit?.settled(),
+          (error: unknown) => {
+            log.warn("run_not_registered", { tenant, run, error });
+          },
+        ),
       );
     return { kind: "started", created, run };
   }

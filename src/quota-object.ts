@@ -9,6 +9,7 @@
  * - O2 a permit is stored as lent before anybody is told of it: one entry for a batch, however many are in it.
  * - O3 the directory is asked only where there seems to be no room, once at a time and not more often than every FULL_RETRY_MS.
  * - O4 no alarm, and nothing to clean: an object that nobody asks holds one entry.
+ * - O5 the quotas are asked for once at a time. The promise is this object's own: no other object, and no isolate, waits for it.
  */
 import { DurableObject } from "cloudflare:workers";
 import { inTime, type Logger, objectName } from "./platform/index.ts";
@@ -20,6 +21,7 @@ import {
   decide,
   EMPTY_BOOK,
   FULL_RETRY_MS,
+  heard,
   type Lease,
   needsCount,
   type QuotaRpc,
@@ -48,6 +50,7 @@ export abstract class WiredQuotaObject extends DurableObject<Env> implements Quo
   #book: Book | null = null;
   #counting: Promise<void> | null = null;
   #countedAt = -Infinity;
+  #asking: Promise<Quotas> | null = null;
 
   protected constructor(ctx: DurableObjectState, env: Env, ports: QuotaPorts) {
     super(ctx, env);
@@ -58,23 +61,34 @@ export abstract class WiredQuotaObject extends DurableObject<Env> implements Quo
   async ask(tenant: string, ask: Ask): Promise<Lease> {
     this.#check(tenant);
     const { now } = this.#ports;
-    const quotas = await this.#ports.quotas(tenant, now());
+    const quotas = await this.#quotas();
+    let rest = ask;
     // O3.
-    if (needsCount(this.#loaded(), quotas, ask)) await this.#count();
-    const { book, lease } = decide(this.#loaded(), quotas, ask, now());
+    if (needsCount(this.#loaded(), quotas, ask)) {
+      // First what the isolate tells: runs that have ended since are not covered by this count else, and their room not seen.
+      if (ask.told.length > 0 || ask.charged > 0) this.#store(heard(this.#loaded(), quotas, ask, now()));
+      rest = { ...ask, told: [], charged: 0 };
+      await this.#count();
+    }
+    const { book, lease } = decide(this.#loaded(), quotas, rest, now());
     // A refusal changes nothing that time would not: it writes nothing.
-    if (lease.ok || ask.told.length > 0 || ask.charged > 0) this.#store(book);
+    if (lease.ok || rest.told.length > 0 || rest.charged > 0) this.#store(book);
     return lease;
   }
 
   async view(tenant: string): Promise<QuotaView> {
     this.#check(tenant);
     const now = this.#ports.now();
-    const [quotas, activeRuns] = await Promise.all([
-      this.#ports.quotas(tenant, now),
-      this.#ports.live(tenant),
-    ]);
+    const [quotas, activeRuns] = await Promise.all([this.#quotas(), this.#ports.live(tenant)]);
     return { quotas, activeRuns, rates: ratesOf(this.#loaded(), quotas, now) };
+  }
+
+  /** Asked once for all who come meanwhile (O5): else each would ask the database, and all would wait for all of it. */
+  async #quotas(): Promise<Quotas> {
+    this.#asking ??= this.#ports.quotas(this.#tenant, this.#ports.now()).finally(() => {
+      this.#asking = null;
+    });
+    return this.#asking;
   }
 
   /** Brings the number of runs up to date. While the directory does not answer, it stays as it was: too high, if anything. */

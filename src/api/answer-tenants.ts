@@ -40,6 +40,7 @@ export const TenantWithSettings = named("TenantWithSettings", () =>
     ...tenantFields(),
     quotas: setting().describe("What was set for this tenant. `null`: the defaults."),
     retention: setting().describe("What was set for this tenant. `null`: the defaults."),
+    quotas_in_force: z.record(z.string(), z.int()).describe("All of them, with the defaults filled in."),
     retention_in_force: RetentionInForce.schema().describe("With the defaults filled in."),
   }),
 );

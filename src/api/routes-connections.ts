@@ -12,6 +12,7 @@ import {
 import { originOf, viewConnection, viewUse } from "./connection-views.ts";
 import { EXAMPLES } from "./examples.ts";
 import { type Problem, problem, problemAt } from "./problems.ts";
+import { refusalOfFull } from "./quota-check.ts";
 import { jsonResponse, RETRY_AFTER_S } from "./replies.ts";
 import { connectionsQuery, CreateConnection, Reconnect } from "./request-connections.ts";
 import { refusalForErasure } from "./routes-erasures.ts";
@@ -186,6 +187,9 @@ async function create(
   if (made === null)
     return problemAt("unknown_integration", { pointer: "/integration" }, "There is no such integration.");
   const { account, label = null, username, password } = body;
+  const full = await refusalOfFull(call, identity.tenant, "connections");
+  // What is there can be given a new credential, however many there are.
+  if (full !== null && !(await room.isThere(made, user.value, account))) return full;
   const lent = {
     ...(account === undefined ? {} : { account }),
     ...{ user: user.value, label, by: actorOf(identity) },

@@ -24,6 +24,7 @@ import {
 import { EXAMPLES } from "./examples.ts";
 import { makerOf } from "./maker.ts";
 import type { Problem } from "./problems.ts";
+import { refusalOfFull } from "./quota-check.ts";
 import { jsonResponse } from "./replies.ts";
 import {
   ChangeEndpoint,
@@ -60,6 +61,8 @@ export const ENDPOINT_ROUTES: readonly Route[] = [
     problems: ["quota_exceeded", "policy_denied"],
     handle: async ({ call, identity, body: { url, events, description = "", key = "hmac" } }) => {
       if (!may(identity, "runs:read")) return seesNoRuns();
+      const tooMany = await refusalOfFull(call, identity.tenant, "endpoints");
+      if (tooMany !== null) return tooMany;
       const { desk } = call.deps.endpoints;
       const made = await desk.create(asking(identity), { url, types: unique(events), description }, key);
       if (!made.ok) return ofEndpoint(made.error);

@@ -7,7 +7,7 @@ import { EXAMPLES } from "./examples.ts";
 import { makerOf } from "./maker.ts";
 import { chainFor, refusalOfStart } from "./policy-check.ts";
 import { problem, problemAt, type Problem } from "./problems.ts";
-import { full } from "./quota-check.ts";
+import { full, refusalOfFull } from "./quota-check.ts";
 import { addressOf, jsonResponse, ofAccess, RETRY_AFTER_S } from "./replies.ts";
 import {
   MAX_SCHEDULES_PER_PAGE,
@@ -201,7 +201,11 @@ async function put(
       detail: `The input of ${workflow} is sensitive, and a schedule keeps it as it is: leave it out.`,
     });
   const wish = wishOf(body, user.value, makerOf(identity));
-  const answer = await call.deps.schedules.put(askingFor(call, identity), wish);
+  const asking = askingFor(call, identity);
+  const tooMany = await refusalOfFull(call, identity.tenant, "schedules");
+  // One that is there is changed, however many there are.
+  if (tooMany !== null && !(await call.deps.schedules.view(identity.tenant, asking.name)).ok) return tooMany;
+  const answer = await call.deps.schedules.put(asking, wish);
   if (answer.ok) {
     const view = viewSchedule(answer.view);
     if (!answer.created) return jsonResponse(view);

@@ -7,6 +7,7 @@ import {
   type Tenant as TenantRecord,
   type TenantSettings,
 } from "../access/index.ts";
+import { quotasOf } from "../quotas/index.ts";
 import { viewRetention } from "./routes-retention.ts";
 import { Tenant, TenantList, TenantWithSettings } from "./answer-tenants.ts";
 import { EXAMPLES } from "./examples.ts";
@@ -87,6 +88,7 @@ function viewSettings(
   return {
     ...viewTenant(tenant),
     ...{ quotas, retention },
+    quotas_in_force: quotasOf(quotas),
     retention_in_force: viewRetention(retention),
   };
 }

@@ -166,6 +166,8 @@ export interface Connections {
     by: string,
   ): Promise<{ readonly connection: ListedConnection; readonly siblings: boolean } | null>;
   lend(made: Integration, lent: Optional<Lent, "account">): Promise<Result<ListedConnection, LendRefusal>>;
+  /** Whether a credential that is lent takes the place of another, and makes no connection more. Without an account as with `lend`. */
+  isThere(made: Integration, user: string | null, account?: string): Promise<boolean>;
   /** The provider says that its users took this back. @returns how many connections were marked */
   takenBack(tenant: string, integration: string, what: TakenBack): Promise<number>;
   grantsLink(
@@ -274,6 +276,12 @@ export function createConnections(deps: ConnectionsDeps): Connections {
     async lend(made, lent) {
       const lended = await lend(deps, made, { ...lent, account: lent.account ?? DEFAULT_ACCOUNT });
       return lended.ok ? ok(listedOf(lended.value)) : lended;
+    },
+    async isThere({ tenant, name: integration }, user, account = DEFAULT_ACCOUNT) {
+      const owner = user === null ? "tenant" : `user:${user}`;
+      const id = await connectionIdOf(await serverKey(), { tenant, integration, owner, account });
+      const listed = await room.connection(tenant, id);
+      return listed !== null && listed.status !== "disconnected";
     },
     takenBack: (tenant, integration, what) => markTakenBack(deps, { tenant, integration }, what),
     grantsLink: (tenant, user, by) => makeGrantLink(deps, { tenant, user, by }),

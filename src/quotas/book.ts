@@ -36,6 +36,14 @@ export function needsCount(book: Book, quotas: Quotas, { kind, told }: Ask): boo
   return kind === "starts" && quotas.active_runs - taken(told.reduce(tell, book.slots)) < 1;
 }
 
+/** The book once an isolate has told what became of its batches: for a count that is to cover it. */
+export function heard(book: Book, quotas: Quotas, { kind, told, charged }: Ask, now: number): Book {
+  const nothing = { want: 0, told, charged, until: now };
+  const { bucket } = lend(book.buckets[kind] ?? null, rateOf(quotas, kind), nothing, now);
+  const slots = kind === "starts" ? told.reduce(tell, book.slots) : book.slots;
+  return { ...book, buckets: { ...book.buckets, [kind]: bucket }, slots };
+}
+
 export function decide(book: Book, quotas: Quotas, ask: Ask, now: number): Decided {
   const until = Math.ceil((now + LEASE_MS) / GRAIN_MS) * GRAIN_MS;
   return ask.kind === "starts"

@@ -7,7 +7,8 @@
  *      Sessions wait for it, and pass likewise while it is away: that nobody can log in because of who counts would be worse.
  * - G2 a start waits for a permit, and is not let through without one: what is begun goes on for days, and nobody takes it back. While
  *      the object is away what the isolate holds is used up, then starts are answered as unavailable.
- * - G3 what one request began is never waited for by another: the platform does not let it settle.
+ * - G3 what one request began is never awaited by another: the platform does not let it settle. Who comes while the object is asked
+ *      looks at what is held, every LOOK_MS, and asks by itself after LEADER_MS: however many come together, few questions are asked.
  * - G4 a refusal costs no call, no row and one line of the log in REFUSALS_TOLD_MS, however many there are.
  * - G5 what ends a flood gets through it: each isolate has a reserve for that, of its own count, which no flood of requests uses up.
  */
@@ -22,6 +23,9 @@ export const OWED = 8;
 /** Below it, the next batch is asked for while this one is used. */
 const LOW = 2;
 const ANSWER_WITHIN_MS = 5_000;
+/** Who has asked and not been answered for so long leads no more: its request may have ended. */
+const LEADER_MS = 500;
+const LOOK_MS = 10;
 /** After the object did not answer. */
 const AWAY_MS = 1_000;
 const REFUSALS_TOLD_MS = 10_000;
@@ -109,7 +113,7 @@ export function createGate({ object, defer, log, now }: GateDeps): Gate {
   /** Whether it answered. */
   async function ask(tenant: string, kind: PermitKind, one: Held): Promise<boolean> {
     const askedAt = now();
-    const want = one.purse.want(askedAt, isAsking(one, askedAt));
+    const want = one.purse.want(askedAt);
     one.askedSince = askedAt;
     const { told, charged } = one.purse.tell(askedAt);
     try {
@@ -129,13 +133,14 @@ export function createGate({ object, defer, log, now }: GateDeps): Gate {
       return false;
     } finally {
       one.purse.answered(charged);
-      one.askedSince = -Infinity;
+      // Unless another leads by now.
+      if (one.askedSince === askedAt) one.askedSince = -Infinity;
     }
   }
 
   /** G3: of a question that another request began it is only known that there is one. */
   function isAsking({ askedSince }: Held, at: number): boolean {
-    return at < askedSince + ANSWER_WITHIN_MS;
+    return at < askedSince + LEADER_MS;
   }
 
   function refused(tenant: string, one: Held, refusal: Refusal): Refusal {
@@ -188,8 +193,9 @@ export function createGate({ object, defer, log, now }: GateDeps): Gate {
   ): Promise<{ readonly batch: Batch } | { readonly refusal: Refusal } | null> {
     const one = of(tenant, kind);
     const { purse } = one;
+    const until = now() + ANSWER_WITHIN_MS;
     // A batch may be used up by others while this one waits.
-    for (let turn = 0; turn < MAX_TURNS; turn++) {
+    for (let turns = 0; turns < MAX_TURNS && now() < until;) {
       const batch = purse.take(now());
       if (batch !== null) {
         batch.used += 1;
@@ -198,7 +204,12 @@ export function createGate({ object, defer, log, now }: GateDeps): Gate {
       const said = purse.refusal(now());
       if (said !== null) return { refusal: refused(tenant, one, said) };
       if (now() < one.awayUntil) return null;
-      if (!(await ask(tenant, kind, one))) return null;
+      if (isAsking(one, now())) {
+        await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+      } else {
+        turns += 1;
+        if (!(await ask(tenant, kind, one))) return null;
+      }
     }
     return null;
   }

@@ -1,4 +1,13 @@
-export { type Book, decide, EMPTY_BOOK, FULL_RETRY_MS, LEASE_MS, needsCount, ratesOf } from "./book.ts";
+export {
+  type Book,
+  decide,
+  EMPTY_BOOK,
+  FULL_RETRY_MS,
+  heard,
+  LEASE_MS,
+  needsCount,
+  ratesOf,
+} from "./book.ts";
 export { createGate, type Admission, type Gate, type StartPermit } from "./gate.ts";
 export { type Quota, QUOTA_NAMES, QUOTAS, type Quotas, quotasOf, quotasSchema } from "./limits.ts";
 export type { Refusal } from "./purse.ts";

@@ -77,9 +77,8 @@ export class Purse {
     return true;
   }
 
-  /** How many to ask for now. @param isAsking a question is under way already: one more asks for itself alone */
-  want(now: number, isAsking: boolean): number {
-    if (isAsking) return 1;
+  /** How many to ask for now. */
+  want(now: number): number {
     const isFast = now - this.#askedAt < FAST_MS;
     this.#want = Math.min(
       MOST_WANTED,

@@ -18,6 +18,7 @@ import { parseArgs } from "node:util";
 import { build, migrateDatabase, startServer, writeVariables, type Server } from "../dev-server/index.ts";
 import { startWorld, type World } from "../world/index.ts";
 import { measureDeliveries } from "./deliver.ts";
+import { measureNeighbour } from "./neighbour.ts";
 import { beginOf, type Chain } from "./shapes.ts";
 
 type Side = "showcaller" | "workflows" | "floor";
@@ -68,6 +69,7 @@ const REPORT_TIMEOUT_MS = 60_000;
 const KEY_BYTES = 32;
 /** Of what has no chain. */
 const DELIVERIES = "deliveries";
+const NEIGHBOUR = "neighbour";
 
 class Bench {
   readonly #world: World;
@@ -174,6 +176,14 @@ try {
     console.error(
       `${DELIVERIES.padEnd(15)} ${side.padEnd(11)} ${perSecond.toFixed(0).padStart(5)} a second, 16 at a time (p99 ${ms(busyP99)}); one at a time p50 ${ms(p50)}, p99 ${ms(p99)}`,
     );
+  const neighbour =
+    values.only === undefined || values.only === NEIGHBOUR
+      ? await measureNeighbour(server, rootKey, Number(values.rounds))
+      : undefined;
+  for (const [side, { p50, p99, sent, admitted }] of Object.entries(neighbour ?? {}))
+    console.error(
+      `${NEIGHBOUR.padEnd(15)} ${side.padEnd(11)} p50 ${ms(p50)}, p99 ${ms(p99)}; the other sends ${sent.toFixed(0)} a second, ${admitted.toFixed(1)} are admitted`,
+    );
   await server.kill();
   const { sequential10, sequential100, sequential1000, http100, starts100 } = medians;
   console.log(
@@ -192,8 +202,13 @@ try {
       deliveriesPerSecondKept: ratio(deliveries?.kept.perSecond, deliveries?.bare.perSecond),
       deliveryP99Kept: ratio(deliveries?.kept.p99, deliveries?.bare.p99),
       deliveryP99BusyKept: ratio(deliveries?.kept.busyP99, deliveries?.bare.busyP99),
+      neighbourP50Held: ratio(neighbour?.held.p50, neighbour?.quiet.p50),
+      neighbourP99Held: ratio(neighbour?.held.p99, neighbour?.quiet.p99),
+      neighbourP50Free: ratio(neighbour?.free.p50, neighbour?.quiet.p50),
+      neighbourP99Free: ratio(neighbour?.free.p99, neighbour?.quiet.p99),
       medians,
       deliveries,
+      neighbour,
     }),
   );
 } finally {

@@ -62,6 +62,11 @@ const TABLE: readonly (readonly [LintCode, string, Graph])[] = [
   ["bad_duration", "/undoBudgetMs", graph([], { undoBudgetMs: Number.POSITIVE_INFINITY })],
   ["bad_duration", "/idleLimitMs", graph([], { idleLimitMs: -1 })],
   ["bad_retry", "/steps/a/retry", only(call("a", "safe", { retry: retry({ attempts: 0 }) }))],
+  [
+    "bad_retry",
+    "/steps/a/retry",
+    only(call("a", "safe", { retry: retry({ attempts: limits.MAX_ATTEMPTS + 1 }) })),
+  ],
   ["bad_retry", "/steps/a/retry", only(call("a", "safe", { retry: retry({ factor: 0.5 }) }))],
   [
     "bad_retry",

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { type Book, decide, EMPTY_BOOK, LEASE_MS, needsCount } from "../../src/quotas/book.ts";
+import { type Book, decide, EMPTY_BOOK, heard, LEASE_MS, needsCount } from "../../src/quotas/book.ts";
+import type { Ask } from "../../src/quotas/quota-rpc.ts";
 import { type Quotas, quotasOf } from "../../src/quotas/limits.ts";
 import { type Batch, Purse } from "../../src/quotas/purse.ts";
 import { type Covered, counted, coveredBy, SETTLE_MS, taken, tell } from "../../src/quotas/slots.ts";
@@ -118,12 +119,15 @@ class World {
   }
 
   #ask(purse: Purse, fate: "heard" | "question lost" | "answer lost" | "uncounted"): void {
-    const want = purse.want(this.now, false);
-    const ask = { kind: "starts", want, ...purse.tell(this.now) } as const;
+    const want = purse.want(this.now);
+    let ask: Ask = { kind: "starts", want, ...purse.tell(this.now) };
     if (fate === "question lost") return;
     // One at a time.
-    if (fate !== "uncounted" && this.#counting === null && needsCount(this.#stored(), this.quotas, ask))
+    if (fate !== "uncounted" && this.#counting === null && needsCount(this.#stored(), this.quotas, ask)) {
+      this.#book = JSON.stringify(heard(this.#stored(), this.quotas, ask, this.now));
+      ask = { ...ask, told: [], charged: 0 };
       this.#count(coveredBy(this.#stored().slots, this.now), this.#live());
+    }
     const decided = decide(this.#stored(), this.quotas, ask, this.now);
     this.#book = JSON.stringify(decided.book);
     if (fate === "answer lost") return;
@@ -225,7 +229,7 @@ describe("a quiet tenant", () => {
       const decided = decide(
         book,
         quotas,
-        { kind: "starts", want: purse.want(now, false), ...purse.tell(now) },
+        { kind: "starts", want: purse.want(now), ...purse.tell(now) },
         now,
       );
       book = decided.book;
@@ -235,6 +239,19 @@ describe("a quiet tenant", () => {
     }
     expect(questions).toBe(8);
   });
+});
+
+it("runs that have ended leave room with the first count after they were told of", () => {
+  const until = 9_000_000;
+  const quotas = quotasOf({ active_runs: 3 });
+  const before: Book = { ...EMPTY_BOOK, slots: { counted: 0, settled: 0, lent: [[until, 3]] } };
+  const told = [{ until, used: 3, unused: 0, freed: 0, settled: 3 }];
+  const ask: Ask = { kind: "starts", want: 8, told, charged: 0 };
+  const book = heard(before, quotas, ask, 1_000_000);
+  expect(needsCount(book, quotas, { ...ask, told: [] })).toBe(true);
+  const slots = counted(book.slots, coveredBy(book.slots, 1_000_000), 2);
+  const { lease } = decide({ ...book, slots }, quotas, { ...ask, told: [] }, 1_000_000);
+  expect(lease).toMatchObject({ ok: true, granted: 1 });
 });
 
 it("what became known while the directory was counting is not taken for counted", () => {

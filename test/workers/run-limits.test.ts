@@ -153,6 +153,11 @@ describe("signals", () => {
     for (let k = 0; k < 100; k++) expect((await send(`n${k}`, payload)).ok).toBe(true);
     expect(await send("n100", payload)).toMatchObject({ ok: false, code: "signal_buffer_full" });
     expect((await send("n99", payload)).ok).toBe(true);
+    // Nor is there room for an output; the step says so, and nothing else of the run is lost.
+    const step = { action: "transform", with: { value: "x".repeat(2_000) } };
+    expect((await append(run, { large: step })).ok).toBe(true);
+    const { steps } = await until(run, (seen) => seen.steps.some(({ failure }) => failure !== null));
+    expect(steps.find(({ name }) => name === "large")?.failure?.code).toBe("run_too_large");
     expect((await send("go", "small")).ok).toBe(true);
     expect((await run.stub().command(VIEWER, { t: "close", by: "key:test" })).ok).toBe(true);
     expect((await ended(run)).status).toBe("succeeded");

@@ -357,9 +357,9 @@ async function takenOut(
 }
 
 function noneIn(stage: Stage, lines: readonly string[]): boolean {
-  const given = new Set([...stage.given, SECRET_NOTE]);
+  const { given, world } = stage;
   return (
-    secretsIn({ ...stage, lines: [...lines], given }, (line) => {
+    secretsIn({ lines: [...lines], given: new Set([...given, SECRET_NOTE]), world }, (line) => {
       console.error(line);
     }) === 0
   );
