@@ -103,6 +103,7 @@ function later(ms: number): void {
 beforeEach(async () => {
   await env.DB.exec("DELETE FROM vault_keys");
   await env.DB.exec("DROP TABLE IF EXISTS rotated");
+  await env.DB.exec("DROP TABLE IF EXISTS test_records");
 });
 
 afterEach(() => {
