@@ -44,6 +44,11 @@ async function kept(tenant: string): Promise<string> {
   return JSON.stringify(tables.map(({ results }) => results));
 }
 
+/** Without pseudonyms: by chance one of them can spell a name. */
+function spelled(text: string): string {
+  return text.replaceAll(/usr_[0-9a-f]{32}/g, "");
+}
+
 async function pseudonyms(tenant: string): Promise<string[]> {
   const { results } = await env.DB.prepare("SELECT pseudonym FROM audit_users WHERE tenant = ? ORDER BY user")
     .bind(tenant)
@@ -58,7 +63,7 @@ describe("an end user in the audit", () => {
     await audit.write(entry(tenant, "key:key_1", { for: { user: 'Grace "x" usr_\'' }, n: 1, yes: true }));
     await createUseAudit(env.DB).write([use(tenant, "ada@mail.example"), use(tenant, null)]);
     const text = await kept(tenant);
-    expect(text).not.toMatch(/ada|mail\.example|Grace/);
+    expect(spelled(text)).not.toMatch(/ada|mail\.example|Grace/);
     const [grace = "", ada = "", ...others] = await pseudonyms(tenant);
     expect([ada, grace]).toEqual([expect.stringMatching(PSEUDONYM), expect.stringMatching(PSEUDONYM)]);
     expect(others).toEqual([]);
@@ -136,7 +141,7 @@ describe("an end user in the audit", () => {
       { ...use(tenant, null), at },
     ]);
     expect(await pseudonyms(tenant)).toEqual([]);
-    expect(await kept(tenant)).not.toMatch(/ada/);
+    expect(spelled(await kept(tenant))).not.toMatch(/ada/);
     const { results } = await env.DB.prepare(
       "SELECT user FROM credential_uses WHERE tenant = ? ORDER BY user",
     )
@@ -181,7 +186,7 @@ describe("an end user in the audit", () => {
     const admin = await newTenant(tenant);
     const expires_at = Date.now() + 600_000;
     await newKey(admin, { name: "Ada's agent", scopes: ["runs:read"], user: "ada", expires_at });
-    expect(await kept(tenant)).not.toMatch(/ada/i);
+    expect(spelled(await kept(tenant))).not.toMatch(/ada/i);
     const { entries } = await listAudit(env.DB, tenant, { kind: "key" }, { limit: 1 });
     expect(entries).toMatchObject([{ action: "key.create", detail: { user: "ada" } }]);
   });

@@ -17,7 +17,12 @@ import { scheduleHouses } from "./schedule-house.ts";
 
 const goldens = Object.values(
   import.meta.glob<Golden>("../replay/dumps/*.json", { eager: true, import: "default" }),
-);
+)
+  // What stands at the newest migration is of today's code, not of an earlier version.
+  .filter(({ migration }) => env.TEST_MIGRATIONS.some(({ name }) => name > migration))
+  // The newest of the others: the stories of two would meet in one world. Of older ones the database is read (test/replay/dumps.test.ts).
+  .toSorted((a, b) => (a.migration < b.migration ? 1 : -1))
+  .slice(0, 1);
 /** The clouds of this world do not know the issuer of the dump; and what is sealed has times that cannot be moved. */
 const APART: ReadonlySet<string> = new Set(["identity", "confidential"]);
 const WAIT = { timeout: 25_000, interval: 50 };
