@@ -285,6 +285,7 @@ it(
     // An approval that nobody asked for, what only the root key may, and what is shown under the issuer's own name.
     expect(refused.map(([place, { status }]) => `${status} ${place.split("/")[2] ?? ""}`).toSorted()).toEqual(
       [
+        "403 deployment",
         "403 health",
         "403 metrics",
         "403 tenants",
