@@ -24,6 +24,8 @@ import { baselineCommit, buildBaseline, buildOf, TODAY } from "../upgrade/baseli
 import { serviceTokens, startWorld, type FaultRule, type RawService, type World } from "../world/index.ts";
 
 export const RECEIVER = "receiver.example";
+/** Of migrations that find the database locked. */
+const MIGRATION_TRIES = 10;
 const SECRET_BYTES = 32;
 const SINK_REFUSAL = 0.1;
 const NAME = "showcaller-gameday";
@@ -137,7 +139,7 @@ export async function setStage({ seed, withOld }: StageOptions): Promise<Stage> 
     ...{ world, referee, sink, receiver, folder, state, secrets, given, lines, old, next },
     rootKey: secrets["ROOT_API_KEY"] ?? "",
     baseline: await baselineCommit(),
-    migrate: async (build) => migrateDatabase(build.config, state),
+    migrate: async (build) => migrateUnderWay(build, state),
     start: async (build) => {
       await writeVariables(variables, secrets);
       const onLine = (line: string): void => void lines.push(line);
@@ -171,3 +173,17 @@ export function newKey(): string {
 }
 
 export { REPOSITORY };
+
+/**
+ * While a server answers on the same database. Locally these are two processes on one file, which each can find locked (D1 itself has one
+ * writer, and lets others wait): each migration is one transaction, and those that are applied are passed over.
+ */
+async function migrateUnderWay(build: Build, state: string): Promise<void> {
+  for (let tries = 1; ; tries++)
+    try {
+      await migrateDatabase(build.config, state);
+      return;
+    } catch (error) {
+      if (tries >= MIGRATION_TRIES || !String(error).includes("SQLITE_BUSY")) throw error;
+    }
+}
