@@ -95,7 +95,15 @@ const SHAPES: Readonly<Record<keyof typeof FORMS, string>> = {
   jurisdiction: "eu, fedramp or us",
   location: "weur, eeur, apac, oc, wnam or enam",
 };
-const DURATION = /^(?:immediate|deferred[: ]\d{1,6}(?:ms|s|m|h))$/;
+const UNITS_S: Readonly<Record<string, number>> = { ms: 0.001, s: 1, m: 60, h: 3_600 };
+const LONGEST_S = 24 * 3_600;
+
+/** What the platform takes (developers.cloudflare.com, Durable Objects code updates): a day is the longest. */
+function isCodeUpdate(text: string): boolean {
+  if (text === "immediate") return true;
+  const [, number = "", unit = ""] = /^deferred[: ](\d{1,8})(ms|s|m|h)$/.exec(text) ?? [];
+  return number !== "" && Number(number) * (UNITS_S[unit] ?? Infinity) <= LONGEST_S;
+}
 
 export function parseSetup(args: readonly string[], env: Environment = {}): Outcome<SetupOptions> {
   const parsed = read(args, env, "setup", {
@@ -150,8 +158,11 @@ export function parseDeploy(args: readonly string[], env: Environment = {}): Out
     string
   >;
   if (!FORMS.environment(environment)) return wrong("deploy", `--env takes ${SHAPES.environment}.`);
-  if (update !== undefined && !DURATION.test(update))
-    return wrong("deploy", "--code-update takes immediate, or deferred: and a time, such as deferred:30s.");
+  if (update !== undefined && !isCodeUpdate(update))
+    return wrong(
+      "deploy",
+      "--code-update takes immediate, or deferred: and a time of 24h at most, such as deferred:30s.",
+    );
   return fine({
     help: parsed.value["help"] === true,
     env: environment,

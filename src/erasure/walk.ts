@@ -167,24 +167,16 @@ const STAGES: Readonly<Record<Progress["stage"], Stage>> = {
 
   async connections(deps, erasure, whose, set) {
     const { places } = deps;
-    let current = erasure;
-    const note = noting(
-      deps,
-      () => current,
-      (next) => {
-        current = next;
-        set(next);
-      },
-    );
+    const { note, current } = noting(deps, erasure, set);
     const { erased, waiting, sessions, next } = await places.connections(whose, page(erasure), note);
     const links = next === null ? await places.links(whose) : 0;
     const waits = {
       runs: 0,
-      connections: waitsOf(current, erasure.progress.after === "").connections + waiting,
+      connections: waitsOf(current(), erasure.progress.after === "").connections + waiting,
     };
     set(
-      at(counted(current, { connections: current.report.connections + erased }), {
-        ...current.progress,
+      at(counted(current(), { connections: current().report.connections + erased }), {
+        ...current().progress,
         waits,
       }),
     );
@@ -198,15 +190,7 @@ const STAGES: Readonly<Record<Progress["stage"], Stage>> = {
 
   async runs(deps, erasure, whose, set) {
     const { places } = deps;
-    let current = erasure;
-    const note = noting(
-      deps,
-      () => current,
-      (next) => {
-        current = next;
-        set(next);
-      },
-    );
+    const { note, current } = noting(deps, erasure, set);
     const { after } = erasure.progress;
     const { runs, next } = await places.listRuns(
       whose,
@@ -223,16 +207,16 @@ const STAGES: Readonly<Record<Progress["stage"], Stage>> = {
       else if (answer === "erased") erased += 1;
       else deleted += 1;
     }
-    const before = waitsOf(current, false);
+    const before = waitsOf(current(), false);
     const waits = { ...before, runs: before.runs + waiting };
-    const { report } = current;
+    const { report } = current();
     set(
       at(
-        counted(current, {
+        counted(current(), {
           ...{ runs: report.runs + erased, runs_deleted: report.runs_deleted + deleted },
           connections: report.connections + connections,
         }),
-        { ...current.progress, waits },
+        { ...current().progress, waits },
       ),
     );
     return {
@@ -322,16 +306,21 @@ function waitsOf({ progress }: Erasure, anew: boolean): NonNullable<Progress["wa
   return anew || progress.waits === undefined ? { runs: 0, connections: 0 } : progress.waits;
 }
 
+/** What a place could not tell a provider is kept as it happens; `current`: the erasure with all of it. */
 function noting(
   { keep }: WalkDeps,
-  get: () => Erasure,
+  erasure: Erasure,
   set: (erasure: Erasure) => void,
-): (untold: Untold) => Promise<void> {
-  return async (untold) => {
-    const { report } = get();
-    const others = report.provider_not_told.filter(({ connection }) => connection !== untold.connection);
-    const next = counted(get(), { provider_not_told: [...others, untold] });
-    set(next);
-    await keep(next);
+): { readonly note: (untold: Untold) => Promise<void>; readonly current: () => Erasure } {
+  let current = erasure;
+  return {
+    current: () => current,
+    async note(untold) {
+      const { report } = current;
+      const others = report.provider_not_told.filter(({ connection }) => connection !== untold.connection);
+      current = counted(current, { provider_not_told: [...others, untold] });
+      set(current);
+      await keep(current);
+    },
   };
 }

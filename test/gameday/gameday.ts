@@ -26,6 +26,8 @@ import { secretsIn, told, type Result } from "./verdict.ts";
 /** Sleepers wake well after the upgrade, and before the end. */
 const WAKE_MS = 200_000;
 const END_MS = 150_000;
+/** For the calls of the database that are to fail to be made: twice what they take. */
+const OUTAGE_MS = 60_000;
 const WEATHERED_RUNS = 20;
 
 /** Nothing is reached: connections break, or stand open and say nothing. What arrives has no effect. */
@@ -115,7 +117,9 @@ export async function gameday(stage: Stage, { seed, scale }: Options): Promise<R
 
   caller.act = "c: database";
   let tally = await order(caller, OUTAGES);
+  const patience = Date.now() + OUTAGE_MS;
   while (tally.left > 0) {
+    if (Date.now() > patience) throw new Error("Nobody asks the database any more: the outage does not end.");
     await sleep(500);
     tally = await order(caller);
   }

@@ -130,6 +130,8 @@ describe("a deploy that is run again", () => {
     await project.deploy();
     expect(project.running().codeUpdate).toBeNull();
     expect((await project.deploy(["--code-update", "soon"])).ok).toBe(false);
+    for (const tooLong of ["deferred:30h", "deferred:1441m"])
+      expect((await project.deploy(["--code-update", tooLong])).ok).toBe(false);
   });
 });
 
